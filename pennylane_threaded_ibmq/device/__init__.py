@@ -1,0 +1,5 @@
+"""What PennyLane sees."""
+
+from .current import ThreadedIBMQDevice
+
+__all__ = ["ThreadedIBMQDevice"]

@@ -1,0 +1,161 @@
+"""Everything this package raises on purpose.
+
+The tree::
+
+    ThreadedIBMQError
+    ├── ConfigurationError (ValueError)      an argument is wrong; nothing was sent
+    │   ├── BackendError                     no such backend, or it is retired or too small
+    │   └── CredentialsError                 no account, or one that IBM refuses
+    ├── UnsupportedCircuitError              a tape holds something that cannot run (DeviceError)
+    ├── ServiceError                         IBM's service answered with an error
+    │   └── SubmissionError                  a shard was not accepted
+    ├── JobError                             an accepted job did not give a result
+    │   ├── JobFailedError                   IBM reports it as failed
+    │   ├── JobCancelledError                somebody cancelled it
+    │   └── ResultError                      a result of the wrong type or length
+    ├── WaitTimeoutError (TimeoutError)      our waiting ended; the jobs run on
+    └── DeviceClosedError                    the device was closed
+
+Each error carries data next to its text, so that a program need not parse prose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from pennylane.exceptions import DeviceError, WireError
+
+__all__ = [
+    "BackendError",
+    "ConfigurationError",
+    "CredentialsError",
+    "DeviceClosedError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "ResultError",
+    "ServiceError",
+    "SubmissionError",
+    "ThreadedIBMQError",
+    "UnknownWireError",
+    "UnsupportedCircuitError",
+    "WaitTimeoutError",
+]
+
+
+class ThreadedIBMQError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigurationError(ThreadedIBMQError, ValueError):
+    """An argument has a value that cannot work; nothing was sent.
+
+    Attributes:
+        argument: Name of the argument.
+        value: The refused value; ``None`` for a secret.
+    """
+
+    def __init__(self, message: str, *, argument: str | None = None, value: object = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.value = value
+
+
+class BackendError(ConfigurationError):
+    """The backend does not exist, is retired, or has too few qubits."""
+
+
+class CredentialsError(ConfigurationError):
+    """No account was given, or IBM refuses it. The token is never part of the text."""
+
+
+class UnsupportedCircuitError(ThreadedIBMQError, DeviceError):
+    """A tape holds a gate, measurement or value that this device cannot run; nothing was sent.
+
+    Attributes:
+        tape: Position of the tape in the batch, if known.
+    """
+
+    def __init__(self, message: str, *, tape: int | None = None) -> None:
+        super().__init__(message)
+        self.tape = tape
+
+
+class UnknownWireError(UnsupportedCircuitError, WireError):
+    """A tape uses wires that the device does not have."""
+
+
+class ServiceError(ThreadedIBMQError):
+    """IBM's service answered with an error.
+
+    Attributes:
+        status_code: HTTP status, if the service gave one.
+    """
+
+    def __init__(self, message: str, *, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+class SubmissionError(ServiceError):
+    """A shard was not accepted by the service."""
+
+
+class JobError(ThreadedIBMQError):
+    """An accepted job did not give a usable result.
+
+    Attributes:
+        job_ids: The jobs in question.
+        tapes: Positions, in the batch, of the tapes without a result.
+    """
+
+    def __init__(self, message: str, *, job_ids: Sequence[str] = (), tapes: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.job_ids = tuple(job_ids)
+        self.tapes = tuple(tapes)
+
+
+class JobFailedError(JobError):
+    """IBM reports the job as failed."""
+
+
+class JobCancelledError(JobError):
+    """The job was cancelled, by this program or by somebody else."""
+
+
+class ResultError(JobError):
+    """The service delivered a result of the wrong type or length."""
+
+
+class WaitTimeoutError(ThreadedIBMQError, TimeoutError):
+    """Our waiting ended; the jobs run on and can still be collected.
+
+    Attributes:
+        job_ids: Jobs that were accepted and not finished yet.
+    """
+
+    def __init__(self, message: str, *, job_ids: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.job_ids = tuple(job_ids)
+
+
+class DeviceClosedError(ThreadedIBMQError, RuntimeError):
+    """The device was closed and takes no more work."""
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Name what the user may have meant.
+
+    Args:
+        name: What was written.
+        known: All names that would have been right.
+        most: How many to offer.
+
+    Returns:
+        Text such as ``" Did you mean 'shots'?"``, or an empty string.
+    """
+    close = get_close_matches(name, list(known), n=most, cutoff=0.6)
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?"

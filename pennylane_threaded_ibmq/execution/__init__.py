@@ -1,0 +1,1 @@
+"""A batch's way: plan, template, shard, lanes, decode."""

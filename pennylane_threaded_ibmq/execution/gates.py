@@ -1,0 +1,102 @@
+"""How PennyLane's gates become Qiskit's, without a phase that depends on a parameter.
+
+Qiskit writes ``PhaseShift``, ``U1``, ``U2``, ``U3`` and the controlled phase with a *symbolic global phase*.
+Binding such a circuit takes seconds a row and its serialisation fails for large circuits
+(https://github.com/Qiskit/qiskit/issues/16520). A global phase is never observable, so each of these gates is
+lowered to rotations that have none.
+
+Angles are not written as expressions either: a step's angle is ``scale * parameter + offset``, computed for all
+rows at once with NumPy. So a template holds plain parameters only.
+"""
+
+from __future__ import annotations
+
+from math import pi
+from typing import NamedTuple
+
+
+class Angle(NamedTuple):
+    """One angle of a step: ``scale * data[source] + offset``, in radians."""
+
+    source: int
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class Step(NamedTuple):
+    """One Qiskit gate: its class in ``qiskit.circuit.library``, wire positions, angles or fixed numbers."""
+
+    gate: str
+    wires: tuple[int, ...]
+    angles: tuple[Angle | float, ...] = ()
+
+
+def _plain(gate: str, wires: int, angles: int = 0) -> tuple[Step, ...]:
+    return (Step(gate, tuple(range(wires)), tuple(Angle(i) for i in range(angles))),)
+
+
+LOWERING: dict[str, tuple[Step, ...]] = {
+    "Identity": (),
+    "GlobalPhase": (),
+    "Adjoint(GlobalPhase)": (),
+    "PauliX": _plain("XGate", 1),
+    "PauliY": _plain("YGate", 1),
+    "PauliZ": _plain("ZGate", 1),
+    "Hadamard": _plain("HGate", 1),
+    "S": _plain("SGate", 1),
+    "T": _plain("TGate", 1),
+    "SX": _plain("SXGate", 1),
+    "Adjoint(S)": _plain("SdgGate", 1),
+    "Adjoint(T)": _plain("TdgGate", 1),
+    "Adjoint(SX)": _plain("SXdgGate", 1),
+    "CNOT": _plain("CXGate", 2),
+    "CY": _plain("CYGate", 2),
+    "CZ": _plain("CZGate", 2),
+    "CH": _plain("CHGate", 2),
+    "SWAP": _plain("SwapGate", 2),
+    "ISWAP": _plain("iSwapGate", 2),
+    "ECR": _plain("ECRGate", 2),
+    "CSWAP": _plain("CSwapGate", 3),
+    "Toffoli": _plain("CCXGate", 3),
+    "CCZ": _plain("CCZGate", 3),
+    "RX": _plain("RXGate", 1, 1),
+    "RY": _plain("RYGate", 1, 1),
+    "RZ": _plain("RZGate", 1, 1),
+    "CRX": _plain("CRXGate", 2, 1),
+    "CRY": _plain("CRYGate", 2, 1),
+    "CRZ": _plain("CRZGate", 2, 1),
+    "IsingXX": _plain("RXXGate", 2, 1),
+    "IsingYY": _plain("RYYGate", 2, 1),
+    "IsingZZ": _plain("RZZGate", 2, 1),
+    "PhaseShift": _plain("RZGate", 1, 1),
+    "U1": _plain("RZGate", 1, 1),
+    "U2": (
+        Step("RZGate", (0,), (Angle(1),)),
+        Step("RYGate", (0,), (pi / 2,)),
+        Step("RZGate", (0,), (Angle(0),)),
+    ),
+    "U3": (
+        Step("RZGate", (0,), (Angle(2),)),
+        Step("RYGate", (0,), (Angle(0),)),
+        Step("RZGate", (0,), (Angle(1),)),
+    ),
+    "Rot": (
+        Step("RZGate", (0,), (Angle(0),)),
+        Step("RYGate", (0,), (Angle(1),)),
+        Step("RZGate", (0,), (Angle(2),)),
+    ),
+    "ControlledPhaseShift": (
+        Step("RZGate", (0,), (Angle(0, 0.5),)),
+        Step("CRZGate", (0, 1), (Angle(0),)),
+    ),
+}
+"""Gates whose data are angles only; the order of steps is the order in time."""
+
+CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "BasisState", "Barrier"})
+"""Gates whose data are part of the structure: Qiskit takes no parameter in a matrix or a state vector."""
+
+NATIVE_GATES = frozenset(LOWERING) | CONSTANT_GATES
+"""Everything that needs no decomposition by PennyLane."""
+
+MID_CIRCUIT_OPERATIONS = frozenset({"MidMeasureMP", "Conditional"})
+"""What the device takes as it is where the backend runs dynamic circuits."""

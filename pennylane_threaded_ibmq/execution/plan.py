@@ -1,0 +1,134 @@
+"""From tapes to blocks: everything that is known before a request is sent. Pure, but for the template store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .measure import Kind
+from .structure import StructureReader, TapeData
+from .template import Template, TemplateStore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pennylane.measurements import Shots
+    from pennylane.tape import QuantumScript
+
+MakeTemplate = Callable[["QuantumScript", TapeData], Template]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A tape's place in a block.
+
+    Attributes:
+        position: Place of the tape in the batch.
+        rows: Its rows in the block.
+        data: The tape, read.
+    """
+
+    position: int
+    rows: slice
+    data: TapeData
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Tapes of one structure and one number of shots.
+
+    Attributes:
+        template: Their common template.
+        values: Parameter values: shape ``(rows, parameters)``.
+        shots: Shots of each row, as PennyLane counts them (a vector has several copies).
+        members: The tapes.
+        readouts: Positions of the measurements that are read from this block.
+        primitive: ``"sampler"`` or ``"estimator"``.
+    """
+
+    template: Template
+    values: NDArray[np.float64]
+    shots: Shots
+    members: tuple[Member, ...]
+    readouts: tuple[int, ...]
+    primitive: str
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.values.shape[0])
+
+    @property
+    def settings(self) -> tuple[int, ...]:
+        """Settings that must be measured."""
+        return tuple(dict.fromkeys(s for i in self.readouts for s in self.template.readouts[i].settings))
+
+    @property
+    def executions(self) -> int:
+        """Circuits times shots, as the service counts them for a Sampler."""
+        return self.rows * int(self.shots.total_shots) * max(1, len(self.settings))
+
+    def take(self, members: Sequence[Member]) -> Block:
+        """A block of some consecutive members."""
+        first, last = members[0].rows.start, members[-1].rows.stop
+        moved = tuple(
+            Member(m.position, slice(m.rows.start - first, m.rows.stop - first), m.data) for m in members
+        )
+        return Block(self.template, self.values[first:last], self.shots, moved, self.readouts, self.primitive)
+
+
+def plan(
+    tapes: Sequence[QuantumScript],
+    store: TemplateStore,
+    make_template: MakeTemplate,
+    *,
+    estimator: bool,
+    parametrise: bool = True,
+) -> tuple[Block, ...]:
+    """Group tapes into blocks.
+
+    Args:
+        tapes: Preprocessed tapes with finite shots.
+        store: Where templates are kept.
+        make_template: Makes the template of a structure.
+        estimator: Expectation values and variances of Pauli words go through the Estimator.
+        parametrise: ``False`` gives each distinct tape its own circuit.
+
+    Returns:
+        Blocks; each measurement of each tape is read from exactly one of them.
+
+    Raises:
+        UnsupportedCircuitError: A tape has an angle that is not a finite number.
+    """
+    reader = StructureReader()
+    groups: dict[tuple[Hashable, Shots], list[tuple[int, TapeData]]] = {}
+    for position, tape in enumerate(tapes):
+        data = reader.read(tape, position)
+        structure = data.key if parametrise else (data.key, data.angles.tobytes())
+        groups.setdefault((structure, tape.shots), []).append((position, data))
+    blocks: list[Block] = []
+    for (structure, shots), group in groups.items():
+        example = tapes[group[0][0]]
+        template = store.get(structure, partial(make_template, example, group[0][1]))
+        members, start = [], 0
+        for position, data in group:
+            rows = slice(start, start + len(data.angles))
+            members.append(Member(position, rows, data))
+            start = rows.stop
+        angles = np.concatenate([data.angles for _, data in group])
+        values = template.values(angles)
+        for primitive, readouts in _routes(template, estimator=estimator):
+            blocks.append(Block(template, values, shots, tuple(members), readouts, primitive))
+    return tuple(blocks)
+
+
+def _routes(template: Template, *, estimator: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """Which measurements go through which primitive."""
+    routes: dict[str, list[int]] = {}
+    for index, readout in enumerate(template.readouts):
+        by_estimator = estimator and readout.kind is Kind.WORDS and bool(readout.words)
+        routes.setdefault("estimator" if by_estimator else "sampler", []).append(index)
+    return [(primitive, tuple(indices)) for primitive, indices in routes.items()]

@@ -1,0 +1,279 @@
+"""What two tapes must share to share a template, and what may differ.
+
+A tape is read into a key (gates, wires, matrices, measured words) and its data (angles, coefficients). Tapes with
+equal keys run as rows of one parametrised circuit. ``tape.hash`` is not used: it costs milliseconds a tape and
+rounds what it hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pennylane.measurements import (
+    ClassicalShadowMP,
+    CountsMP,
+    ExpectationMP,
+    MeasurementProcess,
+    SampleMP,
+    ShadowExpvalMP,
+    VarianceMP,
+)
+from pennylane.operation import Operator
+
+from ..exceptions import UnsupportedCircuitError
+from .gates import CONSTANT_GATES, LOWERING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pennylane.tape import QuantumScript
+
+Word = tuple[tuple[Any, str], ...]
+"""A Pauli word: ``((wire, "X"), ...)`` without identities."""
+
+_ANGLES = {
+    name: 1 + max((a.source for s in steps for a in s.angles if not isinstance(a, float)), default=-1)
+    for name, steps in LOWERING.items()
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MeasurementData:
+    """One measurement, read.
+
+    Attributes:
+        key: What makes it part of a structure.
+        words: Pauli words of an expectation value or variance; ``None`` for everything else.
+        coeffs: One real coefficient a word; may differ between tapes of one structure.
+        offset: Coefficient of the identity.
+    """
+
+    key: Hashable
+    words: tuple[Word, ...] | None = None
+    coeffs: NDArray[np.float64] | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class TapeData:
+    """One tape, read: its structure's key and what differs between tapes of that structure.
+
+    Attributes:
+        key: Equal keys share a template.
+        angles: Angles of the gates, radians: shape ``(rows, n)``.
+        batch_size: Rows that the tape stands for by parameter broadcasting; ``None`` without broadcasting.
+        measurements: One entry a measurement.
+    """
+
+    key: Hashable
+    angles: NDArray[np.float64]
+    batch_size: int | None
+    measurements: tuple[MeasurementData, ...]
+
+
+class StructureReader:
+    """Reads the tapes of one batch.
+
+    Measurements are read once per object: the tapes of a gradient share theirs, and a molecular Hamiltonian takes
+    milliseconds to read.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[MeasurementProcess, MeasurementData]] = {}
+
+    def read(self, tape: QuantumScript, position: int) -> TapeData:
+        """Read one tape.
+
+        Args:
+            tape: A preprocessed tape.
+            position: Its place in the batch, for error texts.
+
+        Raises:
+            UnsupportedCircuitError: An angle is not a finite number.
+        """
+        key: list[Hashable] = []
+        raw: list[Any] = []
+        mid_circuit: dict[Any, int] = {}
+        for op in tape.operations:
+            name = op.name
+            count = _ANGLES.get(name)
+            if count is not None:
+                key.append((name, op.wires.labels))
+                if count:
+                    raw += op.data
+            elif name in CONSTANT_GATES:
+                key.append((name, op.wires.labels, _constants(op)))
+            else:
+                key.append(_mid_circuit_key(op, mid_circuit, raw))
+        measurements = tuple(self._measurement(mp, mid_circuit) for mp in tape.measurements)
+        angles = _angle_rows(raw, tape, position)
+        return TapeData(
+            (tuple(key), tuple(m.key for m in measurements)), angles, tape.batch_size, measurements
+        )
+
+    def _measurement(self, mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> MeasurementData:
+        known = self._seen.get(id(mp))
+        if known is not None:
+            return known[1]
+        data = read_measurement(mp, mid_circuit)
+        if mp.mv is None:
+            # the object is kept, so that its id cannot be given to another one
+            self._seen[id(mp)] = (mp, data)
+        return data
+
+
+def _constants(op: Operator) -> Hashable:
+    if op.name == "Barrier":
+        return None
+    data = [np.asarray(d) for d in op.data] or [np.asarray(op.hyperparameters["state"])]
+    return tuple((d.shape, d.dtype.str, d.tobytes()) for d in data)
+
+
+def _angle_rows(raw: list[Any], tape: QuantumScript, position: int) -> NDArray[np.float64]:
+    rows = tape.batch_size or 1
+    try:
+        flat = np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):  # tensors, or arrays of a broadcast among scalars
+        flat = np.empty((0, 0))
+    if flat.shape == (len(raw),):
+        angles = np.broadcast_to(flat, (rows, len(raw))) if rows > 1 else flat.reshape(1, -1)
+    else:
+        angles = np.empty((rows, len(raw)))
+        for j, value in enumerate(raw):
+            angles[:, j] = _to_numpy(value)
+    if not np.isfinite(angles).all():
+        raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
+    return angles
+
+
+def _to_numpy(value: Any) -> NDArray[np.float64]:
+    if hasattr(value, "detach"):  # torch refuses to convert what still has a graph
+        value = value.detach()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _not_finite(tape: QuantumScript, position: int) -> str:
+    for index, op in enumerate(tape.operations):
+        for d in op.data:
+            if not np.isfinite(_to_numpy(d)).all():
+                return (
+                    f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the "
+                    f"parameter {_to_numpy(d)}; angles must be finite numbers. Nothing was sent."
+                )
+    return f"Tape {position} has a parameter that is not a finite number. Nothing was sent."
+
+
+def _mid_circuit_key(op: Operator, seen: dict[Any, int], raw: list[Any]) -> Hashable:
+    """Key of a mid-circuit measurement or of a gate conditioned on some."""
+    if op.name == "MidMeasureMP":
+        seen[op] = len(seen)
+        return (op.name, op.wires.labels, bool(op.reset), op.postselect)
+    value = op.meas_val
+    base = op.base
+    if _ANGLES.get(base.name) is not None:
+        constants: Hashable = None
+        raw += base.data
+    else:
+        constants = _constants(base)
+    branches = tuple((bits, bool(result)) for bits, result in value.branches.items())
+    return (
+        "Conditional",
+        base.name,
+        base.wires.labels,
+        constants,
+        tuple(seen[m] for m in value.measurements),
+        branches,
+    )
+
+
+def read_measurement(mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> MeasurementData:
+    """Read one measurement.
+
+    Args:
+        mp: The measurement.
+        mid_circuit: Position of each mid-circuit measurement of the tape.
+    """
+    kind = type(mp).__name__
+    if mp.mv is not None:
+        return MeasurementData((kind, "mcm", _value_key(mp.mv, mid_circuit), _options(mp)))
+    if isinstance(mp, (ExpectationMP, VarianceMP)) and mp.obs is not None:
+        sentence = mp.obs.pauli_rep
+        if sentence is not None:
+            words, coeffs, offset = [], [], 0.0
+            for word, coeff in sentence.items():
+                number = float(np.real(_to_numpy_complex(coeff)))
+                if len(word) == 0:
+                    offset += number
+                else:
+                    words.append(tuple(sorted(word.items(), key=lambda wl: str(wl[0]))))
+                    coeffs.append(number)
+            return MeasurementData(
+                (kind, "words", tuple(words)), tuple(words), np.array(coeffs, dtype=np.float64), offset
+            )
+    if isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
+        operators = getattr(mp, "H", None)
+        if operators is not None:
+            many = operators if isinstance(operators, Iterable) else [operators]
+            operators = tuple(operator_key(o) for o in many)
+        return MeasurementData((kind, mp.wires.labels, operators, mp.seed, getattr(mp, "k", None)))
+    if mp.obs is not None:
+        return MeasurementData((kind, "obs", operator_key(mp.obs), _options(mp)))
+    eigvals = mp.eigvals() if mp._eigvals is not None else None  # noqa: SLF001 - the only way to tell
+    return MeasurementData(
+        (kind, mp.wires.labels, None if eigvals is None else np.asarray(eigvals).tobytes(), _options(mp))
+    )
+
+
+def _to_numpy_complex(value: Any) -> NDArray[np.complex128]:
+    if hasattr(value, "detach"):
+        value = value.detach()
+    return np.asarray(value, dtype=np.complex128)
+
+
+def _options(mp: MeasurementProcess) -> Hashable:
+    if isinstance(mp, CountsMP):
+        return bool(mp.all_outcomes)
+    if isinstance(mp, SampleMP):
+        return str(getattr(mp, "_dtype", None))
+    return None
+
+
+def _value_key(value: Any, mid_circuit: dict[Any, int]) -> Hashable:
+    many: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
+    return (
+        isinstance(value, (list, tuple)),
+        tuple(
+            (
+                tuple(mid_circuit.get(m, -1) for m in v.measurements),
+                tuple((bits, float(result)) for bits, result in v.items()),
+            )
+            for v in many
+        ),
+    )
+
+
+def operator_key(op: Operator) -> Hashable:
+    """A key that is equal for equal observables: names, wires and all numbers."""
+    operands = getattr(op, "operands", None)
+    if operands is not None:
+        numbers = tuple(_bytes(d) for d in op.data) if op.name == "LinearCombination" else ()
+        return (op.name, tuple(operator_key(o) for o in operands), numbers)
+    base = getattr(op, "base", None)
+    if isinstance(base, Operator):
+        scalar = getattr(op, "scalar", None)
+        power = getattr(op, "z", None)
+        return (op.name, operator_key(base), _bytes(scalar), _bytes(power))
+    extra = tuple(sorted((k, _bytes(v)) for k, v in op.hyperparameters.items()))
+    return (op.name, op.wires.labels, tuple(_bytes(d) for d in op.data), extra)
+
+
+def _bytes(value: Any) -> Hashable:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    try:
+        array = _to_numpy_complex(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return (array.shape, array.tobytes())

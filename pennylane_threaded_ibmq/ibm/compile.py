@@ -1,0 +1,46 @@
+"""Transpiling: one pass manager a backend, one circuit at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+
+class Compiler:
+    """Transpiles for one backend and counts how often.
+
+    The pass manager is built once: for a simulator that takes 60 of the 62 ms of ``qiskit.transpile``, because the
+    simulator makes its target anew at each look. A pass manager shared by threads gives silently different
+    circuits, so one lock guards it; threads would gain nothing, transpiling holds the interpreter.
+
+    Args:
+        backend: What to transpile for.
+        options: Options of ``generate_preset_pass_manager``.
+    """
+
+    def __init__(self, backend: Any, options: Mapping[str, Any]) -> None:
+        self._backend = backend
+        self._options = dict(options)
+        self._lock = threading.Lock()
+        self._manager: Any = None
+        self.transpiles = 0
+
+    def __call__(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Transpile one circuit."""
+        with self._lock:
+            if self._manager is None:
+                self._manager = self._build()
+            self.transpiles += 1
+            return self._manager.run(circuit)
+
+    def _build(self) -> Any:
+        from qiskit.transpiler import generate_preset_pass_manager
+
+        target = getattr(self._backend, "target", None)
+        if target is None:
+            return generate_preset_pass_manager(backend=self._backend, **self._options)
+        return generate_preset_pass_manager(target=target, **self._options)

@@ -1,0 +1,146 @@
+"""All options in one frozen model, checked once.
+
+Sources, first to last: argument, environment, default. ``ibmqx_token`` reads ``IBMQX_TOKEN``, then
+``QISKIT_IBM_TOKEN``; ``ibmqx_url`` and ``instance`` read ``QISKIT_IBM_URL`` and ``QISKIT_IBM_INSTANCE``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from .exceptions import ConfigurationError, nearest
+
+DEFAULT_BACKEND = "ibmq_qasm_simulator"
+DEFAULT_SHOTS = 1024
+
+_ENVIRONMENT = {
+    "ibmqx_token": ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN"),
+    "ibmqx_url": ("QISKIT_IBM_URL",),
+    "instance": ("QISKIT_IBM_INSTANCE",),
+}
+
+
+class Settings(BaseModel):
+    """Options of a device; unknown ones are refused, and nothing changes after construction."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True, hide_input_in_errors=True
+    )
+
+    backend: Any = Field(DEFAULT_BACKEND, description="Name of a backend, 'least_busy', or a Qiskit backend.")
+    ibmqx_token: SecretStr | None = Field(None, description="IBM Quantum API key; never written or shown.")
+    ibmqx_url: str | None = Field(None, description="Base URL of the service; None for IBM's own.")
+    hub: str = Field("ibm-q", description="Hub of the classic service.")
+    group: str = Field("open", description="Group of the classic service.")
+    project: str = Field("main", description="Project of the classic service.")
+    instance: str | None = Field(None, description="CRN or name of an IBM Quantum Platform instance.")
+    max_jobs: int = Field(20, ge=1, description="Most jobs in flight at once.")
+    shard_size: int | Literal["auto"] = Field("auto", description="Tapes in a job, or 'auto'.")
+    timeout_secs: float | None = Field(
+        None, gt=0, description="Seconds to wait for results, queue included; None waits for ever."
+    )
+    primitive: Literal["auto", "estimator", "sampler"] = Field(
+        "auto", description="Which primitive gives expectation values."
+    )
+    parametrise: bool = Field(True, description="Share one parametrised circuit between tapes.")
+    transpile_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of Qiskit's generate_preset_pass_manager."
+    )
+    primitive_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the IBM primitives, such as resilience_level."
+    )
+    noise_model: Any = Field(None, description="A qiskit_aer NoiseModel for local simulation.")
+    seed_simulator: int | None = Field(None, ge=0, description="Makes local runs repeatable.")
+    session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
+    compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
+
+    @field_validator("max_jobs", "seed_simulator", mode="before")
+    @classmethod
+    def _whole_number(cls, value: object) -> object:
+        return _integer(value)
+
+    @field_validator("shard_size", mode="before")
+    @classmethod
+    def _shard_size(cls, value: object) -> object:
+        value = _integer(value)
+        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise ValueError("must be 'auto' or a whole number of tapes, at least 1")
+
+    @field_validator("timeout_secs", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("ibmqx_token", mode="before")
+    @classmethod
+    def _no_empty_token(cls, value: object) -> object:
+        return SecretStr(value) if isinstance(value, str) and value else value or None
+
+    @model_validator(mode="after")
+    def _backend_given(self) -> Settings:
+        if self.backend is None or self.backend == "":
+            raise ValueError("backend must be a name, 'least_busy', or a Qiskit backend")
+        return self
+
+    @property
+    def token(self) -> str | None:
+        """The API key itself, for the client and nothing else."""
+        return self.ibmqx_token.get_secret_value() if self.ibmqx_token else None
+
+
+def _integer(value: object) -> object:
+    """NumPy integers are as good as Python's."""
+    index = getattr(value, "__index__", None)
+    return index() if index is not None and not isinstance(value, bool) else value
+
+
+def load_settings(arguments: dict[str, Any]) -> Settings:
+    """Check the arguments of a device and add what the environment gives.
+
+    Args:
+        arguments: Options by name.
+
+    Raises:
+        ConfigurationError: An option is unknown or has a value that cannot work.
+    """
+    known = Settings.model_fields
+    for name in arguments:
+        if name not in known:
+            raise ConfigurationError(
+                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, [*known, 'wires', 'shots'])} "
+                f"Known arguments: wires, shots, {', '.join(known)}.",
+                argument=name,
+            )
+    merged = {k: v for k, v in arguments.items() if v is not None or k not in _ENVIRONMENT}
+    for name, variables in _ENVIRONMENT.items():
+        if not merged.get(name):
+            merged[name] = next((os.environ[v] for v in variables if os.environ.get(v)), None)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _explain(error, arguments) from None
+
+
+def _explain(error: ValidationError, arguments: dict[str, Any]) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "backend"
+    secret = name == "ibmqx_token"
+    value = None if secret else arguments.get(name)
+    shown = "" if secret else f"={value!r}"
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    description = (Settings.model_fields[name].description or "").rstrip(".")
+    return ConfigurationError(
+        f"{name}{shown}: {reason}. ({name} is: {description}.) Nothing was sent.", argument=name, value=value
+    )
