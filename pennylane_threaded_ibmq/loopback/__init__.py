@@ -1,0 +1,45 @@
+"""IBM Quantum Platform on 127.0.0.1, for tests, rehearsals and benchmarks.
+
+A service that the real, unmodified ``qiskit-ibm-runtime`` client takes for IBM's: login, instances, backends, jobs,
+results, sessions and batches. Jobs are simulated by Aer. Clients are pointed at it by environment variables alone, and
+nothing that they send leaves the machine::
+
+    from pennylane_threaded_ibmq.loopback import LoopbackConfig, LoopbackService
+
+    with LoopbackService(LoopbackConfig(job_secs=0.5)) as service, service.applied(token="loopback-token"):
+        backend = QiskitRuntimeService().backend("ibm_torino")
+        ...
+        print(service.counters.by_route)
+
+* :class:`LoopbackConfig`, :class:`Instance`: what the service pretends to be.
+* :class:`LoopbackService`: the service in a thread; :class:`LoopbackProcess`: the same in a process of its own. Both
+  have the face of :class:`Loopback`. ``python -m pennylane_threaded_ibmq.loopback`` runs one from a shell.
+* :class:`Fault`: trouble on order.
+* :class:`Counters`, :class:`JobRecord`, :class:`SessionRecord`, :class:`JobStatus`: what the service saw.
+
+QPU seconds are charged by a formula, whatever the simulation took: 2 s for each job that ran and 250 microseconds for
+each of its shots. Where IBM's behaviour is not public, such as the HTTP status of some refusals, this service has to
+choose; do not build on such details.
+"""
+
+from .config import DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig
+from .face import Loopback
+from .faults import Fault
+from .process import LoopbackProcess
+from .records import Counters, JobRecord, JobStatus, SessionRecord
+from .service import LoopbackService
+
+__all__ = [
+    "DEFAULT_CRN",
+    "SIMULATOR",
+    "Counters",
+    "Fault",
+    "Instance",
+    "JobRecord",
+    "JobStatus",
+    "Loopback",
+    "LoopbackConfig",
+    "LoopbackProcess",
+    "LoopbackService",
+    "SessionRecord",
+]

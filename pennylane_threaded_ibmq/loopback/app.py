@@ -1,0 +1,111 @@
+"""The application: which host and path goes to which handler."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from .control import Control
+from .errors import not_found
+from .front import refusal_text
+from .hosts import Service, service_of
+from .pipeline import Call, Pipeline
+from .platform import Platform
+from .responses import JSONResponse, PlainTextResponse, Response, error_response
+from .routes_account import catalog_routes, iam_routes, search_routes
+from .routes_jobs import job_routes
+from .routes_runtime import runtime_routes
+from .routes_sessions import session_routes
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+CONTROL_HEADER = "x-loopback-key"
+CONTROL_PATH = "/loopback/control"
+
+
+def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
+    """Build the application.
+
+    Args:
+        platform: The service's state.
+        control: Carries out commands from other processes.
+        key: Secret that such a process must know.
+    """
+    pipeline = Pipeline(platform)
+
+    async def unknown(call: Call) -> Response:
+        raise not_found("Route", f"{call.request.method} {call.request.url.path}")
+
+    async def fallback(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        label = f"{request.method} (unknown)"
+        response = await pipeline.serve(label, unknown, request, authorised=False)
+        await response(scope, receive, send)
+
+    def router(routes: Sequence[BaseRoute]) -> Router:
+        # Redirects to paths with another slash would hide a client's mistake.
+        return Router(routes, default=fallback, redirect_slashes=False)
+
+    runtime = [*runtime_routes(pipeline), *job_routes(pipeline), *session_routes(pipeline)]
+    commands = Route(CONTROL_PATH, _control_endpoint(control, key), methods=["POST"])
+    services: dict[Service, ASGIApp] = {
+        "iam": router(iam_routes(pipeline)),
+        "search": router(search_routes(pipeline)),
+        "catalog": router(catalog_routes(pipeline)),
+        # IBM's own hosts carry /api/v1; a base URL with "experimental" in it is used by clients as it stands.
+        "runtime": router(
+            [Mount("/api/v1", router(runtime)), Mount("/experimental", router(runtime)), commands]
+        ),
+    }
+    return _by_host(services, platform)
+
+
+def _by_host(services: dict[Service, ASGIApp], platform: Platform) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        host = _normalise(scope)
+        service = service_of(host)
+        if service is None:
+            platform.tally.refused += 1
+            await PlainTextResponse(refusal_text(host or "a request without a host"), 502)(
+                scope, receive, send
+            )
+            return
+        await services[service](scope, receive, send)
+
+    return app
+
+
+def _normalise(scope: Scope) -> str:
+    """Bring a proxy's absolute URL into the form of a direct request, and name the host that is asked."""
+    target = unquote(scope["raw_path"].decode("latin-1"))
+    if target.startswith("http://"):
+        url = urlsplit(target)
+        scope["path"] = url.path or "/"
+        scope["raw_path"] = scope["path"].encode()
+        return url.netloc
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+
+
+def _control_endpoint(control: Control, key: str) -> Any:
+    async def endpoint(request: Request) -> Response:
+        if not hmac.compare_digest(request.headers.get(CONTROL_HEADER, "").encode(), key.encode()):
+            return error_response(not_found("Route", CONTROL_PATH))
+        try:
+            order = json.loads(await request.body())
+            return JSONResponse({"answer": await control.run(order["command"], order["arguments"])})
+        except TimeoutError:
+            return JSONResponse({"timeout": True})
+        except (ValidationError, ValueError, KeyError, TypeError) as error:
+            return JSONResponse({"error": repr(error)})
+
+    return endpoint

@@ -1,0 +1,93 @@
+"""Circuits between decoding and simulation: idle wires removed, content digested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, QuantumRegister
+
+_IDLE = frozenset({"barrier", "delay"})
+
+
+def active_qubits(circuit: QuantumCircuit) -> set[int]:
+    """Indices of the qubits on which something happens; barriers and delays are nothing."""
+    return {
+        circuit.find_bit(bit).index
+        for instruction in circuit.data
+        if instruction.operation.name not in _IDLE
+        for bit in instruction.qubits
+    }
+
+
+def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumCircuit:
+    """Reduce a circuit that was laid out on a whole chip to the wires that matter.
+
+    A statevector of 133 qubits cannot be simulated; one of the 4 that are used can. Aer drops idle qubits by itself,
+    but not those under a barrier or in front of control flow.
+
+    Args:
+        circuit: The circuit; classical bits and registers stay as they are.
+        keep: Indices of the qubits to keep; they must include the active ones.
+
+    Returns:
+        A circuit whose qubit ``i`` is the ``i``-th smallest kept one. Barriers are gone, delays on kept wires stay.
+    """
+    kept = sorted(keep)
+    wires = QuantumRegister(len(kept), "q")
+    places = {circuit.qubits[index]: wires[place] for place, index in enumerate(kept)}
+    reduced = QuantumCircuit(wires, circuit.clbits, *circuit.cregs)
+    for variable in circuit.iter_declared_vars():
+        reduced.add_uninitialized_var(variable)
+    for instruction in circuit.data:
+        name = instruction.operation.name
+        if name == "barrier" or (name == "delay" and instruction.qubits[0] not in places):
+            continue
+        qubits = [places[bit] for bit in instruction.qubits]
+        reduced.append(instruction.operation, qubits, instruction.clbits, copy=False)
+    return reduced
+
+
+def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:
+    """Add what a circuit does to a digest, leaving out what differs between equal circuits.
+
+    The serialised form would not do: it holds a running number as the circuit's name, and parameters have random ids.
+
+    Args:
+        digest: The hash to update.
+        circuit: The circuit.
+    """
+    digest.update(f"{circuit.num_qubits}/{[(reg.name, reg.size) for reg in circuit.cregs]}".encode())
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = [circuit.find_bit(bit).index for bit in instruction.qubits]
+        clbits = [circuit.find_bit(bit).index for bit in instruction.clbits]
+        if isinstance(operation, ControlFlowOp):
+            digest.update(f"{operation.name}{qubits}{clbits}".encode())
+            for block in operation.blocks:
+                update_digest(digest, block)
+            continue
+        parameters = [
+            parameter if isinstance(parameter, (int, float)) else str(parameter)
+            for parameter in operation.params
+        ]
+        digest.update(f"{operation.name}{parameters}{qubits}{clbits}".encode())
+
+
+def bit_columns(keys: Iterable[str], num_bits: int) -> npt.NDArray[np.uint8]:
+    """Turn Aer's hexadecimal outcomes into bits.
+
+    Args:
+        keys: Outcomes such as ``"0x1f"``, over all classical bits of a circuit.
+        num_bits: Number of classical bits.
+
+    Returns:
+        Array of shape ``(len(keys), num_bits)``; column ``i`` is classical bit ``i``.
+    """
+    width = max(1, (num_bits + 7) // 8)
+    packed = b"".join(int(key, 16).to_bytes(width, "little") for key in keys)
+    rows = np.frombuffer(packed, dtype=np.uint8).reshape(-1, width)
+    return np.unpackbits(rows, axis=1, bitorder="little")[:, :num_bits]

@@ -1,0 +1,124 @@
+"""What the service pretends to be: its backends, its instances, its limits and its pace."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SIMULATOR = "loopback_simulator"
+"""Name of the one backend that reports itself as a simulator; it has no snapshot behind it."""
+
+DEFAULT_CRN = (
+    "crn:v1:bluemix:public:quantum-computing:us-east:"
+    "a/00000000000000000000000000000001:00000000-0000-4000-8000-000000000001::"
+)
+"""Cloud resource name of the instance that an unchanged configuration offers."""
+
+_CRN = r"^crn:v1:[a-z]+:public:quantum-computing:[a-z0-9-]+:a/[0-9a-zA-Z]+:[0-9a-zA-Z-]+::$"
+
+
+class Model(BaseModel):
+    """A frozen record that refuses unknown keys, so that a misspelt option is never silent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Instance(Model):
+    """One service instance of the account, as IBM's resource search lists it.
+
+    Attributes:
+        crn: Cloud resource name. Its sixth field is the region, from which a client derives the host.
+        name: Name that ``QiskitRuntimeService(instance=...)`` takes in place of the CRN.
+        plan: Plan as IBM displays it; dedicated sessions are refused on ``"open"``.
+        pricing_type: Orders the instances when a client names none: ``free`` comes first.
+        backends: Names of the backends this instance may use; ``None`` for all.
+        tags: Tags by which a client may choose an instance.
+    """
+
+    crn: str = Field(default=DEFAULT_CRN, pattern=_CRN)
+    name: str = Field(default="open-instance", min_length=1)
+    plan: str = Field(default="open", min_length=1)
+    pricing_type: Literal["free", "trial", "paygo", "paid", "subscription"] = "free"
+    backends: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+
+    def offers(self, backend: str) -> bool:
+        """Whether jobs of this instance may run on a backend."""
+        return self.backends is None or backend in self.backends
+
+
+class LoopbackConfig(Model):
+    """Everything that can be chosen about a loopback service; checked once, then frozen.
+
+    Attributes:
+        backends: Names of the backends, or a mapping from names to snapshots. ``ibm_torino`` is served from the
+            snapshot ``fake_torino`` that ships with ``qiskit-ibm-runtime``; ``loopback_simulator`` is a
+            simulator that takes any gate.
+        tokens: API keys that can log in. Each may use every instance.
+        instances: Service instances of the account.
+        job_secs: Seconds each job spends in ``Running`` at least; the simulation counts towards it.
+        queue_secs: Seconds each job spends in ``Queued`` at least.
+        slots: Most jobs of one backend in ``Running`` at a time.
+        request_secs: Seconds added to every request, logins included.
+        max_pending: Most jobs of one instance in ``Queued`` or ``Running``; more are refused as IBM refuses
+            them on the open plan, where the limit is 3. ``None`` for no limit.
+        jobs_per_minute: Most jobs accepted from one instance within 60 seconds. ``None`` for no limit.
+        token_lifetime_secs: Lifetime of an access token. The client renews at 80 % and counts a token as
+            expired 10 seconds before its end.
+        usage_limit_secs: QPU seconds each instance may use; further jobs are refused. ``None`` for no limit.
+        noise: Simulate with gate and readout errors derived from the snapshot. Off, simulation is ideal.
+        seed: Makes the results of a job depend on its content alone. ``None`` draws afresh each time.
+        keep_jobs: Finished jobs kept; the oldest are dropped first.
+        keep_bytes: Bytes of inputs and results kept of finished jobs; the oldest are dropped first.
+        port: Port to listen on; 0 lets the system choose. The address is always 127.0.0.1.
+    """
+
+    backends: tuple[str, ...] | Mapping[str, str] = ("ibm_torino", "ibm_brisbane", SIMULATOR)
+    tokens: tuple[str, ...] = Field(default=("loopback-token",), min_length=1)
+    instances: tuple[Instance, ...] = Field(default=(Instance(),), min_length=1)
+    job_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    queue_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    slots: int = Field(default=20, ge=1)
+    request_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    max_pending: int | None = Field(default=None, ge=1)
+    jobs_per_minute: int | None = Field(default=None, ge=1)
+    token_lifetime_secs: int = Field(default=3600, ge=1)
+    usage_limit_secs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    noise: bool = False
+    seed: int | None = Field(default=None, ge=0)
+    keep_jobs: int = Field(default=5000, ge=1)
+    keep_bytes: int = Field(default=256 * 1024**2, ge=1)
+    port: int = Field(default=0, ge=0, le=65535)
+
+    @property
+    def snapshots(self) -> dict[str, str | None]:
+        """Snapshot behind each backend name, ``None`` for the simulator."""
+        if isinstance(self.backends, Mapping):
+            return {name: None if name == SIMULATOR else fake for name, fake in self.backends.items()}
+        return {
+            name: None if name == SIMULATOR else "fake_" + name.removeprefix("ibm_") for name in self.backends
+        }
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = list(self.backends)
+        if not names or len(set(names)) != len(names) or not all(names):
+            raise ValueError(f"backends must be distinct names, at least one; got {names}")
+        for field in ("crn", "name"):
+            values = [getattr(instance, field) for instance in self.instances]
+            if len(set(values)) != len(values):
+                raise ValueError(f"two instances have the same {field}: {values}")
+        for instance in self.instances:
+            for backend in instance.backends or ():
+                if backend not in names:
+                    near = difflib.get_close_matches(backend, names, n=1) or names
+                    raise ValueError(
+                        f"instance {instance.name!r} offers {backend!r}, which is none of the backends; "
+                        f"did you mean {near[0]!r}?"
+                    )
+        if not all(self.tokens):
+            raise ValueError("a token must not be empty")
+        return self

@@ -1,0 +1,142 @@
+"""What a fault does to a request and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qiskit.primitives.containers import BitArray, DataBin, PrimitiveResult
+from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
+
+from .errors import ApiError
+from .faults import Fault
+from .platform import Platform
+from .responses import Cut, Dropped, JSONResponse, PlainTextResponse, Response, body_of, error_response
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+Act = Callable[[], Awaitable[Response]]
+
+
+async def answer(platform: Platform, fault: Fault, request: Request, act: Act) -> Response:
+    """Answer a request that a fault hit.
+
+    Args:
+        platform: The service's state.
+        fault: The fault.
+        request: The request, its body already read.
+        act: Answers the request as if nothing were wrong.
+
+    Returns:
+        The answer.
+    """
+    match fault.effect:
+        case "status" | "reset" | "stall":
+            acted = await act() if fault.when == "after" else None
+            if fault.effect == "reset":
+                return Dropped()
+            if fault.effect == "status":
+                return _error(fault)
+            if not await _stall(platform, fault, request):
+                return Response(status_code=503)  # nobody is there to read it
+            return acted or await act()
+        case "empty":
+            await act()
+            return Response(status_code=fault.status or 204)
+        case "job":
+            return await act()
+        case "short":
+            return Cut(await act(), fault.keep)
+        case _:
+            return _spoil(fault, await act())
+
+
+def _error(fault: Fault) -> Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    return error_response(ApiError(fault.status or 500, fault.code, fault.message, headers=headers))
+
+
+async def _stall(platform: Platform, fault: Fault, request: Request) -> bool:
+    """Wait for as long as the fault says, or until faults are cleared.
+
+    Returns:
+        Whether the client is still there.
+    """
+    released = asyncio.create_task(platform.stalling())
+    gone = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({released, gone}, timeout=fault.secs, return_when=asyncio.FIRST_COMPLETED)
+        return not gone.done()
+    finally:
+        released.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _spoil(fault: Fault, response: Response) -> Response:
+    """Change the body of an answer that is otherwise well formed; an error stays as it is."""
+    if response.status_code != 200:
+        return response
+    text = bytes(response.body).decode()
+    match fault.effect:
+        case "truncate":
+            return PlainTextResponse(text[: int(len(text) * fault.keep)])
+        case "count":
+            body = body_of(response)
+            return JSONResponse({**body, "count": body["count"] + fault.delta})
+        case "extra":
+            return JSONResponse(_with_extras(json.loads(text)))
+        case _:
+            return PlainTextResponse(_resized(fault, text))
+
+
+def _with_extras(value: Any) -> Any:
+    """Add a field that no client knows to every JSON object, except inside typed values."""
+    if isinstance(value, dict) and "__type__" not in value:
+        return {
+            **{key: _with_extras(item) for key, item in value.items()},
+            "loopback_extra": {"unknown": [1, None]},
+        }
+    if isinstance(value, list):
+        return [_with_extras(item) for item in value]
+    return value
+
+
+def _resized(fault: Fault, text: str) -> str:
+    """Results with another number of PUBs or parameter rows."""
+    result: Any = json.loads(text, cls=RuntimeDecoder)
+    pubs = list(result)
+    if fault.effect == "pubs":
+        pubs = _other_length(pubs, fault.delta)
+    else:
+        pubs = [type(pub)(_other_rows(pub.data, fault.delta), pub.metadata) for pub in pubs]
+    return json.dumps(PrimitiveResult(pubs, result.metadata), cls=RuntimeEncoder)
+
+
+def _other_length(items: list[Any], delta: int) -> list[Any]:
+    """A list shortened at its end, or with its last item repeated."""
+    return items[:delta] if delta < 0 else items + items[-1:] * delta
+
+
+def _other_rows(data: Any, delta: int) -> Any:
+    """A data bin with another number of rows; one without rows gets its only one repeated."""
+    rows = data.shape[0] if data.shape else 1
+    picks = _other_length(list(range(rows)), delta)
+    shape = (len(picks), *data.shape[1:])
+
+    def pick(array: Any) -> Any:
+        return (array if data.shape else np.asarray(array)[np.newaxis])[picks]
+
+    fields = {
+        name: BitArray(pick(value.array), value.num_bits) if isinstance(value, BitArray) else pick(value)
+        for name, value in data.items()
+    }
+    return DataBin(**fields, shape=shape)

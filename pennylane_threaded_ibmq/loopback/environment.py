@@ -1,0 +1,97 @@
+"""Pointing clients at the service: by environment variables, and by nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_HIDDEN_PREFIX = "QISKIT_IBM_"
+_HIDDEN = ("IBMQX_TOKEN", "IBMQX_URL", "QE_TOKEN", "QE_URL", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE")
+# The mask matters: without it the entry would also match iam.127.0.0.1, by suffix.
+_DIRECT_HOSTS = "127.0.0.1/32,localhost"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a running service is and what a client needs in order to trust it.
+
+    Attributes:
+        port: Port on 127.0.0.1.
+        ca_bundle: File with the certificate to trust.
+        home: An empty folder, the home of clients that must not see saved accounts.
+        key: Secret for commands from other processes.
+    """
+
+    port: int
+    ca_bundle: str
+    home: str
+    key: str
+
+    @property
+    def proxy(self) -> str:
+        """Address of the service as a proxy."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Base URL for direct requests; a client takes it as it stands because of its last word."""
+        return f"{self.proxy}/experimental"
+
+
+def client_environment(
+    endpoint: Endpoint, *, token: str | None = None, instance: str | None = None, direct: bool = False
+) -> dict[str, str]:
+    """Environment variables that point a client at a service.
+
+    Args:
+        endpoint: The service.
+        token: Sets ``QISKIT_IBM_TOKEN``, for clients that are given no token otherwise.
+        instance: Sets ``QISKIT_IBM_INSTANCE``.
+        direct: Sets ``QISKIT_IBM_URL``, so that runtime requests go straight to the service; otherwise they go to
+            IBM's own host names through its proxy. The client reads it only together with ``token``.
+
+    Returns:
+        The variables. Login and instance listing go through the proxy in any case.
+    """
+    environment = {
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), endpoint.proxy),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT_HOSTS),
+        "REQUESTS_CA_BUNDLE": endpoint.ca_bundle,
+    }
+    if token is not None:
+        environment |= {"QISKIT_IBM_TOKEN": token, "QISKIT_IBM_CHANNEL": "ibm_quantum_platform"}
+    if instance is not None:
+        environment["QISKIT_IBM_INSTANCE"] = instance
+    if direct:
+        environment["QISKIT_IBM_URL"] = endpoint.url
+    return environment
+
+
+@contextmanager
+def environment_applied(endpoint: Endpoint, variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process, and put everything back afterwards.
+
+    Accounts of the machine are out of sight meanwhile: variables that name one are removed, and the home folder is an
+    empty one. A client that was imported before has its path to the saved account already; what it finds there goes to
+    this service at most, as everything does.
+
+    Args:
+        endpoint: The service.
+        variables: The variables to set.
+    """
+    homes = dict.fromkeys(("HOME", "USERPROFILE"), endpoint.home)
+    hidden = [name for name in os.environ if name.startswith(_HIDDEN_PREFIX) or name in _HIDDEN]
+    before = {name: os.environ.get(name) for name in {*hidden, *homes, *variables}}
+    try:
+        for name in hidden:
+            del os.environ[name]
+        os.environ.update({**homes, **variables})
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,165 @@
+"""The estimator: expectation values from real samples, never from the state itself.
+
+What comes out is what a machine without error mitigation gives: an average over ``1 / precision**2`` shots of
+eigenvalues, and therefore never beyond the spectrum of a Pauli observable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from qiskit.primitives.containers import DataBin, PrimitiveResult, PubResult
+
+from .circuits import bit_columns
+from .sampler import binding_rows
+from .simulate import Counts, Engine, Run
+
+if TYPE_CHECKING:
+    from qiskit.primitives.containers.estimator_pub import EstimatorPub
+
+Observable = Mapping[str, float]
+Observables = Any
+"""An array of :data:`Observable`; to mypy, what an object array holds is an array again."""
+
+
+@dataclass
+class _Basis:
+    """Paulis that one setting of measurements serves, and the rows that need it."""
+
+    letters: dict[int, str] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
+
+    def takes(self, letters: Mapping[int, str]) -> bool:
+        """Whether the Pauli agrees with this setting on every qubit that both use."""
+        return all(self.letters.get(qubit, letter) == letter for qubit, letter in letters.items())
+
+
+def shots_for(precision: float) -> int:
+    """Shots that reach a precision: ``ceil(1 / precision**2)``, robust to rounding of the precision."""
+    return math.ceil(round(1 / precision**2, 6))
+
+
+def run_estimator(
+    engine: Engine, pubs: Sequence[EstimatorPub], seed: int | None
+) -> tuple[PrimitiveResult, int, int]:
+    """Estimate PUBs.
+
+    Args:
+        engine: Simulates the backend.
+        pubs: PUBs, each with its precision.
+        seed: Seeds the simulation; ``None`` draws afresh.
+
+    Returns:
+        A result as IBM's estimator gives it at resilience level 0, the number of circuit executions, and the number
+        of shots.
+    """
+    results = []
+    executions = shots = 0
+    for index, pub in enumerate(pubs):
+        result, rows = _run_pub(engine, pub, None if seed is None else seed + index)
+        results.append(result)
+        executions += rows
+        shots += rows * shots_for(pub.precision)
+    return PrimitiveResult(results, metadata={"resilience": {}, "version": 2}), executions, shots
+
+
+def _run_pub(engine: Engine, pub: EstimatorPub, seed: int | None) -> tuple[PubResult, int]:
+    bindings = binding_rows(pub)
+    shots = shots_for(pub.precision)
+    shape = pub.shape
+    rows = np.broadcast_to(np.arange(len(bindings)).reshape(pub.parameter_values.shape), shape)
+    observables: Observables = np.broadcast_to(_observables(pub), shape)
+    bases = _bases(rows, observables)
+    needed = [sorted(basis.rows) for basis in bases]
+    runs = [
+        Run(pub.circuit, bindings[members], basis.letters)
+        for basis, members in zip(bases, needed, strict=True)
+    ]
+    sampled = [
+        {
+            row: _Sample(counts, pub.circuit.num_clbits, basis)
+            for row, counts in zip(members, found, strict=True)
+        }
+        for basis, members, found in zip(bases, needed, engine.sample(runs, shots, seed), strict=True)
+    ]
+    means = np.zeros(shape)
+    variances = np.zeros(shape)
+    for place in np.ndindex(shape):
+        observable: Observable = observables[place]
+        means[place] = sum(weight for label, weight in observable.items() if not _letters(label))
+        for basis, samples in zip(bases, sampled, strict=True):
+            terms = {label: weight for label, weight in observable.items() if label in basis.labels}
+            if terms:
+                mean, variance = samples[int(rows[place])].moments(terms)
+                means[place] += mean
+                variances[place] += variance
+    errors = np.sqrt(variances / shots)
+    data = DataBin(evs=means, stds=errors, ensemble_standard_error=errors, shape=shape)
+    metadata = {
+        "shots": shots,
+        "target_precision": pub.precision,
+        "circuit_metadata": dict(pub.circuit.metadata or {}),
+        "resilience": {},
+        "num_randomizations": 1,
+    }
+    return PubResult(data, metadata), sum(len(members) for members in needed)
+
+
+def _observables(pub: EstimatorPub) -> Observables:
+    """The observables as an array of dictionaries from Pauli labels to coefficients."""
+    array = np.empty(pub.observables.shape, dtype=object)
+    for place in np.ndindex(pub.observables.shape):
+        array[place] = {label: float(np.real(weight)) for label, weight in pub.observables[place].items()}
+    return array
+
+
+def _letters(label: str) -> dict[int, str]:
+    """The Paulis of a label by qubit; the last letter is qubit 0."""
+    return {qubit: letter for qubit, letter in enumerate(reversed(label)) if letter != "I"}
+
+
+def _bases(rows: npt.NDArray[np.int_], observables: Observables) -> list[_Basis]:
+    """Sort all Pauli terms into as few settings as a greedy search finds, and note which rows each serves."""
+    bases: list[_Basis] = []
+    home: dict[str, _Basis] = {}
+    for place in np.ndindex(rows.shape):
+        for label in observables[place]:
+            if label not in home:
+                letters = _letters(label)
+                if not letters:
+                    continue
+                basis = next((known for known in bases if known.takes(letters)), None)
+                if basis is None:
+                    basis = _Basis()
+                    bases.append(basis)
+                basis.letters.update(letters)
+                basis.labels.add(label)
+                home[label] = basis
+            home[label].rows.add(int(rows[place]))
+    return bases
+
+
+class _Sample:
+    """Outcomes of one row in one basis."""
+
+    def __init__(self, counts: Counts, skipped_bits: int, basis: _Basis) -> None:
+        bits = bit_columns(counts, skipped_bits + len(basis.letters))[:, skipped_bits:]
+        self._signs = 1.0 - 2.0 * bits
+        self._columns = {qubit: column for column, qubit in enumerate(basis.letters)}
+        self._weights = np.fromiter(counts.values(), dtype=float, count=len(counts))
+
+    def moments(self, terms: Mapping[str, float]) -> tuple[float, float]:
+        """Mean and variance of a weighted sum of Paulis over the shots."""
+        values: Any = 0.0
+        for label, weight in terms.items():
+            columns = [self._columns[qubit] for qubit in _letters(label)]
+            values = values + weight * np.prod(self._signs[:, columns], axis=1)
+        mean = float(np.average(values, weights=self._weights))
+        variance = float(np.average((values - mean) ** 2, weights=self._weights))
+        return mean, variance

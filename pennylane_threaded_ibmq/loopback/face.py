@@ -1,0 +1,188 @@
+"""What a user of the service sees, wherever it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .config import LoopbackConfig
+from .environment import Endpoint, client_environment, environment_applied
+from .faults import Fault
+from .records import Counters, JobRecord, JobStatus, SessionRecord
+
+
+class Loopback(ABC):
+    """A loopback service: start and stop, environment, counters, records, faults, holds.
+
+    Use it as a context manager. All methods may be called from any thread.
+
+    Args:
+        config: What the service pretends to be.
+    """
+
+    def __init__(self, config: LoopbackConfig | None = None) -> None:
+        self.config = config or LoopbackConfig()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the service; it answers when this returns."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop the service and leave nothing behind. Harmless if it does not run."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> Endpoint:
+        """Where the service is; an error if it does not run."""
+
+    @abstractmethod
+    def _ask(self, command: str, **arguments: Any) -> Any:
+        """Carry out a command."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # ------------------------------------------------------------------------------------------- where it is
+
+    @property
+    def port(self) -> int:
+        """Port on 127.0.0.1, for direct requests and as a proxy."""
+        return self.endpoint.port
+
+    @property
+    def url(self) -> str:
+        """Base URL for direct requests: ``QiskitRuntimeService(url=...)``."""
+        return self.endpoint.url
+
+    @property
+    def ca_bundle(self) -> str:
+        """File with the certificate that clients must trust."""
+        return self.endpoint.ca_bundle
+
+    def environment(
+        self, *, token: str | None = None, instance: str | None = None, direct: bool = False
+    ) -> dict[str, str]:
+        """Environment variables that point a client, in this or another process, at the service.
+
+        Args:
+            token: Also set the account: the API key.
+            instance: Also set the account: CRN or name of the instance.
+            direct: Also set the account's URL, so that runtime requests go straight to the service in place of
+                IBM's own host names through its proxy. A client repeats a dropped ``POST`` through a proxy and does
+                not when it is direct. It reads the URL only together with ``token``.
+        """
+        return client_environment(self.endpoint, token=token, instance=instance, direct=direct)
+
+    def applied(
+        self, *, token: str | None = None, instance: str | None = None, direct: bool = False
+    ) -> AbstractContextManager[None]:
+        """Set :meth:`environment` in this process for the duration of a ``with`` block.
+
+        Accounts of the machine are out of sight meanwhile, and everything is put back afterwards. The environment
+        belongs to the whole process, threads included.
+
+        Args:
+            token: As for :meth:`environment`.
+            instance: As for :meth:`environment`.
+            direct: As for :meth:`environment`.
+        """
+        variables = self.environment(token=token, instance=instance, direct=direct)
+        return environment_applied(self.endpoint, variables)
+
+    # ------------------------------------------------------------------------------------------ what it saw
+
+    @property
+    def counters(self) -> Counters:
+        """What has happened so far."""
+        return Counters.model_validate(self._ask("counters"))
+
+    def reset_counters(self) -> None:
+        """Count from zero again."""
+        self._ask("reset_counters")
+
+    @property
+    def jobs(self) -> tuple[JobRecord, ...]:
+        """The jobs, oldest first."""
+        return _jobs(self._ask("jobs"))
+
+    @property
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """The sessions and batches, oldest first."""
+        return tuple(SessionRecord.model_validate(item) for item in self._ask("sessions"))
+
+    def wait_for_jobs(
+        self, count: int = 1, status: JobStatus | str | None = None, *, timeout_secs: float = 30.0
+    ) -> tuple[JobRecord, ...]:
+        """Wait until jobs are in a state.
+
+        Args:
+            count: How many.
+            status: The state; ``None`` for any final one.
+            timeout_secs: How long to wait at most.
+
+        Returns:
+            All jobs that are in that state, oldest first.
+
+        Raises:
+            TimeoutError: There were not enough in time.
+        """
+        wanted = None if status is None else JobStatus(status).value
+        return _jobs(self._ask("wait_for_jobs", status=wanted, count=count, timeout_secs=timeout_secs))
+
+    def wait_for_requests(self, label: str, count: int = 1, *, timeout_secs: float = 30.0) -> int:
+        """Wait until requests have arrived.
+
+        Args:
+            label: ``"METHOD /route"`` as in :attr:`Counters.by_route`.
+            count: How many since the counters were last reset.
+            timeout_secs: How long to wait at most.
+
+        Returns:
+            How many have arrived.
+
+        Raises:
+            TimeoutError: There were not enough in time.
+        """
+        return int(self._ask("wait_for_requests", label=label, count=count, timeout_secs=timeout_secs))
+
+    # --------------------------------------------------------------------------------------- what it suffers
+
+    def inject(self, *faults: Fault) -> None:
+        """Put faults in force; of several that match a request, the first that fires decides."""
+        for fault in faults:
+            self._ask("inject", fault=fault.model_dump(mode="json"))
+
+    def clear_faults(self) -> None:
+        """Take all faults out of force and let stalled answers go."""
+        self._ask("clear_faults")
+
+    def hold(self, stage: Literal["queued", "running"] = "queued") -> None:
+        """Keep jobs from leaving a state until they are released."""
+        self._ask("hold", stage=stage)
+
+    def release(self, count: int | None = None, stage: Literal["queued", "running"] = "queued") -> int:
+        """Let jobs go on.
+
+        Args:
+            count: How many of those held, oldest first; further jobs are still held. ``None`` for all, and no further
+                job is held.
+            stage: The state they are held in.
+
+        Returns:
+            How many went on.
+        """
+        return int(self._ask("release", stage=stage, count=count))
+
+
+def _jobs(items: list[Mapping[str, Any]]) -> tuple[JobRecord, ...]:
+    return tuple(JobRecord.model_validate(item) for item in items)

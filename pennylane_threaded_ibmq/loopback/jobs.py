@@ -1,0 +1,212 @@
+"""The jobs: their records, inputs and results, bounded in number and size."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from .config import LoopbackConfig
+from .records import JobRecord, JobStatus, utc_now
+from .tally import Tally
+
+_ALPHABET = string.ascii_lowercase + string.digits
+
+
+def new_id(prefix: str) -> str:
+    """An id of 20 characters, as IBM's are."""
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(20 - len(prefix)))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ends.
+
+    Attributes:
+        status: Its final state.
+        text: What ``GET /jobs/{id}/results`` answers; ``None`` for nothing.
+        reason: Why it failed or was cancelled.
+        reason_code: IBM's error code.
+        reason_solution: IBM's advice.
+        rows: Circuit executions.
+        shots: Shots over all of them.
+        usage_secs: QPU seconds charged.
+    """
+
+    status: JobStatus
+    text: str | None = None
+    reason: str | None = None
+    reason_code: int | None = None
+    reason_solution: str | None = None
+    rows: int = 0
+    shots: int = 0
+    usage_secs: float = 0.0
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The query of ``GET /jobs``; fields left out do not filter."""
+
+    instance: str
+    backend: str | None = None
+    pending: bool | None = None
+    program: str | None = None
+    tags: frozenset[str] = frozenset()
+    session_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def matches(self, job: JobRecord) -> bool:
+        """Whether a job passes."""
+        return (
+            job.instance == self.instance
+            and self.backend in {None, job.backend}
+            and self.pending in {None, not job.status.final}
+            and self.program in {None, job.program_id}
+            and self.tags.issubset(job.tags)
+            and self.session_id in {None, job.session_id}
+            and (self.created_after is None or job.created >= self.created_after)
+            and (self.created_before is None or job.created <= self.created_before)
+        )
+
+
+@dataclass
+class _Entry:
+    record: JobRecord
+    params: dict[str, Any]
+    size: int
+    text: str | None = None
+
+
+@dataclass
+class JobStore:
+    """All jobs, oldest first. Owned by the event loop.
+
+    A record is replaced, never changed. The counters follow each state.
+    """
+
+    config: LoopbackConfig
+    tally: Tally
+    _entries: dict[str, _Entry] = field(default_factory=dict)
+    _live: dict[str, None] = field(default_factory=dict)
+    _final: deque[str] = field(default_factory=deque)
+    _bytes: int = 0
+    _accepted: dict[str, deque[datetime]] = field(default_factory=dict)
+    _used: dict[str, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[JobRecord]:
+        return (entry.record for entry in self._entries.values())
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """The job of that id."""
+        entry = self._entries.get(job_id)
+        return entry.record if entry else None
+
+    def params(self, job_id: str) -> dict[str, Any]:
+        """The inputs of a job, with typed values still encoded."""
+        return self._entries[job_id].params
+
+    def text(self, job_id: str) -> str | None:
+        """What the results of a job read, ``None`` if there are none or a private job's were fetched."""
+        return self._entries[job_id].text
+
+    def live(self) -> Iterator[JobRecord]:
+        """The jobs that are queued or running, oldest first."""
+        return (self._entries[job_id].record for job_id in self._live)
+
+    def select(self, query: Filter, *, ascending: bool) -> list[JobRecord]:
+        """The jobs that pass a filter, newest first unless ``ascending``."""
+        found = [record for record in self if query.matches(record)]
+        return found if ascending else found[::-1]
+
+    def used_secs(self, instance: str) -> float:
+        """QPU seconds that an instance has used."""
+        return self._used.get(instance, 0.0)
+
+    def wait_secs(self, instance: str) -> float:
+        """Seconds until an instance may submit again under the limit of jobs per minute; 0 if it may now."""
+        accepted = self._accepted.setdefault(instance, deque())
+        now = utc_now()
+        while accepted and now - accepted[0] >= timedelta(minutes=1):
+            accepted.popleft()
+        limit = self.config.jobs_per_minute
+        if limit is None or len(accepted) < limit:
+            return 0.0
+        return 60.0 - (now - accepted[0]).total_seconds()
+
+    def add(self, record: JobRecord, params: dict[str, Any], size: int) -> None:
+        """Take in a new job.
+
+        Args:
+            record: Its record, queued.
+            params: Its inputs.
+            size: Bytes of the inputs.
+        """
+        self._entries[record.id] = _Entry(record, params, size)
+        self._live[record.id] = None
+        self._bytes += size
+        if self.config.jobs_per_minute is not None:
+            self._accepted.setdefault(record.instance, deque()).append(record.created)
+        self.tally.job_created(record.pubs)
+        self._evict()
+
+    def update(self, job_id: str, **changes: Any) -> JobRecord:
+        """Replace fields of a record that are not its state."""
+        entry = self._entries[job_id]
+        entry.record = entry.record.model_copy(update=changes)
+        return entry.record
+
+    def start(self, job_id: str) -> JobRecord:
+        """Put a job into ``Running``."""
+        self.tally.job_started()
+        return self.update(job_id, status=JobStatus.RUNNING, started=utc_now())
+
+    def finish(self, job_id: str, ending: Ending) -> JobRecord:
+        """Put a job into its final state."""
+        entry = self._entries[job_id]
+        self.tally.job_finished(
+            running=entry.record.status is JobStatus.RUNNING, rows=ending.rows, shots=ending.shots
+        )
+        record = self.update(
+            job_id,
+            status=ending.status,
+            reason=ending.reason,
+            reason_code=ending.reason_code,
+            reason_solution=ending.reason_solution,
+            rows=ending.rows,
+            shots=ending.shots,
+            usage_secs=ending.usage_secs,
+            finished=utc_now(),
+        )
+        self._used[record.instance] = self.used_secs(record.instance) + ending.usage_secs
+        entry.text = ending.text
+        grown = len(ending.text or "")
+        entry.size += grown
+        self._bytes += grown
+        del self._live[job_id]
+        self._final.append(job_id)
+        self._evict()
+        return record
+
+    def results_read(self, job_id: str) -> None:
+        """Note that results were handed out; those of a private job are gone now."""
+        entry = self._entries[job_id]
+        self.update(job_id, results_read=entry.record.results_read + 1)
+        if entry.record.private:
+            entry.text = None
+
+    def remove(self, job_id: str) -> None:
+        """Forget a finished job."""
+        self._final.remove(job_id)
+        self._bytes -= self._entries.pop(job_id).size
+
+    def _evict(self) -> None:
+        while self._final and (
+            len(self._final) > self.config.keep_jobs
+            or (self._bytes > self.config.keep_bytes and len(self._final) > 1)
+        ):
+            self._bytes -= self._entries.pop(self._final.popleft()).size

@@ -1,0 +1,141 @@
+"""What every request goes through: counting, latency, faults, authorisation, and IBM's error bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from . import effects
+from .config import Instance
+from .errors import ApiError, bad_request, wrong_instance
+from .faults import Fault
+from .platform import Platform
+from .responses import Response, error_response
+from .snapshots import Machine
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request on its way to a handler.
+
+    Attributes:
+        platform: The service's state.
+        request: The request.
+        body: Its body.
+        instance: The instance it names; only routes that need one have one.
+        fate: How the job that it creates is to end; ``None`` for its natural end.
+    """
+
+    platform: Platform
+    request: Request
+    body: bytes
+    instance: Instance | None = None
+    fate: Fault | None = None
+
+    @property
+    def account(self) -> Instance:
+        """The instance, on routes that need one."""
+        assert self.instance is not None, "the route was declared without authorisation"
+        return self.instance
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def json(self) -> dict[str, Any]:
+        """The body, which must be a JSON object.
+
+        Raises:
+            ApiError: 400.
+        """
+        try:
+            value = json.loads(self.body)
+        except ValueError as error:
+            raise bad_request(f"the body is not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise bad_request(f"the body must be an object, not {type(value).__name__}")
+        return value
+
+    def machine(self, name: str) -> Machine | None:
+        """A backend of the instance."""
+        return self.platform.machine(name, self.account)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Pipeline:
+    """Turns handlers into routes.
+
+    Args:
+        platform: The service's state.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def route(
+        self, label: str, handler: Handler, *, authorised: bool = True, path: str | None = None
+    ) -> Route:
+        """A route.
+
+        Args:
+            label: ``"METHOD /path"``, under which it is counted and faults find it.
+            handler: Answers it.
+            authorised: Whether it takes an access token and an instance.
+            path: Path, where it differs from that of the label.
+        """
+        method, _, template = label.partition(" ")
+
+        async def endpoint(request: Request) -> Response:
+            return await self.serve(label, handler, request, authorised=authorised)
+
+        return Route(path or template, endpoint, methods=[method])
+
+    async def serve(self, label: str, handler: Handler, request: Request, *, authorised: bool) -> Response:
+        """Take one request through."""
+        platform = self._platform
+        body = await request.body()
+        platform.tally.request(label, len(body))
+        platform.change.notify()
+        if platform.config.request_secs:
+            await asyncio.sleep(platform.config.request_secs)
+        fault = platform.faults.decide(label)
+        fate = fault if fault is not None and fault.effect == "job" else None
+
+        async def act() -> Response:
+            return await self._act(handler, request, body, fate, authorised=authorised)
+
+        response = await act() if fault is None else await effects.answer(platform, fault, request, act)
+        platform.tally.answer(len(response.body))
+        return response
+
+    async def _act(
+        self, handler: Handler, request: Request, body: bytes, fate: Fault | None, *, authorised: bool
+    ) -> Response:
+        try:
+            instance = self._authorise(request) if authorised else None
+            return await handler(Call(self._platform, request, body, instance, fate))
+        except ApiError as error:
+            return error_response(error)
+        except Exception as error:
+            logger.exception("%s %s could not be answered", request.method, request.url.path)
+            return error_response(ApiError(500, 1000, f"API Internal error: {error!r}", "Retry the action."))
+
+    def _authorise(self, request: Request) -> Instance:
+        self._platform.issuer.check(request.headers)
+        crn = request.headers.get("service-crn", "")
+        if crn not in self._platform.instances:
+            raise wrong_instance(crn)
+        return self._platform.instances[crn]

@@ -1,0 +1,59 @@
+"""Everything behind the HTTP interface, in one place."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+from .config import Instance, LoopbackConfig
+from .faults import FaultPlan
+from .jobs import JobStore
+from .programs import Programs
+from .scheduler import Scheduler
+from .sessions import SessionStore
+from .signals import Change
+from .snapshots import Machine, load_machines
+from .tally import Tally
+from .tokens import Issuer
+
+
+class Platform:
+    """The state of one service. Made and owned by its event loop: nothing else may touch it.
+
+    Args:
+        config: What it pretends to be.
+        pool: Where jobs are computed.
+    """
+
+    def __init__(self, config: LoopbackConfig, pool: Executor) -> None:
+        self.config = config
+        self.machines = load_machines(config)
+        self.instances = {instance.crn: instance for instance in config.instances}
+        self.issuer = Issuer(config.tokens, config.token_lifetime_secs)
+        self.change = Change()
+        self.tally = Tally()
+        self.faults = FaultPlan()
+        self.stalled = Change()
+        self.stall_generation = 0
+        self.jobs = JobStore(config, self.tally)
+        self.sessions = SessionStore(config.keep_jobs)
+        self.programs = Programs(self.machines, noise=config.noise, seed=config.seed)
+        self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.programs.execute, pool)
+
+    def machine(self, name: str, instance: Instance) -> Machine | None:
+        """A backend that an instance may use."""
+        return self.machines.get(name) if instance.offers(name) else None
+
+    def queue_length(self, backend: str) -> int:
+        """Jobs of a backend that are queued or running."""
+        return sum(job.backend == backend for job in self.jobs.live())
+
+    def clear_faults(self) -> None:
+        """Take all faults out of force and let stalled answers go."""
+        self.faults.clear()
+        self.stall_generation += 1
+        self.stalled.notify()
+
+    async def stalling(self) -> None:
+        """Wait until stalled answers are let go."""
+        generation = self.stall_generation
+        await self.stalled.until(lambda: self.stall_generation != generation)

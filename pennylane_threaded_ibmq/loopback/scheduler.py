@@ -1,0 +1,154 @@
+"""The life of a job: queued, running, finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+from .config import LoopbackConfig
+from .errors import JobRefusedError
+from .faults import Fault
+from .jobs import Ending, JobStore
+from .programs import Output, usage_secs
+from .records import JobRecord, JobStatus
+from .sessions import SessionStore
+from .signals import Change, Gate
+
+logger = logging.getLogger(__name__)
+
+Stage = Literal["queued", "running"]
+Execute = Callable[[str, str, Mapping[str, Any]], Output]
+
+
+class Scheduler:
+    """Moves jobs along, each in a task of its own. Owned by the event loop.
+
+    Jobs of one backend start in the order of their submission and run side by side in its slots. What they compute is
+    done by ``pool``, one after the other.
+
+    Args:
+        config: Pace and slots.
+        jobs: Where their states are kept.
+        sessions: Where their sessions are kept.
+        change: Told of every change of state.
+        execute: Runs a job's program.
+        pool: Where ``execute`` runs.
+    """
+
+    def __init__(
+        self,
+        config: LoopbackConfig,
+        jobs: JobStore,
+        sessions: SessionStore,
+        change: Change,
+        execute: Execute,
+        pool: Executor,
+    ) -> None:
+        self._config = config
+        self._jobs = jobs
+        self._sessions = sessions
+        self._change = change
+        self._execute = execute
+        self._pool = pool
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.gates: dict[Stage, Gate] = {"queued": Gate(), "running": Gate()}
+
+    def submit(self, job: JobRecord, fate: Fault | None) -> None:
+        """Set a job on its way.
+
+        Args:
+            job: A queued job that is in the store.
+            fate: How it is to end in place of being computed; ``None`` for its natural end.
+        """
+        self._sessions.job_added(job)
+        task = asyncio.get_running_loop().create_task(self._live(job, fate))
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
+        self._change.notify()
+
+    def cancel(self, job: JobRecord) -> bool:
+        """Cancel a queued or running job.
+
+        Returns:
+            Whether it could be: a finished job cannot.
+        """
+        task = self._tasks.get(job.id)
+        if job.status.final or task is None:
+            return False
+        task.cancel()
+        self._finish(job.id, Ending(JobStatus.CANCELLED))
+        return True
+
+    async def stop(self) -> None:
+        """Drop all jobs where they are."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _live(self, job: JobRecord, fate: Fault | None) -> None:
+        await asyncio.sleep(self._config.queue_secs)
+        await self.gates["queued"].passage()
+        slots = self._slots.setdefault(job.backend, asyncio.Semaphore(self._config.slots))
+        async with slots:
+            self._sessions.job_started(self._jobs.start(job.id))
+            self._change.notify()
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            ending = await self._compute(job) if fate is None else _fate(fate)
+            await self.gates["running"].passage()
+            allowed = self._config.job_secs if job.cost is None else min(job.cost, self._config.job_secs)
+            await asyncio.sleep(begun + allowed - loop.time())
+            if allowed < self._config.job_secs:
+                ending = _ran_too_long(job)
+            self._finish(job.id, ending)
+
+    def _finish(self, job_id: str, ending: Ending) -> None:
+        self._sessions.job_finished(self._jobs.finish(job_id, ending))
+        self._change.notify()
+
+    async def _compute(self, job: JobRecord) -> Ending:
+        loop = asyncio.get_running_loop()
+        params = self._jobs.params(job.id)
+        try:
+            output = await loop.run_in_executor(
+                self._pool, self._execute, job.program_id, job.backend, params
+            )
+        except JobRefusedError as error:
+            return _failed(error.reason, error.code, error.solution)
+        except Exception as error:
+            logger.exception("job %s could not be computed", job.id)
+            return _failed(f"API Internal error: {error}", 1000, "Retry the action.")
+        return Ending(
+            JobStatus.COMPLETED,
+            output.text,
+            rows=output.rows,
+            shots=output.shots,
+            usage_secs=usage_secs(output.shots),
+        )
+
+
+def _failed(reason: str, code: int, solution: str) -> Ending:
+    return Ending(JobStatus.FAILED, reason, reason, code, solution)
+
+
+def _fate(fault: Fault) -> Ending:
+    return Ending(
+        JobStatus(fault.job_status), fault.reason, fault.reason, fault.reason_code, fault.reason_solution
+    )
+
+
+def _ran_too_long(job: JobRecord) -> Ending:
+    reason = f"Job {job.id} ran longer than its maximum execution time of {job.cost} s."
+    return Ending(
+        JobStatus.CANCELLED,
+        reason,
+        reason,
+        1305,
+        "Raise max_execution_time.",
+        usage_secs=float(job.cost or 0),
+    )

@@ -1,0 +1,206 @@
+"""Aer, behind one function: circuits, bindings and shots in, counts out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qiskit import ClassicalRegister, QuantumCircuit, transpile
+from qiskit.providers import BackendV2, Options
+from qiskit.transpiler import Target
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+from .circuits import active_qubits, without_idle_wires
+from .errors import JobRefusedError
+from .snapshots import Machine
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_MEMORY_MB = 1024
+"""Most memory for one statevector: 26 qubits. Wider circuits that are not Clifford go to matrix product states."""
+
+_THREADED_FROM = 16
+"""Qubits from which on several threads pay. Below, they cost: OpenMP threads spin, and where the processor is
+shared a simulation of 0.1 s was seen to take 1 s."""
+
+_NOISE_MODELS_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """One circuit and all its bindings.
+
+    Attributes:
+        circuit: The circuit as submitted, as wide as the backend.
+        bindings: Parameter values of shape ``(rows, parameters)``; ``(rows, 0)`` without parameters.
+        measured: Pauli, ``X``, ``Y`` or ``Z``, that is measured on each of these qubits at the end, into a register
+            of its own behind all others.
+    """
+
+    circuit: QuantumCircuit
+    bindings: npt.NDArray[np.float64]
+    measured: Mapping[int, str] | None = None
+
+
+Counts = Mapping[str, int]
+"""Outcomes over all classical bits, as Aer's hexadecimal text, and how often each occurred."""
+
+
+class Engine:
+    """Simulates one backend. Used by one thread at a time.
+
+    Args:
+        machine: The backend.
+        noise: Whether to add the errors of its snapshot; a simulator has none.
+    """
+
+    def __init__(self, machine: Machine, *, noise: bool) -> None:
+        self._machine = machine
+        self._noise = noise and not machine.simulator
+        self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
+        self._native = frozenset(self._aer.operation_names)
+        self._noise_models: dict[tuple[int, ...], Any] = {}
+
+    def sample(self, runs: Sequence[Run], shots: int, seed: int | None) -> list[list[Counts]]:
+        """Simulate circuits, each with all its bindings at once.
+
+        Args:
+            runs: Circuits and bindings.
+            shots: Shots of every row.
+            seed: Seeds the simulation; ``None`` draws afresh.
+
+        Returns:
+            For each run the counts of its rows.
+
+        Raises:
+            JobRefusedError: The simulation failed, for example for lack of memory.
+        """
+        counts: list[list[Counts]] = [[] for _ in runs]
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        wires = [sorted(active_qubits(run.circuit) | set(run.measured or ())) or [0] for run in runs]
+        for index, kept in enumerate(wires):
+            # Only the noise of a circuit depends on where it runs, so that ideal circuits make one group.
+            groups[tuple(kept) if self._noise else ()].append(index)
+        for place, members in groups.items():
+            circuits = [self._prepare(runs[index], wires[index]) for index in members]
+            bindings = [runs[index].bindings for index in members]
+            found = self._run(circuits, bindings, shots, seed, self._noise_model(place) if place else None)
+            for index, rows in zip(members, found, strict=True):
+                counts[index] = rows
+        return counts
+
+    def _prepare(self, run: Run, wires: list[int]) -> QuantumCircuit:
+        circuit = without_idle_wires(run.circuit, wires)
+        if run.measured is not None:
+            _add_measurements(circuit, {wires.index(qubit): pauli for qubit, pauli in run.measured.items()})
+        if any(instruction.operation.name not in self._native for instruction in circuit.data):
+            # Only a simulator gets here: anything else was checked against the backend's gates.
+            circuit = transpile(circuit, self._aer, optimization_level=0)
+        return circuit
+
+    def _run(
+        self,
+        circuits: list[QuantumCircuit],
+        bindings: list[npt.NDArray[np.float64]],
+        shots: int,
+        seed: int | None,
+        noise_model: Any,
+    ) -> list[list[Counts]]:
+        # Without parameters Aer takes no bindings: such a circuit is run once for each row.
+        repeats = [
+            1 if circuit.num_parameters else len(rows)
+            for circuit, rows in zip(circuits, bindings, strict=True)
+        ]
+        expanded = [circuit for circuit, times in zip(circuits, repeats, strict=True) for _ in range(times)]
+        binds = [
+            {parameter: rows[:, column] for column, parameter in enumerate(circuit.parameters)}
+            for circuit, rows, times in zip(circuits, bindings, repeats, strict=True)
+            for _ in range(times)
+        ]
+        if not expanded:
+            return [[] for _ in circuits]
+        widest = max(circuit.num_qubits for circuit in expanded)
+        options: dict[str, Any] = {
+            "shots": shots,
+            "parameter_binds": binds if any(binds) else None,
+            "max_parallel_threads": 0 if widest >= _THREADED_FROM else 1,
+        }
+        if seed is not None:
+            options["seed_simulator"] = seed
+        if noise_model is not None:
+            options["noise_model"] = noise_model
+        result = self._aer.run(expanded, **options).result()
+        if not result.success:
+            result = self._aer.run(expanded, method="matrix_product_state", **options).result()
+        if not result.success:
+            raise JobRefusedError(
+                1010, f"Error returned at backend level: {result.status}", "Use a smaller circuit."
+            )
+        found = iter(result.results)
+        # A circuit without measurements has no counts; all its bits are 0.
+        return [
+            [getattr(next(found).data, "counts", {"0x0": shots}) for _ in range(len(rows))]
+            for rows in bindings
+        ]
+
+    def _noise_model(self, wires: tuple[int, ...]) -> Any:
+        """Errors of some qubits only: those of a whole chip take seconds to derive and to load for each run."""
+        if wires not in self._noise_models:
+            if len(self._noise_models) >= _NOISE_MODELS_KEPT:
+                self._noise_models.clear()
+            self._noise_models[wires] = NoiseModel.from_backend(_Excerpt(self._machine.target, wires))
+        return self._noise_models[wires]
+
+
+class _Excerpt(BackendV2):
+    """Some qubits of a backend, renumbered from 0."""
+
+    def __init__(self, target: Any, wires: tuple[int, ...]) -> None:
+        super().__init__(name="excerpt")
+        places = {qubit: place for place, qubit in enumerate(wires)}
+        self._target = Target(
+            num_qubits=len(wires),
+            dt=target.dt,
+            qubit_properties=[target.qubit_properties[qubit] for qubit in wires],
+        )
+        for name in target.operation_names:
+            properties = target[name]
+            inside = {
+                tuple(places[qubit] for qubit in qubits): value
+                for qubits, value in properties.items()
+                if qubits is not None and all(qubit in places for qubit in qubits)
+            }
+            if inside:
+                self._target.add_instruction(target.operation_from_name(name), inside, name=name)
+
+    @property
+    def target(self) -> Any:
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Any:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise NotImplementedError
+
+
+def _add_measurements(circuit: QuantumCircuit, paulis: Mapping[int, str]) -> None:
+    """Rotate qubits into the bases of Paulis and measure them; bit ``i`` is the ``i``-th entry's."""
+    start = circuit.num_clbits
+    circuit.add_register(ClassicalRegister(len(paulis), "loopback_basis"))
+    for offset, (qubit, pauli) in enumerate(paulis.items()):
+        if pauli == "Y":
+            circuit.sdg(qubit)
+        if pauli in {"X", "Y"}:
+            circuit.h(qubit)
+        circuit.measure(qubit, start + offset)

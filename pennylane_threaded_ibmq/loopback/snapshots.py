@@ -1,0 +1,253 @@
+"""The backends: configuration and properties as IBM serves them, read from the client's own snapshots."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qiskit.circuit import ControlFlowOp, QuantumCircuit
+from qiskit_ibm_runtime import fake_provider
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from .config import LoopbackConfig
+from .errors import JobRefusedError
+
+_SIMULATOR_QUBITS = 32
+_SIMULATOR_GATES = (
+    *(
+        "ccx",
+        "ccz",
+        "cp",
+        "crx",
+        "cry",
+        "crz",
+        "cswap",
+        "csx",
+        "cu",
+        "cx",
+        "cy",
+        "cz",
+        "ecr",
+        "h",
+        "id",
+        "p",
+        "r",
+    ),
+    *(
+        "rx",
+        "rxx",
+        "ry",
+        "ryy",
+        "rz",
+        "rzx",
+        "rzz",
+        "s",
+        "sdg",
+        "swap",
+        "sx",
+        "sxdg",
+        "t",
+        "tdg",
+        "u",
+        "x",
+        "y",
+        "z",
+    ),
+)
+_ANYWHERE = frozenset({"barrier", "break_loop", "continue_loop", "store"})
+
+
+class Machine:
+    """One backend.
+
+    Args:
+        name: Name under which it is served.
+        configuration: IBM's configuration dictionary.
+        properties: IBM's properties dictionary, empty for a simulator.
+        snapshot: The client's fake backend behind it, ``None`` for a simulator.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        configuration: dict[str, Any],
+        properties: dict[str, Any],
+        snapshot: type[Any] | None,
+    ) -> None:
+        self.name = name
+        self.configuration = {**configuration, "backend_name": name}
+        self.properties = {**properties, "backend_name": name} if properties else {}
+        self._snapshot = snapshot
+
+    @property
+    def simulator(self) -> bool:
+        """Whether it reports itself as a simulator."""
+        return bool(self.configuration["simulator"])
+
+    @property
+    def num_qubits(self) -> int:
+        """Number of qubits."""
+        return int(self.configuration["n_qubits"])
+
+    @property
+    def max_shots(self) -> int:
+        """Most shots of one PUB."""
+        return int(self.configuration["max_shots"])
+
+    @cached_property
+    def configuration_body(self) -> bytes:
+        """The configuration as JSON; half a megabyte is not encoded for each request."""
+        return json.dumps(self.configuration).encode()
+
+    @cached_property
+    def properties_body(self) -> bytes:
+        """The properties as JSON."""
+        return json.dumps(self.properties).encode()
+
+    @cached_property
+    def target(self) -> Any:
+        """The snapshot's target, with errors and durations; only noisy simulation needs it."""
+        assert self._snapshot is not None, "a simulator has no target"
+        return self._snapshot().target
+
+    @cached_property
+    def _gates(self) -> dict[str, frozenset[tuple[int, ...]] | None]:
+        """Allowed instructions, each with its allowed qubits; ``None`` allows any."""
+        gates: dict[str, frozenset[tuple[int, ...]] | None] = dict.fromkeys(
+            self.configuration.get("supported_instructions", ())
+        )
+        for gate in self.configuration["gates"]:
+            places = gate.get("coupling_map")
+            gates[gate["name"]] = frozenset(map(tuple, places)) if places else None
+        return gates
+
+    def check_circuit(self, circuit: QuantumCircuit, index: int) -> None:
+        """Refuse a circuit that is not written in this backend's instructions.
+
+        Args:
+            circuit: The circuit of a PUB.
+            index: Position of the PUB, for the message.
+
+        Raises:
+            JobRefusedError: An instruction, its qubits or the width do not fit the backend.
+        """
+        if circuit.num_qubits > self.num_qubits:
+            raise JobRefusedError(
+                1109,
+                f"The circuit of PUB {index} has {circuit.num_qubits} qubits but the target system {self.name} has "
+                f"{self.num_qubits}.",
+                "Run the job on a backend that supports sufficient number of qubits for the job.",
+            )
+        if self.simulator:
+            return
+        for name, qubits in _instructions(circuit):
+            if name in _ANYWHERE:
+                continue
+            if name not in self._gates:
+                raise JobRefusedError(
+                    1106,
+                    f"The instruction {name} on qubits {qubits} in PUB {index} is not supported by the target system "
+                    f"{self.name}: the circuit uses gates that are not among the backend's basis gates.",
+                    "Transpile your circuits for the target before submitting a primitive query.",
+                )
+            places = self._gates[name]
+            if places is not None and qubits not in places:
+                raise JobRefusedError(
+                    1107,
+                    f"The instruction {name} on qubits {qubits} in PUB {index} is not supported by the target system "
+                    f"{self.name}: it assumes a coupling map that is different from the backend's.",
+                    "Transpile your circuits for the target before submitting a primitive query.",
+                )
+
+
+def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every instruction of a circuit with the indices of its qubits, also within control flow."""
+    pending = [(circuit, {bit: index for index, bit in enumerate(circuit.qubits)})]
+    while pending:
+        block, indices = pending.pop()
+        for instruction in block.data:
+            qubits = tuple(indices[bit] for bit in instruction.qubits)
+            yield instruction.operation.name, qubits
+            if isinstance(instruction.operation, ControlFlowOp):
+                pending.extend(
+                    (body, dict(zip(body.qubits, qubits, strict=True)))
+                    for body in instruction.operation.blocks
+                )
+
+
+def load_machines(config: LoopbackConfig) -> Mapping[str, Machine]:
+    """Read the snapshots of all configured backends.
+
+    Args:
+        config: Names the backends and their snapshots.
+
+    Returns:
+        The backends by name, in the order of the configuration.
+
+    Raises:
+        ValueError: ``qiskit-ibm-runtime`` ships no such snapshot.
+    """
+    classes: list[Any] = [
+        item
+        for item in vars(fake_provider).values()
+        if isinstance(item, type) and issubclass(item, FakeBackendV2)
+    ]
+    known = {item.backend_name: item for item in classes}
+    machines = {}
+    for name, fake in config.snapshots.items():
+        if fake is None:
+            machines[name] = Machine(name, _simulator_configuration(), {}, None)
+            continue
+        if fake not in known:
+            near = difflib.get_close_matches(fake, known, n=3) or sorted(known)
+            raise ValueError(f"no snapshot {fake!r} for backend {name!r}; there are {', '.join(near)}")
+        snapshot = known[fake]
+        machines[name] = Machine(
+            name,
+            _read(snapshot.dirname, snapshot.conf_filename),
+            _read(snapshot.dirname, snapshot.props_filename),
+            snapshot,
+        )
+    return machines
+
+
+def _read(folder: str, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+    return content
+
+
+def _simulator_configuration() -> dict[str, Any]:
+    """A configuration with ``simulator`` set, for which the client skips properties, ISA check and sessions."""
+    return {
+        "backend_version": "1.0.0",
+        "n_qubits": _SIMULATOR_QUBITS,
+        "basis_gates": list(_SIMULATOR_GATES),
+        "gates": [{"name": name, "parameters": [], "qasm_def": ""} for name in _SIMULATOR_GATES],
+        "supported_instructions": [
+            *_SIMULATOR_GATES,
+            "measure",
+            "reset",
+            "delay",
+            "if_else",
+            "for_loop",
+            "while_loop",
+            "switch_case",
+        ],
+        "coupling_map": None,
+        "simulator": True,
+        "local": False,
+        "conditional": True,
+        "open_pulse": False,
+        "memory": True,
+        "max_shots": 1_000_000,
+        "max_experiments": 300,
+        "dynamic_reprate_enabled": False,
+        "online_date": "2025-01-01T00:00:00+00:00",
+        "description": "Loopback simulator",
+        "supported_features": ["qasm3"],
+        "processor_type": {"family": "Simulator", "revision": 1},
+    }

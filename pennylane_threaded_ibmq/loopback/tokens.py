@@ -1,0 +1,74 @@
+"""Access tokens: handed out for an API key, checked on every request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import unauthorized
+
+
+class Issuer:
+    """Issues and checks access tokens. Keeps none of them: a token carries its own expiry and signature.
+
+    Args:
+        keys: API keys that may log in.
+        lifetime_secs: Lifetime of a token.
+    """
+
+    def __init__(self, keys: tuple[str, ...], lifetime_secs: int) -> None:
+        self._keys = keys
+        self._lifetime_secs = lifetime_secs
+        self._secret = secrets.token_bytes(32)
+
+    def knows(self, key: str) -> bool:
+        """Whether an API key may log in."""
+        return any(hmac.compare_digest(key.encode(), known.encode()) for known in self._keys)
+
+    def issue(self) -> dict[str, Any]:
+        """The answer of IBM's identity service to a successful login."""
+        now = int(time.time())
+        expiration = now + self._lifetime_secs
+        claims = {"iam_id": "IBMid-loopback", "iss": "https://iam.cloud.ibm.com/identity", "iat": now}
+        payload = f"{_encode({'typ': 'JWT', 'alg': 'HS256'})}.{_encode({**claims, 'exp': expiration})}"
+        return {
+            "access_token": f"{payload}.{self._signature(payload)}",
+            "refresh_token": "not_supported",
+            "token_type": "Bearer",
+            "expires_in": self._lifetime_secs,
+            "expiration": expiration,
+            "scope": "ibm openid",
+        }
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Check the header ``Authorization``: a token of ours that has not expired, or an API key as such.
+
+        Args:
+            headers: Headers of a request.
+
+        Raises:
+            ApiError: 401.
+        """
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "apikey" and self.knows(value):
+            return
+        payload, _, signature = value.rpartition(".")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(signature, self._signature(payload)):
+            raise unauthorized()
+        claims = json.loads(base64.urlsafe_b64decode(payload.partition(".")[2] + "=="))
+        if time.time() >= claims["exp"]:
+            raise unauthorized()
+
+    def _signature(self, payload: str) -> str:
+        digest = hmac.new(self._secret, payload.encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _encode(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()

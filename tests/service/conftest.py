@@ -1,0 +1,92 @@
+"""A loopback service for each test, the environment wiped before and put back after it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit_ibm_runtime import QiskitRuntimeService
+
+from pennylane_threaded_ibmq.loopback import SIMULATOR, LoopbackConfig, LoopbackService
+
+TOKEN = "loopback-token"
+SMALL = "ibm_manila"
+"""A backend of 5 qubits: its properties are small and circuits for it compile fast."""
+
+
+@pytest.fixture(autouse=True)
+def wiped_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No account, no proxy and no home of the machine is seen by any test."""
+    for name in list(os.environ):
+        if name.startswith(("QISKIT_IBM_", "IBMQX_", "QE_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    # The client fixes the path of its saved accounts when it is imported.
+    accounts = home / ".qiskit" / "qiskit-ibm.json"
+    monkeypatch.setattr(
+        "qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(accounts)
+    )
+
+
+@pytest.fixture(autouse=True)
+def quiet_client() -> Iterator[None]:
+    """Leave out the deprecation warning that the client causes itself on every submission."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="qiskit_ibm_runtime")
+        yield
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., LoopbackService]]:
+    """Start services that stop with the test: ``start(job_secs=1)``, with the fields of LoopbackConfig."""
+    with ExitStack() as stack:
+
+        def starter(**fields: Any) -> LoopbackService:
+            return stack.enter_context(
+                LoopbackService(LoopbackConfig(**{"backends": (SMALL, SIMULATOR), **fields}))
+            )
+
+        yield starter
+
+
+@pytest.fixture
+def loopback(start: Callable[..., LoopbackService]) -> Iterator[Callable[..., LoopbackService]]:
+    """Start a service and point this process at it: ``loopback(direct=True, slots=2)``."""
+    with ExitStack() as stack:
+
+        def starter(*, direct: bool = False, **fields: Any) -> LoopbackService:
+            service = start(**fields)
+            crn = service.config.instances[0].crn
+            stack.enter_context(service.applied(token=service.config.tokens[0], instance=crn, direct=direct))
+            return service
+
+        yield starter
+
+
+@pytest.fixture
+def backend(loopback: Callable[..., LoopbackService]) -> Callable[..., tuple[LoopbackService, Any]]:
+    """Start a service, log in and take a backend: ``service, device = backend("ibm_manila", slots=2)``."""
+
+    def taker(name: str = SIMULATOR, **options: Any) -> tuple[LoopbackService, Any]:
+        service = loopback(**options)
+        return service, QiskitRuntimeService().backend(name)
+
+    return taker
+
+
+@pytest.fixture
+def bell() -> QuantumCircuit:
+    """Two entangled qubits, measured."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
