@@ -1,0 +1,94 @@
+"""Lanes: threads that each carry one shard at a time, from sending to its result.
+
+A lane owns an inner PennyLane device, made in its own thread and never seen by another. Lanes start when they are
+first needed, at most ``max_jobs`` of them, so at most ``max_jobs`` jobs are in flight. They are daemons that end
+with their owner: a pool of the standard library would keep the interpreter from leaving until IBM's queue is empty.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ..exceptions import DeviceClosedError
+
+T = TypeVar("T")
+Task = Callable[[Any], Any]
+
+
+class Lanes:
+    """Up to ``most`` lanes.
+
+    Args:
+        most: Most lanes, at least 1.
+        open_inner: Makes a lane's inner device; called once in each lane's thread.
+    """
+
+    def __init__(self, most: int, open_inner: Callable[[], Any]) -> None:
+        self._most = most
+        self._open_inner = open_inner
+        self._queue: queue.SimpleQueue[tuple[Future[Any], Task] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._free = 0
+        self._waiting = 0
+        self._closed = False
+
+    def submit(self, task: Callable[[Any], T]) -> Future[T]:
+        """Give a task to a lane; it gets the lane's inner device."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise DeviceClosedError("The device was closed and takes no more work.")
+            self._waiting += 1
+            if self._waiting > self._free and len(self._threads) < self._most:
+                name = f"threaded-ibmq-lane-{len(self._threads)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._threads.append(thread)
+                self._free += 1
+                thread.start()
+            self._queue.put((future, task))
+        return future
+
+    def close(self) -> None:
+        """Take no more tasks; those that wait are cancelled, those under way are left to end."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            threads = len(self._threads)
+        while True:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is not None:
+                waiting[0].cancel()
+        for _ in range(threads):
+            self._queue.put(None)
+
+    def _run(self) -> None:
+        inner: Any = None
+        opened = False
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            future, task = item
+            with self._lock:
+                self._waiting -= 1
+                self._free -= 1
+            try:
+                if future.set_running_or_notify_cancel():
+                    if not opened:
+                        inner, opened = self._open_inner(), True
+                    future.set_result(task(inner))
+            except BaseException as error:  # noqa: BLE001 - Qiskit's panics are no Exception; the waiter must hear
+                future.set_exception(error)
+            finally:
+                with self._lock:
+                    self._free += 1
+                del item, future, task

@@ -1,0 +1,103 @@
+"""Cut a batch into shards: as few jobs as the service's limits allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .plan import Block
+
+MAX_EXECUTIONS = 10_000_000
+"""Rows times shots of one Sampler job. Source: https://quantum.cloud.ibm.com/docs/guides/job-limits"""
+
+MAX_VALUES = 4_000_000
+"""Parameter values of one job: 32 MB before compression, well under what the service takes in one request."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """What one job runs.
+
+    Attributes:
+        blocks: Blocks, or parts of some.
+    """
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Places in the batch of the tapes it serves, ascending."""
+        return tuple(sorted({m.position for b in self.blocks for m in b.members}))
+
+
+def cut(blocks: Sequence[Block], shard_size: int | Literal["auto"], *, remote: bool) -> tuple[Shard, ...]:
+    """Cut blocks into shards.
+
+    Args:
+        blocks: Blocks of one batch.
+        shard_size: Tapes in a shard, or ``"auto"``.
+        remote: The shards become jobs of a service: one primitive each, within the service's limits.
+
+    Returns:
+        Shards; every row of every block is in exactly one of them.
+    """
+    shards: list[Shard] = []
+    for part in _by_tapes(blocks, shard_size):
+        if not remote:
+            shards.append(Shard(tuple(part)))
+            continue
+        for primitive in ("estimator", "sampler"):
+            shards += _pack([b for b in part if b.primitive == primitive])
+    return tuple(shards)
+
+
+def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> list[list[Block]]:
+    if shard_size == "auto":
+        return [list(blocks)]
+    positions = sorted({m.position for b in blocks for m in b.members})
+    chunk_of = {p: i // shard_size for i, p in enumerate(positions)}
+    chunks: list[list[Block]] = [[] for _ in range((len(positions) + shard_size - 1) // shard_size)]
+    for block in blocks:
+        by_chunk: dict[int, list[int]] = {}
+        for index, member in enumerate(block.members):
+            by_chunk.setdefault(chunk_of[member.position], []).append(index)
+        for chunk, indices in by_chunk.items():
+            chunks[chunk].append(block.take(block.members[indices[0] : indices[-1] + 1]))
+    return chunks
+
+
+def _pack(blocks: Sequence[Block]) -> list[Shard]:
+    shards: list[list[Block]] = []
+    executions = values = 0
+    for block in blocks:
+        for piece in _pieces(block):
+            # the service cuts Estimator jobs itself, so their executions are not limited
+            more = piece.executions if piece.primitive == "sampler" else 0
+            size = piece.values.size * max(1, len(piece.settings))
+            full = executions + more > MAX_EXECUTIONS or values + size > MAX_VALUES
+            if not shards or full:
+                shards.append([])
+                executions = values = 0
+            shards[-1].append(piece)
+            executions += more
+            values += size
+    return [Shard(tuple(s)) for s in shards]
+
+
+def _pieces(block: Block) -> list[Block]:
+    """Parts of a block that each fit in a job; tapes are never torn apart."""
+    circuits = max(1, len(block.settings))
+    per_row = int(block.shots.total_shots or 1) * circuits if block.primitive == "sampler" else 0
+    width = max(1, block.values.shape[1]) * circuits
+    most_rows = min(MAX_EXECUTIONS // per_row if per_row else MAX_VALUES, MAX_VALUES // width)
+    if block.rows <= most_rows:
+        return [block]
+    pieces, first = [], 0
+    members = block.members
+    for i in range(1, len(members) + 1):
+        full = i < len(members) and members[i].rows.stop - members[first].rows.start > most_rows
+        if i == len(members) or full:
+            pieces.append(block.take(members[first:i]))
+            first = i
+    return pieces

@@ -1,0 +1,161 @@
+"""A login at IBM Quantum Platform, and the backend that it gives.
+
+The client's service object points itself at another instance whenever a backend of another instance is looked up,
+and has no lock. So an account is always pinned to one instance: then its clients never move, and all lanes of a
+device can share one login.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..exceptions import BackendError, ConfigurationError, CredentialsError, nearest
+from .local import AER_NAMES, fake_names
+
+logger = logging.getLogger(__name__)
+
+LEAST_BUSY = "least_busy"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who logs in where.
+
+    Attributes:
+        token: API key; ``None`` for IBM's saved account.
+        url: Base URL; ``None`` for IBM's own.
+        instance: CRN or name; ``None`` to search all instances of the account.
+    """
+
+    token: str | None = field(repr=False)
+    url: str | None
+    instance: str | None
+
+
+def connect(credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
+    """Log in and open a backend.
+
+    Args:
+        credentials: Who logs in where.
+        name: A backend's name, or ``"least_busy"``.
+        wires: Qubits that are needed at least.
+
+    Returns:
+        The client's service, pinned to one instance, and its backend.
+
+    Raises:
+        CredentialsError: There is no account, or IBM refuses it.
+        BackendError: The account has no such backend.
+    """
+    if credentials.token is None:
+        _require_saved_account(name)
+    service = _login(credentials)
+    backend = _find(service, name, wires)
+    if credentials.instance is None:
+        crn = service.active_instance()
+        service = _login(Credentials(credentials.token, credentials.url, crn))
+        backend = _find(service, str(backend.name), wires)
+    return service, backend
+
+
+def stand_in(name: str) -> str:
+    """Advice on running here what was meant to run at IBM."""
+    known = fake_names()
+    snapshot = "fake_" + name.removeprefix("ibmq_").removeprefix("ibm_")
+    if snapshot in known:
+        return f"backend={snapshot!r} simulates it on this machine with its noise"
+    return "backend='ibmq_qasm_simulator' simulates on this machine without an account"
+
+
+def _require_saved_account(name: str) -> None:
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    if QiskitRuntimeService.saved_accounts():
+        return
+    close = nearest(name, [*AER_NAMES, *fake_names(), LEAST_BUSY]) if not name.startswith("ibm") else ""
+    raise CredentialsError(
+        f"backend={name!r} needs an IBM Quantum account, and there is none: ibmqx_token is not given, IBMQX_TOKEN and "
+        f"QISKIT_IBM_TOKEN are not set, and no account is saved.{close} Give ibmqx_token= (an API key from "
+        f"https://quantum.cloud.ibm.com), or stay local: {stand_in(name)}. Nothing was sent.",
+        argument="ibmqx_token",
+    )
+
+
+def _login(credentials: Credentials) -> Any:
+    from qiskit_ibm_runtime import IBMInputValueError, QiskitRuntimeService
+    from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
+
+    arguments: dict[str, Any] = {"instance": credentials.instance}
+    if credentials.token is not None:
+        arguments.update(channel="ibm_quantum_platform", token=credentials.token, url=credentials.url)
+    try:
+        return QiskitRuntimeService(**arguments)
+    except InvalidAccountError as error:
+        raise CredentialsError(
+            "IBM Quantum does not accept these credentials: it lists no instances for the API key. Check ibmqx_token "
+            "(or IBMQX_TOKEN, QISKIT_IBM_TOKEN, the saved account) at https://quantum.cloud.ibm.com; also check that "
+            f"this machine reaches {credentials.url or 'https://cloud.ibm.com'}. ({_without(error, credentials)})",
+            argument="ibmqx_token",
+        ) from None
+    except IBMInputValueError as error:
+        raise CredentialsError(
+            f"instance={credentials.instance!r}: {_without(error, credentials)} Instances of an account are listed at "
+            "https://quantum.cloud.ibm.com/instances.",
+            argument="instance",
+            value=credentials.instance,
+        ) from None
+
+
+def _without(error: Exception, credentials: Credentials) -> str:
+    """The client's text without the key."""
+    text = str(error.args[0]) if error.args else str(error)
+    return text.replace(credentials.token, "<token>") if credentials.token else text
+
+
+def _find(service: Any, name: str, wires: int) -> Any:
+    from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+    try:
+        if name == LEAST_BUSY:
+            return service.least_busy(min_num_qubits=wires)
+        return service.backend(name)
+    except QiskitBackendNotFoundError:
+        offered = sorted({str(b.name) for b in service.backends()})
+    if name == LEAST_BUSY:
+        raise BackendError(
+            f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
+            f"{', '.join(offered) or 'none'}.",
+            argument="backend",
+            value=name,
+        )
+    raise BackendError(
+        f"backend={name!r}: the account has no such backend; it may be retired.{nearest(name, offered)} It has: "
+        f"{', '.join(offered) or 'none'}. To stay local, {stand_in(name)}.",
+        argument="backend",
+        value=name,
+    )
+
+
+def check_size(backend: Any, wires: int) -> None:
+    """Refuse a device with more wires than the backend has qubits."""
+    most = getattr(backend, "num_qubits", None)
+    if most is not None and wires > int(most):
+        raise BackendError(
+            f"wires: {wires} wires, but backend {backend.name!r} has {most} qubits. Use fewer wires or another backend.",
+            argument="wires",
+            value=wires,
+        )
+
+
+def check_backend_object(backend: Any) -> None:
+    """Refuse what is no Qiskit backend."""
+    from qiskit.providers import BackendV2
+
+    if not isinstance(backend, BackendV2):
+        raise ConfigurationError(
+            f"backend={backend!r}: a name or a Qiskit BackendV2 is needed, not {type(backend).__name__}.",
+            argument="backend",
+            value=backend,
+        )

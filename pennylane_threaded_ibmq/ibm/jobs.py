@@ -1,0 +1,233 @@
+"""Jobs of IBM Quantum Platform: send, look, fetch, cancel. The only module that opens a primitive."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ..exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    ResultError,
+    ServiceError,
+    SubmissionError,
+)
+
+logger = logging.getLogger(__name__)
+
+FETCHES = 3
+"""Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
+
+
+class State(Enum):
+    """What the service says of a job."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TOO_LONG = "ran too long"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self is not State.PENDING
+
+
+@dataclass(frozen=True, eq=False)
+class SentJob:
+    """A job that the service accepted.
+
+    Attributes:
+        job_id: The service's id.
+        primitive: ``"sampler"`` or ``"estimator"``.
+        pubs: Number of PUBs.
+        handle: The client's job object.
+    """
+
+    job_id: str
+    primitive: str
+    pubs: int
+    handle: Any
+
+
+class Jobs:
+    """Jobs on one backend.
+
+    Args:
+        service: The client's service, pinned to one instance.
+        backend: The backend.
+        primitive_options: Options of the primitives, split by primitive.
+    """
+
+    def __init__(
+        self, service: Any, backend: Any, primitive_options: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._service = service
+        self.backend = backend
+        self._options = primitive_options
+
+    @contextmanager
+    def batch(self, session: Any, jobs: int) -> Iterator[Any]:
+        """The mode that some jobs run in: the user's session, a batch of their own, or none.
+
+        Args:
+            session: An open session of the user's; it is never closed here.
+            jobs: How many jobs there will be. One job needs no batch.
+        """
+        if session is not None or jobs < 2 or getattr(self.backend.configuration(), "simulator", False):
+            yield session
+            return
+        from qiskit_ibm_runtime import Batch
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMRuntimeError
+
+        try:
+            batch = Batch(backend=self.backend)
+        except (RequestsApiError, IBMRuntimeError) as error:
+            logger.info("no batch could be opened, jobs run singly: %s", error)
+            yield None
+            return
+        try:
+            yield batch
+        finally:
+            try:
+                batch.close()
+            except (RequestsApiError, IBMRuntimeError) as error:
+                logger.warning("batch %s could not be closed: %s", batch.session_id, error)
+
+    def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str]) -> SentJob:
+        """Send one job.
+
+        Args:
+            primitive: ``"sampler"`` or ``"estimator"``.
+            pubs: PUBs in the primitive's form.
+            mode: Session, batch or backend; given explicitly, since the client's default is bound to a thread.
+            tags: Tags by which the job can be found again.
+
+        Raises:
+            SubmissionError: The service did not accept the job.
+        """
+        from qiskit_ibm_runtime import EstimatorV2, SamplerV2
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        cls = SamplerV2 if primitive == "sampler" else EstimatorV2
+        runner = cls(
+            mode=mode if mode is not None else self.backend, options=dict(self._options.get(primitive, {}))
+        )
+        runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
+        try:
+            with warnings.catch_warnings():
+                # the client warns of its own use of a deprecated class at each run
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module="qiskit_ibm_runtime")
+                job = runner.run(list(pubs))
+        except (IBMError, RequestsApiError) as error:
+            raise SubmissionError(
+                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
+                status_code=_status_code(error),
+            ) from error
+        return SentJob(job.job_id(), primitive, len(pubs), job)
+
+    def pending(self, tag: str, most: int) -> set[str]:
+        """Ids of the jobs with a tag that are queued or running: one request for all of them."""
+        jobs = self._service.jobs(limit=most, pending=True, job_tags=[tag])
+        return {j.job_id() for j in jobs}
+
+    def state(self, job: SentJob) -> State:
+        """Ask for the state of one job.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            status = str(job.handle.status())
+        except (RequestsApiError, IBMError) as error:
+            raise ServiceError(
+                f"The state of job {job.job_id} could not be read: {error}", status_code=_status_code(error)
+            ) from error
+        if status == "DONE":
+            return State.DONE
+        if status == "ERROR":
+            return State.FAILED
+        if status.startswith("CANCELLED"):
+            # "CANCELLED - RAN TOO LONG" is no final state to the client, which would wait for it for ever
+            return State.CANCELLED if status == "CANCELLED" else State.TOO_LONG
+        return State.PENDING
+
+    def fetch(self, job: SentJob, state: State) -> list[Any]:
+        """The results of a finished job, one a PUB.
+
+        Raises:
+            JobFailedError: IBM reports the job as failed.
+            JobCancelledError: The job was cancelled.
+            ResultError: The result has the wrong type or length.
+        """
+        if state is State.FAILED:
+            raise JobFailedError(
+                f"Job {job.job_id} failed on {self.backend.name}: {job.handle.error_message()}",
+                job_ids=[job.job_id],
+            )
+        if state is State.TOO_LONG:
+            raise JobFailedError(
+                f"Job {job.job_id} was stopped by {self.backend.name}: it ran too long. Send fewer tapes in a job "
+                "(shard_size=) or fewer shots, or raise max_execution_time in primitive_options.",
+                job_ids=[job.job_id],
+            )
+        if state is State.CANCELLED:
+            raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
+        problem = ""
+        for _ in range(FETCHES):
+            result, problem = self._download(job)
+            if not problem:
+                return list(result)
+            logger.warning("job %s: %s", job.job_id, problem)
+        raise ResultError(
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} It is kept at "
+            f"IBM: QiskitRuntimeService().job({job.job_id!r}).result().",
+            job_ids=[job.job_id],
+        )
+
+    def _download(self, job: SentJob) -> tuple[Any, str]:
+        from qiskit.primitives import PrimitiveResult
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            result = job.handle.result()
+        except (RequestsApiError, IBMError, ValueError) as error:
+            return None, f"it could not be downloaded: {error}."
+        if not isinstance(result, PrimitiveResult):
+            return None, f"{type(result).__name__} instead of a primitive result."
+        if len(result) != job.pubs:
+            return None, f"{len(result)} PUB results instead of {job.pubs}."
+        return result, ""
+
+    def cancel(self, job: SentJob) -> None:
+        """Cancel a job; one that is already finished stays as it is."""
+        from qiskit_ibm_runtime.exceptions import IBMError, RuntimeInvalidStateError
+
+        try:
+            job.handle.cancel()
+        except RuntimeInvalidStateError:
+            logger.debug("job %s was finished before it could be cancelled", job.job_id)
+        except IBMError as error:
+            logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+
+
+def _status_code(error: BaseException | None) -> int | None:
+    """HTTP status of a client's error, which may be hidden in what caused it."""
+    while error is not None:
+        code = getattr(error, "status_code", None)
+        if code is not None:
+            return int(code)
+        error = error.__cause__ or error.__context__
+    return None
