@@ -24,6 +24,41 @@ from .exceptions import ConfigurationError, nearest
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
 DEFAULT_SHOTS = 1024
 
+_TRANSPILE_NAMES = frozenset(
+    {
+        "optimization_level",
+        "seed_transpiler",
+        "initial_layout",
+        "layout_method",
+        "routing_method",
+        "translation_method",
+        "scheduling_method",
+        "approximation_degree",
+        "unitary_synthesis_method",
+        "unitary_synthesis_plugin_config",
+        "hls_config",
+        "init_method",
+        "optimization_method",
+        "qubits_initially_zero",
+    }
+)
+_PRIMITIVE_NAMES = frozenset(
+    {
+        "resilience_level",
+        "resilience",
+        "dynamical_decoupling",
+        "twirling",
+        "execution",
+        "environment",
+        "simulator",
+        "default_precision",
+        "default_shots",
+        "max_execution_time",
+        "seed_estimator",
+        "experimental",
+    }
+)
+
 _ENVIRONMENT = {
     "ibmqx_token": ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN"),
     "ibmqx_url": ("QISKIT_IBM_URL",),
@@ -95,6 +130,13 @@ class Settings(BaseModel):
         return self
 
     @property
+    def checks_needed(self) -> bool:
+        """Whether something was given that only the packages it is meant for can check."""
+        return bool(
+            self.transpile_options or self.primitive_options or self.noise_model or self.compile_backend
+        )
+
+    @property
     def token(self) -> str | None:
         """The API key itself, for the client and nothing else."""
         return self.ibmqx_token.get_secret_value() if self.ibmqx_token else None
@@ -109,6 +151,8 @@ def _integer(value: object) -> object:
 def load_settings(arguments: dict[str, Any]) -> Settings:
     """Check the arguments of a device and add what the environment gives.
 
+    Options of the transpiler and of the primitives may also stand by themselves, as ``qiskit.remote`` takes them.
+
     Args:
         arguments: Options by name.
 
@@ -116,6 +160,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
         ConfigurationError: An option is unknown or has a value that cannot work.
     """
     known = Settings.model_fields
+    arguments = _gathered(arguments)
     for name in arguments:
         if name not in known:
             raise ConfigurationError(
@@ -131,6 +176,26 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
         return Settings(**merged)
     except ValidationError as error:
         raise _explain(error, arguments) from None
+
+
+def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Put options that stand by themselves where they belong."""
+    out: dict[str, Any] = {}
+    loose: dict[str, dict[str, Any]] = {"transpile_options": {}, "primitive_options": {}}
+    for name, value in arguments.items():
+        if name in _TRANSPILE_NAMES:
+            loose["transpile_options"][name] = value
+        elif name in _PRIMITIVE_NAMES:
+            loose["primitive_options"][name] = value
+        elif name == "options":
+            loose["primitive_options"].update(value or {})
+        else:
+            out[name] = value
+    for name, found in loose.items():
+        given = out.get(name) or {}
+        if found and isinstance(given, dict):
+            out[name] = {**found, **given}
+    return out
 
 
 def _explain(error: ValidationError, arguments: dict[str, Any]) -> ConfigurationError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pennylane.devices import Device
@@ -14,20 +16,22 @@ from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
 
-from ..exceptions import BackendError, ConfigurationError
-from ..execution.decode import decode_block
-from ..execution.local import run_local
+from ..exceptions import BackendError, ConfigurationError, UnsupportedCircuitError
+from ..execution.batch import Batch
 from ..execution.plan import plan
-from ..execution.pubs import make_request
+from ..execution.shards import cut
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
-from ..ibm.local import LocalBackend, is_local_name, open_local
 from ..settings import DEFAULT_SHOTS, load_settings
-from .preprocess import Rules, prepare
-from .tracking import track
+from .handle import BatchHandle, Origin
+from .preprocess import Rules, prepare, prepare_tape
+from .workplace import Workplace, is_on_this_machine, open_workplace
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
+
+_SMALL = 20
+"""Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
 
 
 class ThreadedIBMQDevice(Device):
@@ -42,6 +46,8 @@ class ThreadedIBMQDevice(Device):
 
     Raises:
         ConfigurationError: An option is unknown or has a value that cannot work.
+        CredentialsError: A real backend was named, and there is no account or IBM refuses it.
+        BackendError: There is no such backend, or it has fewer qubits than ``wires``.
     """
 
     def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
@@ -57,26 +63,26 @@ class ThreadedIBMQDevice(Device):
         self._default_shots = int(checked.total_shots or DEFAULT_SHOTS)
         self._rng = np.random.default_rng(self._settings.seed_simulator)
         self._templates = TemplateStore()
-        name = self._settings.backend
-        if isinstance(name, str) and not is_local_name(name):
-            raise BackendError(f"backend={name!r}: not available.", argument="backend", value=name)
+        self._lock = threading.Lock()
+        self._workplace: Workplace | None = None
+        self._closed = False
+        # a simulator of this machine is opened when it is first needed; everything else must prove itself now
+        if (
+            not is_on_this_machine(self._settings.backend)
+            or len(self.wires) > _SMALL
+            or self._settings.checks_needed
+        ):
+            self._open()
 
     @property
     def name(self) -> str:
         """Name of the device."""
         return "threaded.ibmq"
 
-    @cached_property
-    def _local(self) -> LocalBackend:
-        s = self._settings
-        backend = open_local(s.backend) if isinstance(s.backend, str) else s.backend
-        return LocalBackend(
-            backend,
-            compile_backend=s.compile_backend,
-            transpile_options=s.transpile_options,
-            noise_model=s.noise_model,
-            seed=s.seed_simulator,
-        )
+    @property
+    def transpiles(self) -> int:
+        """How many circuits this device has transpiled so far; a gradient after the first transpiles none."""
+        return 0 if self._workplace is None else self._workplace.compiler.transpiles
 
     def preprocess_transforms(
         self,
@@ -84,7 +90,7 @@ class ThreadedIBMQDevice(Device):
     ) -> CompilePipeline:
         """What happens to each tape before it runs."""
         pipeline = CompilePipeline()
-        pipeline.add_transform(prepare, rules=Rules(self.name, self.wires, self._default_shots))
+        pipeline.add_transform(prepare, rules=self._rules())
         return pipeline
 
     def setup_execution_config(
@@ -115,43 +121,114 @@ class ThreadedIBMQDevice(Device):
         tapes = tuple(circuits)
         if not tapes:
             return ()
-        blocks = plan(
-            tapes,
-            self._templates,
-            self._make_template,
-            estimator=self._settings.primitive == "estimator",
-            parametrise=self._settings.parametrise,
-        )
-        requests = [make_request(b, self._rng) for b in blocks]
-        parts: dict[tuple[int, int], list[Any]] = {}
-        for block, result in zip(blocks, run_local(requests, self._local, self._rng), strict=True):
-            parts.update(decode_block(block, result, self._rng))
-        results = tuple(_assemble(tape, position, parts) for position, tape in enumerate(tapes))
-        track(self.tracker, tapes, results, jobs=1)
-        return results
+        return self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]).result()
 
     def batch_execute(self, circuits: Sequence[QuantumScript]) -> ResultBatch:
         """Run any tapes, preprocessing included.
 
+        Args:
+            circuits: ``n`` tapes; ``n`` may be 0.
+
         Returns:
-            A tuple of results in the order of the tapes; ``()`` for an empty batch.
+            A tuple of ``n`` results in the order of the tapes.
         """
-        config = self.setup_execution_config()
-        tapes, post = self.preprocess_transforms(config)(tuple(circuits))
-        return tuple(post(self.execute(tapes, config)))
+        return self.submit(circuits).result()
+
+    def submit(self, circuits: QuantumScript | Sequence[QuantumScript]) -> BatchHandle:
+        """Send any tapes, preprocessing included, and return at once.
+
+        Args:
+            circuits: One tape, or ``n`` tapes; ``n`` may be 0.
+
+        Returns:
+            A handle with one future a tape, the ids of the jobs, and ways to wait and to cancel.
+
+        Raises:
+            UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
+        """
+        tapes = (circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits)
+        rules = self._rules()
+        made: list[QuantumScript] = []
+        origins: list[Origin] = []
+        for position, tape in enumerate(tapes):
+            try:
+                ready, post = prepare_tape(tape, rules)
+            except UnsupportedCircuitError as error:
+                raise type(error)(f"Tape {position}: {error}", tape=position) from None
+            unchanged = len(ready) == 1 and post is None
+            origins.append(Origin(len(made), len(made) + len(ready), None if unchanged else post))
+            made += ready
+        return self._start(tuple(made), origins)
+
+    def close(self) -> None:
+        """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
+        with self._lock:
+            self._closed = True
+            workplace = self._workplace
+        if workplace is not None:
+            workplace.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rules(self) -> Rules:
+        return Rules(self.name, self.wires, self._default_shots)
+
+    def _open(self) -> Workplace:
+        """Where this device's shards run; opened when first needed."""
+        with self._lock:
+            if self._workplace is None:
+                workplace = open_workplace(self._settings, tuple(self.wires))
+                if self._closed:
+                    workplace.close()
+                self._workplace = workplace
+                weakref.finalize(self, workplace.close)
+            return self._workplace
+
+    def _start(self, tapes: tuple[QuantumScript, ...], origins: list[Origin]) -> BatchHandle:
+        place = self._open()
+        blocks = plan(
+            tapes,
+            self._templates,
+            self._make_template,
+            estimator=place.estimator,
+            parametrise=self._settings.parametrise,
+        )
+        shards = cut(blocks, self._settings.shard_size, remote=place.remote)
+        batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng())
+        batch.start()
+        return BatchHandle(
+            batch,
+            origins,
+            self.tracker,
+            timeout_secs=self._settings.timeout_secs,
+            cancel_on_interrupt=place.remote,
+        )
+
+    def _next_rng(self) -> np.random.Generator:
+        with self._lock:
+            return self._rng.spawn(1)[0]
 
     def _make_template(self, tape: QuantumScript, data: TapeData) -> Template:
+        place = self._open()
         used = set(tape.wires)
-        wires = [w for w in self.wires if w in used]
+        # a layout of the user's names all qubits of the register, so the register has all wires
+        whole = self._settings.transpile_options.get("initial_layout") is not None
+        wires = [w for w in self.wires if whole or w in used]
         wires += [w for w in tape.wires if w not in set(wires)]
-        most = self._local.num_qubits
+        most = place.num_qubits
         if most is not None and len(wires) > most:
             raise BackendError(
-                f"A tape uses {len(wires)} wires; backend {self._local.name!r} has {most} qubits. Nothing was sent.",
+                f"A tape uses {len(wires)} wires; backend {place.name!r} has {most} qubits. Nothing was sent.",
                 argument="wires",
                 value=len(wires),
             )
-        return Template(tape, data, wires, self._local.compiler, parametrise=self._settings.parametrise)
+        return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
 
 
 def check_shots(shots: Any) -> Shots:
@@ -170,10 +247,3 @@ def check_shots(shots: Any) -> Shots:
         argument="shots",
         value=shots,
     )
-
-
-def _assemble(tape: QuantumScript, position: int, parts: dict[tuple[int, int], list[Any]]) -> Result:
-    """Nest results as PennyLane wants them: shot copies outside, measurements inside."""
-    columns = [parts[position, i] for i in range(len(tape.measurements))]
-    copies = [tuple(c) if len(c) > 1 else c[0] for c in zip(*columns, strict=True)]
-    return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]

@@ -70,7 +70,16 @@ def _first(results: ResultBatch) -> Result:
 
 @qml.transform
 def prepare(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """:func:`prepare_tape` as a transform of PennyLane's."""
+    tapes, post = prepare_tape(tape, rules)
+    return tapes, post or _first
+
+
+def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn | None]:
     """Make one tape ready for the device.
+
+    Returns:
+        Tapes that can run, and what makes the result from theirs: ``None`` if there is nothing to do.
 
     Args:
         tape: Any tape.
@@ -91,7 +100,7 @@ def prepare(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, Post
     _check_measurements(tape, rules)
     if not _is_ready(tape, rules):
         return _transform(tape, rules)
-    return (tape,), _first
+    return (tape,), None
 
 
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pennylane.devices.qubit.sampling import get_num_shots_and_executions
 
-if TYPE_CHECKING:
-    from pennylane.tape import QuantumScript
+from ..execution.batch import Batch
 
 
-def track(
-    tracker: Any,
-    tapes: Sequence[QuantumScript],
-    results: Sequence[Any],
-    *,
-    jobs: int,
-    job_ids: Sequence[str] = (),
-) -> None:
-    """Record one batch.
+def track(tracker: Any, batch: Batch) -> None:
+    """Record one finished batch; tapes without a result count as executions, for their jobs ran.
 
     Args:
-        tracker: The device's tracker; nothing happens while it is not active.
-        tapes: The tapes that ran.
-        results: Their results.
-        jobs: Number of jobs.
-        job_ids: Ids of the jobs, where there is a service that gives some.
+        tracker: The device's tracker, active.
+        batch: The batch.
     """
-    if not tracker.active:
-        return
-    tracker.update(batches=1, jobs=jobs)
-    for job_id in job_ids:
+    tracker.update(batches=1, jobs=len(batch.runs))
+    for job_id in batch.job_ids:
         tracker.update(job_ids=job_id)
     tracker.record()
-    for tape, result in zip(tapes, results, strict=True):
+    for position, tape in enumerate(batch.tapes):
         executions, shots = get_num_shots_and_executions(tape)
         specs = tape.specs
+        extra = {} if batch.error(position) else {"results": batch.value(position)}
         tracker.update(
-            executions=executions,
-            shots=shots,
-            results=result,
-            resources=specs["resources"],
-            errors=specs["errors"],
+            executions=executions, shots=shots, resources=specs["resources"], errors=specs["errors"], **extra
         )
         tracker.record()

@@ -1,7 +1,7 @@
-"""Run blocks on a simulator of this machine.
+"""Run shards on a simulator of this machine.
 
-All blocks go in one run: Aer works through a run's rows on all cores by itself, and its Python part holds the
-interpreter, so more runs side by side are slower, not faster.
+A batch is one shard unless the user says otherwise: Aer works through a run's rows on all cores by itself, and its
+Python part holds the interpreter, so more runs side by side are slower, not faster.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ibm.local import LocalBackend
+from .batch import ShardRun, refuse_cancelled
 from .decode import BlockResult
 from .outcomes import ShotCounts
 from .pubs import Pub, Request, collect
@@ -18,15 +19,43 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+class LocalSite:
+    """This machine.
+
+    Args:
+        backend: What simulates.
+        seeded: Seeds of the simulator come from the shard's random numbers, so that runs can be repeated.
+    """
+
+    def __init__(self, backend: LocalBackend, *, seeded: bool) -> None:
+        self.backend = backend
+        self._seeded = seeded
+
+    def open_inner(self) -> None:
+        """A simulator of this machine needs no inner device."""
+
+    def start(self, shards: int) -> None:
+        """The shards of a batch share nothing here."""
+
+    def run(self, run: ShardRun, inner: None, shared: None) -> list[BlockResult]:  # noqa: ARG002 - the sites' face
+        """Simulate one shard."""
+        refuse_cancelled(run)
+        return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
+
+    def cancel(self, run: ShardRun) -> None:
+        """A simulation under way cannot be stopped; its result is dropped."""
+
+
 def run_local(
-    requests: Sequence[Request], backend: LocalBackend, rng: np.random.Generator
+    requests: Sequence[Request], backend: LocalBackend, rng: np.random.Generator, *, seeded: bool
 ) -> list[BlockResult]:
     """Run the PUBs of some blocks.
 
     Args:
         requests: What to run.
         backend: Where.
-        rng: Orders shots where order matters.
+        rng: Orders shots where order matters, and gives the simulator's seeds.
+        seeded: Whether the simulator gets seeds.
 
     Returns:
         One result a request.
@@ -40,7 +69,7 @@ def run_local(
         by_shots.setdefault(pub.shots, []).append(pub)
     for shots, group in by_shots.items():
         counts = backend.sample(
-            [p.circuit for p in group], [p.values for p in group], shots, backend.next_seed()
+            [p.circuit for p in group], [p.values for p in group], shots, _seed(rng, seeded=seeded)
         )
         for pub, rows in zip(group, counts, strict=True):
             results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, shots)
@@ -51,7 +80,11 @@ def run_local(
             [p.observables for p in estimated],
             [p.values for p in estimated],
             [p.shots**-0.5 for p in estimated],
-            backend.next_seed(),
+            _seed(rng, seeded=seeded),
         )
         results.update({id(p): v for p, v in zip(estimated, values, strict=True)})
     return [collect(r, [results[id(p)] for p in r.pubs], rng) for r in requests]
+
+
+def _seed(rng: np.random.Generator, *, seeded: bool) -> int | None:
+    return int(rng.integers(0, 2**31)) if seeded else None

@@ -1,17 +1,98 @@
-"""Run a shard as one job of IBM Quantum Platform."""
+"""Run shards as jobs of IBM Quantum Platform."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from ..exceptions import ResultError
-from ..ibm.jobs import SentJob
+from ..ibm.jobs import Jobs, SentJob
+from .batch import ShardRun, refuse_cancelled
 from .decode import BlockResult
 from .outcomes import ShotBits
 from .pubs import Pub, Request, collect
+from .watcher import Watcher
+
+
+class RemoteSite:
+    """One backend of a service.
+
+    Args:
+        jobs: Jobs on the backend.
+        wires: Wires of the device, for the inner devices.
+        session: An open session of the user's, or ``None``.
+    """
+
+    def __init__(self, jobs: Jobs, wires: Sequence[Any], session: Any = None) -> None:
+        self._jobs = jobs
+        self._wires = wires
+        self._session = session
+        self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
+        self.watcher = Watcher(jobs, self._tag)
+
+    def open_inner(self) -> Any:
+        """A lane's own ``qiskit.remote``; jobs are opened in its session or on its backend."""
+        import pennylane as qml
+
+        return qml.device(
+            "qiskit.remote", wires=self._wires, backend=self._jobs.backend, session=self._session
+        )
+
+    def start(self, shards: int) -> SharedBatch:
+        """The Batch context that the jobs of one batch of tapes share."""
+        return SharedBatch(self._jobs, shards if self._session is None else 0)
+
+    def run(self, run: ShardRun, inner: Any, shared: SharedBatch) -> list[BlockResult]:
+        """Send one shard, wait for its job and fetch the result."""
+        with shared.sending() as batch:
+            refuse_cancelled(run)
+            primitive = run.shard.blocks[0].primitive
+            mode = batch or inner.session or inner.backend
+            run.job = job = self._jobs.submit(primitive, primitive_pubs(run.requests), mode, [self._tag])
+        if run.cancelled.is_set():
+            self._jobs.cancel(job)
+        state = self.watcher.follow(job).result()
+        return read_results(run.requests, self._jobs.fetch(job, state), job, run.rng)
+
+    def cancel(self, run: ShardRun) -> None:
+        """Cancel the job of a shard."""
+        if run.job is not None:
+            self._jobs.cancel(run.job)
+
+
+class SharedBatch:
+    """IBM's Batch context for several jobs: opened before the first is sent, closed after the last.
+
+    Args:
+        jobs: Jobs on the backend.
+        shards: How many jobs there will be; fewer than two need no context.
+    """
+
+    def __init__(self, jobs: Jobs, shards: int) -> None:
+        self._jobs = jobs
+        self._left = shards
+        self._wanted = shards > 1
+        self._batch: Any = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def sending(self) -> Iterator[Any]:
+        """Around the sending of each shard, also of one that is given up: gives the context, or ``None``."""
+        with self._lock:
+            if self._wanted:
+                self._batch, self._wanted = self._jobs.open_batch(), False
+        try:
+            yield self._batch
+        finally:
+            with self._lock:
+                self._left -= 1
+                if self._left == 0 and self._batch is not None:
+                    self._jobs.close_batch(self._batch)
 
 
 def primitive_pubs(requests: Sequence[Request]) -> list[tuple[Any, ...]]:

@@ -8,13 +8,16 @@ device can share one login.
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, nearest
 from .local import AER_NAMES, fake_names
-
-logger = logging.getLogger(__name__)
 
 LEAST_BUSY = "least_busy"
 
@@ -34,30 +37,52 @@ class Credentials:
     instance: str | None
 
 
-def connect(credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
-    """Log in and open a backend.
+class Accounts:
+    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last."""
 
-    Args:
-        credentials: Who logs in where.
-        name: A backend's name, or ``"least_busy"``.
-        wires: Qubits that are needed at least.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._services: WeakValueDictionary[Credentials, Any] = WeakValueDictionary()
 
-    Returns:
-        The client's service, pinned to one instance, and its backend.
+    def connect(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
+        """Log in and open a backend.
 
-    Raises:
-        CredentialsError: There is no account, or IBM refuses it.
-        BackendError: The account has no such backend.
-    """
-    if credentials.token is None:
-        _require_saved_account(name)
-    service = _login(credentials)
-    backend = _find(service, name, wires)
-    if credentials.instance is None:
-        crn = service.active_instance()
-        service = _login(Credentials(credentials.token, credentials.url, crn))
-        backend = _find(service, str(backend.name), wires)
-    return service, backend
+        Args:
+            credentials: Who logs in where.
+            name: A backend's name, or ``"least_busy"``.
+            wires: Qubits that are needed at least.
+
+        Returns:
+            The client's service, pinned to one instance, and its backend.
+
+        Raises:
+            CredentialsError: There is no account, or IBM refuses it.
+            BackendError: The account has no such backend.
+        """
+        if credentials.token is None:
+            _require_saved_account(name)
+        with self._lock:
+            # the client lists queues once and then goes by what it saw: only a fresh login knows who is least busy
+            service = self._service(credentials, fresh=name == LEAST_BUSY)
+            backend = _find(service, name, wires)
+            crn = service.active_instance()
+            if credentials.instance != crn and len(service.instances()) > 1:
+                service = self._service(Credentials(credentials.token, credentials.url, crn))
+                backend = _find(service, str(backend.name), wires)
+        return service, backend
+
+    def _service(self, credentials: Credentials, *, fresh: bool = False) -> Any:
+        service = None if fresh else self._services.get(credentials)
+        if service is None:
+            service = _login(credentials)
+            self._services[credentials] = service
+        return service
+
+
+@cache
+def accounts() -> Accounts:
+    """The one owner of this process's logins."""
+    return Accounts()
 
 
 def stand_in(name: str) -> str:
@@ -91,7 +116,8 @@ def _login(credentials: Credentials) -> Any:
     if credentials.token is not None:
         arguments.update(channel="ibm_quantum_platform", token=credentials.token, url=credentials.url)
     try:
-        return QiskitRuntimeService(**arguments)
+        with _quiet_client():
+            return QiskitRuntimeService(**arguments)
     except InvalidAccountError as error:
         raise CredentialsError(
             "IBM Quantum does not accept these credentials: it lists no instances for the API key. Check ibmqx_token "
@@ -108,6 +134,22 @@ def _login(credentials: Credentials) -> Any:
         ) from None
 
 
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Leave out what the client logs at WARNING whenever a token is given: it tells the user nothing to act on."""
+    logger = logging.getLogger("qiskit_ibm_runtime.qiskit_runtime_service")
+    thread = threading.get_ident()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno != logging.WARNING
+
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
+
+
 def _without(error: Exception, credentials: Credentials) -> str:
     """The client's text without the key."""
     text = str(error.args[0]) if error.args else str(error)
@@ -118,11 +160,11 @@ def _find(service: Any, name: str, wires: int) -> Any:
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
     try:
-        if name == LEAST_BUSY:
-            return service.least_busy(min_num_qubits=wires)
-        return service.backend(name)
+        with _quiet_client():
+            return service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
     except QiskitBackendNotFoundError:
-        offered = sorted({str(b.name) for b in service.backends()})
+        with _quiet_client():
+            offered = sorted({str(b.name) for b in service.backends()})
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
@@ -149,9 +191,14 @@ def check_size(backend: Any, wires: int) -> None:
         )
 
 
-def check_backend_object(backend: Any) -> None:
-    """Refuse what is no Qiskit backend."""
+def is_service_backend(backend: Any) -> bool:
+    """Whether a backend object belongs to a service.
+
+    Raises:
+        ConfigurationError: It is no Qiskit backend at all.
+    """
     from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime import IBMBackend
 
     if not isinstance(backend, BackendV2):
         raise ConfigurationError(
@@ -159,3 +206,4 @@ def check_backend_object(backend: Any) -> None:
             argument="backend",
             value=backend,
         )
+    return isinstance(backend, IBMBackend)

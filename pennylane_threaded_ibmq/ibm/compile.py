@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ class Compiler:
         from qiskit.transpiler import generate_preset_pass_manager
 
         target = getattr(self._backend, "target", None)
-        if target is None:
-            return generate_preset_pass_manager(backend=self._backend, **self._options)
-        return generate_preset_pass_manager(target=target, **self._options)
+        where = {"backend": self._backend} if target is None else {"target": target}
+        with warnings.catch_warnings():
+            # IBM's own plugin for Qiskit says so of itself whenever plugins are listed
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="stevedore")
+            return generate_preset_pass_manager(**where, **self._options)

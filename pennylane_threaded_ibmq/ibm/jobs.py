@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -72,34 +71,29 @@ class Jobs:
         self.backend = backend
         self._options = primitive_options
 
-    @contextmanager
-    def batch(self, session: Any, jobs: int) -> Iterator[Any]:
-        """The mode that some jobs run in: the user's session, a batch of their own, or none.
-
-        Args:
-            session: An open session of the user's; it is never closed here.
-            jobs: How many jobs there will be. One job needs no batch.
-        """
-        if session is not None or jobs < 2 or getattr(self.backend.configuration(), "simulator", False):
-            yield session
-            return
+    def open_batch(self) -> Any:
+        """A Batch context for several jobs, or ``None`` where the backend or the plan has none."""
+        if getattr(self.backend.configuration(), "simulator", False):
+            return None
         from qiskit_ibm_runtime import Batch
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMRuntimeError
 
         try:
-            batch = Batch(backend=self.backend)
+            return Batch(backend=self.backend)
         except (RequestsApiError, IBMRuntimeError) as error:
             logger.info("no batch could be opened, jobs run singly: %s", error)
-            yield None
-            return
+            return None
+
+    def close_batch(self, batch: Any) -> None:
+        """Close a Batch context: it takes no new jobs, those in it run on."""
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMRuntimeError
+
         try:
-            yield batch
-        finally:
-            try:
-                batch.close()
-            except (RequestsApiError, IBMRuntimeError) as error:
-                logger.warning("batch %s could not be closed: %s", batch.session_id, error)
+            batch.close()
+        except (RequestsApiError, IBMRuntimeError) as error:
+            logger.warning("batch %s could not be closed: %s", batch.session_id, error)
 
     def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str]) -> SentJob:
         """Send one job.
@@ -107,7 +101,7 @@ class Jobs:
         Args:
             primitive: ``"sampler"`` or ``"estimator"``.
             pubs: PUBs in the primitive's form.
-            mode: Session, batch or backend; given explicitly, since the client's default is bound to a thread.
+            mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
             tags: Tags by which the job can be found again.
 
         Raises:
@@ -118,9 +112,7 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         cls = SamplerV2 if primitive == "sampler" else EstimatorV2
-        runner = cls(
-            mode=mode if mode is not None else self.backend, options=dict(self._options.get(primitive, {}))
-        )
+        runner = cls(mode=mode, options=dict(self._options.get(primitive, {})))
         runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
         try:
             with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,16 @@ def is_local_name(name: str) -> bool:
 
 def fake_names() -> list[str]:
     """Names of IBM's backend snapshots, such as ``fake_torino``."""
+    return sorted(b.name for b in _snapshots().backends())
+
+
+def _snapshots() -> Any:
     from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
-    return sorted(b.name for b in FakeProviderForBackendV2().backends())
+    with warnings.catch_warnings():
+        # some snapshots warn as soon as they are listed
+        warnings.simplefilter("ignore")
+        return FakeProviderForBackendV2()
 
 
 def open_local(name: str) -> Any:
@@ -62,10 +69,9 @@ def open_local(name: str) -> Any:
             )
         return AerSimulator(method=method)
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
-    from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
     try:
-        return FakeProviderForBackendV2().backend(name)
+        return _snapshots().backend(name)
     except QiskitBackendNotFoundError:
         known = fake_names()
         raise BackendError(
@@ -79,14 +85,14 @@ class LocalBackend:
     """A Qiskit backend that runs here.
 
     Aer is given bindings, not bound circuits, and its counts are read instead of its memory: that is 2 to 3 times
-    faster than its own Sampler. Rows of a run get different random streams; runs of a seeded device too.
+    faster than its own Sampler. Rows of a run get different random streams.
 
     Args:
         backend: A Qiskit ``BackendV2``.
         compile_backend: What to transpile for, if not the same.
         transpile_options: Options of the preset pass manager.
         noise_model: Replaces the backend's noise.
-        seed: Makes the runs repeatable.
+        seed: Makes transpiling repeatable.
     """
 
     def __init__(
@@ -101,8 +107,6 @@ class LocalBackend:
         self.backend = backend
         self.name = str(backend.name)
         self._noise_model = noise_model
-        self._seeds = None if seed is None else np.random.default_rng(seed)
-        self._lock = threading.Lock()
         options = dict(transpile_options or {})
         options.setdefault("optimization_level", 1)
         if seed is not None:
@@ -135,13 +139,6 @@ class LocalBackend:
                 argument="noise_model",
             )
         return None
-
-    def next_seed(self) -> int | None:
-        """A seed for one run, or ``None``. Runs differ, and a device made with the same seed repeats them."""
-        if self._seeds is None:
-            return None
-        with self._lock:
-            return int(self._seeds.integers(0, 2**31))
 
     def sample(
         self,

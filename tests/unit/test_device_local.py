@@ -88,9 +88,9 @@ def test_a_gradient_transpiles_one_circuit(dev):
 
     weights = pnp.array(WEIGHTS, requires_grad=True)
     qml.grad(circuit)(weights)
-    first = dev._local.compiler.transpiles
+    first = dev.transpiles
     qml.grad(circuit)(weights + 0.1)
-    assert (first, dev._local.compiler.transpiles) == (1, 1)
+    assert (first, dev.transpiles) == (1, 1)
 
 
 def test_batch_execute_keeps_the_order_of_mixed_tapes(dev):

@@ -1,0 +1,169 @@
+"""What ``submit`` returns: a batch that runs, its futures and its jobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import WaitTimeoutError
+from ..execution.batch import Batch
+from .tracking import track
+
+if TYPE_CHECKING:
+    from pennylane.typing import PostprocessingFn, Result, ResultBatch
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which preprocessed tapes a user's tape became.
+
+    Attributes:
+        start: First of them.
+        stop: One after the last.
+        post: Makes the tape's result from theirs; ``None`` where they are the same.
+    """
+
+    start: int
+    stop: int
+    post: PostprocessingFn | None
+
+
+class BatchHandle:
+    """A batch that was submitted.
+
+    Args:
+        batch: The batch, started.
+        origins: One entry a tape that the user gave.
+        tracker: The device's tracker.
+        timeout_secs: Longest wait where :meth:`result` is given none.
+        cancel_on_interrupt: Ctrl-C while waiting cancels the jobs, so that queued ones are not charged.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        origins: Sequence[Origin],
+        tracker: Any,
+        *,
+        timeout_secs: float | None = None,
+        cancel_on_interrupt: bool = False,
+    ) -> None:
+        self._batch = batch
+        self._origins = tuple(origins)
+        self._tracker = tracker
+        self._timeout_secs = timeout_secs
+        self._cancel_on_interrupt = cancel_on_interrupt
+        self._lock = threading.Lock()
+        self._tracked = False
+
+    def __repr__(self) -> str:
+        state = "done" if self.done() else "running"
+        return f"<BatchHandle: {len(self._origins)} tapes, {len(self._batch.runs)} jobs, {state}>"
+
+    def __len__(self) -> int:
+        return len(self._origins)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of the jobs accepted so far; empty on simulators of this machine, which give none."""
+        return self._batch.job_ids
+
+    @cached_property
+    def futures(self) -> tuple[Future[Result], ...]:
+        """One future a tape, in order. A job serves many tapes, so cancel the batch, not a future."""
+        return tuple(self._future(origin) for origin in self._origins)
+
+    def done(self) -> bool:
+        """Whether every tape has its result or its error."""
+        return self._batch.done()
+
+    def cancel(self) -> None:
+        """Give up: what waits is not sent, accepted jobs are cancelled. Results that arrived are kept."""
+        self._batch.cancel()
+
+    def result(self, timeout: float | None = None) -> ResultBatch:
+        """Wait for all tapes.
+
+        Args:
+            timeout: Longest wait in seconds; ``None`` for the device's ``timeout_secs``.
+
+        Returns:
+            A tuple of results in the order of the tapes.
+
+        Raises:
+            WaitTimeoutError: Time ran out; the jobs run on.
+            JobError: A job did not give a result; the other jobs are finished.
+        """
+        seconds = self._timeout_secs if timeout is None else timeout
+        try:
+            finished = self._batch.wait(seconds)
+        except KeyboardInterrupt:
+            if self._cancel_on_interrupt:
+                self.cancel()
+            raise
+        if not finished:
+            waiting = self._batch.open_job_ids
+            jobs = f"Jobs {', '.join(waiting)} run on" if waiting else "What was submitted runs on"
+            raise WaitTimeoutError(
+                f"No result of the whole batch within {seconds:g} s. {jobs}: call result() of the handle again, or "
+                "raise timeout_secs.",
+                job_ids=waiting,
+            )
+        self._track()
+        results = self._batch.results()
+        return tuple(_made(o, results[o.start : o.stop]) for o in self._origins)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for all tapes; what the first tape without a result failed with, or ``None``."""
+        try:
+            self.result(timeout)
+        except WaitTimeoutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as futures do
+            return error
+        return None
+
+    def _track(self) -> None:
+        """Tell the tracker, once, in the thread that asked for the results."""
+        with self._lock:
+            if self._tracked or not self._tracker.active:
+                return
+            self._tracked = True
+        track(self._tracker, self._batch)
+
+    def _future(self, origin: Origin) -> Future[Any]:
+        parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]
+        if origin.post is None:
+            return parts[0]
+        return _gather(parts, lambda results: _made(origin, results))
+
+
+def _made(origin: Origin, results: tuple[Any, ...]) -> Any:
+    return results[0] if origin.post is None else origin.post(results)
+
+
+def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]) -> Future[Any]:
+    """A future of what is made from several."""
+    whole: Future[Any] = Future()
+    whole.set_running_or_notify_cancel()
+    lock = threading.Lock()
+    left = len(parts)
+
+    def arrived(_: Future[Any]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            if left:
+                return
+        try:
+            whole.set_result(make(tuple(part.result() for part in parts)))
+        except BaseException as error:  # noqa: BLE001 - the waiter gets it
+            whole.set_exception(error)
+
+    for part in parts:
+        part.add_done_callback(arrived)
+    return whole

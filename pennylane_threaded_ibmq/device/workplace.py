@@ -1,0 +1,128 @@
+"""Where a device works: chosen once from its settings, this machine or a service."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import ConfigurationError
+from ..execution.lanes import Lanes
+from ..execution.local import LocalSite
+from ..execution.remote import RemoteSite
+from ..ibm.account import Credentials, accounts, check_size, is_service_backend
+from ..ibm.compile import Compiler
+from ..ibm.jobs import Jobs
+from ..ibm.local import LocalBackend, is_local_name, open_local
+from ..ibm.options import check_transpile_options, split_primitive_options
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+QPU_OPTIMIZATION_LEVEL = 2
+"""Qiskit's own default; fewer two-qubit gates are worth the seconds on a QPU, where a template is compiled once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Workplace:
+    """Everything that a device needs to run shards.
+
+    Attributes:
+        name: Name of the backend.
+        num_qubits: Its qubits; ``None`` if it does not say.
+        remote: Shards become jobs of a service.
+        estimator: Expectation values go through the Estimator.
+        compiler: Transpiles for the backend.
+        site: Runs shards.
+        lanes: Carry them.
+    """
+
+    name: str
+    num_qubits: int | None
+    remote: bool
+    estimator: bool
+    compiler: Compiler
+    site: LocalSite | RemoteSite
+    lanes: Lanes
+
+    def close(self) -> None:
+        """End all threads."""
+        self.lanes.close()
+        if isinstance(self.site, RemoteSite):
+            self.site.watcher.close()
+
+
+def is_on_this_machine(backend: Any) -> bool:
+    """Whether a backend can be opened later because it is Aer, which is always there."""
+    return (
+        isinstance(backend, str)
+        and is_local_name(backend)
+        and not backend.startswith(("fake_", "aer_simulator_"))
+    )
+
+
+def open_workplace(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    """Open the backend that the settings name.
+
+    Raises:
+        ConfigurationError: An option cannot work there.
+        CredentialsError: A real backend was named, and there is no account or IBM refuses it.
+        BackendError: There is no such backend, or it has too few qubits.
+    """
+    check_transpile_options(settings.transpile_options)
+    primitive_options = split_primitive_options(settings.primitive_options)
+    backend = settings.backend
+    if isinstance(backend, str):
+        if is_local_name(backend):
+            return _local(open_local(backend), settings, wires)
+        credentials = Credentials(settings.token, settings.ibmqx_url, settings.instance)
+        service, opened = accounts().connect(credentials, backend, len(wires))
+        return _remote(service, opened, settings, primitive_options, wires)
+    if is_service_backend(backend):
+        return _remote(backend.service, backend, settings, primitive_options, wires)
+    return _local(backend, settings, wires)
+
+
+def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    check_size(backend, len(wires))
+    local = LocalBackend(
+        backend,
+        compile_backend=settings.compile_backend,
+        transpile_options=settings.transpile_options,
+        noise_model=settings.noise_model,
+        seed=settings.seed_simulator,
+    )
+    site = LocalSite(local, seeded=settings.seed_simulator is not None)
+    # more runs than cores only wait for each other
+    lanes = Lanes(min(settings.max_jobs, os.cpu_count() or 1), site.open_inner)
+    return Workplace(
+        local.name, local.num_qubits, False, settings.primitive == "estimator", local.compiler, site, lanes
+    )
+
+
+def _remote(
+    service: Any,
+    backend: Any,
+    settings: Settings,
+    primitive_options: dict[str, dict[str, Any]],
+    wires: tuple[Any, ...],
+) -> Workplace:
+    if settings.noise_model is not None:
+        raise ConfigurationError(
+            f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
+            argument="noise_model",
+        )
+    check_size(backend, len(wires))
+    options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
+    site = RemoteSite(Jobs(service, backend, primitive_options), wires, settings.session)
+    simulated = bool(getattr(backend.configuration(), "simulator", False))
+    estimator = settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated)
+    return Workplace(
+        str(backend.name),
+        backend.num_qubits,
+        True,
+        estimator,
+        Compiler(settings.compile_backend or backend, options),
+        site,
+        Lanes(settings.max_jobs, site.open_inner),
+    )

@@ -1,0 +1,101 @@
+"""Options of Qiskit's transpiler and of IBM's primitives: which there are, and whether their values can work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..exceptions import ConfigurationError, nearest
+
+PRIMITIVES = ("estimator", "sampler")
+
+
+def check_transpile_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that ``generate_preset_pass_manager`` does not have.
+
+    Raises:
+        ConfigurationError: An option is unknown, or says what the backend says already.
+    """
+    if not options:
+        return
+    from inspect import signature
+
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    given = {"backend", "target", "basis_gates", "coupling_map"}
+    known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
+    for name in options:
+        if name in given:
+            raise ConfigurationError(
+                f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
+                "compile_backend=. Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+        if name not in known:
+            raise ConfigurationError(
+                f"transpile_options: unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                "Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+    level = options.get("optimization_level")
+    if level is not None and level not in (0, 1, 2, 3):
+        raise ConfigurationError(
+            f"transpile_options: optimization_level={level!r}; it is 0, 1, 2 or 3. Nothing was sent.",
+            argument="transpile_options",
+            value=dict(options),
+        )
+
+
+def split_primitive_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options of each primitive, checked by IBM's own models.
+
+    Args:
+        options: Either options for both, of which each primitive takes what it has, or
+            ``{"estimator": {...}, "sampler": {...}}``.
+
+    Raises:
+        ConfigurationError: An option is unknown or has a value that cannot work.
+    """
+    if not options:
+        return {name: {} for name in PRIMITIVES}
+    from dataclasses import fields
+
+    from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
+
+    models = {"estimator": EstimatorOptions, "sampler": SamplerOptions}
+    known = {name: {f.name for f in fields(m) if f.name[0] != "_"} for name, m in models.items()}
+    if set(options) <= set(PRIMITIVES):
+        split = {name: dict(options.get(name) or {}) for name in PRIMITIVES}
+    else:
+        split = {name: {k: v for k, v in options.items() if k in known[name]} for name in PRIMITIVES}
+        for option in options:
+            if not any(option in names for names in known.values()):
+                everything = sorted(known["estimator"] | known["sampler"])
+                raise _refused(
+                    f"unknown option {option!r}.{nearest(option, everything)} Known: {', '.join(everything)}.",
+                    options,
+                )
+    for name, model in models.items():
+        try:
+            model(**split[name])
+        except (ValueError, TypeError) as error:
+            raise _refused(f"{name}: {_first_problem(error)}", options) from None
+    return split
+
+
+def _first_problem(error: Exception) -> str:
+    """What IBM's model says, without its links."""
+    problems = getattr(error, "errors", None)
+    if problems is None:
+        return f"{str(error).rstrip('.')}."
+    first = problems()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}={first['input']!r}: {str(first['msg']).removeprefix('Value error, ').rstrip('.')}."
+
+
+def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:
+    return ConfigurationError(
+        f"primitive_options: {text} Nothing was sent.", argument="primitive_options", value=dict(options)
+    )
