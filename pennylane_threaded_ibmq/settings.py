@@ -164,7 +164,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     for name in arguments:
         if name not in known:
             raise ConfigurationError(
-                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, [*known, 'wires', 'shots'])} "
+                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, ['wires', 'shots', *known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES])} "
                 f"Known arguments: wires, shots, {', '.join(known)}.",
                 argument=name,
             )

@@ -53,7 +53,8 @@ class RemoteSite:
             refuse_cancelled(run)
             primitive = run.shard.blocks[0].primitive
             mode = batch or inner.session or inner.backend
-            run.job = job = self._jobs.submit(primitive, primitive_pubs(run.requests), mode, [self._tag])
+            tags = (self._tag, f"{self._tag}-{uuid4().hex[:12]}")
+            run.job = job = self._jobs.submit(primitive, primitive_pubs(run.requests), mode, tags)
         if run.cancelled.is_set():
             self._jobs.cancel(job)
         state = self.watcher.follow(job).result()

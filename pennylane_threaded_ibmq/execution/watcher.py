@@ -2,6 +2,9 @@
 
 Jobs never poll for themselves: a tick is one request, however many jobs there are. The interval starts short and
 grows, and begins anew whenever a job is added or finishes.
+
+The client repeats a request that the service answered with an error, also the one that creates a job. So the first
+look at a job is always at the list, where a twin shows: a job with the same tag that nobody waits for. It is cancelled.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from ..exceptions import DeviceClosedError, ServiceError, ThreadedIBMQError
-from ..ibm.jobs import Jobs, SentJob, State
+from ..ibm.jobs import Jobs, PendingJob, SentJob, State
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ MOST_FAILURES = 12
 class _Watched:
     job: SentJob
     future: Future[State]
+    listed: bool = False
 
 
 class Watcher:
@@ -102,12 +106,22 @@ class Watcher:
                 self._settle(finished)
 
     def _look(self, watched: list[_Watched]) -> list[tuple[_Watched, State]]:
-        if len(watched) > 1:
-            # one more than there are: a list that is full would hide whether a job is still in it
-            pending = self._jobs.pending(self._tag, most=len(watched) + 1)
+        if len(watched) > 1 or not all(w.listed for w in watched):
+            pending = self._jobs.pending(self._tag, most=2 * len(watched))
+            self._cancel_twins(watched, pending)
+            for one in watched:
+                one.listed = True
             watched = [w for w in watched if w.job.job_id not in pending]
         states = [(w, self._jobs.state(w.job)) for w in watched]
         return [(w, s) for w, s in states if s.final]
+
+    def _cancel_twins(self, watched: list[_Watched], pending: dict[str, PendingJob]) -> None:
+        mine = {w.job.tag: w.job.job_id for w in watched}
+        for job_id, listed in pending.items():
+            for tag in listed.tags:
+                if mine.get(tag, job_id) != job_id:
+                    logger.warning("job %s was created twice; its twin %s is cancelled", mine[tag], job_id)
+                    self._jobs.cancel(listed)
 
     def _settle(self, finished: list[tuple[_Watched, State]]) -> None:
         for watched, state in finished:

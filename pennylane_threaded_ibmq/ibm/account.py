@@ -21,6 +21,8 @@ from .local import AER_NAMES, fake_names
 
 LEAST_BUSY = "least_busy"
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -62,21 +64,24 @@ class Accounts:
         if credentials.token is None:
             _require_saved_account(name)
         with self._lock:
-            # the client lists queues once and then goes by what it saw: only a fresh login knows who is least busy
-            service = self._service(credentials, fresh=name == LEAST_BUSY)
-            backend = _find(service, name, wires)
+            service, backend = self._look_up(credentials, name, wires)
             crn = service.active_instance()
             if credentials.instance != crn and len(service.instances()) > 1:
-                service = self._service(Credentials(credentials.token, credentials.url, crn))
-                backend = _find(service, str(backend.name), wires)
+                pinned = Credentials(credentials.token, credentials.url, crn)
+                service, backend = self._look_up(pinned, str(backend.name), wires)
         return service, backend
 
-    def _service(self, credentials: Credentials, *, fresh: bool = False) -> Any:
-        service = None if fresh else self._services.get(credentials)
-        if service is None:
-            service = _login(credentials)
-            self._services[credentials] = service
-        return service
+    def _look_up(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
+        # the client lists queues once and goes by what it saw: only a fresh login knows who is least busy
+        service = None if name == LEAST_BUSY else self._services.get(credentials)
+        if service is not None:
+            try:
+                return service, _find(service, name, wires)
+            except BackendError:
+                logger.info("backend %s is not found with an earlier login; logging in again", name)
+        service = _login(credentials)
+        self._services[credentials] = service
+        return service, _find(service, name, wires)
 
 
 @cache
@@ -137,17 +142,17 @@ def _login(credentials: Credentials) -> Any:
 @contextmanager
 def _quiet_client() -> Iterator[None]:
     """Leave out what the client logs at WARNING whenever a token is given: it tells the user nothing to act on."""
-    logger = logging.getLogger("qiskit_ibm_runtime.qiskit_runtime_service")
+    client = logging.getLogger("qiskit_ibm_runtime.qiskit_runtime_service")
     thread = threading.get_ident()
 
     def of_others(record: logging.LogRecord) -> bool:
         return record.thread != thread or record.levelno != logging.WARNING
 
-    logger.addFilter(of_others)
+    client.addFilter(of_others)
     try:
         yield
     finally:
-        logger.removeFilter(of_others)
+        client.removeFilter(of_others)
 
 
 def _without(error: Exception, credentials: Credentials) -> str:

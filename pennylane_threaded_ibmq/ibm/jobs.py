@@ -46,12 +46,27 @@ class SentJob:
         job_id: The service's id.
         primitive: ``"sampler"`` or ``"estimator"``.
         pubs: Number of PUBs.
+        tag: The tag that no other submission carries.
         handle: The client's job object.
     """
 
     job_id: str
     primitive: str
     pubs: int
+    tag: str
+    handle: Any
+
+
+@dataclass(frozen=True, eq=False)
+class PendingJob:
+    """A job that the service lists as queued or running.
+
+    Attributes:
+        tags: Its tags.
+        handle: The client's job object.
+    """
+
+    tags: frozenset[str]
     handle: Any
 
 
@@ -95,14 +110,14 @@ class Jobs:
         except (RequestsApiError, IBMRuntimeError) as error:
             logger.warning("batch %s could not be closed: %s", batch.session_id, error)
 
-    def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str]) -> SentJob:
+    def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> SentJob:
         """Send one job.
 
         Args:
             primitive: ``"sampler"`` or ``"estimator"``.
             pubs: PUBs in the primitive's form.
             mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
-            tags: Tags by which the job can be found again.
+            tags: Tags by which the job can be found again: one of its device, then one of its own.
 
         Raises:
             SubmissionError: The service did not accept the job.
@@ -124,12 +139,24 @@ class Jobs:
                 f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
                 status_code=_status_code(error),
             ) from error
-        return SentJob(job.job_id(), primitive, len(pubs), job)
+        return SentJob(job.job_id(), primitive, len(pubs), tags[1], job)
 
-    def pending(self, tag: str, most: int) -> set[str]:
-        """Ids of the jobs with a tag that are queued or running: one request for all of them."""
-        jobs = self._service.jobs(limit=most, pending=True, job_tags=[tag])
-        return {j.job_id() for j in jobs}
+    def pending(self, tag: str, most: int) -> dict[str, PendingJob]:
+        """Jobs with a tag that are queued or running, by id: one request for all of them.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            jobs = self._service.jobs(limit=most, pending=True, job_tags=[tag])
+        except (RequestsApiError, IBMError) as error:
+            raise ServiceError(
+                f"The list of jobs could not be read: {error}", status_code=_status_code(error)
+            ) from error
+        return {j.job_id(): PendingJob(frozenset(j.tags), j) for j in jobs}
 
     def state(self, job: SentJob) -> State:
         """Ask for the state of one job.
@@ -203,16 +230,17 @@ class Jobs:
             return None, f"{len(result)} PUB results instead of {job.pubs}."
         return result, ""
 
-    def cancel(self, job: SentJob) -> None:
+    def cancel(self, job: SentJob | PendingJob) -> None:
         """Cancel a job; one that is already finished stays as it is."""
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError, RuntimeInvalidStateError
 
         try:
             job.handle.cancel()
         except RuntimeInvalidStateError:
-            logger.debug("job %s was finished before it could be cancelled", job.job_id)
-        except IBMError as error:
-            logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+            logger.debug("job %s was finished before it could be cancelled", job.handle.job_id())
+        except (IBMError, RequestsApiError) as error:
+            logger.warning("job %s could not be cancelled: %s", job.handle.job_id(), error)
 
 
 def _status_code(error: BaseException | None) -> int | None:
