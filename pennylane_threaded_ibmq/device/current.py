@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pennylane.devices import Device
 from pennylane.devices.execution_config import ExecutionConfig
+from pennylane.exceptions import WireError
 from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
+from pennylane.wires import Wires
 
 from ..exceptions import BackendError, ConfigurationError, UnsupportedCircuitError
 from ..execution.batch import Batch
@@ -52,13 +54,9 @@ class ThreadedIBMQDevice(Device):
 
     def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
         self._settings = load_settings(options)
-        if wires is None:
-            raise ConfigurationError(
-                "wires=None: give the number of wires or their labels, for example wires=4.", argument="wires"
-            )
         checked = check_shots(shots)
         # PennyLane deprecates shots on a device; the default of this one is no choice of the user's
-        super().__init__(wires=wires, shots=None if shots == DEFAULT_SHOTS else checked)
+        super().__init__(wires=check_wires(wires), shots=None if shots == DEFAULT_SHOTS else checked)
         self._shots = checked
         self._default_shots = int(checked.total_shots or DEFAULT_SHOTS)
         self._rng = np.random.default_rng(self._settings.seed_simulator)
@@ -151,6 +149,11 @@ class ThreadedIBMQDevice(Device):
         made: list[QuantumScript] = []
         origins: list[Origin] = []
         for position, tape in enumerate(tapes):
+            if not isinstance(tape, QuantumScript):
+                raise UnsupportedCircuitError(
+                    f"Tape {position} is a {type(tape).__name__}, not a QuantumScript. Nothing was sent.",
+                    tape=position,
+                )
             try:
                 ready, post = prepare_tape(tape, rules)
             except UnsupportedCircuitError as error:
@@ -229,6 +232,26 @@ class ThreadedIBMQDevice(Device):
                 value=len(wires),
             )
         return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
+
+
+def check_wires(wires: Any) -> Wires:
+    """Read the ``wires`` argument.
+
+    Raises:
+        ConfigurationError: Wires are neither a number of at least 1 nor distinct labels.
+    """
+    try:
+        labels = Wires(range(wires)) if hasattr(wires, "__index__") else Wires(wires)
+    except (TypeError, WireError):
+        labels = Wires([])
+    if wires is None or isinstance(wires, float) or not labels:
+        raise ConfigurationError(
+            f"wires={wires!r}: give the number of wires, at least 1, or their labels, each once; for example wires=4 "
+            "or wires=['a', 'b']. Nothing was sent.",
+            argument="wires",
+            value=wires,
+        )
+    return labels
 
 
 def check_shots(shots: Any) -> Shots:

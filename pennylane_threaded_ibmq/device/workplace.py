@@ -10,7 +10,7 @@ from ..exceptions import ConfigurationError
 from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
 from ..execution.remote import RemoteSite
-from ..ibm.account import Credentials, accounts, check_size, is_service_backend
+from ..ibm.account import Credentials, accounts, check_session, check_size, is_service_backend
 from ..ibm.compile import Compiler
 from ..ibm.jobs import Jobs
 from ..ibm.local import LocalBackend, is_local_name, open_local
@@ -70,7 +70,12 @@ def open_workplace(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         BackendError: There is no such backend, or it has too few qubits.
     """
     check_transpile_options(settings.transpile_options)
+    check_session(settings.session)
     primitive_options = split_primitive_options(settings.primitive_options)
+    if isinstance(settings.compile_backend, str):
+        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
+    elif settings.compile_backend is not None:
+        is_service_backend(settings.compile_backend, "compile_backend")
     backend = settings.backend
     if isinstance(backend, str):
         if is_local_name(backend):
@@ -92,6 +97,8 @@ def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplac
         noise_model=settings.noise_model,
         seed=settings.seed_simulator,
     )
+    if settings.noise_model is not None:
+        local.check_noise_model()
     site = LocalSite(local, seeded=settings.seed_simulator is not None)
     # more runs than cores only wait for each other
     lanes = Lanes(min(settings.max_jobs, os.cpu_count() or 1), site.open_inner)

@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..exceptions import DeviceClosedError, JobCancelledError, JobError
+from ..exceptions import (
+    DeviceClosedError,
+    JobCancelledError,
+    JobError,
+    ThreadedIBMQError,
+    UnsupportedCircuitError,
+)
 from ..ibm.jobs import SentJob
 from .decode import BlockResult, decode_block
 from .lanes import Lanes
+from .plan import Block
 from .pubs import Request, make_request
 from .shards import Shard
 
@@ -93,9 +100,12 @@ class Batch:
         # everything is transpiled before anything is sent: what cannot run is refused while it costs nothing
         streams = rng.spawn(len(shards))
         self.runs = tuple(
-            ShardRun(shard, tuple(make_request(b, stream) for b in shard.blocks), stream)
+            ShardRun(shard, tuple(_request(b, stream) for b in shard.blocks), stream)
             for shard, stream in zip(shards, streams, strict=True)
         )
+        for position, tape in enumerate(self.tapes):
+            if not tape.measurements:
+                self._results[position], self._settled[position] = (), True
         if not shards:
             self._finished.set()
 
@@ -222,6 +232,20 @@ def assemble(tape: QuantumScript, parts: dict[int, list[Any]]) -> Result:
     columns = [parts[i] for i in range(len(tape.measurements))]
     copies = [tuple(c) if len(c) > 1 else c[0] for c in zip(*columns, strict=True)]
     return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]
+
+
+def _request(block: Block, rng: np.random.Generator) -> Request:
+    """The PUBs of a block, or one clear error."""
+    try:
+        return make_request(block, rng)
+    except ThreadedIBMQError:
+        raise
+    except Exception as error:
+        positions = [m.position for m in block.members]
+        raise UnsupportedCircuitError(
+            f"Tape {positions[0]} cannot be transpiled for the backend: {error} Nothing was sent.",
+            tape=positions[0],
+        ) from error
 
 
 def _explained(error: BaseException, run: ShardRun) -> BaseException:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..exceptions import ThreadedIBMQError, UnsupportedCircuitError
 from .measure import Kind
 from .structure import StructureReader, TapeData
 from .template import Template, TemplateStore
@@ -112,7 +113,7 @@ def plan(
     blocks: list[Block] = []
     for (structure, shots), group in groups.items():
         example = tapes[group[0][0]]
-        template = store.get(structure, partial(make_template, example, group[0][1]))
+        template = store.get(structure, partial(_made, make_template, example, *group[0]))
         members, start = [], 0
         for position, data in group:
             rows = slice(start, start + len(data.angles))
@@ -123,6 +124,18 @@ def plan(
         for primitive, readouts in _routes(template, estimator=estimator):
             blocks.append(Block(template, values, shots, tuple(members), readouts, primitive))
     return tuple(blocks)
+
+
+def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData) -> Template:
+    """A template, or one clear error."""
+    try:
+        return make(tape, data)
+    except ThreadedIBMQError:
+        raise
+    except Exception as error:
+        raise UnsupportedCircuitError(
+            f"Tape {position} cannot become a circuit of Qiskit: {error} Nothing was sent.", tape=position
+        ) from error
 
 
 def _routes(template: Template, *, estimator: bool) -> list[tuple[str, tuple[int, ...]]]:

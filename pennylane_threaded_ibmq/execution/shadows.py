@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pennylane.measurements import ClassicalShadowMP
-from pennylane.queuing import QueuingManager
 from pennylane.shadows import ClassicalShadow
 
 from .measure import Readout
@@ -47,7 +46,6 @@ def read_shadow(readout: Readout, bits: ShotBits, recipes: NDArray[np.int8]) -> 
         if isinstance(mp, ClassicalShadowMP):
             out.append(np.stack([measured, recipes[row]]))
             continue
-        with QueuingManager.stop_recording():
-            shadow = ClassicalShadow(measured, recipes[row], wire_map=mp.wires.tolist())
-            out.append(np.asarray(shadow.expval(mp.H, mp.k)))
+        shadow = ClassicalShadow(measured, recipes[row], wire_map=mp.wires.tolist())
+        out.append(np.asarray(shadow.expval(mp.H, mp.k)))
     return out

@@ -196,8 +196,29 @@ def check_size(backend: Any, wires: int) -> None:
         )
 
 
-def is_service_backend(backend: Any) -> bool:
+def check_session(session: Any) -> None:
+    """Refuse what is no session, before a primitive would.
+
+    Raises:
+        ConfigurationError: It is neither ``None`` nor a Session or Batch of IBM's client.
+    """
+    from qiskit_ibm_runtime import Session
+
+    if session is not None and not isinstance(session, Session):
+        raise ConfigurationError(
+            f"session={session!r}: an open Session or Batch of qiskit_ibm_runtime is needed, not "
+            f"{type(session).__name__}. Nothing was sent.",
+            argument="session",
+            value=session,
+        )
+
+
+def is_service_backend(backend: Any, argument: str = "backend") -> bool:
     """Whether a backend object belongs to a service.
+
+    Args:
+        backend: What the user gave.
+        argument: As what, for the error.
 
     Raises:
         ConfigurationError: It is no Qiskit backend at all.
@@ -207,8 +228,9 @@ def is_service_backend(backend: Any) -> bool:
 
     if not isinstance(backend, BackendV2):
         raise ConfigurationError(
-            f"backend={backend!r}: a name or a Qiskit BackendV2 is needed, not {type(backend).__name__}.",
-            argument="backend",
+            f"{argument}={backend!r}: a name or a Qiskit BackendV2 is needed, not {type(backend).__name__}. "
+            "Nothing was sent.",
+            argument=argument,
             value=backend,
         )
     return isinstance(backend, IBMBackend)

@@ -36,7 +36,13 @@ class Compiler:
             if self._manager is None:
                 self._manager = self._build()
             self.transpiles += 1
-            return self._manager.run(circuit)
+            try:
+                return self._manager.run(circuit)
+            except BaseException as error:
+                # a panic of Qiskit's Rust part is no Exception, and would pass every handler
+                if type(error).__name__ == "PanicException":
+                    raise RuntimeError(f"Qiskit's transpiler failed: {error}.") from error
+                raise
 
     def _build(self) -> Any:
         from qiskit.transpiler import generate_preset_pass_manager

@@ -119,6 +119,23 @@ class LocalBackend:
         number = getattr(self.backend, "num_qubits", None)
         return None if number is None else int(number)
 
+    def check_noise_model(self) -> None:
+        """Refuse what is no noise model, or a backend that takes none.
+
+        Raises:
+            ConfigurationError: It cannot work.
+        """
+        from qiskit_aer.noise import NoiseModel
+
+        if not isinstance(self._noise_model, NoiseModel):
+            raise ConfigurationError(
+                f"noise_model={self._noise_model!r}: a NoiseModel of qiskit_aer.noise is needed, not "
+                f"{type(self._noise_model).__name__}. Nothing was sent.",
+                argument="noise_model",
+                value=self._noise_model,
+            )
+        _ = self._simulator
+
     @cached_property
     def _simulator(self) -> Any:
         """Aer with this backend's noise; ``None`` for a backend that is no simulator of Qiskit's."""

@@ -1,0 +1,159 @@
+"""Bad input gets one clear error: the argument, the value, what is allowed, what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pennylane as qml
+import pytest
+from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
+
+from pennylane_threaded_ibmq import settings
+from pennylane_threaded_ibmq.exceptions import (
+    BackendError,
+    ConfigurationError,
+    CredentialsError,
+    DeviceClosedError,
+    ThreadedIBMQError,
+    UnknownWireError,
+    UnsupportedCircuitError,
+)
+
+Script = qml.tape.QuantumScript
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch, tmp_path):
+    for variable in ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(
+        "qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE",
+        str(tmp_path / "none.json"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "texts"),
+    [
+        ({"backend": "fake_manilla"}, BackendError, ["'fake_manilla'", "Did you mean 'fake_manila'"]),
+        ({"backend": "fake_manila", "wires": 9}, BackendError, ["9 wires", "'fake_manila' has 5 qubits"]),
+        ({"backend": "aer_simulator", "wires": 70}, BackendError, ["70 wires", "aer_simulator"]),
+        ({"backend": "aer_simulator_statevectr"}, BackendError, ["Did you mean 'statevector'"]),
+        ({"backend": "aer_simulato"}, CredentialsError, ["Did you mean 'aer_simulator'"]),
+        ({"backend": "ibmq_manila"}, CredentialsError, ["ibmqx_token", "backend='fake_manila'"]),
+        ({"backend": "ibm_torino"}, CredentialsError, ["QISKIT_IBM_TOKEN", "backend='fake_torino'"]),
+        ({"backend": 3}, ConfigurationError, ["backend=3", "BackendV2", "int"]),
+        ({"backend": None}, ConfigurationError, ["backend=None"]),
+        ({"wires": None}, ConfigurationError, ["wires=None", "wires=4"]),
+        ({"wires": 0}, ConfigurationError, ["wires=0", "at least 1"]),
+        ({"wires": -1}, ConfigurationError, ["wires=-1"]),
+        ({"wires": 2.5}, ConfigurationError, ["wires=2.5"]),
+        ({"wires": [0, 0]}, ConfigurationError, ["wires=[0, 0]", "each once"]),
+        ({"noise_model": object()}, ConfigurationError, ["noise_model", "NoiseModel"]),
+        ({"session": 3}, ConfigurationError, ["session=3", "Session or Batch"]),
+        ({"compile_backend": 3}, ConfigurationError, ["compile_backend=3"]),
+        ({"max_jobs": 2.5}, ConfigurationError, ["max_jobs=2.5"]),
+        ({"max_jobs": "3"}, ConfigurationError, ["max_jobs='3'"]),
+        ({"timeout_secs": -1}, ConfigurationError, ["timeout_secs=-1"]),
+        ({"primitive": "x"}, ConfigurationError, ["primitive='x'", "'estimator'"]),
+        ({"seed_simulator": -1}, ConfigurationError, ["seed_simulator=-1"]),
+        ({"optimization_level": 5}, ConfigurationError, ["optimization_level=5"]),
+        ({"transpile_options": {"optimisation_level": 1}}, ConfigurationError, ["'optimization_level'"]),
+        ({"transpile_options": {"basis_gates": []}}, ConfigurationError, ["compile_backend="]),
+        ({"resilience_level": 9}, ConfigurationError, ["resilience_level=9"]),
+        ({"options": {"resilience_levle": 1}}, ConfigurationError, ["'resilience_level'"]),
+        ({"primitive_options": {"sampler": {"default_shots": -5}}}, ConfigurationError, ["sampler", "-5"]),
+        ({"shots": [10, 0]}, ConfigurationError, ["shots=[10, 0]"]),
+        ({"shots": True}, ConfigurationError, ["shots=True"]),
+        ({"ibmqx_tokn": "hidden-secret"}, ConfigurationError, ["Did you mean 'ibmqx_token'"]),
+        ({"ibmqx_token": 5}, ConfigurationError, ["ibmqx_token"]),
+    ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else None,
+)
+def test_bad_arguments(options, error, texts):
+    with pytest.raises(error) as caught:
+        qml.device("threaded.ibmq", **{"wires": 2, **options})
+    assert isinstance(caught.value, ThreadedIBMQError)
+    assert isinstance(caught.value, ValueError)
+    for text in texts:
+        assert text in str(caught.value)
+    assert "hidden-secret" not in str(caught.value)
+
+
+class Opaque(qml.operation.Operation):
+    """A gate without matrix or decomposition."""
+
+    num_wires = 1
+
+
+class Unmeasurable(qml.operation.Operator):
+    """An observable without eigenbasis."""
+
+    num_wires = 1
+
+
+@pytest.mark.parametrize(
+    ("tape", "error", "texts"),
+    [
+        (
+            Script([qml.RX(np.nan, 0)], [qml.expval(qml.Z(0))], shots=9),
+            UnsupportedCircuitError,
+            ["RX", "nan"],
+        ),
+        (Script([qml.RX(0.1, "q")], [qml.expval(qml.Z(0))], shots=9), UnknownWireError, ["'q'", "[0, 1]"]),
+        (Script([], [qml.state()], shots=9), UnsupportedCircuitError, ["state", "Expectation"]),
+        (Script([], [qml.density_matrix(0)], shots=9), UnsupportedCircuitError, ["state vector"]),
+        (Script([Opaque(0)], [qml.expval(qml.Z(0))], shots=9), UnsupportedCircuitError, ["Opaque"]),
+        (Script([], [qml.expval(Unmeasurable(0))], shots=9), UnsupportedCircuitError, ["Unmeasurable"]),
+        (
+            Script([qml.QubitUnitary(np.ones((2, 2)), 0)], [qml.expval(qml.Z(0))], shots=9),
+            UnsupportedCircuitError,
+            ["not unitary"],
+        ),
+        ("a circuit", UnsupportedCircuitError, ["is a str"]),
+    ],
+)
+def test_bad_tapes_are_named_by_their_place(tape, error, texts):
+    dev = qml.device("threaded.ibmq", wires=2)
+    good = Script([qml.RX(0.1, 0)], [qml.expval(qml.Z(0))], shots=9)
+    with pytest.raises(error) as caught:
+        dev.batch_execute([good, tape])
+    for text in ["Tape 1", *texts]:
+        assert text in str(caught.value)
+    assert caught.value.tape == 1
+    assert dev.transpiles == 0
+
+
+def test_empty_batches_and_tapes_without_measurements():
+    dev = qml.device("threaded.ibmq", wires=1)
+    assert dev.batch_execute([]) == ()
+    assert dev.execute([]) == ()
+    handle = dev.submit([])
+    assert handle.done()
+    assert handle.result() == ()
+    assert dev.batch_execute([Script([qml.X(0)], [], shots=5)]) == ((),)
+
+
+def test_mixed_shots_work():
+    dev = qml.device("threaded.ibmq", wires=1)
+    tapes = [Script([qml.X(0)], [qml.counts(wires=0)], shots=n) for n in (5, (2, 3), 7)]
+    five, pair, seven = dev.batch_execute(tapes)
+    assert (five, seven) == ({"1": 5}, {"1": 7})
+    assert pair == ({"1": 2}, {"1": 3})
+
+
+def test_a_closed_device_refuses_work():
+    with qml.device("threaded.ibmq", wires=1) as dev:
+        dev.batch_execute([Script([], [qml.expval(qml.Z(0))], shots=5)])
+    with pytest.raises(DeviceClosedError, match="closed"):
+        dev.batch_execute([Script([], [qml.expval(qml.Z(0))], shots=5)])
+
+
+def test_loose_options_are_those_of_the_packages():
+    from inspect import signature
+
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    assert set(signature(generate_preset_pass_manager).parameters) >= settings._TRANSPILE_NAMES
+    fields = set(EstimatorOptions.__dataclass_fields__) | set(SamplerOptions.__dataclass_fields__)
+    assert fields >= settings._PRIMITIVE_NAMES
+    assert settings._PRIMITIVE_NAMES | {"_VERSION"} >= fields
