@@ -132,9 +132,8 @@ class Settings(BaseModel):
     @property
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
-        return bool(
-            self.transpile_options or self.primitive_options or self.noise_model or self.compile_backend
-        )
+        given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
+        return any(given) or self.session is not None
 
     @property
     def token(self) -> str | None:

@@ -20,6 +20,7 @@ from pennylane.measurements import (
     ExpectationMP,
     MeasurementProcess,
     ProbabilityMP,
+    SampleMeasurement,
     SampleMP,
     ShadowExpvalMP,
     Shots,
@@ -45,6 +46,9 @@ SUPPORTED_MEASUREMENTS = (
     ClassicalShadowMP,
     ShadowExpvalMP,
 )
+
+MOST_MATRIX_WIRES = 6
+"""Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
                 "stopping_condition": _stop,
                 "target_gates": set(NATIVE_GATES),
                 "skip_initial_state_prep": False,
+                "decomposer": _decomposed,
                 "device_wires": rules.wires,
                 "name": rules.name,
                 "error": UnsupportedCircuitError,
@@ -181,6 +186,13 @@ def _stop(op: Operator) -> bool:
     return op.name in NATIVE_GATES or op.name in MID_CIRCUIT_OPERATIONS or op.name.startswith("Conditional")
 
 
+def _decomposed(op: Operator) -> list[Operator]:
+    """The gates that an operation means; its matrix, if it has nothing else."""
+    if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
+    return list(op.decomposition())
+
+
 def _check_wires(tape: QuantumScript, rules: Rules) -> None:
     missing = [w for w in tape.wires if w not in rules.wires]
     if missing:
@@ -192,7 +204,8 @@ def _check_wires(tape: QuantumScript, rules: Rules) -> None:
 
 def _check_measurements(tape: QuantumScript, rules: Rules) -> None:
     for mp in tape.measurements:
-        if not isinstance(mp, SUPPORTED_MEASUREMENTS):
+        # a measurement of the user's own brings its own processing of samples
+        if not isinstance(mp, (*SUPPORTED_MEASUREMENTS, SampleMeasurement)):
             names = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
             raise UnsupportedCircuitError(
                 f"Measurement {mp} not accepted with finite shots on {rules.name}; it needs a state vector. "

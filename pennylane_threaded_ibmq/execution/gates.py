@@ -5,6 +5,9 @@ Binding such a circuit takes seconds a row and its serialisation fails for large
 (https://github.com/Qiskit/qiskit/issues/16520). A global phase is never observable, so each of these gates is
 lowered to rotations that have none.
 
+Controlled rotations are lowered too: Aer, given bindings, leaves them out of a circuit without a word
+(https://github.com/Qiskit/qiskit-aer/issues/2323).
+
 Angles are not written as expressions either: a step's angle is ``scale * parameter + offset``, computed for all
 rows at once with NumPy. So a template holds plain parameters only.
 """
@@ -35,6 +38,12 @@ def _plain(gate: str, wires: int, angles: int = 0) -> tuple[Step, ...]:
     return (Step(gate, tuple(range(wires)), tuple(Angle(i) for i in range(angles))),)
 
 
+def _controlled(gate: str) -> tuple[Step, ...]:
+    """A rotation that anticommutes with X, controlled by wire 0: two CNOTs, as Qiskit itself writes it."""
+    cnot = Step("CXGate", (0, 1))
+    return (Step(gate, (1,), (Angle(0, 0.5),)), cnot, Step(gate, (1,), (Angle(0, -0.5),)), cnot)
+
+
 LOWERING: dict[str, tuple[Step, ...]] = {
     "Identity": (),
     "GlobalPhase": (),
@@ -62,9 +71,9 @@ LOWERING: dict[str, tuple[Step, ...]] = {
     "RX": _plain("RXGate", 1, 1),
     "RY": _plain("RYGate", 1, 1),
     "RZ": _plain("RZGate", 1, 1),
-    "CRX": _plain("CRXGate", 2, 1),
-    "CRY": _plain("CRYGate", 2, 1),
-    "CRZ": _plain("CRZGate", 2, 1),
+    "CRX": (Step("HGate", (1,)), *_controlled("RZGate"), Step("HGate", (1,))),
+    "CRY": _controlled("RYGate"),
+    "CRZ": _controlled("RZGate"),
     "IsingXX": _plain("RXXGate", 2, 1),
     "IsingYY": _plain("RYYGate", 2, 1),
     "IsingZZ": _plain("RZZGate", 2, 1),
@@ -87,7 +96,7 @@ LOWERING: dict[str, tuple[Step, ...]] = {
     ),
     "ControlledPhaseShift": (
         Step("RZGate", (0,), (Angle(0, 0.5),)),
-        Step("CRZGate", (0, 1), (Angle(0),)),
+        *_controlled("RZGate"),
     ),
 }
 """Gates whose data are angles only; the order of steps is the order in time."""

@@ -187,14 +187,13 @@ def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting | N
     """Words that a Sampler must measure: with those of the square where a variance has no single setting."""
     if not isinstance(need, tuple):
         return ()
-    if isinstance(mp, VarianceMP) and mp.obs is not None and not _commute_wire_by_wire(need):
-        return need + _square(need)[0]
-    return need
-
-
-def _commute_wire_by_wire(words: Sequence[Word]) -> bool:
+    if not (isinstance(mp, VarianceMP) and mp.obs is not None and need):
+        return need
     letters: dict[Any, str] = {}
-    return all(letters.setdefault(w, letter) == letter for word in words for w, letter in word)
+    if all(letters.setdefault(w, letter) == letter for word in need for w, letter in word):
+        # one setting for all of them, so that each shot has a value of the whole sum
+        return (tuple(letters.items()),)
+    return need + _square(need)[0]
 
 
 _THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}

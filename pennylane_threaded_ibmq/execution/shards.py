@@ -53,8 +53,8 @@ def cut(blocks: Sequence[Block], shard_size: int | Literal["auto"], *, remote: b
 
 
 def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> list[list[Block]]:
-    if shard_size == "auto":
-        return [list(blocks)]
+    if shard_size == "auto" or not blocks:
+        return [list(blocks)] if blocks else []
     positions = sorted({m.position for b in blocks for m in b.members})
     chunk_of = {p: i // shard_size for i, p in enumerate(positions)}
     chunks: list[list[Block]] = [[] for _ in range((len(positions) + shard_size - 1) // shard_size)]

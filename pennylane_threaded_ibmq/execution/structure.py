@@ -218,6 +218,9 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> Mea
             many = operators if isinstance(operators, Iterable) else [operators]
             operators = tuple(operator_key(o) for o in many)
         return MeasurementData((kind, mp.wires.labels, operators, mp.seed, getattr(mp, "k", None)))
+    if not type(mp).__module__.startswith("pennylane."):
+        # a user's own class: nothing tells its objects apart; the template keeps this one, and so its id
+        return MeasurementData((kind, id(mp)))
     if mp.obs is not None:
         return MeasurementData((kind, "obs", operator_key(mp.obs), _options(mp)))
     eigvals = mp.eigvals() if mp._eigvals is not None else None  # noqa: SLF001 - the only way to tell

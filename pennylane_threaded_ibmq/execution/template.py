@@ -176,7 +176,7 @@ class Template:
                     self._scales.append(angle.scale)
                     self._offsets.append(angle.offset)
             circuit.append(_gate(step.gate)(*angles), [qubits[i] for i in step.wires], copy=False)
-        return start + len(op.data)
+        return start + (len(op.data) if steps else 0)
 
     def _measured(self, setting: Setting) -> QuantumCircuit:
         from qiskit import ClassicalRegister

@@ -28,6 +28,7 @@ class Compiler:
         self._options = dict(options)
         self._lock = threading.Lock()
         self._manager: Any = None
+        self._known: frozenset[str] = frozenset()
         self.transpiles = 0
 
     def __call__(self, circuit: QuantumCircuit) -> QuantumCircuit:
@@ -37,7 +38,7 @@ class Compiler:
                 self._manager = self._build()
             self.transpiles += 1
             try:
-                return self._manager.run(circuit)
+                return self._manager.run(self._expanded(circuit))
             except BaseException as error:
                 # a panic of Qiskit's Rust part is no Exception, and would pass every handler
                 if type(error).__name__ == "PanicException":
@@ -49,7 +50,23 @@ class Compiler:
 
         target = getattr(self._backend, "target", None)
         where = {"backend": self._backend} if target is None else {"target": target}
+        self._known = frozenset() if target is None else frozenset(target.operation_names)
         with warnings.catch_warnings():
             # IBM's own plugin for Qiskit says so of itself whenever plugins are listed
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="stevedore")
             return generate_preset_pass_manager(**where, **self._options)
+
+    def _expanded(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Write gates that the target lacks by their definitions, where Qiskit's translator might panic.
+
+        Given a target that takes matrices, as Aer's does, it does so for a circuit with both a matrix and a gate
+        that the target lacks, such as ISWAP. State preparation turns into matrices on the way.
+        """
+        if "unitary" not in self._known:
+            return circuit
+        from qiskit.circuit.library import get_standard_gate_name_mapping
+
+        standard = get_standard_gate_name_mapping().keys() - self._known
+        while lacking := standard & circuit.count_ops().keys():
+            circuit = circuit.decompose(gates_to_decompose=sorted(lacking))
+        return circuit

@@ -61,7 +61,11 @@ def _no_account(monkeypatch, tmp_path):
         ({"transpile_options": {"basis_gates": []}}, ConfigurationError, ["compile_backend="]),
         ({"resilience_level": 9}, ConfigurationError, ["resilience_level=9"]),
         ({"options": {"resilience_levle": 1}}, ConfigurationError, ["'resilience_level'"]),
-        ({"primitive_options": {"sampler": {"default_shots": -5}}}, ConfigurationError, ["sampler", "-5"]),
+        (
+            {"primitive_options": {"sampler": {"resilience_level": 1}}},
+            ConfigurationError,
+            ["sampler", "resilience_level"],
+        ),
         ({"shots": [10, 0]}, ConfigurationError, ["shots=[10, 0]"]),
         ({"shots": True}, ConfigurationError, ["shots=True"]),
         ({"ibmqx_tokn": "hidden-secret"}, ConfigurationError, ["Did you mean 'ibmqx_token'"]),

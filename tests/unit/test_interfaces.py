@@ -57,7 +57,9 @@ def test_jax_jit(dev):
 
 def test_jacobian_of_several_returns(dev):
     def circuit(x):
-        energy(x)
+        qml.RX(x[0], 0)
+        qml.RY(x[1], 1)
+        qml.CNOT([0, 1])
         return qml.expval(qml.Z(0)), qml.probs(wires=[0, 1])
 
     x = torch.tensor(POINT, dtype=torch.float64, requires_grad=True)

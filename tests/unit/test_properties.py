@@ -28,12 +28,12 @@ gates = st.one_of(
     st.builds(lambda g, w: g(w), st.sampled_from(FIXED_1), one_wire),
     st.builds(lambda g, w: g(w), st.sampled_from(FIXED_2), two_wires),
     st.builds(lambda g, w: g(w), st.sampled_from(FIXED_3), three_wires),
-    st.builds(lambda x, y, z, w: qml.Rot(x, y, z, w), angles, angles, angles, one_wire),
-    st.builds(lambda x, y, w: qml.U2(x, y, w), angles, angles, one_wire),
-    st.builds(lambda x, y, z, w: qml.U3(x, y, z, w), angles, angles, angles, one_wire),
-    st.builds(lambda x, w: qml.SingleExcitation(x, w), angles, two_wires),
+    st.builds(qml.Rot, angles, angles, angles, one_wire),
+    st.builds(qml.U2, angles, angles, one_wire),
+    st.builds(qml.U3, angles, angles, angles, one_wire),
+    st.builds(qml.SingleExcitation, angles, two_wires),
     st.builds(lambda g, w: qml.adjoint(g(w)), st.sampled_from((qml.S, qml.T, qml.SX)), one_wire),
-    st.builds(lambda x, w: qml.MultiRZ(x, w), angles, three_wires),
+    st.builds(qml.MultiRZ, angles, three_wires),
     st.builds(lambda seed, w: qml.QubitUnitary(_unitary(seed), w), st.integers(0, 99), two_wires),
 )
 
@@ -64,10 +64,8 @@ observables = st.one_of(
     words,
     sums,
     st.builds(lambda seed, w: qml.Hermitian(_hermitian(seed), w), st.integers(0, 99), one_wire),
-    st.builds(
-        lambda bits, w: qml.Projector(bits, w), st.lists(st.integers(0, 1), min_size=2, max_size=2), two_wires
-    ),
-    st.builds(lambda w: qml.Hadamard(w), one_wire),
+    st.builds(qml.Projector, st.lists(st.integers(0, 1), min_size=2, max_size=2), two_wires),
+    st.builds(qml.Hadamard, one_wire),
 )
 measurements = st.one_of(
     st.builds(qml.expval, observables),
