@@ -5,14 +5,17 @@ The tree::
     ThreadedIBMQError
     ├── ConfigurationError (ValueError)      an argument is wrong; nothing was sent
     │   ├── BackendError                     no such backend, or it is retired or too small
-    │   └── CredentialsError                 no account, or one that IBM refuses
+    │   ├── CredentialsError                 no account, or one that IBM refuses
+    │   └── UsageLimitError                  a batch would use more QPU time than allowed
     ├── UnsupportedCircuitError              a tape holds something that cannot run (DeviceError)
     ├── ServiceError                         IBM's service answered with an error
     │   └── SubmissionError                  a shard was not accepted
     ├── JobError                             an accepted job did not give a result
     │   ├── JobFailedError                   IBM reports it as failed
     │   ├── JobCancelledError                somebody cancelled it
-    │   └── ResultError                      a result of the wrong type or length
+    │   ├── ResultError                      a result of the wrong type or length
+    │   └── ShardFailedError                 some jobs of a batch gave no result; carries the others'
+    ├── JournalError                         the journal cannot be used, or has no such batch
     ├── WaitTimeoutError (TimeoutError)      our waiting ended; the jobs run on
     └── DeviceClosedError                    the device was closed
 
@@ -21,7 +24,7 @@ Each error carries data next to its text, so that a program need not parse prose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from pennylane.exceptions import DeviceError, WireError
@@ -34,12 +37,15 @@ __all__ = [
     "JobCancelledError",
     "JobError",
     "JobFailedError",
+    "JournalError",
     "ResultError",
     "ServiceError",
+    "ShardFailedError",
     "SubmissionError",
     "ThreadedIBMQError",
     "UnknownWireError",
     "UnsupportedCircuitError",
+    "UsageLimitError",
     "WaitTimeoutError",
 ]
 
@@ -68,6 +74,10 @@ class BackendError(ConfigurationError):
 
 class CredentialsError(ConfigurationError):
     """No account was given, or IBM refuses it. The token is never part of the text."""
+
+
+class UsageLimitError(ConfigurationError):
+    """A batch would use more QPU time than ``max_usage_secs`` allows, or than is left; nothing was sent."""
 
 
 class UnsupportedCircuitError(ThreadedIBMQError, DeviceError):
@@ -128,16 +138,49 @@ class ResultError(JobError):
     """The service delivered a result of the wrong type or length."""
 
 
+class ShardFailedError(JobError):
+    """Some jobs of a batch gave no result, and the others did.
+
+    The cause is the first error. Nothing that was paid for is lost: ``results`` has what there is, and running the same
+    tapes again, or ``dev.resume(batch_id)``, runs only what is missing.
+
+    Attributes:
+        results: One entry a tape; ``None`` for those without a result.
+        errors: The error of each tape without a result, by position.
+        batch_id: Id of the batch in the journal; empty without a journal.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        results: Sequence[object],
+        errors: Mapping[int, BaseException],
+        job_ids: Sequence[str] = (),
+        batch_id: str = "",
+    ) -> None:
+        super().__init__(message, job_ids=job_ids, tapes=sorted(errors))
+        self.results = tuple(results)
+        self.errors = dict(errors)
+        self.batch_id = batch_id
+
+
+class JournalError(ThreadedIBMQError):
+    """The journal cannot be used, or has no such batch."""
+
+
 class WaitTimeoutError(ThreadedIBMQError, TimeoutError):
     """Our waiting ended; the jobs run on and can still be collected.
 
     Attributes:
         job_ids: Jobs that were accepted and not finished yet.
+        batch_id: Id of the batch in the journal, for ``dev.resume``; empty without a journal.
     """
 
-    def __init__(self, message: str, *, job_ids: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, job_ids: Sequence[str] = (), batch_id: str = "") -> None:
         super().__init__(message)
         self.job_ids = tuple(job_ids)
+        self.batch_id = batch_id
 
 
 class DeviceClosedError(ThreadedIBMQError, RuntimeError):

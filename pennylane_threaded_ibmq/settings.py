@@ -7,8 +7,10 @@ Sources, first to last: argument, environment, default. ``ibmqx_token`` reads ``
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_data_dir
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -97,10 +99,22 @@ class Settings(BaseModel):
     )
     noise_model: Any = Field(None, description="A qiskit_aer NoiseModel for local simulation.")
     seed_simulator: int | None = Field(None, ge=0, description="Makes local runs repeatable.")
+    journal: bool | Path = Field(
+        True, description="Keep a journal of jobs on IBM Quantum: True, False, or the path of its file."
+    )
+    max_retries: int = Field(
+        2, ge=0, description="How often a shard is sent again whose job failed for a reason that can pass."
+    )
+    on_interrupt: Literal["cancel", "detach"] = Field(
+        "cancel", description="What Ctrl-C does to jobs on IBM Quantum: cancel them, or let them run on."
+    )
+    max_usage_secs: float | None = Field(
+        None, gt=0, description="Most QPU seconds that a batch may be estimated to use."
+    )
     session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
     compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
 
-    @field_validator("max_jobs", "seed_simulator", mode="before")
+    @field_validator("max_jobs", "max_retries", "seed_simulator", mode="before")
     @classmethod
     def _whole_number(cls, value: object) -> object:
         return _integer(value)
@@ -113,7 +127,12 @@ class Settings(BaseModel):
             return value
         raise ValueError("must be 'auto' or a whole number of tapes, at least 1")
 
-    @field_validator("timeout_secs", mode="before")
+    @field_validator("journal", mode="before")
+    @classmethod
+    def _path(cls, value: object) -> object:
+        return Path(value).expanduser() if isinstance(value, str) and value else value
+
+    @field_validator("timeout_secs", "max_usage_secs", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -130,6 +149,13 @@ class Settings(BaseModel):
         return self
 
     @property
+    def journal_file(self) -> Path | None:
+        """File of the journal; ``None`` for none. ``THREADED_IBMQ_HOME`` chooses the folder."""
+        if isinstance(self.journal, Path):
+            return self.journal
+        return home_folder() / "journal.sqlite" if self.journal else None
+
+    @property
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
         given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
@@ -139,6 +165,12 @@ class Settings(BaseModel):
     def token(self) -> str | None:
         """The API key itself, for the client and nothing else."""
         return self.ibmqx_token.get_secret_value() if self.ibmqx_token else None
+
+
+def home_folder() -> Path:
+    """Folder of what this package keeps on disk: ``THREADED_IBMQ_HOME``, or the system's place for such data."""
+    chosen = os.environ.get("THREADED_IBMQ_HOME")
+    return Path(chosen).expanduser() if chosen else Path(user_data_dir("threaded-ibmq", appauthor=False))
 
 
 def _integer(value: object) -> object:

@@ -18,8 +18,15 @@ from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
 from pennylane.wires import Wires
 
-from ..exceptions import BackendError, ConfigurationError, UnsupportedCircuitError
+from ..exceptions import (
+    BackendError,
+    ConfigurationError,
+    JournalError,
+    UnsupportedCircuitError,
+    WaitTimeoutError,
+)
 from ..execution.batch import Batch
+from ..execution.journal import BatchRecord, Journal, journals
 from ..execution.plan import plan
 from ..execution.shards import cut
 from ..execution.structure import TapeData
@@ -119,7 +126,7 @@ class ThreadedIBMQDevice(Device):
         tapes = tuple(circuits)
         if not tapes:
             return ()
-        return self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]).result()
+        return self._wait(self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]))
 
     def batch_execute(self, circuits: Sequence[QuantumScript]) -> ResultBatch:
         """Run any tapes, preprocessing included.
@@ -130,7 +137,7 @@ class ThreadedIBMQDevice(Device):
         Returns:
             A tuple of ``n`` results in the order of the tapes.
         """
-        return self.submit(circuits).result()
+        return self._wait(self.submit(circuits))
 
     def submit(self, circuits: QuantumScript | Sequence[QuantumScript]) -> BatchHandle:
         """Send any tapes, preprocessing included, and return at once.
@@ -144,7 +151,59 @@ class ThreadedIBMQDevice(Device):
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
-        tapes = (circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits)
+        return self._submit((circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits))
+
+    def resume(self, batch_id: str) -> BatchHandle:
+        """Take up a batch of the journal: results that are there are fetched, the rest is waited for or sent.
+
+        Args:
+            batch_id: Its id, from :meth:`batches`, a handle or an error.
+
+        Returns:
+            A handle, as from :meth:`submit`.
+
+        Raises:
+            JournalError: There is no journal or no such batch.
+            ConfigurationError: The batch is one of another backend or instance.
+        """
+        journal = self._journal()
+        record = journal.batch(batch_id)
+        place = self._open()
+        if record.backend != place.name:
+            raise ConfigurationError(
+                f"batch {batch_id!r} is one of backend {record.backend!r}, and this device is on {place.name!r}. Make a "
+                f"device with backend={record.backend!r}. Nothing was sent.",
+                argument="batch_id",
+                value=batch_id,
+            )
+        return self._submit(journal.tapes(batch_id), resume=batch_id)
+
+    def batches(self, limit: int = 100) -> tuple[BatchRecord, ...]:
+        """The latest batches of the journal, newest first, of all programs and backends.
+
+        Args:
+            limit: Most to list.
+
+        Raises:
+            JournalError: There is no journal.
+        """
+        return self._journal().batches(limit=limit)
+
+    def _journal(self) -> Journal:
+        path = self._settings.journal_file
+        if path is None:
+            raise JournalError("journal=False: this device keeps no journal.")
+        return journals().at(path)
+
+    def _wait(self, handle: BatchHandle) -> ResultBatch:
+        """Wait for a batch whose handle nobody else has."""
+        try:
+            return handle.result()
+        except WaitTimeoutError:
+            handle.detach()
+            raise
+
+    def _submit(self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None) -> BatchHandle:
         rules = self._rules()
         made: list[QuantumScript] = []
         origins: list[Origin] = []
@@ -161,7 +220,7 @@ class ThreadedIBMQDevice(Device):
             unchanged = len(ready) == 1 and post is None
             origins.append(Origin(len(made), len(made) + len(ready), None if unchanged else post))
             made += ready
-        return self._start(tuple(made), origins)
+        return self._start(tuple(made), origins, resume=resume)
 
     def close(self) -> None:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
@@ -193,7 +252,9 @@ class ThreadedIBMQDevice(Device):
                 weakref.finalize(self, workplace.close)
             return self._workplace
 
-    def _start(self, tapes: tuple[QuantumScript, ...], origins: list[Origin]) -> BatchHandle:
+    def _start(
+        self, tapes: tuple[QuantumScript, ...], origins: list[Origin], *, resume: str | None = None
+    ) -> BatchHandle:
         place = self._open()
         blocks = plan(
             tapes,
@@ -203,14 +264,14 @@ class ThreadedIBMQDevice(Device):
             parametrise=self._settings.parametrise,
         )
         shards = cut(blocks, self._settings.shard_size, remote=place.remote)
-        batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng())
+        batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng(), resume)
         batch.start()
         return BatchHandle(
             batch,
             origins,
             self.tracker,
             timeout_secs=self._settings.timeout_secs,
-            cancel_on_interrupt=place.remote,
+            cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
         )
 
     def _next_rng(self) -> np.random.Generator:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
+from .interrupts import termination_interrupts
 from .tracking import track
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class BatchHandle:
         origins: One entry a tape that the user gave.
         tracker: The device's tracker.
         timeout_secs: Longest wait where :meth:`result` is given none.
-        cancel_on_interrupt: Ctrl-C while waiting cancels the jobs, so that queued ones are not charged.
+        cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
     """
 
     def __init__(
@@ -72,6 +73,20 @@ class BatchHandle:
         """Ids of the jobs accepted so far; empty on simulators of this machine, which give none."""
         return self._batch.job_ids
 
+    @property
+    def batch_id(self) -> str:
+        """Id of the batch in the journal, for ``dev.resume``; empty where nothing is written down."""
+        return self._batch.batch_id
+
+    @cached_property
+    def usage_secs(self) -> float | None:
+        """QPU seconds that IBM charged for the finished batch; one request a job, ``None`` where nothing is charged."""
+        return self._batch.usage_secs()
+
+    def detach(self) -> None:
+        """Wait no longer, and leave the jobs to whoever runs the same tapes next, in this program or another."""
+        self._batch.let_go()
+
     @cached_property
     def futures(self) -> tuple[Future[Result], ...]:
         """One future a tape, in order. A job serves many tapes, so cancel the batch, not a future."""
@@ -100,18 +115,23 @@ class BatchHandle:
         """
         seconds = self._timeout_secs if timeout is None else timeout
         try:
-            finished = self._batch.wait(seconds)
-        except KeyboardInterrupt:
+            with termination_interrupts():
+                finished = self._batch.wait(seconds)
+        except (KeyboardInterrupt, SystemExit):
             if self._cancel_on_interrupt:
                 self.cancel()
+            else:
+                self.detach()
             raise
         if not finished:
             waiting = self._batch.open_job_ids
             jobs = f"Jobs {', '.join(waiting)} run on" if waiting else "What was submitted runs on"
+            back = f", or dev.resume({self.batch_id!r}), also from another program" if self.batch_id else ""
             raise WaitTimeoutError(
-                f"No result of the whole batch within {seconds:g} s. {jobs}: call result() of the handle again, or "
-                "raise timeout_secs.",
+                f"No result of the whole batch within {seconds:g} s. {jobs}: call result() of the handle again{back}; "
+                "or raise timeout_secs.",
                 job_ids=waiting,
+                batch_id=self.batch_id,
             )
         self._track()
         results = self._batch.results()
@@ -133,7 +153,7 @@ class BatchHandle:
             if self._tracked or not self._tracker.active:
                 return
             self._tracked = True
-        track(self._tracker, self._batch)
+        track(self._tracker, self._batch, self.usage_secs)
 
     def _future(self, origin: Origin) -> Future[Any]:
         parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]

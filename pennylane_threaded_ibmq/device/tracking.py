@@ -1,4 +1,4 @@
-"""What a tracker learns: executions, shots, batches, jobs and their ids."""
+"""What a tracker learns: executions, shots, batches, jobs and their ids, QPU seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pennylane.devices.qubit.sampling import get_num_shots_and_executions
 from ..execution.batch import Batch
 
 
-def track(tracker: Any, batch: Batch) -> None:
+def track(tracker: Any, batch: Batch, usage_secs: float | None) -> None:
     """Record one finished batch; tapes without a result count as executions, for their jobs ran.
 
     Args:
         tracker: The device's tracker, active.
         batch: The batch.
+        usage_secs: QPU seconds that were charged, where something is.
     """
     tracker.update(batches=1, jobs=len(batch.runs))
+    if usage_secs is not None:
+        tracker.update(usage_secs=usage_secs)
     for job_id in batch.job_ids:
         tracker.update(job_ids=job_id)
     tracker.record()

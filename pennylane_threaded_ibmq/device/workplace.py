@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, JournalError
+from ..execution.journal import Journal, journals
 from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
 from ..execution.remote import RemoteSite
-from ..ibm.account import Credentials, accounts, check_session, check_size, is_service_backend
+from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
 from ..ibm.compile import Compiler
 from ..ibm.jobs import Jobs
 from ..ibm.local import LocalBackend, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
+from ..ibm.pace import pacers
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -107,6 +110,25 @@ def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplac
     )
 
 
+def _journal(settings: Settings) -> Journal | None:
+    """The journal that the settings ask for; a place of our own choosing that cannot be used is a warning."""
+    path = settings.journal_file
+    if path is None:
+        return None
+    try:
+        return journals().at(path)
+    except JournalError as error:
+        if settings.journal is not True:
+            raise
+        warnings.warn(
+            f"{error} Jobs are not written down, so a crash would lose their ids. Choose another place with journal= or "
+            "THREADED_IBMQ_HOME, or say journal=False.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return None
+
+
 def _remote(
     service: Any,
     backend: Any,
@@ -121,7 +143,16 @@ def _remote(
         )
     check_size(backend, len(wires))
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
-    site = RemoteSite(Jobs(service, backend, primitive_options), wires, settings.session)
+    instance = instance_of(service)
+    site = RemoteSite(
+        Jobs(service, backend, primitive_options),
+        wires,
+        settings.session,
+        instance=instance,
+        pacer=pacers().of(instance, str(backend.name)),
+        journal=_journal(settings),
+        max_retries=settings.max_retries,
+    )
     simulated = bool(getattr(backend.configuration(), "simulator", False))
     estimator = settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated)
     return Workplace(

@@ -9,22 +9,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from ..exceptions import (
     DeviceClosedError,
     JobCancelledError,
     JobError,
+    ShardFailedError,
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
 from ..ibm.jobs import SentJob
 from .decode import BlockResult, decode_block
+from .journal import ShardRecord
 from .lanes import Lanes
 from .plan import Block
-from .pubs import Request, make_request
+from .pubs import Request, make_request, transpile
 from .shards import Shard
 
 if TYPE_CHECKING:
-    import numpy as np
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
 
@@ -33,21 +36,44 @@ Parts = dict[tuple[int, int], list[Any]]
 
 
 @dataclass(eq=False)
+class Slip:
+    """A shard's place in the journal.
+
+    Attributes:
+        seed: Seed of the shard's random numbers.
+        batch_id: Id of the batch; empty without a journal.
+        number: Place of the shard in the batch.
+        tag: Tag of its job.
+        claimed: A shard of an earlier program with the same content, whose job is taken over.
+    """
+
+    seed: int
+    batch_id: str = ""
+    number: int = 0
+    tag: str = ""
+    claimed: ShardRecord | None = None
+
+
+@dataclass(eq=False)
 class ShardRun:
     """One shard under way. Its lane writes ``job``; whoever gives up sets ``cancelled``.
 
     Attributes:
+        slip: Its place in the journal.
         shard: What runs.
         requests: The same as PUBs.
         rng: Random numbers of this shard alone, so that lanes need not take turns.
         job: The accepted job, once there is one.
+        slotted: The job holds a slot of the backend.
         cancelled: The result is not wanted any more.
     """
 
+    slip: Slip
     shard: Shard
     requests: tuple[Request, ...]
     rng: np.random.Generator
     job: SentJob | None = None
+    slotted: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -57,6 +83,15 @@ class Site(Protocol):
     def open_inner(self) -> Any:
         """Make the inner device of a lane, in its thread."""
 
+    def register(
+        self,
+        tapes: Sequence[QuantumScript],
+        shards: Sequence[Shard],
+        seeds: Sequence[int],
+        resume: str | None,
+    ) -> list[Slip]:
+        """Write a batch down before anything of it is sent."""
+
     def start(self, shards: int) -> Any:
         """What the shards of one batch share."""
 
@@ -65,6 +100,15 @@ class Site(Protocol):
 
     def cancel(self, run: ShardRun) -> None:
         """Stop a job that was accepted."""
+
+    def deliver(self, runs: Sequence[ShardRun]) -> None:
+        """The program has the results of some shards."""
+
+    def let_go(self, batch_id: str) -> None:
+        """Nobody waits for this batch any more."""
+
+    def usage(self, run: ShardRun) -> float | None:
+        """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
 
 
 class Batch:
@@ -76,6 +120,7 @@ class Batch:
         site: Where they run.
         lanes: Who carries them.
         rng: Source of the shards' random numbers.
+        resume: Take jobs from this batch of the journal only.
     """
 
     def __init__(
@@ -85,6 +130,7 @@ class Batch:
         site: Site,
         lanes: Lanes,
         rng: np.random.Generator,
+        resume: str | None = None,
     ) -> None:
         self.tapes = tuple(tapes)
         self._site = site
@@ -97,12 +143,14 @@ class Batch:
         self._futures: dict[int, Future[Any]] = {}
         self._open = len(shards)
         self._finished = threading.Event()
-        # everything is transpiled before anything is sent: what cannot run is refused while it costs nothing
-        streams = rng.spawn(len(shards))
-        self.runs = tuple(
-            ShardRun(shard, tuple(_request(b, stream) for b in shard.blocks), stream)
-            for shard, stream in zip(shards, streams, strict=True)
-        )
+        # what cannot run is refused while it costs nothing, not even a line in the journal
+        for shard in shards:
+            for block in shard.blocks:
+                _transpile(block)
+        seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
+        slips = site.register(self.tapes, shards, seeds, resume) if shards else []
+        self.runs = tuple(_run(slip, shard) for slip, shard in zip(slips, shards, strict=True))
+        self.batch_id = slips[0].batch_id if slips else ""
         for position, tape in enumerate(self.tapes):
             if not tape.measurements:
                 self._results[position], self._settled[position] = (), True
@@ -139,14 +187,39 @@ class Batch:
         return self._finished.wait(timeout)
 
     def results(self) -> tuple[Result, ...]:
-        """Results of a finished batch in the order of its tapes.
+        """Results of a finished batch in the order of its tapes; the journal learns that they were handed over.
 
         Raises:
-            ThreadedIBMQError: What the first tape without a result failed with.
+            ShardFailedError: Some tapes have no result and others do.
+            ThreadedIBMQError: What all tapes failed with.
         """
-        if self._errors:
-            raise self._errors[min(self._errors)]
-        return tuple(self._results)
+        self._site.deliver([r for r in self.runs if not any(p in self._errors for p in r.shard.positions)])
+        if not self._errors:
+            return tuple(self._results)
+        first = self._errors[min(self._errors)]
+        if len(self._errors) == len(self.tapes) or not isinstance(first, ThreadedIBMQError):
+            raise first
+        failed = [r for r in self.runs if any(p in self._errors for p in r.shard.positions)]
+        raise ShardFailedError(
+            f"{len(failed)} of {len(self.runs)} jobs gave no result, so {len(self._errors)} of {len(self.tapes)} tapes "
+            f"have none. The first error: {first} Results of the others are in .results of this error; running the same "
+            "tapes again runs only what is missing.",
+            results=self._results,
+            errors=self._errors,
+            job_ids=[r.job.job_id for r in failed if r.job is not None],
+            batch_id=self.batch_id,
+        ) from first
+
+    def let_go(self) -> None:
+        """Nobody waits any more: what is under way may be taken over by whoever runs the same tapes."""
+        if self.batch_id:
+            self._site.let_go(self.batch_id)
+
+    def usage_secs(self) -> float | None:
+        """QPU seconds that IBM charged for the jobs of a finished batch; ``None`` where nothing is charged."""
+        charged = [self._site.usage(run) for run in self.runs]
+        known = [secs for secs in charged if secs is not None]
+        return sum(known) if known else None
 
     def error(self, position: int) -> BaseException | None:
         """What a tape failed with, if it did."""
@@ -213,6 +286,8 @@ class Batch:
             waiting = [(p, self._futures[p]) for p in settled if p in self._futures]
         for position, one in waiting:
             self._resolve(position, one)
+        if waiting and not future.exception():
+            self._site.deliver([run])
         if last:
             self._finished.set()
 
@@ -234,17 +309,21 @@ def assemble(tape: QuantumScript, parts: dict[int, list[Any]]) -> Result:
     return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]
 
 
-def _request(block: Block, rng: np.random.Generator) -> Request:
-    """The PUBs of a block, or one clear error."""
+def _run(slip: Slip, shard: Shard) -> ShardRun:
+    rng = np.random.default_rng(slip.seed)
+    return ShardRun(slip, shard, tuple(make_request(block, rng) for block in shard.blocks), rng)
+
+
+def _transpile(block: Block) -> None:
+    """Transpile a block, or give one clear error."""
     try:
-        return make_request(block, rng)
+        transpile(block)
     except ThreadedIBMQError:
         raise
     except Exception as error:
-        positions = [m.position for m in block.members]
+        position = block.members[0].position
         raise UnsupportedCircuitError(
-            f"Tape {positions[0]} cannot be transpiled for the backend: {error} Nothing was sent.",
-            tape=positions[0],
+            f"Tape {position} cannot be transpiled for the backend: {error} Nothing was sent.", tape=position
         ) from error
 
 

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ibm.local import LocalBackend
-from .batch import ShardRun, refuse_cancelled
+from .batch import ShardRun, Slip, refuse_cancelled
 from .decode import BlockResult
 from .outcomes import ShotCounts
 from .pubs import Pub, Request, collect
+from .shards import Shard
 
 if TYPE_CHECKING:
     import numpy as np
+    from pennylane.tape import QuantumScript
 
 
 class LocalSite:
@@ -34,6 +36,16 @@ class LocalSite:
     def open_inner(self) -> None:
         """A simulator of this machine needs no inner device."""
 
+    def register(
+        self,
+        tapes: Sequence[QuantumScript],  # noqa: ARG002 - the sites' face
+        shards: Sequence[Shard],  # noqa: ARG002
+        seeds: Sequence[int],
+        resume: str | None,  # noqa: ARG002
+    ) -> list[Slip]:
+        """Nothing is paid here, so nothing is written down."""
+        return [Slip(seed) for seed in seeds]
+
     def start(self, shards: int) -> None:
         """The shards of a batch share nothing here."""
 
@@ -44,6 +56,15 @@ class LocalSite:
 
     def cancel(self, run: ShardRun) -> None:
         """A simulation under way cannot be stopped; its result is dropped."""
+
+    def deliver(self, runs: Sequence[ShardRun]) -> None:
+        """Nothing was written down."""
+
+    def let_go(self, batch_id: str) -> None:
+        """Nothing was written down."""
+
+    def usage(self, run: ShardRun) -> None:
+        """Nothing is charged."""
 
 
 def run_local(

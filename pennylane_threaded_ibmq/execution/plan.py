@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ class Block:
     """Tapes of one structure and one number of shots.
 
     Attributes:
+        structure: What makes their template; equal in any process.
         template: Their common template.
         values: Parameter values: shape ``(rows, parameters)``.
         shots: Shots of each row, as PennyLane counts them (a vector has several copies).
@@ -50,6 +51,7 @@ class Block:
         primitive: ``"sampler"`` or ``"estimator"``.
     """
 
+    structure: Hashable
     template: Template
     values: NDArray[np.float64]
     shots: Shots
@@ -78,7 +80,7 @@ class Block:
         moved = tuple(
             Member(m.position, slice(m.rows.start - first, m.rows.stop - first), m.data) for m in members
         )
-        return Block(self.template, self.values[first:last], self.shots, moved, self.readouts, self.primitive)
+        return replace(self, values=self.values[first:last], members=moved)
 
 
 def plan(
@@ -122,7 +124,7 @@ def plan(
         angles = np.concatenate([data.angles for _, data in group])
         values = template.values(angles)
         for primitive, readouts in _routes(template, estimator=estimator):
-            blocks.append(Block(template, values, shots, tuple(members), readouts, primitive))
+            blocks.append(Block(structure, template, values, shots, tuple(members), readouts, primitive))
     return tuple(blocks)
 
 

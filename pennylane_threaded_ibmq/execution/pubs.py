@@ -63,6 +63,15 @@ class Request:
     recipes: dict[int, NDArray[np.int8]]
 
 
+def transpile(block: Block) -> None:
+    """Transpile what a block needs, where that was not done before."""
+    if block.primitive == "estimator":
+        block.template.estimator_circuit()
+    else:
+        for setting in block.settings:
+            block.template.sampler_circuit(setting)
+
+
 def make_request(block: Block, rng: np.random.Generator) -> Request:
     """Expand a block into PUBs. Transpiles what was never transpiled before."""
     template = block.template

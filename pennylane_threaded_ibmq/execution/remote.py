@@ -1,22 +1,38 @@
-"""Run shards as jobs of IBM Quantum Platform."""
+"""Run shards as jobs of IBM Quantum Platform: each is written down before it is sent, and sent once."""
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import numpy as np
-
-from ..exceptions import ResultError
+from ..exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    SubmissionError,
+)
+from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
 from ..ibm.jobs import Jobs, SentJob
-from .batch import ShardRun, refuse_cancelled
+from ..ibm.pace import Pacer
+from .batch import ShardRun, Slip, refuse_cancelled
 from .decode import BlockResult
-from .outcomes import ShotBits
-from .pubs import Pub, Request, collect
+from .journal import Journal, NewShard, ShardRecord, ShardState
+from .primitives import primitive_pubs, read_results
+from .recovery import Found, decide
+from .shards import Shard
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+logger = logging.getLogger(__name__)
+
+MOST_SENDINGS = 5
+"""How often a shard is sent whose job does not exist although it was sent."""
 
 
 class RemoteSite:
@@ -26,12 +42,30 @@ class RemoteSite:
         jobs: Jobs on the backend.
         wires: Wires of the device, for the inner devices.
         session: An open session of the user's, or ``None``.
+        instance: Who pays, for the journal.
+        pacer: Slots of the backend.
+        journal: Where jobs are written down; ``None`` for nowhere.
+        max_retries: How often a shard is sent again whose job failed for a reason that can pass.
     """
 
-    def __init__(self, jobs: Jobs, wires: Sequence[Any], session: Any = None) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        wires: Sequence[Any],
+        session: Any = None,
+        *,
+        instance: str,
+        pacer: Pacer,
+        journal: Journal | None,
+        max_retries: int,
+    ) -> None:
         self._jobs = jobs
         self._wires = wires
         self._session = session
+        self._instance = instance
+        self._pacer = pacer
+        self._journal = journal
+        self._max_retries = max_retries
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
         self.watcher = Watcher(jobs, self._tag)
 
@@ -43,27 +77,194 @@ class RemoteSite:
             "qiskit.remote", wires=self._wires, backend=self._jobs.backend, session=self._session
         )
 
+    def register(
+        self,
+        tapes: Sequence[QuantumScript],
+        shards: Sequence[Shard],
+        seeds: Sequence[int],
+        resume: str | None,
+    ) -> list[Slip]:
+        """Write a batch down, and take over what an earlier program left of it."""
+        slips = [Slip(seed, number=i, tag=self._new_tag()) for i, seed in enumerate(seeds)]
+        if self._journal is None:
+            return slips
+        contents = [shard.content(self._jobs.options) for shard in shards]
+        backend = str(self._jobs.backend.name)
+        claims = self._journal.claim(contents, backend, self._instance, batch=resume)
+        for slip, claim in zip(slips, claims, strict=True):
+            if claim is not None:
+                slip.claimed, slip.seed, slip.tag = claim, claim.seed, claim.tag
+        batch_id = self._journal.begin(
+            backend,
+            self._instance,
+            tapes,
+            [
+                NewShard(content, slip.seed, shard.positions, slip.tag)
+                for content, slip, shard in zip(contents, slips, shards, strict=True)
+            ],
+        )
+        for slip in slips:
+            slip.batch_id = batch_id
+            if slip.claimed is not None:
+                self._note(slip, slip.claimed.state, job_id=slip.claimed.job_id)
+        return slips
+
     def start(self, shards: int) -> SharedBatch:
         """The Batch context that the jobs of one batch of tapes share."""
         return SharedBatch(self._jobs, shards if self._session is None else 0)
 
     def run(self, run: ShardRun, inner: Any, shared: SharedBatch) -> list[BlockResult]:
-        """Send one shard, wait for its job and fetch the result."""
+        """Send one shard, wait for its job and fetch the result; again if the job failed for a reason that can pass."""
         with shared.sending() as batch:
-            refuse_cancelled(run)
-            primitive = run.shard.blocks[0].primitive
-            mode = batch or inner.session or inner.backend
-            tags = (self._tag, f"{self._tag}-{uuid4().hex[:12]}")
-            run.job = job = self._jobs.submit(primitive, primitive_pubs(run.requests), mode, tags)
-        if run.cancelled.is_set():
-            self._jobs.cancel(job)
-        state = self.watcher.follow(job).result()
-        return read_results(run.requests, self._jobs.fetch(job, state), job, run.rng)
+            run.job = job = self._take_over(run) or self._send(run, batch or inner.session or inner.backend)
+        for left in reversed(range(self._max_retries + 1)):
+            if run.cancelled.is_set():
+                self._jobs.cancel(job)
+            try:
+                return self._collect(run, job)
+            except JobFailedError as error:
+                if not left or not job_failure_can_pass(str(error)) or run.cancelled.is_set():
+                    raise
+                logger.warning("%s Sending it again.", error)
+            run.slip.tag = self._new_tag()
+            if self._journal is not None:
+                self._journal.again(run.slip.batch_id, run.slip.number, run.slip.tag)
+            run.job = job = self._send(run, inner.session or inner.backend)
+        raise AssertionError(left)
 
     def cancel(self, run: ShardRun) -> None:
         """Cancel the job of a shard."""
         if run.job is not None:
             self._jobs.cancel(run.job)
+
+    def deliver(self, runs: Sequence[ShardRun]) -> None:
+        """Write down that the program has the results of some shards."""
+        if self._journal is not None and runs:
+            self._journal.deliver(runs[0].slip.batch_id, [run.slip.number for run in runs])
+
+    def let_go(self, batch_id: str) -> None:
+        """Write down that nobody waits for a batch."""
+        if self._journal is not None:
+            self._journal.let_go(batch_id)
+
+    def usage(self, run: ShardRun) -> float | None:
+        """QPU seconds that a shard's job was charged."""
+        if run.job is None:
+            return None
+        seconds = self._jobs.usage(run.job)
+        if self._journal is not None and seconds is not None:
+            self._journal.charge(run.slip.batch_id, run.slip.number, seconds)
+        return seconds
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _new_tag(self) -> str:
+        return f"{self._tag}-{uuid4().hex[:12]}"
+
+    def _note(self, slip: Slip, state: ShardState, *, job_id: str | None = None, error: str = "") -> None:
+        if self._journal is not None:
+            self._journal.move(slip.batch_id, slip.number, state, job_id=job_id, error=error)
+
+    def _take_over(self, run: ShardRun) -> SentJob | None:
+        """The job of an earlier program for the same content, if there is one and it is good for something."""
+        claim = run.slip.claimed
+        if claim is None:
+            return None
+        refuse_cancelled(run)
+        job = self._look_up(run, claim)
+        if job is not None:
+            logger.info("job %s of an earlier program is taken over", job.job_id)
+            self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+        else:
+            run.slip.tag = self._new_tag()
+            if self._journal is not None:
+                self._journal.again(run.slip.batch_id, run.slip.number, run.slip.tag)
+        return job
+
+    def _look_up(self, run: ShardRun, claim: ShardRecord | None = None) -> SentJob | None:
+        """Look for the job of a shard by its tag; surplus ones are cancelled."""
+        primitive = run.shard.blocks[0].primitive
+        pubs = sum(len(request.pubs) for request in run.requests)
+        found = self._jobs.find(run.slip.tag, primitive, pubs)
+        states = [Found(job.job_id, self._jobs.state(job)) for job in found]
+        decision = decide(states, claim.job_id if claim else "")
+        jobs = {job.job_id: job for job in found}
+        for job_id in decision.cancel:
+            logger.warning("job %s is one too many for its shard and is cancelled", job_id)
+            self._jobs.cancel(jobs[job_id])
+        return jobs[decision.adopt] if decision.adopt else None
+
+    def _send(self, run: ShardRun, mode: Any) -> SentJob:
+        """Send a shard as one job, as often as it takes for the service to have exactly one."""
+        for unanswered in range(MOST_SENDINGS):
+            job = self._send_once(run, mode, last=unanswered == MOST_SENDINGS - 1)
+            if job is not None:
+                run.slotted = True
+                self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+                return job
+            time.sleep(min(0.2 * 2**unanswered, 5.0))
+        raise AssertionError(MOST_SENDINGS)
+
+    def _send_once(self, run: ShardRun, mode: Any, *, last: bool) -> SentJob | None:
+        """Send a shard once, waiting for a slot as long as the service has none; ``None`` if it did not arrive."""
+        pubs = primitive_pubs(run.requests)
+        while True:
+            while not self._pacer.enter(run.cancelled):
+                refuse_cancelled(run)
+            self._note(run.slip, ShardState.SENDING)
+            try:
+                job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, (self._tag, run.slip.tag))
+            except SubmissionError as error:
+                trouble = judge_submission(error)
+                if trouble is Trouble.PENDING_LIMIT:
+                    self._pacer.no_slot()
+                elif trouble is Trouble.RATE_LIMIT:
+                    self._pacer.too_fast(retry_after(error))
+                else:
+                    return self._after_trouble(run, error, known=trouble is Trouble.REFUSED or last)
+            except BaseException as error:
+                self._pacer.leave()
+                self._note(run.slip, ShardState.FAILED, error=str(error))
+                raise
+            else:
+                self._pacer.accepted()
+                return job
+
+    def _after_trouble(self, run: ShardRun, error: SubmissionError, *, known: bool) -> SentJob | None:
+        """After a sending of which nobody knows whether it arrived: the job, if it exists.
+
+        Raises:
+            SubmissionError: It does not, and sending it again is no use.
+        """
+        job = None
+        try:
+            job = self._look_up(run) if judge_submission(error) is Trouble.UNKNOWN else None
+        finally:
+            if job is None:
+                self._pacer.leave()
+        if job is None and known:
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise error
+        return job
+
+    def _collect(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
+        """Wait for a job and read its result."""
+        try:
+            state = self.watcher.follow(job).result()
+            results = self._jobs.fetch(job, state)
+        except JobFailedError as error:
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise
+        except JobCancelledError:
+            self._note(run.slip, ShardState.CANCELLED)
+            raise
+        finally:
+            if run.slotted:
+                run.slotted = False
+                self._pacer.leave()
+        read = read_results(run.requests, results, job, run.rng)
+        self._note(run.slip, ShardState.DONE)
+        return read
 
 
 class SharedBatch:
@@ -94,50 +295,3 @@ class SharedBatch:
                 self._left -= 1
                 if self._left == 0 and self._batch is not None:
                     self._jobs.close_batch(self._batch)
-
-
-def primitive_pubs(requests: Sequence[Request]) -> list[tuple[Any, ...]]:
-    """PUBs in the form that IBM's primitives take."""
-    return [_as_tuple(pub) for request in requests for pub in request.pubs]
-
-
-def _as_tuple(pub: Pub) -> tuple[Any, ...]:
-    # values are always two-dimensional: N rows without parameters are N independent samples, not one
-    if pub.observables:
-        return (pub.circuit, [[o] for o in pub.observables], pub.values, pub.precision)
-    return (pub.circuit, pub.values, pub.shots)
-
-
-def read_results(
-    requests: Sequence[Request], results: Sequence[Any], job: SentJob, rng: np.random.Generator
-) -> list[BlockResult]:
-    """Check the results of a job's PUBs and put them together by block.
-
-    Raises:
-        ResultError: A result does not have the shape that was asked for.
-    """
-    out, start = [], 0
-    for request in requests:
-        mine = results[start : start + len(request.pubs)]
-        start += len(request.pubs)
-        read = [_read(pub, result, job) for pub, result in zip(request.pubs, mine, strict=True)]
-        out.append(collect(request, read, rng))
-    return out
-
-
-def _read(pub: Pub, result: Any, job: SentJob) -> Any:
-    rows = len(pub.values)
-    if pub.observables:
-        values = np.asarray(getattr(result.data, "evs", None), dtype=np.float64)
-        _check_shape(values.shape, (len(pub.observables), rows), job)
-        return values
-    packed = np.asarray(getattr(getattr(result.data, "c", None), "array", None))
-    _check_shape(packed.shape[:-1], (rows, pub.shots), job)
-    return ShotBits(packed.astype(np.uint8, copy=False))
-
-
-def _check_shape(shape: tuple[int, ...], wanted: tuple[int, ...], job: SentJob) -> None:
-    if shape != wanted:
-        raise ResultError(
-            f"Job {job.job_id}: a PUB's result has shape {shape} instead of {wanted}.", job_ids=[job.job_id]
-        )

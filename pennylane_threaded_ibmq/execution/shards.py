@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from .plan import Block
@@ -29,6 +30,19 @@ class Shard:
     def positions(self) -> tuple[int, ...]:
         """Places in the batch of the tapes it serves, ascending."""
         return tuple(sorted({m.position for b in self.blocks for m in b.members}))
+
+    def content(self, *extra: object) -> str:
+        """A hash of all that is run, equal in any process; coefficients of observables stay here and do not count.
+
+        Args:
+            *extra: What else changes the results, such as the options of a primitive.
+        """
+        digest = sha256(repr(extra).encode())
+        for block in self.blocks:
+            told = (block.structure, block.values.shape, tuple(block.shots), block.readouts, block.primitive)
+            digest.update(repr(told).encode())
+            digest.update(block.values.tobytes())
+        return digest.hexdigest()
 
 
 def cut(blocks: Sequence[Block], shard_size: int | Literal["auto"], *, remote: bool) -> tuple[Shard, ...]:

@@ -196,6 +196,11 @@ def check_size(backend: Any, wires: int) -> None:
         )
 
 
+def instance_of(service: Any) -> str:
+    """CRN of the instance that pays for a service's jobs."""
+    return str(service.active_instance())
+
+
 def check_session(session: Any) -> None:
     """Refuse what is no session, before a primitive would.
 

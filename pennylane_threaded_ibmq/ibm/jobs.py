@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ..exceptions import (
     JobCancelledError,
@@ -16,11 +19,26 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
+from .errors import ANSWER_SECS, status_code, within
 
 logger = logging.getLogger(__name__)
 
-FETCHES = 3
+FETCHES = 6
 """Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
+
+
+SEND_SECS = 300.0
+"""Longest wait for an answer that carries circuits or results."""
+
+
+def _patiently(errors: tuple[type[BaseException], ...]) -> Retrying:
+    """Ask again after errors: seven times in about a minute."""
+    return Retrying(
+        retry=retry_if_exception_type(errors),
+        wait=wait_exponential_jitter(initial=0.5, max=15),
+        stop=stop_after_attempt(8),
+        reraise=True,
+    )
 
 
 class State(Enum):
@@ -84,7 +102,7 @@ class Jobs:
     ) -> None:
         self._service = service
         self.backend = backend
-        self._options = primitive_options
+        self.options = primitive_options
 
     def open_batch(self) -> Any:
         """A Batch context for several jobs, or ``None`` where the backend or the plan has none."""
@@ -127,17 +145,17 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         cls = SamplerV2 if primitive == "sampler" else EstimatorV2
-        runner = cls(mode=mode, options=dict(self._options.get(primitive, {})))
+        runner = cls(mode=mode, options=dict(self.options.get(primitive, {})))
         runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
         try:
             with warnings.catch_warnings():
                 # the client warns of its own use of a deprecated class at each run
                 warnings.filterwarnings("ignore", category=DeprecationWarning, module="qiskit_ibm_runtime")
-                job = runner.run(list(pubs))
-        except (IBMError, RequestsApiError) as error:
+                job = within(SEND_SECS, lambda: runner.run(list(pubs)), "a job")
+        except (IBMError, RequestsApiError, ServiceError) as error:
             raise SubmissionError(
                 f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
-                status_code=_status_code(error),
+                status_code=status_code(error),
             ) from error
         return SentJob(job.job_id(), primitive, len(pubs), tags[1], job)
 
@@ -151,12 +169,55 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            jobs = self._service.jobs(limit=most, pending=True, job_tags=[tag])
+            jobs = within(
+                ANSWER_SECS,
+                lambda: self._service.jobs(limit=most, pending=True, job_tags=[tag]),
+                "a list of jobs",
+            )
         except (RequestsApiError, IBMError) as error:
             raise ServiceError(
-                f"The list of jobs could not be read: {error}", status_code=_status_code(error)
+                f"The list of jobs could not be read: {error}", status_code=status_code(error)
             ) from error
         return {j.job_id(): PendingJob(frozenset(j.tags), j) for j in jobs}
+
+    def find(self, tag: str, primitive: str, pubs: int) -> list[SentJob]:
+        """All jobs that carry a tag, oldest first; asked until the service answers.
+
+        Raises:
+            ServiceError: The service did not answer for minutes.
+        """
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        for attempt in _patiently((RequestsApiError, IBMError, ServiceError)):
+            with attempt:
+                found = within(
+                    ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
+                )
+        return [SentJob(j.job_id(), primitive, pubs, tag, j) for j in reversed(found)]
+
+    def usage(self, job: SentJob) -> float | None:
+        """QPU seconds that a job was charged; ``None`` if the service does not say."""
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            seconds = within(ANSWER_SECS, job.handle.usage, "a job's usage")
+        except (IBMError, ServiceError) as error:
+            logger.info("usage of job %s is not known: %s", job.job_id, error)
+            return None
+        return None if seconds is None else float(seconds)
+
+    def left(self) -> float | None:
+        """QPU seconds left on the instance; ``None`` if it has no limit or does not say."""
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            usage = within(ANSWER_SECS, self._service.usage, "the instance's usage")
+        except (IBMError, ServiceError) as error:
+            logger.info("usage of the instance is not known: %s", error)
+            return None
+        remaining = usage.get("usage_remaining_seconds")
+        return None if remaining is None else float(remaining)
 
     def state(self, job: SentJob) -> State:
         """Ask for the state of one job.
@@ -168,10 +229,10 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            status = str(job.handle.status())
+            status = str(within(ANSWER_SECS, job.handle.status, f"the state of job {job.job_id}"))
         except (RequestsApiError, IBMError) as error:
             raise ServiceError(
-                f"The state of job {job.job_id} could not be read: {error}", status_code=_status_code(error)
+                f"The state of job {job.job_id} could not be read: {error}", status_code=status_code(error)
             ) from error
         if status == "DONE":
             return State.DONE
@@ -204,11 +265,12 @@ class Jobs:
         if state is State.CANCELLED:
             raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
         problem = ""
-        for _ in range(FETCHES):
+        for fetch in range(FETCHES):
             result, problem = self._download(job)
             if not problem:
                 return list(result)
             logger.warning("job %s: %s", job.job_id, problem)
+            time.sleep(min(0.1 * 2**fetch, 5.0))
         raise ResultError(
             f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} It is kept at "
             f"IBM: QiskitRuntimeService().job({job.job_id!r}).result().",
@@ -221,8 +283,8 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            result = job.handle.result()
-        except (RequestsApiError, IBMError, ValueError) as error:
+            result = within(SEND_SECS, job.handle.result, f"the result of job {job.job_id}")
+        except (RequestsApiError, IBMError, ServiceError, ValueError) as error:
             return None, f"it could not be downloaded: {error}."
         if not isinstance(result, PrimitiveResult):
             return None, f"{type(result).__name__} instead of a primitive result."
@@ -241,13 +303,3 @@ class Jobs:
             logger.debug("job %s was finished before it could be cancelled", job.handle.job_id())
         except (IBMError, RequestsApiError) as error:
             logger.warning("job %s could not be cancelled: %s", job.handle.job_id(), error)
-
-
-def _status_code(error: BaseException | None) -> int | None:
-    """HTTP status of a client's error, which may be hidden in what caused it."""
-    while error is not None:
-        code = getattr(error, "status_code", None)
-        if code is not None:
-            return int(code)
-        error = error.__cause__ or error.__context__
-    return None

@@ -23,6 +23,7 @@ from pennylane_threaded_ibmq.exceptions import (
     JobCancelledError,
     JobFailedError,
     ResultError,
+    ShardFailedError,
     SubmissionError,
     WaitTimeoutError,
 )
@@ -80,16 +81,18 @@ def test_a_gradient_is_one_job_and_few_requests(platform):
         return qml.expval(qml.Z(0) @ qml.Z(1))
 
     exact = qml.QNode(cost.func, qml.device("default.qubit"))
-    with qml.Tracker(dev) as tracker:
-        gradient = qml.grad(cost)(weights)
+    gradient = qml.grad(cost)(weights)
     np.testing.assert_allclose(gradient, qml.grad(exact)(weights), atol=0.1)
     assert service.counters.jobs == 2  # the value, and the gradient
     assert service.counters.requests <= 20  # login and backend included
     assert [job.program_id for job in service.jobs] == ["estimator", "estimator"]
     assert dev.transpiles == 1
+    with qml.Tracker(dev) as tracker:
+        qml.grad(cost)(weights)
     assert tracker.totals["jobs"] == 2
     assert tracker.totals["executions"] == 13  # the value, and two for each of 6 parameters
-    assert tracker.history["job_ids"] == [job.id for job in service.jobs]
+    assert tracker.totals["usage_secs"] == pytest.approx(sum(job.usage_secs for job in service.jobs[2:]))
+    assert tracker.history["job_ids"] == [job.id for job in service.jobs[2:]]
 
 
 def test_the_next_gradient_transpiles_nothing_and_logs_in_nowhere(platform):
@@ -419,9 +422,11 @@ def test_a_failed_shard_leaves_the_other_results(platform):
     service, dev = platform(shard_size=2, max_jobs=1)
     service.inject(Fault(effect="job", on="POST /jobs$", skip=1, reason="No."))
     handle = dev.submit(ladder(6))
-    with pytest.raises(JobFailedError) as caught:
+    with pytest.raises(ShardFailedError, match="1 of 3 jobs") as caught:
         handle.result(60)
     assert caught.value.tapes == (2, 3)
+    assert isinstance(caught.value.__cause__, JobFailedError)
+    assert [r is None for r in caught.value.results] == [False, False, True, True, False, False]
     assert [f.exception() is None for f in handle.futures] == [True, True, False, False, True, True]
 
 

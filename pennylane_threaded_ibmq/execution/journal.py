@@ -1,0 +1,472 @@
+"""What was sent, on disk before it is sent: a crash loses nothing, and nothing is paid twice.
+
+One SQLite file for all programs of a user. Each shard of a batch moves through ``planned -> sending -> accepted ->
+done | failed | cancelled``, and each step is on disk before the next begins. A shard whose result was handed to the
+program is ``delivered`` and never used again, so that repeated sampling stays random.
+
+A program that died is told from one that lives by a lock: each process holds one file locked for as long as it runs,
+and the system unlocks it however the process ends. Batches of dead processes can be adopted; the claim is one
+transaction, so that nothing is adopted twice. No token is ever written here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import pickle
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from ..exceptions import JournalError
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+FORMAT = 1
+"""Number of the file's format; :data:`_MIGRATIONS` has the steps from each to the next."""
+
+BUSY_SECS = 60.0
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE batches (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,           -- the process; empty once it has let go of the batch
+        backend TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        created REAL NOT NULL,         -- seconds since 1970, UTC
+        tapes INTEGER NOT NULL,
+        content BLOB                   -- the tapes, pickled and compressed; NULL if they cannot be
+    );
+    CREATE TABLE shards (
+        batch TEXT NOT NULL REFERENCES batches(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        content TEXT NOT NULL,         -- hash of all that is run
+        seed TEXT NOT NULL,            -- of the shard's random numbers, such as the bases of a shadow
+        tapes TEXT NOT NULL,           -- their positions in the batch, separated by spaces
+        state TEXT NOT NULL,
+        tag TEXT NOT NULL,             -- the job's own tag at IBM
+        job_id TEXT NOT NULL DEFAULT '',
+        attempt INTEGER NOT NULL DEFAULT 1,
+        delivered INTEGER NOT NULL DEFAULT 0,
+        adopted INTEGER NOT NULL DEFAULT 0,
+        usage_secs REAL,
+        error TEXT NOT NULL DEFAULT '',
+        changed REAL NOT NULL,
+        PRIMARY KEY (batch, number)
+    );
+    CREATE INDEX shards_by_content ON shards (content, delivered, adopted);
+    """,
+)
+
+
+class ShardState(StrEnum):
+    """How far a shard has got."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One shard, as the journal knows it.
+
+    Attributes:
+        batch: Id of its batch.
+        number: Its place in the batch.
+        tapes: Positions of its tapes in the batch.
+        state: How far it has got.
+        tag: Its job's own tag at IBM.
+        job_id: Its job; empty until there is one.
+        attempt: Which try this is, from 1.
+        delivered: Its result was handed to the program.
+        seed: Seed of its random numbers.
+        usage_secs: QPU seconds that IBM charged, if they were asked for.
+        error: Why it failed.
+    """
+
+    batch: str
+    number: int
+    tapes: tuple[int, ...]
+    state: ShardState
+    tag: str
+    job_id: str
+    attempt: int
+    delivered: bool
+    seed: int
+    usage_secs: float | None
+    error: str
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """One batch, as the journal knows it.
+
+    Attributes:
+        id: Its id, for ``resume``.
+        backend: Where it runs.
+        instance: Who pays.
+        created: When it was planned: seconds since 1970.
+        tapes: How many tapes it has.
+        shards: Its shards.
+    """
+
+    id: str
+    backend: str
+    instance: str
+    created: float
+    tapes: int
+    shards: tuple[ShardRecord, ...]
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the program has all results."""
+        return all(shard.delivered for shard in self.shards)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Jobs that were accepted."""
+        return tuple(shard.job_id for shard in self.shards if shard.job_id)
+
+
+@dataclass(frozen=True)
+class NewShard:
+    """What the journal must know of a shard before it runs.
+
+    Attributes:
+        content: Hash of all that is run.
+        seed: Seed of its random numbers.
+        tapes: Positions of its tapes.
+        tag: Tag of its job.
+    """
+
+    content: str
+    seed: int
+    tapes: tuple[int, ...]
+    tag: str
+
+
+class Journal:
+    """One journal file. Safe for several threads and processes.
+
+    Args:
+        path: The file; made, for its owner only, if it is not there.
+
+    Raises:
+        JournalError: The file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.owner = uuid4().hex
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            self._alive = FileLock(self._lock_file(self.owner), mode=0o600)
+            self._alive.acquire(timeout=0)
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_SECS, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._migrate()
+            atexit.register(self.close)
+        except (OSError, sqlite3.Error, Timeout) as error:
+            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+
+    # ------------------------------------------------------------------------------------------------ a batch's way
+
+    def begin(
+        self, backend: str, instance: str, tapes: Sequence[QuantumScript], shards: Sequence[NewShard]
+    ) -> str:
+        """Write down a batch whose shards are planned; returns its id."""
+        batch = uuid4().hex[:16]
+        content = _pack(tapes)
+        now = time.time()
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (batch, self.owner, backend, instance, now, len(tapes), content),
+            )
+            self._db.executemany(
+                "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (batch, i, s.content, str(s.seed), " ".join(map(str, s.tapes)), "planned", s.tag, now)
+                    for i, s in enumerate(shards)
+                ],
+            )
+        return batch
+
+    def move(
+        self, batch: str, number: int, state: ShardState, *, job_id: str | None = None, error: str = ""
+    ) -> None:
+        """Write down a shard's next state; on disk when this returns."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE shards SET state=?, job_id=COALESCE(?, job_id), error=?, changed=? WHERE batch=? AND number=?",
+                (state, job_id, error[:2000], time.time(), batch, number),
+            )
+
+    def again(self, batch: str, number: int, tag: str) -> None:
+        """Write down that a shard is tried once more, with a new tag."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE shards SET state='planned', job_id='', tag=?, attempt=attempt+1, changed=? "
+                "WHERE batch=? AND number=?",
+                (tag, time.time(), batch, number),
+            )
+
+    def charge(self, batch: str, number: int, seconds: float) -> None:
+        """Write down what IBM charged for a shard's job."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE shards SET usage_secs=? WHERE batch=? AND number=?", (seconds, batch, number)
+            )
+
+    def deliver(self, batch: str, numbers: Sequence[int]) -> None:
+        """Write down that the program has the results of some shards; they are never used again."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE shards SET delivered=1 WHERE batch=? AND number=?", [(batch, n) for n in numbers]
+            )
+
+    def let_go(self, batch: str) -> None:
+        """Nobody waits for this batch any more: what it has under way may be adopted."""
+        with self._transaction():
+            self._db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
+
+    # -------------------------------------------------------------------------------------------------- adoption
+
+    def claim(
+        self, contents: Sequence[str], backend: str, instance: str, *, batch: str | None = None
+    ) -> list[ShardRecord | None]:
+        """Take over shards with the same content that were sent and not delivered, and that nobody waits for.
+
+        Args:
+            contents: Content of each shard that is to run.
+            backend: Where.
+            instance: Who pays.
+            batch: Take from this batch only, delivered shards too: the user asked for it by its id.
+
+        Returns:
+            For each content, the shard taken over, or ``None``. Each is given once, in all processes.
+        """
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
+                "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? AND s.adopted=0 "
+                "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0)) "
+                "ORDER BY b.created, s.number",
+                (json.dumps(list(contents)), backend, instance, batch, batch),
+            ).fetchall()
+            alive: dict[str, bool] = {}
+            free: dict[str, list[sqlite3.Row]] = {}
+            for row in rows:
+                owner = row["owner"]
+                if owner not in alive:
+                    alive[owner] = self.is_alive(owner)
+                if batch or not alive[owner]:
+                    free.setdefault(row["content"], []).append(row)
+            claimed: list[ShardRecord | None] = []
+            for content in contents:
+                row = free[content].pop(0) if free.get(content) else None
+                if row is not None:
+                    self._db.execute(
+                        "UPDATE shards SET adopted=1 WHERE batch=? AND number=?",
+                        (row["batch"], row["number"]),
+                    )
+                claimed.append(None if row is None else _shard(row))
+        return claimed
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process that owns a batch still runs."""
+        if owner == self.owner:
+            return True
+        if not owner or not Path(self._lock_file(owner)).exists():
+            return False
+        try:
+            with FileLock(self._lock_file(owner), timeout=0):
+                pass
+        except Timeout:
+            return True
+        Path(self._lock_file(owner)).unlink(missing_ok=True)
+        return False
+
+    # --------------------------------------------------------------------------------------------------- looking
+
+    def batches(self, *, limit: int = 100) -> tuple[BatchRecord, ...]:
+        """The latest batches, newest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT * FROM batches ORDER BY created DESC LIMIT ?", (limit,)
+            ).fetchall()
+            return tuple(self._batch(row) for row in rows)
+
+    def batch(self, batch: str) -> BatchRecord:
+        """One batch.
+
+        Raises:
+            JournalError: There is none of that id.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT * FROM batches WHERE id=?", (batch,)).fetchone()
+            if row is None:
+                raise JournalError(
+                    f"batch {batch!r} is not in the journal {self.path}; dev.batches() lists those that are."
+                )
+            return self._batch(row)
+
+    def tapes(self, batch: str) -> tuple[QuantumScript, ...]:
+        """The tapes of a batch, as they were given.
+
+        Raises:
+            JournalError: There is no such batch, or its tapes could not be kept.
+        """
+        record = self.batch(batch)
+        with self._lock:
+            (content,) = self._db.execute("SELECT content FROM batches WHERE id=?", (record.id,)).fetchone()
+        if content is None:
+            raise JournalError(
+                f"batch {batch!r}: its tapes could not be pickled, so they are not in the journal. Run the program "
+                "again: shards with the same content are found by themselves."
+            )
+        tapes: tuple[QuantumScript, ...] = pickle.loads(zlib.decompress(content))  # noqa: S301 - our own file
+        return tapes
+
+    def prune(self, before: float) -> int:
+        """Forget batches that are older and have nothing under way.
+
+        Args:
+            before: Seconds since 1970.
+
+        Returns:
+            How many were forgotten.
+        """
+        with self._transaction():
+            return self._db.execute(
+                "DELETE FROM batches WHERE created < ? AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.batch=id "
+                "AND s.delivered=0 AND s.adopted=0 AND s.state IN ('sending', 'accepted', 'done'))",
+                (before,),
+            ).rowcount
+
+    def close(self) -> None:
+        """Close the file; this process counts as gone."""
+        atexit.unregister(self.close)
+        with self._lock:
+            if os.getpid() != self._pid:
+                return
+            self._db.close()
+            self._alive.release()
+            Path(self._lock_file(self.owner)).unlink(missing_ok=True)
+
+    # --------------------------------------------------------------------------------------------------- inside
+
+    def _lock_file(self, owner: str) -> str:
+        return str(self.path.with_name(f"{self.path.name}-{owner}.lock"))
+
+    def _batch(self, row: sqlite3.Row) -> BatchRecord:
+        shards = self._db.execute(
+            "SELECT * FROM shards WHERE batch=? ORDER BY number", (row["id"],)
+        ).fetchall()
+        return BatchRecord(
+            row["id"],
+            row["backend"],
+            row["instance"],
+            row["created"],
+            row["tapes"],
+            tuple(map(_shard, shards)),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+
+    def _migrate(self) -> None:
+        with self._transaction():
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            if found > FORMAT:
+                raise sqlite3.DatabaseError(
+                    f"it has format {found}, made by a newer version of this package; this one knows {FORMAT}"
+                )
+            for step in _MIGRATIONS[found:]:
+                for statement in step.split(";\n"):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def _shard(row: sqlite3.Row) -> ShardRecord:
+    return ShardRecord(
+        row["batch"],
+        row["number"],
+        tuple(int(p) for p in row["tapes"].split()),
+        ShardState(row["state"]),
+        row["tag"],
+        row["job_id"],
+        row["attempt"],
+        bool(row["delivered"]),
+        int(row["seed"]),
+        row["usage_secs"],
+        row["error"],
+    )
+
+
+def _pack(tapes: Sequence[QuantumScript]) -> bytes | None:
+    try:
+        return zlib.compress(pickle.dumps(tuple(tapes)), 1)
+    except Exception:  # noqa: BLE001 - whatever a user's own gate raises
+        return None
+
+
+class Journals:
+    """The journals of a process: one writer a file."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[tuple[int, Path], Journal] = {}
+
+    def at(self, path: Path) -> Journal:
+        """The journal at a path, opened when first asked for."""
+        key = (os.getpid(), path)
+        with self._lock:
+            journal = self._open.get(key)
+            if journal is None:
+                journal = self._open[key] = Journal(path)
+            return journal
+
+
+@cache
+def journals() -> Journals:
+    """The one owner of this process's journals."""
+    return Journals()

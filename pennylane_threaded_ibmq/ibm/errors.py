@@ -1,0 +1,122 @@
+"""What went wrong at the service, and what that calls for. The one place where errors of the client are judged."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from ..exceptions import ServiceError
+
+T = TypeVar("T")
+
+ANSWER_SECS = 90.0
+"""Longest wait for one answer. The client itself waits for ever; its own retries of a server error take 15 s."""
+
+
+class Trouble(Enum):
+    """Kinds of trouble with a submission."""
+
+    UNKNOWN = "unknown"
+    """The request may have arrived: look for the job before sending again."""
+    PENDING_LIMIT = "pending limit"
+    """Too many jobs are queued: wait until one is done."""
+    RATE_LIMIT = "rate limit"
+    """Too many jobs a minute, or too many requests: wait."""
+    REFUSED = "refused"
+    """The service said no, and will say so again."""
+
+
+_PENDING = re.compile(r"limit of \d+ pending jobs|pending jobs? limit", re.IGNORECASE)
+_RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
+_JOB_CODE = re.compile(r"Error code (\d+)")
+
+PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 9999}) | frozenset(range(9000, 10000))
+"""Codes of failed jobs whose advice is to try again: troubles between IBM's services, and internal errors.
+
+Source: https://quantum.cloud.ibm.com/docs/errors
+"""
+
+
+def judge_submission(error: BaseException) -> Trouble:
+    """What a refused submission calls for."""
+    status = status_code(error)
+    text = all_text(error)
+    if _PENDING.search(text):
+        return Trouble.PENDING_LIMIT
+    if status == 429 or (status in {400, 403} and _RATE.search(text)):
+        return Trouble.RATE_LIMIT
+    if status is None or status < 400 or status >= 500:
+        return Trouble.UNKNOWN
+    return Trouble.REFUSED
+
+
+def job_failure_can_pass(message: str) -> bool:
+    """Whether a job failed for a reason that may be gone at the next try."""
+    found = _JOB_CODE.search(message)
+    return found is not None and int(found[1]) in PASSING_JOB_CODES
+
+
+def status_code(error: BaseException | None) -> int | None:
+    """HTTP status of a client's error, which may be hidden in what caused it; ``None`` if there was no answer."""
+    while error is not None:
+        code = getattr(error, "status_code", None)
+        if code is not None and int(code) > 0:
+            return int(code)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def retry_after(error: BaseException | None) -> float | None:
+    """Seconds that the service asked to wait, if it did."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        value = getattr(response, "headers", {}).get("Retry-After")
+        if value is not None:
+            try:
+                return max(0.0, float(value))
+            except ValueError:
+                return None
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def all_text(error: BaseException | None) -> str:
+    """The texts of an error and of what caused it."""
+    texts: list[str] = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
+
+
+def within(seconds: float, ask: Callable[[], T], what: str) -> T:
+    """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
+
+    Args:
+        seconds: Longest wait.
+        ask: Sends the request and returns the answer.
+        what: What was asked, for the error.
+
+    Raises:
+        ServiceError: There was no answer in time.
+    """
+    answer: list[T] = []
+    trouble: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again by the waiter
+            trouble.append(error)
+
+    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if trouble:
+        raise trouble[0]
+    if not answer:
+        raise ServiceError(f"The service gave no answer to {what} within {seconds:g} s.")
+    return answer[0]

@@ -1,0 +1,113 @@
+"""How fast jobs may be sent: one pacer for each backend of an instance, shared by all devices of the process.
+
+IBM limits the jobs that wait or run (3 on the open plan) and the jobs a minute. The limits are not told, so they are
+learned from refusals: as many jobs as were in flight when one was refused is the limit, until a minute has passed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cache
+from weakref import WeakValueDictionary
+
+LEARNED_SECS = 60.0
+"""How long a learned limit holds; other programs may have held the slots."""
+
+FIRST_PAUSE_SECS = 1.0
+LONGEST_PAUSE_SECS = 30.0
+
+
+class Pacer:
+    """Slots of one backend."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._limit: int | None = None
+        self._limit_until = 0.0
+        self._not_before = 0.0
+        self._pause = FIRST_PAUSE_SECS
+
+    def enter(self, given_up: threading.Event) -> bool:
+        """Wait for a slot.
+
+        Args:
+            given_up: Ends the waiting when it is set.
+
+        Returns:
+            Whether there is a slot; it must be given back with :meth:`leave`.
+        """
+        with self._changed:
+            while not given_up.is_set():
+                now = time.monotonic()
+                if now >= self._limit_until:
+                    self._limit = None
+                free = self._limit is None or self._in_flight < self._limit
+                if free and now >= self._not_before:
+                    self._in_flight += 1
+                    return True
+                # woken by a slot; a look now and then at the clock and at whether anybody still waits
+                self._changed.wait(min(0.2, max(0.01, self._not_before - now)) if free else 0.2)
+            return False
+
+    def leave(self) -> None:
+        """Give a slot back: the job is finished, or was not accepted."""
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
+
+    def accepted(self) -> None:
+        """A job was accepted."""
+        with self._changed:
+            self._pause = FIRST_PAUSE_SECS
+
+    def no_slot(self) -> None:
+        """A job was refused because too many wait; its own slot is given back."""
+        with self._changed:
+            self._in_flight -= 1
+            now = time.monotonic()
+            if self._in_flight:
+                self._limit, self._limit_until = self._in_flight, now + LEARNED_SECS
+            else:  # others hold all slots
+                self._not_before = now + self._grown_pause()
+            self._changed.notify_all()
+
+    def too_fast(self, seconds: float | None) -> None:
+        """A job was refused because too many came in a short time; its own slot is given back.
+
+        Args:
+            seconds: How long the service asked to wait, if it did.
+        """
+        with self._changed:
+            self._in_flight -= 1
+            wait = self._grown_pause() if seconds is None else seconds
+            self._not_before = max(self._not_before, time.monotonic() + wait)
+            self._changed.notify_all()
+
+    def _grown_pause(self) -> float:
+        pause = self._pause
+        self._pause = min(2 * pause, LONGEST_PAUSE_SECS)
+        return pause
+
+
+class Pacers:
+    """The pacers of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pacers: WeakValueDictionary[tuple[str, str], Pacer] = WeakValueDictionary()
+
+    def of(self, instance: str, backend: str) -> Pacer:
+        """The pacer of one backend of an instance."""
+        with self._lock:
+            pacer = self._pacers.get((instance, backend))
+            if pacer is None:
+                pacer = self._pacers[instance, backend] = Pacer()
+            return pacer
+
+
+@cache
+def pacers() -> Pacers:
+    """The one owner of this process's pacers."""
+    return Pacers()

@@ -1,0 +1,433 @@
+"""Nothing lost, nothing paid twice: the journal, rerun as resume, trouble at the service, limits."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+import warnings
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq.exceptions import (
+    ConfigurationError,
+    JobFailedError,
+    JournalError,
+    ShardFailedError,
+    SubmissionError,
+    WaitTimeoutError,
+)
+from pennylane_threaded_ibmq.execution.journal import Journal, NewShard, ShardState
+from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
+from pennylane_threaded_ibmq.ibm.jobs import State
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+
+SMALL = "ibm_manila"
+
+
+def ladder(count, shots=500):
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=shots)
+        for angle in np.linspace(0, np.pi, count)
+    ]
+
+
+def right(results, atol=0.2):
+    np.testing.assert_allclose(
+        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=atol
+    )
+
+
+@pytest.fixture
+def device(tmp_path):
+    """Make devices whose journal is in this test's folder; each counts as a program of its own."""
+    made = []
+
+    def make(**options):
+        options = {"wires": 2, "backend": SMALL, "journal": tmp_path / "journal.sqlite", **options}
+        dev = qml.device("threaded.ibmq", **options)
+        made.append(dev)
+        return dev
+
+    yield make
+    for dev in made:
+        dev.close()
+
+
+def die(dev):
+    """Leave a device as a program that was killed leaves it: nobody waits, and the lock is open."""
+    dev.close()
+    journal = dev._journal()
+    with journal._transaction():
+        journal._db.execute("UPDATE batches SET owner='gone'")
+
+
+# ------------------------------------------------------------------------------------------------------- the journal
+
+
+def test_each_step_is_written_down_before_the_next(loopback, device):
+    service = loopback()
+    dev = device(shard_size=2)
+    service.hold()
+    handle = dev.submit(ladder(4))
+    service.wait_for_jobs(2, JobStatus.QUEUED)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        (record,) = dev.batches()
+        if {s.state for s in record.shards} == {ShardState.ACCEPTED}:
+            break
+        time.sleep(0.02)
+    assert set(record.job_ids) == {job.id for job in service.jobs}
+    assert record.id == handle.batch_id
+    assert [s.tapes for s in record.shards] == [(0, 1), (2, 3)]
+    for shard in record.shards:
+        (job,) = [j for j in service.jobs if j.id == shard.job_id]
+        assert shard.tag in job.tags
+    service.release()
+    right(handle.result(30))
+    (record,) = dev.batches()
+    assert {s.state for s in record.shards} == {ShardState.DONE}
+    assert record.delivered
+    assert handle.usage_secs == pytest.approx(sum(job.usage_secs for job in service.jobs))
+    assert sum(s.usage_secs for s in dev.batches()[0].shards) == pytest.approx(handle.usage_secs)
+
+
+def test_the_file_is_the_owners_alone_and_holds_no_token(loopback, device, tmp_path):
+    loopback()
+    dev = device(ibmqx_token="loopback-token")
+    dev.batch_execute(ladder(2))
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert b"loopback-token" not in path.read_bytes()
+
+
+def test_a_newer_format_is_not_touched(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    Journal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(JournalError, match="format 99"):
+        Journal(path)
+
+
+def test_a_place_that_cannot_be_used(loopback, tmp_path, monkeypatch):
+    loopback()
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path / "file"))
+    with (
+        pytest.warns(UserWarning, match="not written down"),
+        qml.device("threaded.ibmq", wires=2, backend=SMALL) as dev,
+    ):
+        right(dev.batch_execute(ladder(2)))
+    with pytest.raises(JournalError, match="cannot be used"):
+        qml.device("threaded.ibmq", wires=2, backend=SMALL, journal=str(tmp_path / "file" / "j.sqlite"))
+
+
+def test_without_a_journal_nothing_is_written(loopback, tmp_path, monkeypatch):
+    loopback()
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path))
+    with qml.device("threaded.ibmq", wires=2, backend=SMALL, journal=False) as dev:
+        right(dev.batch_execute(ladder(2)))
+        with pytest.raises(JournalError, match="keeps no journal"):
+            dev.batches()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_living_are_told_from_the_dead(tmp_path):
+    first, second = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    assert first.is_alive(second.owner)
+    assert not first.is_alive("nobody")
+    second.close()
+    assert not first.is_alive(second.owner)
+    first.close()
+
+
+def test_a_claim_is_given_once(tmp_path):
+    """Many processes that run the same program at once: each shard goes to one of them."""
+    dead = Journal(tmp_path / "j")
+    shards = [NewShard("same", n, (n,), f"tag-{n}") for n in range(20)]
+    batch = dead.begin("b", "i", ladder(1), shards)
+    for n in range(20):
+        dead.move(batch, n, ShardState.ACCEPTED, job_id=f"job-{n}")
+    dead.close()
+    journals = [Journal(tmp_path / "j") for _ in range(4)]
+    claimed = []
+
+    def claim(journal):
+        for _ in range(10):
+            claimed.extend(journal.claim(["same"], "b", "i"))
+
+    threads = [threading.Thread(target=claim, args=(journal,)) for journal in journals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ids = [c.job_id for c in claimed if c is not None]
+    assert sorted(ids) == sorted(f"job-{n}" for n in range(20))
+    for journal in journals:
+        journal.close()
+
+
+# ------------------------------------------------------------------------------------------------- rerun is resume
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_running_again_takes_over_what_was_not_delivered(loopback, device, finished):
+    service = loopback()
+    service.hold()
+    first = device(shard_size=2)
+    first.submit(ladder(6))
+    service.wait_for_jobs(3, JobStatus.QUEUED)
+    die(first)
+    if finished:
+        service.release()
+        service.wait_for_jobs(3, JobStatus.COMPLETED)
+    second = device(shard_size=2)
+    handle = second.submit(ladder(6))
+    service.release()
+    right(handle.result(30))
+    assert service.counters.jobs == 3
+    assert sorted(handle.job_ids) == sorted(job.id for job in service.jobs)
+    right(second.batch_execute(ladder(6)))  # delivered: these are new samples
+    assert service.counters.jobs == 6
+
+
+def test_other_content_is_not_taken_over(loopback, device):
+    service = loopback()
+    service.hold()
+    first = device()
+    first.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    die(first)
+    service.release()
+    for dev, tapes in (
+        (device(), ladder(3, shots=501)),
+        (device(primitive="sampler"), ladder(3)),
+        (device(resilience_level=0), ladder(3)),
+    ):
+        before = service.counters.jobs
+        dev.batch_execute(tapes)
+        assert service.counters.jobs == before + 1
+
+
+def test_what_a_living_program_waits_for_is_not_taken_over(loopback, device):
+    service = loopback()
+    service.hold()
+    dev = device()
+    first, second = dev.submit(ladder(3)), dev.submit(ladder(3))
+    service.wait_for_jobs(2, JobStatus.QUEUED)
+    service.release()
+    right(first.result(30))
+    right(second.result(30))
+    assert first.job_ids != second.job_ids
+
+
+def test_a_shadow_is_taken_over_with_the_bases_it_was_measured_in(loopback, device):
+    service = loopback()
+    script = qml.tape.QuantumScript(
+        [qml.Hadamard(0), qml.CNOT([0, 1])], [qml.shadow_expval(qml.X(0) @ qml.X(1))], shots=4000
+    )
+    service.hold()
+    first = device()
+    first.submit([script])
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    die(first)
+    service.release()
+    assert device().batch_execute([script])[0] == pytest.approx(1.0, abs=0.25)
+    assert service.counters.jobs == 1
+
+
+def test_a_timeout_says_how_to_come_back(loopback, device):
+    service = loopback()
+    service.hold()
+    dev = device(timeout_secs=1.0)
+    with pytest.raises(WaitTimeoutError, match=r"dev\.resume") as caught:
+        dev.batch_execute(ladder(3))
+    service.release()
+    right(device().batch_execute(ladder(3)))  # the same tapes find the job
+    assert service.counters.jobs == 1
+    right(device().resume(caught.value.batch_id).result(30))  # and so does its name, at any time
+    assert service.counters.jobs == 1
+
+
+def test_resume_by_id_runs_only_what_is_missing(loopback, device):
+    service = loopback()
+    service.inject(Fault(effect="job", on="POST /jobs$", skip=1, reason="No."))
+    dev = device(shard_size=2, max_jobs=1)
+    with pytest.raises(ShardFailedError) as caught:
+        dev.batch_execute(ladder(6))
+    assert service.counters.jobs == 3
+    right(dev.resume(caught.value.batch_id).result(30))
+    assert service.counters.jobs == 4
+
+
+def test_resume_of_what_is_not_there(loopback, device):
+    loopback(backends=(SMALL, "ibm_lima"))
+    dev = device()
+    with pytest.raises(JournalError, match="'nothing' is not in the journal"):
+        dev.resume("nothing")
+    handle = dev.submit(ladder(2))
+    handle.result(30)
+    with pytest.raises(ConfigurationError, match="ibm_manila"):
+        device(backend="ibm_lima").resume(handle.batch_id)
+
+
+# ------------------------------------------------------------------------------------------------ unknown outcome
+
+
+P, D, F, C = State.PENDING, State.DONE, State.FAILED, State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "decision"),
+    [
+        ([], "", Decision(None)),
+        ([("a", P)], "", Decision("a")),
+        ([("a", D)], "", Decision("a")),
+        ([("a", F)], "a", Decision(None)),
+        ([("a", C)], "", Decision(None)),
+        ([("a", P), ("b", P)], "", Decision("a", ("b",))),
+        ([("a", P), ("b", P)], "b", Decision("b", ("a",))),
+        ([("a", P), ("b", D)], "a", Decision("b", ("a",))),
+        ([("a", D), ("b", D)], "b", Decision("b")),
+        ([("a", F), ("b", P), ("c", P)], "", Decision("b", ("c",))),
+    ],
+)
+def test_the_decision_table(found, wanted, decision):
+    assert decide([Found(*f) for f in found], wanted) == decision
+
+
+@pytest.mark.parametrize("effect", ["reset", "status"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_broken_sending_makes_one_job(loopback, device, effect, when):
+    service = loopback(direct=True)
+    dev = device(ibmqx_url=service.url)
+    extra = {"status": 500, "times": 6} if effect == "status" else {}
+    service.inject(Fault(effect=effect, when=when, on="POST /jobs$", **extra))
+    right(dev.batch_execute(ladder(3)))
+    kept = [job for job in service.jobs if job.status is JobStatus.COMPLETED]
+    assert sum(job.results_read for job in service.jobs) == 1
+    if effect == "reset":
+        assert len(kept) == 1
+        assert service.counters.jobs == 1
+
+
+# ---------------------------------------------------------------------------------------------------------- retries
+
+
+def test_a_failure_that_can_pass_is_tried_again(loopback, device):
+    service = loopback()
+    fault = {"effect": "job", "on": "POST /jobs$", "reason": "Internal error.", "reason_code": 9999}
+    service.inject(Fault(times=2, **fault))
+    dev = device()
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 3
+    assert dev.batches()[0].shards[0].attempt == 3
+    service.inject(Fault(times=None, **fault))
+    with pytest.raises(JobFailedError, match="Internal error"):
+        dev.batch_execute(ladder(3))
+    assert service.counters.jobs == 6
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": "Bad circuit.", "reason_code": 1517},
+        {"job_status": "Cancelled - Ran too long"},
+        {"reason": "?"},
+    ],
+)
+def test_a_failure_that_cannot_pass_is_not(loopback, device, fields):
+    service = loopback()
+    service.inject(Fault(effect="job", on="POST /jobs$", times=None, **fields))
+    with pytest.raises(JobFailedError):
+        device().batch_execute(ladder(3))
+    assert service.counters.jobs == 1
+
+
+def test_a_refusal_is_not_tried_again(loopback, device):
+    service = loopback()
+    service.inject(Fault(effect="status", status=400, message="No.", on="POST /jobs$", times=None))
+    with pytest.raises(SubmissionError, match=r"No\."):
+        device().batch_execute(ladder(3))
+    assert service.counters.by_route["POST /jobs"] == 1
+
+
+# ----------------------------------------------------------------------------------------------------------- limits
+
+
+def test_pending_limit_and_jobs_a_minute_never_reach_the_user(loopback, device):
+    service = loopback(max_pending=3, jobs_per_minute=5, minute_secs=1.5, job_secs=0.05)
+    dev = device(shard_size=1, max_jobs=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right(dev.batch_execute(ladder(30)))
+    assert service.counters.jobs == 30
+    assert service.counters.max_pending <= 3
+
+
+def test_two_devices_share_the_slots_of_a_backend(loopback, device):
+    service = loopback(max_pending=2, job_secs=0.1)
+    devices = [device(shard_size=1), device(shard_size=1)]
+    handles = [dev.submit(ladder(6)) for dev in devices]
+    for handle in handles:
+        right(handle.result(60))
+    assert service.counters.max_pending <= 2
+    assert service.counters.jobs == 12
+
+
+def test_slots_that_others_hold_are_waited_for(loopback, device):
+    service = loopback(max_pending=1)
+    service.hold()
+    other = device(journal=False)
+    held = other.submit(ladder(1))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    from pennylane_threaded_ibmq.ibm.pace import Pacer
+
+    dev = device()
+    dev._open().site._pacer = Pacer()  # as in another process: it knows nothing of the slot that is taken
+    handle = dev.submit(ladder(3))
+    service.wait_for_requests("POST /jobs", 2)
+    service.release()
+    right(handle.result(60))
+    held.result(30)
+
+
+def test_cancelling_ends_the_wait_for_a_slot(loopback, device):
+    service = loopback(max_pending=1)
+    service.hold()
+    dev = device(shard_size=1)
+    handle = dev.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    handle.cancel()
+    assert handle.exception(20) is not None
+    assert service.counters.jobs == 1
+    assert os.getpid()
+
+
+def test_a_mixture_of_faults_loses_nothing(loopback, device):
+    service = loopback(seed=5)
+    calm = device()
+    expected = calm.batch_execute(ladder(12))
+    service.inject(
+        Fault(effect="status", status=503, on=r"(GET|PUT|PATCH) /jobs", times=None, probability=0.05, seed=1),
+        Fault(
+            effect="status", status=429, retry_after=0, on=r"GET /jobs", times=None, probability=0.03, seed=2
+        ),
+        Fault(effect="truncate", on=r"GET /jobs/\{id\}/results", times=None, probability=0.15, seed=3),
+        Fault(effect="empty", on=r"GET /jobs/\{id\}/results", times=None, probability=0.05, seed=4),
+        Fault(effect="status", status=502, on="POST /jobs$", times=None, probability=0.1, seed=5),
+        Fault(
+            effect="status", status=504, when="after", on="POST /jobs$", times=None, probability=0.1, seed=6
+        ),
+    )
+    dev = device(shard_size=3)
+    for _ in range(3):
+        np.testing.assert_array_equal(dev.batch_execute(ladder(12)), expected)
+    service.clear_faults()
+    service.wait_for_jobs(1)
+    assert service.counters.pending == 0
