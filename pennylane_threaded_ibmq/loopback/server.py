@@ -44,11 +44,6 @@ class Server:
         self._thread: threading.Thread | None = None
         self.endpoint: Endpoint | None = None
 
-    @property
-    def running(self) -> bool:
-        """Whether the service answers."""
-        return self.endpoint is not None
-
     def start(self) -> None:
         """Start; the service answers when this returns.
 
