@@ -14,17 +14,17 @@ nothing that they send leaves the machine::
 * :class:`LoopbackConfig`, :class:`Instance`: what the service pretends to be.
 * :class:`LoopbackService`: the service in a thread; :class:`LoopbackProcess`: the same in a process of its own. Both
   have the face of :class:`Loopback`. ``python -m pennylane_threaded_ibmq.loopback`` runs one from a shell.
-* :class:`Fault`: trouble on order.
+* :class:`Fault`: trouble on order; :func:`fault_mix`: trouble of all kinds, at random.
 * :class:`Counters`, :class:`JobRecord`, :class:`SessionRecord`, :class:`JobStatus`: what the service saw.
 
 QPU seconds are charged by a formula, whatever the simulation took: 2 s for each job that ran and 250 microseconds for
-each of its shots. Where IBM's behaviour is not public, such as the HTTP status of some refusals, this service has to
+each of its shots; 2 s for a job that was cancelled while it ran, nothing for one that was still queued. Where IBM's behaviour is not public, such as the HTTP status of some refusals, this service has to
 choose; do not build on such details.
 """
 
 from .config import DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig
 from .face import Loopback
-from .faults import Fault
+from .faults import Fault, fault_mix
 from .process import LoopbackProcess
 from .records import Counters, JobRecord, JobStatus, SessionRecord
 from .service import LoopbackService
@@ -42,4 +42,5 @@ __all__ = [
     "LoopbackProcess",
     "LoopbackService",
     "SessionRecord",
+    "fault_mix",
 ]

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from .config import LoopbackConfig
@@ -27,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    parser = argparse.ArgumentParser(prog="python -m pennylane_threaded_ibmq.loopback", description=__doc__)
-    parser.add_argument("--config", type=Path, help="JSON file with the fields of LoopbackConfig")
+    parser = argparse.ArgumentParser(
+        prog="python -m pennylane_threaded_ibmq.loopback",
+        description=__doc__,
+        epilog="Fields of the configuration and their defaults: " + LoopbackConfig().model_dump_json(),
+    )
+    parser.add_argument("--config", type=Path, help="JSON file with fields of the configuration")
     parser.add_argument("--until-eof", action="store_true", help="also end when standard input is closed")
     options = parser.parse_args(arguments)
     config = LoopbackConfig()
@@ -42,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Ctrl-C in a terminal reaches child processes too; one that serves a parent ends when the parent does, so that the
     # parent can still tidy up.
     signal.signal(signal.SIGINT, signal.SIG_IGN if options.until_eof else lambda *_: end.set())
-    with LoopbackService(config) as service:
+    with ExitStack() as stack:
+        try:
+            service = stack.enter_context(LoopbackService(config))
+        except (OSError, ValueError) as error:  # the port is taken, a backend has no snapshot
+            parser.exit(1, f"{parser.prog}: error: {error}\n")
         where = service.endpoint
         said = {
             "port": where.port,

@@ -55,7 +55,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         return Router(routes, default=fallback, redirect_slashes=False)
 
     runtime = [*runtime_routes(pipeline), *job_routes(pipeline), *session_routes(pipeline)]
-    commands = Route(CONTROL_PATH, _control_endpoint(control, key), methods=["POST"])
+    commands = Route(CONTROL_PATH, _control_endpoint(platform, control, key), methods=["POST"])
     services: dict[Service, ASGIApp] = {
         "iam": router(iam_routes(pipeline)),
         "search": router(search_routes(pipeline)),
@@ -96,10 +96,12 @@ def _normalise(scope: Scope) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
 
 
-def _control_endpoint(control: Control, key: str) -> Any:
+def _control_endpoint(platform: Platform, control: Control, key: str) -> Any:
     async def endpoint(request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get(CONTROL_HEADER, "").encode(), key.encode()):
             return error_response(not_found("Route", CONTROL_PATH))
+        # Each command comes on a connection of its own, which is no client's.
+        platform.tally.connections -= 1
         try:
             order = json.loads(await request.body())
             return JSONResponse({"answer": await control.run(order["command"], order["arguments"])})

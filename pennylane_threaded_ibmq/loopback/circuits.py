@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +55,11 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
 def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:
     """Add what a circuit does to a digest, leaving out what differs between equal circuits.
 
-    The serialised form would not do: it holds a running number as the circuit's name, and parameters have random ids.
+    The serialised form would not do: it holds a running number as the circuit's name.
 
     Args:
         digest: The hash to update.
-        circuit: The circuit.
+        circuit: The circuit, without parameters that have no value.
     """
     digest.update(f"{circuit.num_qubits}/{[(reg.name, reg.size) for reg in circuit.cregs]}".encode())
     for instruction in circuit.data:
@@ -70,11 +71,16 @@ def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:
             for block in operation.blocks:
                 update_digest(digest, block)
             continue
-        parameters = [
-            parameter if isinstance(parameter, (int, float)) else str(parameter)
-            for parameter in operation.params
-        ]
-        digest.update(f"{operation.name}{parameters}{qubits}{clbits}".encode())
+        digest.update(f"{operation.name}{qubits}{clbits}".encode())
+        for parameter in operation.params:
+            digest.update(_parameter_bytes(parameter))
+
+
+def _parameter_bytes(parameter: Any) -> bytes:
+    """A gate's parameter; numbers to nine digits, since the way an angle was computed shows in the last ones."""
+    if isinstance(parameter, (int, float, complex, np.number, np.ndarray)):
+        return np.asarray(np.round(parameter, 9) + 0.0).tobytes()  # + 0.0 makes zero of minus zero
+    return str(parameter).encode()
 
 
 def bit_columns(keys: Iterable[str], num_bits: int) -> npt.NDArray[np.uint8]:

@@ -65,12 +65,15 @@ class LoopbackConfig(Model):
         request_secs: Seconds added to every request, logins included.
         max_pending: Most jobs of one instance in ``Queued`` or ``Running``; more are refused as IBM refuses
             them on the open plan, where the limit is 3. ``None`` for no limit.
-        jobs_per_minute: Most jobs accepted from one instance within 60 seconds. ``None`` for no limit.
+        jobs_per_minute: Most jobs accepted from one instance within a minute; IBM documents 5. ``None`` for no limit.
+        minute_secs: Length of that minute, so that a test need not take one.
         token_lifetime_secs: Lifetime of an access token. The client renews at 80 % and counts a token as
             expired 10 seconds before its end.
         usage_limit_secs: QPU seconds each instance may use; further jobs are refused. ``None`` for no limit.
         noise: Simulate with gate and readout errors derived from the snapshot. Off, simulation is ideal.
-        seed: Makes the results of a job depend on its content alone. ``None`` draws afresh each time.
+        seed: Makes the results of each row depend on its content alone: on the circuit with its values, on the
+            observable and on the number of shots, and neither on the job it came in nor on its neighbours. Equal rows
+            then have equal results. ``None`` draws afresh each time.
         keep_jobs: Finished jobs kept; the oldest are dropped first.
         keep_bytes: Bytes of inputs and results kept of finished jobs; the oldest are dropped first.
         port: Port to listen on; 0 lets the system choose. The address is always 127.0.0.1.
@@ -85,6 +88,7 @@ class LoopbackConfig(Model):
     request_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_pending: int | None = Field(default=None, ge=1)
     jobs_per_minute: int | None = Field(default=None, ge=1)
+    minute_secs: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     token_lifetime_secs: int = Field(default=3600, ge=1)
     usage_limit_secs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     noise: bool = False

@@ -29,6 +29,7 @@ class Control:
             "sessions": self._sessions,
             "inject": self._inject,
             "clear_faults": self._clear_faults,
+            "expire_logins": self._expire_logins,
             "hold": self._hold,
             "release": self._release,
             "wait_for_jobs": self._wait_for_jobs,
@@ -68,6 +69,9 @@ class Control:
 
     async def _clear_faults(self) -> None:
         self._platform.clear_faults()
+
+    async def _expire_logins(self) -> None:
+        self._platform.issuer.revoke()
 
     async def _hold(self, stage: Stage) -> None:
         self._platform.scheduler.gates[stage].hold()

@@ -27,6 +27,10 @@ Observables = Any
 """An array of :data:`Observable`; to mypy, what an object array holds is an array again."""
 
 
+Place = tuple[int, ...]
+"""Where in the array of a PUB's results."""
+
+
 @dataclass
 class _Basis:
     """Paulis that one setting of measurements serves, and the rows that need it."""
@@ -45,15 +49,12 @@ def shots_for(precision: float) -> int:
     return math.ceil(round(1 / precision**2, 6))
 
 
-def run_estimator(
-    engine: Engine, pubs: Sequence[EstimatorPub], seed: int | None
-) -> tuple[PrimitiveResult, int, int]:
+def run_estimator(engine: Engine, pubs: Sequence[EstimatorPub]) -> tuple[PrimitiveResult, int, int]:
     """Estimate PUBs.
 
     Args:
         engine: Simulates the backend.
         pubs: PUBs, each with its precision.
-        seed: Seeds the simulation; ``None`` draws afresh.
 
     Returns:
         A result as IBM's estimator gives it at resilience level 0, the number of circuit executions, and the number
@@ -61,44 +62,34 @@ def run_estimator(
     """
     results = []
     executions = shots = 0
-    for index, pub in enumerate(pubs):
-        result, rows = _run_pub(engine, pub, None if seed is None else seed + index)
+    for pub in pubs:
+        result, rows = _run_pub(engine, pub)
         results.append(result)
         executions += rows
         shots += rows * shots_for(pub.precision)
     return PrimitiveResult(results, metadata={"resilience": {}, "version": 2}), executions, shots
 
 
-def _run_pub(engine: Engine, pub: EstimatorPub, seed: int | None) -> tuple[PubResult, int]:
-    bindings = binding_rows(pub)
+def _run_pub(engine: Engine, pub: EstimatorPub) -> tuple[PubResult, int]:
     shots = shots_for(pub.precision)
     shape = pub.shape
-    rows = np.broadcast_to(np.arange(len(bindings)).reshape(pub.parameter_values.shape), shape)
+    indices = np.arange(pub.parameter_values.size).reshape(pub.parameter_values.shape)
+    rows = np.broadcast_to(indices, shape)
     observables: Observables = np.broadcast_to(_observables(pub), shape)
-    bases = _bases(rows, observables)
-    needed = [sorted(basis.rows) for basis in bases]
-    runs = [
-        Run(pub.circuit, bindings[members], basis.letters)
-        for basis, members in zip(bases, needed, strict=True)
-    ]
-    sampled = [
-        {
-            row: _Sample(counts, pub.circuit.num_clbits, basis)
-            for row, counts in zip(members, found, strict=True)
-        }
-        for basis, members, found in zip(bases, needed, engine.sample(runs, shots, seed), strict=True)
-    ]
+    places = list(np.ndindex(shape))
+    bases = _bases(rows, observables, places)
+    parts = [(places, bases)]
+    if engine.seed is not None:
+        # What one observable gives must not depend on which others came with it, so none share a setting.
+        parts = [(equal, _bases(rows, observables, equal)) for equal in _by_observable(observables, places)]
     means = np.zeros(shape)
     variances = np.zeros(shape)
-    for place in np.ndindex(shape):
-        observable: Observable = observables[place]
-        means[place] = sum(weight for label, weight in observable.items() if not _letters(label))
-        for basis, samples in zip(bases, sampled, strict=True):
-            terms = {label: weight for label, weight in observable.items() if label in basis.labels}
-            if terms:
-                mean, variance = samples[int(rows[place])].moments(terms)
-                means[place] += mean
-                variances[place] += variance
+    for members, settings in parts:
+        samples = _sample(engine, pub, settings, shots)
+        for place in members:
+            mean, variance = _moments(observables[place], int(rows[place]), settings, samples)
+            means[place] = mean
+            variances[place] = variance
     errors = np.sqrt(variances / shots)
     data = DataBin(evs=means, stds=errors, ensemble_standard_error=errors, shape=shape)
     metadata = {
@@ -108,7 +99,47 @@ def _run_pub(engine: Engine, pub: EstimatorPub, seed: int | None) -> tuple[PubRe
         "resilience": {},
         "num_randomizations": 1,
     }
-    return PubResult(data, metadata), sum(len(members) for members in needed)
+    return PubResult(data, metadata), sum(len(basis.rows) for basis in bases)
+
+
+def _sample(engine: Engine, pub: EstimatorPub, bases: list[_Basis], shots: int) -> list[dict[int, _Sample]]:
+    """Outcomes of each setting, by row."""
+    bindings = binding_rows(pub)
+    needed = [sorted(basis.rows) for basis in bases]
+    runs = [
+        Run(pub.circuit, bindings[members], basis.letters)
+        for basis, members in zip(bases, needed, strict=True)
+    ]
+    return [
+        {
+            row: _Sample(counts, pub.circuit.num_clbits, basis)
+            for row, counts in zip(members, found, strict=True)
+        }
+        for basis, members, found in zip(bases, needed, engine.sample(runs, shots), strict=True)
+    ]
+
+
+def _moments(
+    observable: Observable, row: int, bases: list[_Basis], samples: list[dict[int, _Sample]]
+) -> tuple[float, float]:
+    """Expectation value of one observable for one row, and its variance for one shot."""
+    mean = sum(weight for label, weight in observable.items() if not _letters(label))
+    variance = 0.0
+    for basis, by_row in zip(bases, samples, strict=True):
+        terms = {label: weight for label, weight in observable.items() if label in basis.labels}
+        if terms:
+            part, spread = by_row[row].moments(terms)
+            mean += part
+            variance += spread
+    return mean, variance
+
+
+def _by_observable(observables: Observables, places: list[Place]) -> list[list[Place]]:
+    """Places sorted by what is measured there."""
+    found: dict[frozenset[tuple[str, float]], list[Place]] = {}
+    for place in places:
+        found.setdefault(frozenset(observables[place].items()), []).append(place)
+    return list(found.values())
 
 
 def _observables(pub: EstimatorPub) -> Observables:
@@ -124,12 +155,12 @@ def _letters(label: str) -> dict[int, str]:
     return {qubit: letter for qubit, letter in enumerate(reversed(label)) if letter != "I"}
 
 
-def _bases(rows: npt.NDArray[np.int_], observables: Observables) -> list[_Basis]:
+def _bases(rows: npt.NDArray[np.int_], observables: Observables, places: list[Place]) -> list[_Basis]:
     """Sort all Pauli terms into as few settings as a greedy search finds, and note which rows each serves."""
     bases: list[_Basis] = []
     home: dict[str, _Basis] = {}
-    for place in np.ndindex(rows.shape):
-        for label in observables[place]:
+    for place in places:
+        for label in sorted(observables[place]):
             if label not in home:
                 letters = _letters(label)
                 if not letters:

@@ -166,6 +166,13 @@ class Loopback(ABC):
         """Take all faults out of force and let stalled answers go."""
         self._ask("clear_faults")
 
+    def expire_logins(self) -> None:
+        """Make all access tokens that are out worthless: requests that carry one are answered with 401.
+
+        The client notices nothing before it asks, and does not renew by itself: it raises ``IBMNotAuthorizedError``.
+        """
+        self._ask("expire_logins")
+
     def hold(self, stage: Literal["queued", "running"] = "queued") -> None:
         """Keep jobs from leaving a state until they are released."""
         self._ask("hold", stage=stage)

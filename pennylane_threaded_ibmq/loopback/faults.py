@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,9 +25,9 @@ _AFTER_ALLOWED = frozenset({"status", "reset", "stall"})
 class Fault(Model):
     """One thing that goes wrong.
 
-    ``on`` is a regular expression, searched in ``"METHOD /route"``; routes are written with ``{id}`` and
-    ``{name}`` and without host or prefix, as in :attr:`Counters.by_route`: ``POST /jobs``,
-    ``GET /jobs/{id}/results``, ``GET /backends/{name}/status``, ``POST /identity/token``.
+    ``on`` is a regular expression that must match the whole of ``"METHOD /route"``; routes are written with ``{id}``
+    and ``{name}`` and without host or prefix, as in :attr:`Counters.by_route`: ``POST /jobs``,
+    ``GET /jobs/{id}/results``, ``GET /backends/{name}/status``, ``POST /identity/token``, ``GET /jobs.*``.
 
     The effects:
 
@@ -36,13 +36,15 @@ class Fault(Model):
     * ``stall``: the answer waits ``secs`` seconds, or until faults are cleared.
     * ``truncate``: a well-formed answer that holds only the share ``keep`` of its body.
     * ``short``: the body ends after the share ``keep`` of the announced ``Content-Length``.
-    * ``empty``: an answer without a body, status 204 unless ``status`` says otherwise.
+    * ``empty``: an answer without a body, status 204 unless ``status`` says otherwise. The client gives ``None``
+      as the result of a job for it.
     * ``pubs``: results with ``delta`` more or fewer PUBs.
     * ``rows``: results whose PUBs have ``delta`` more or fewer parameter rows.
     * ``count``: a job list whose ``count`` is off by ``delta``.
-    * ``extra``: JSON objects with a field that no client knows.
+    * ``extra``: JSON objects, nested ones too, with a field that no client knows; typed values, and with them
+      results, stay as they are. The client takes this everywhere but in a backend's configuration.
     * ``job``: the job that the request creates ends as ``job_status`` with ``reason``, ``reason_code`` and
-      ``reason_solution``; match it on ``POST /jobs``.
+      ``reason_solution``, and ``usage_secs`` are charged for it; only ``POST /jobs`` creates one.
 
     Attributes:
         effect: What goes wrong.
@@ -50,7 +52,8 @@ class Fault(Model):
         times: How many matching requests at most; ``None`` for all.
         skip: How many matching requests pass first.
         probability: Chance that a matching request, after the skipped ones, is hit.
-        seed: Seeds that chance.
+        seed: Seeds that chance, for each route by itself: whether the third ``POST /jobs`` is hit does not depend
+            on how often a client has asked for states meanwhile.
         when: Whether the service acts on the request ``before`` or ``after`` the fault decides: with
             ``"after"`` a job is created although the client is told that it is not. For ``status``,
             ``reset`` and ``stall``.
@@ -65,10 +68,11 @@ class Fault(Model):
         reason: IBM's explanation; the client ignores ``reason_code`` without it.
         reason_code: IBM's error code.
         reason_solution: IBM's advice.
+        usage_secs: QPU seconds charged for the job.
     """
 
     effect: Effect
-    on: str = "."
+    on: str = ".*"
     times: int | None = Field(default=1, ge=1)
     skip: int = Field(default=0, ge=0)
     probability: float = Field(default=1.0, gt=0, le=1)
@@ -85,6 +89,7 @@ class Fault(Model):
     reason: str | None = None
     reason_code: int | None = None
     reason_solution: str | None = None
+    usage_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     @field_validator("on")
     @classmethod
@@ -104,26 +109,77 @@ class Fault(Model):
         return self
 
 
+def fault_mix(share: float, seed: int = 0, *, on: str = ".*", stall_secs: float = 0.2) -> tuple[Fault, ...]:
+    """Faults of all kinds that together hit a share of all requests, each kind as often as any other.
+
+    The kinds are: 500, 502, 503 and 504; 429 and 503 with ``Retry-After: 1``, 429 without; a reset before the service
+    acts and one after; 502 after the service acted, which makes the client submit a job twice; a stalled answer. For
+    ``GET /jobs/{id}/results`` also: a truncated text, an answer shorter than announced, and an empty one.
+
+    Args:
+        share: Chance that a request is hit.
+        seed: Makes the choice repeatable, for each route by itself.
+        on: Which requests, as in :attr:`Fault.on`.
+        stall_secs: How long an answer stalls.
+
+    Returns:
+        The faults, for :meth:`Loopback.inject`. They stay in force until they are cleared.
+
+    Raises:
+        ValueError: ``share`` is not between 0 and 1.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, got {share}")
+    anywhere: list[dict[str, Any]] = [
+        *({"effect": "status", "status": status} for status in (500, 502, 503, 504, 429)),
+        {"effect": "status", "status": 429, "retry_after": 1},
+        {"effect": "status", "status": 503, "retry_after": 1},
+        {"effect": "status", "status": 502, "when": "after"},
+        {"effect": "reset"},
+        {"effect": "reset", "when": "after"},
+        {"effect": "stall", "secs": stall_secs},
+    ]
+    of_results: list[dict[str, Any]] = [{"effect": "truncate"}, {"effect": "short"}, {"effect": "empty"}]
+    results = r"GET /jobs/{id}/results"
+    kinds_on = ((anywhere + of_results, results), (anywhere, f"(?!{results}$).*"))
+    faults: list[Fault] = []
+    for kinds, where in kinds_on:
+        each = share / len(kinds)
+        for index, kind in enumerate(kinds):
+            # A fault is asked only after those before it let the request pass.
+            chance = min(1.0, each / (1 - index * each))
+            both = f"(?=(?:{on})$){where}"
+            faults.append(
+                Fault(on=both, times=None, probability=chance, seed=1000 * seed + len(faults), **kind)
+            )
+    return tuple(faults)
+
+
 @dataclass
 class _Armed:
     """A fault and how far it has got."""
 
     fault: Fault
     pattern: re.Pattern[str]
-    chance: random.Random
+    chances: dict[str, random.Random] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
 
     def fires(self, label: str) -> bool:
         if self.fault.times is not None and self.fired >= self.fault.times:
             return False
-        if not self.pattern.search(label):
+        if not self.pattern.fullmatch(label):
             return False
         self.seen += 1
-        if self.seen <= self.fault.skip or self.chance.random() >= self.fault.probability:
+        if self.seen <= self.fault.skip or self._chance(label) >= self.fault.probability:
             return False
         self.fired += 1
         return True
+
+    def _chance(self, label: str) -> float:
+        if label not in self.chances:
+            self.chances[label] = random.Random(f"{self.fault.seed} {label}")  # noqa: S311 - chance, not secrets
+        return self.chances[label].random()
 
 
 @dataclass
@@ -134,8 +190,7 @@ class FaultPlan:
 
     def inject(self, fault: Fault) -> None:
         """Put a fault in force, after those that are."""
-        chance = random.Random(fault.seed)  # noqa: S311 - chance, not secrets
-        self._armed.append(_Armed(fault, re.compile(fault.on), chance))
+        self._armed.append(_Armed(fault, re.compile(fault.on)))
 
     def clear(self) -> None:
         """Take all faults out of force."""

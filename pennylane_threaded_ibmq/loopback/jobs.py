@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import string
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from .config import LoopbackConfig
@@ -95,7 +96,7 @@ class JobStore:
     _live: dict[str, None] = field(default_factory=dict)
     _final: deque[str] = field(default_factory=deque)
     _bytes: int = 0
-    _accepted: dict[str, deque[datetime]] = field(default_factory=dict)
+    _accepted: dict[str, deque[float]] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[JobRecord]:
@@ -129,14 +130,14 @@ class JobStore:
 
     def wait_secs(self, instance: str) -> float:
         """Seconds until an instance may submit again under the limit of jobs per minute; 0 if it may now."""
-        accepted = self._accepted.setdefault(instance, deque())
-        now = utc_now()
-        while accepted and now - accepted[0] >= timedelta(minutes=1):
-            accepted.popleft()
         limit = self.config.jobs_per_minute
-        if limit is None or len(accepted) < limit:
+        if limit is None:
             return 0.0
-        return 60.0 - (now - accepted[0]).total_seconds()
+        accepted = self._accepted.setdefault(instance, deque())
+        start = time.monotonic() - self.config.minute_secs
+        while accepted and accepted[0] <= start:
+            accepted.popleft()
+        return 0.0 if len(accepted) < limit else accepted[0] - start
 
     def add(self, record: JobRecord, params: dict[str, Any], size: int) -> None:
         """Take in a new job.
@@ -150,7 +151,7 @@ class JobStore:
         self._live[record.id] = None
         self._bytes += size
         if self.config.jobs_per_minute is not None:
-            self._accepted.setdefault(record.instance, deque()).append(record.created)
+            self._accepted.setdefault(record.instance, deque()).append(time.monotonic())
         self.tally.job_created(record.pubs)
         self._evict()
 
@@ -169,7 +170,10 @@ class JobStore:
         """Put a job into its final state."""
         entry = self._entries[job_id]
         self.tally.job_finished(
-            running=entry.record.status is JobStatus.RUNNING, rows=ending.rows, shots=ending.shots
+            running=entry.record.status is JobStatus.RUNNING,
+            rows=ending.rows,
+            shots=ending.shots,
+            usage_secs=ending.usage_secs,
         )
         record = self.update(
             job_id,

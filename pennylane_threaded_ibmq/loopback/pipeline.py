@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from . import effects
@@ -106,12 +107,17 @@ class Pipeline:
     async def serve(self, label: str, handler: Handler, request: Request, *, authorised: bool) -> Response:
         """Take one request through."""
         platform = self._platform
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # killed while it sent: the request never was
+            return Response(status_code=400)
         platform.tally.request(label, len(body))
         platform.change.notify()
         if platform.config.request_secs:
             await asyncio.sleep(platform.config.request_secs)
         fault = platform.faults.decide(label)
+        if fault is not None:
+            platform.tally.fault(fault.effect)
         fate = fault if fault is not None and fault.effect == "job" else None
 
         async def act() -> Response:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import Executor
+from typing import Any
 
 from .config import Instance, LoopbackConfig
 from .faults import FaultPlan
@@ -32,8 +35,7 @@ class Platform:
         self.change = Change()
         self.tally = Tally()
         self.faults = FaultPlan()
-        self.stalled = Change()
-        self.stall_generation = 0
+        self._let_go = asyncio.Event()
         self.jobs = JobStore(config, self.tally)
         self.sessions = SessionStore(config.keep_jobs)
         self.programs = Programs(self.machines, noise=config.noise, seed=config.seed)
@@ -50,10 +52,9 @@ class Platform:
     def clear_faults(self) -> None:
         """Take all faults out of force and let stalled answers go."""
         self.faults.clear()
-        self.stall_generation += 1
-        self.stalled.notify()
+        self._let_go.set()
+        self._let_go = asyncio.Event()
 
-    async def stalling(self) -> None:
-        """Wait until stalled answers are let go."""
-        generation = self.stall_generation
-        await self.stalled.until(lambda: self.stall_generation != generation)
+    def stalling(self) -> Coroutine[Any, Any, Any]:
+        """Waits until the answers that are stalled at the moment of the call are let go."""
+        return self._let_go.wait()

@@ -47,20 +47,25 @@ class LoopbackProcess(Loopback):
             command = [sys.executable, "-m", _PACKAGE, "--config", str(config), "--until-eof"]
             # The child must import this very package, whatever the current folder of the parent is.
             paths = os.pathsep.join([path for path in sys.path if path])
-            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._child = child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "PYTHONPATH": paths},
             )
-            assert self._child.stdout is not None
-            line = self._child.stdout.readline()
-        if not line:
-            code = self._child.wait()
+            assert child.stdout is not None
+            try:
+                said = json.loads(child.stdout.readline() or "null")
+            except BaseException:  # such as Ctrl-C, which the child does not see
+                self.stop()
+                raise
+        if said is None:
             self.stop()
-            raise RuntimeError(f"the loopback process ended with status {code} before it answered")
-        said = json.loads(line)
+            raise RuntimeError(
+                f"the loopback process ended with status {child.returncode} before it answered; "
+                "it says why on standard error"
+            )
         self._where = Endpoint(said["port"], said["ca_bundle"], said["home"], said["key"])
 
     def stop(self) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from .circuits import update_digest
 from .errors import JobRefusedError
 from .estimator import run_estimator, shots_for
-from .sampler import binding_rows, run_sampler
+from .sampler import run_sampler
 from .simulate import Engine
 from .snapshots import Machine
 
@@ -54,7 +52,7 @@ class Programs:
     Args:
         machines: The backends by name.
         noise: Whether to simulate with the errors of their snapshots.
-        seed: Makes results depend on a job's content alone.
+        seed: Makes the results of each row depend on its content alone.
     """
 
     def __init__(self, machines: Mapping[str, Machine], *, noise: bool, seed: int | None) -> None:
@@ -91,7 +89,7 @@ class Programs:
             pubs = [list(pub) if isinstance(pub, (list, tuple)) else [pub] for pub in decoded["pubs"]]
             options = decoded.get("options") or {}
             for pub in pubs:
-                pub[0] = _circuit(pub[0])
+                _check_type(pub[0])
         except Exception as error:
             raise JobRefusedError(
                 1002, f"Error in the validation process of the job. {error}", _CHECK
@@ -103,7 +101,7 @@ class Programs:
         pubs = [_coerce(SamplerPub, index, pub, shots) for index, pub in enumerate(raw)]
         for index, pub in enumerate(pubs):
             _check(machine, index, pub.circuit, pub.shots)
-        result = run_sampler(self._engine(machine), pubs, self._seed_of(machine, pubs))
+        result = run_sampler(self._engine(machine), pubs)
         rows = sum(pub.parameter_values.size for pub in pubs)
         return Output(_encode(result), rows, sum(pub.parameter_values.size * pub.shots for pub in pubs))
 
@@ -127,37 +125,22 @@ class Programs:
                     1002,
                     f"The observables of PUB {index} hold {sorted(letters - set('IXYZ'))}; I, X, Y, Z are allowed.",
                 )
-        result, rows, total = run_estimator(self._engine(machine), pubs, self._seed_of(machine, pubs))
+        result, rows, total = run_estimator(self._engine(machine), pubs)
         return Output(_encode(result), rows, total)
 
     def _engine(self, machine: Machine) -> Engine:
         if machine.name not in self._engines:
-            self._engines[machine.name] = Engine(machine, noise=self._noise)
+            self._engines[machine.name] = Engine(machine, noise=self._noise, seed=self._seed)
         return self._engines[machine.name]
-
-    def _seed_of(self, machine: Machine, pubs: list[Any]) -> int | None:
-        if self._seed is None:
-            return None
-        digest = hashlib.sha256(f"{self._seed} {machine.name}".encode())
-        for pub in pubs:
-            update_digest(digest, pub.circuit)
-            digest.update(binding_rows(pub).tobytes())
-            if isinstance(pub, EstimatorPub):
-                digest.update(f"{pub.observables.tolist()} {pub.precision}".encode())
-            else:
-                digest.update(f"{pub.shape} {pub.shots}".encode())
-        return int.from_bytes(digest.digest()[:4], "big") >> 1
 
 
 _CHECK = "Check the Job, it is not valid to run on this backend."
 
 
-def _circuit(item: Any) -> QuantumCircuit:
-    """A circuit as the client sends it, or OpenQASM 3 text as other users may."""
-    circuit = qasm3.loads(item) if isinstance(item, str) else item
-    if not isinstance(circuit, QuantumCircuit):
-        raise TypeError(f"the first entry of a PUB must be a circuit, not {type(circuit).__name__}")
-    return circuit
+def _check_type(item: Any) -> None:
+    """Refuse what is no circuit; OpenQASM text, which IBM takes too, is never sent by its client."""
+    if not isinstance(item, QuantumCircuit):
+        raise TypeError(f"the first entry of a PUB must be a circuit, not {type(item).__name__}")
 
 
 def _coerce(kind: type[Any], index: int, pub: list[Any], default: float) -> Any:

@@ -55,7 +55,7 @@ class JobRecord(Model):
         pubs: PUBs it was submitted with.
         rows: Circuit executions: parameter rows, times measurement bases for the estimator. 0 until run.
         shots: Shots over all rows. 0 until run.
-        usage_secs: QPU seconds charged. 0 until run.
+        usage_secs: QPU seconds charged. 0 until run, and for ever if it never ran.
         results_read: How often its results were handed out.
         created: When it was accepted.
         started: When it began to run.
@@ -129,6 +129,9 @@ class Counters(Model):
         pubs: PUBs of those jobs.
         rows: Circuit executions of jobs that ran, see :attr:`JobRecord.rows`.
         shots: Shots of jobs that ran.
+        billed_jobs: Jobs that were charged for, each when it reached its final state.
+        usage_secs: QPU seconds charged for them.
+        faults: Requests that a fault hit, by :attr:`Fault.effect`.
         bytes_received: Bytes of request bodies.
         bytes_sent: Bytes of answer bodies, as far as the service wrote them.
         connections: TCP connections accepted.
@@ -147,6 +150,9 @@ class Counters(Model):
     pubs: int = 0
     rows: int = 0
     shots: int = 0
+    billed_jobs: int = 0
+    usage_secs: float = 0.0
+    faults: dict[str, int] = Field(default_factory=dict)
     bytes_received: int = 0
     bytes_sent: int = 0
     connections: int = 0

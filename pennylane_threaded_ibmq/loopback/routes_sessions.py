@@ -49,6 +49,7 @@ async def _open(call: Call) -> Response:
         created=utc_now(),
     )
     call.platform.sessions.add(session)
+    call.platform.scheduler.limit(session)
     return JSONResponse(_describe(session))
 
 

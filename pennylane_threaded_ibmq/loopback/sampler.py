@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -19,27 +20,25 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 
-def run_sampler(engine: Engine, pubs: Sequence[SamplerPub], seed: int | None) -> PrimitiveResult:
+def run_sampler(engine: Engine, pubs: Sequence[SamplerPub]) -> PrimitiveResult:
     """Sample PUBs, all those with equal shots in one simulation.
 
     Args:
         engine: Simulates the backend.
         pubs: PUBs, each with its shots.
-        seed: Seeds simulation and order of shots; ``None`` draws afresh.
 
     Returns:
         A result as IBM's sampler gives it: for each PUB one bit array per classical register.
     """
     start = utc_now()
-    order = np.random.default_rng(seed)
     by_shots: dict[int, list[int]] = defaultdict(list)
     for index, pub in enumerate(pubs):
         by_shots[pub.shots].append(index)
     results: list[Any] = [None] * len(pubs)
     for shots, members in by_shots.items():
         runs = [Run(pubs[index].circuit, binding_rows(pubs[index])) for index in members]
-        for index, rows in zip(members, engine.sample(runs, shots, seed), strict=True):
-            results[index] = _pub_result(pubs[index], rows, shots, order)
+        for index, rows in zip(members, engine.sample(runs, shots), strict=True):
+            results[index] = _pub_result(pubs[index], rows, shots, engine.seed)
     slices = {
         index: ((*pub.shape, pub.shots), slice(0, pub.parameter_values.size), slice(0, pub.shots))
         for index, pub in enumerate(pubs)
@@ -64,15 +63,17 @@ def binding_rows(pub: Any) -> npt.NDArray[np.float64]:
     return rows
 
 
-def _pub_result(
-    pub: SamplerPub, rows: list[Counts], shots: int, order: np.random.Generator
-) -> SamplerPubResult:
+def _pub_result(pub: SamplerPub, rows: list[Counts], shots: int, seed: int | None) -> SamplerPubResult:
     circuit = pub.circuit
     bits = bit_columns((key for counts in rows for key in counts), circuit.num_clbits)
     weights = [weight for counts in rows for weight in counts.values()]
-    # Counts say how often, not when: each row gets its outcomes in random order, as a machine would give them.
     picks = np.repeat(np.arange(len(weights)), weights).reshape(len(rows), shots)
-    picks = order.permuted(picks, axis=1)
+    # Counts say how often, not when: each row gets its outcomes in random order, as a machine would give them.
+    if seed is None:
+        picks = np.random.default_rng().permuted(picks, axis=1)
+    else:
+        for row, counts in zip(picks, rows, strict=True):
+            np.random.default_rng([seed, crc32(repr(counts).encode())]).shuffle(row)
     fields = {}
     for register in circuit.cregs:
         columns = [circuit.find_bit(bit).index for bit in register]

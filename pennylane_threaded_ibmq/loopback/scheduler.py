@@ -12,8 +12,8 @@ from .config import LoopbackConfig
 from .errors import JobRefusedError
 from .faults import Fault
 from .jobs import Ending, JobStore
-from .programs import Output, usage_secs
-from .records import JobRecord, JobStatus
+from .programs import OVERHEAD_SECS, Output, usage_secs
+from .records import JobRecord, JobStatus, SessionRecord
 from .sessions import SessionStore
 from .signals import Change, Gate
 
@@ -71,17 +71,20 @@ class Scheduler:
         self._change.notify()
 
     def cancel(self, job: JobRecord) -> bool:
-        """Cancel a queued or running job.
+        """Cancel a queued or running job. One that runs is charged for its overhead, one that is queued is not.
 
         Returns:
             Whether it could be: a finished job cannot.
         """
-        task = self._tasks.get(job.id)
-        if job.status.final or task is None:
+        if job.status.final:
             return False
-        task.cancel()
-        self._finish(job.id, Ending(JobStatus.CANCELLED))
+        running = job.status is JobStatus.RUNNING
+        self._end(job.id, Ending(JobStatus.CANCELLED, usage_secs=OVERHEAD_SECS if running else 0.0))
         return True
+
+    def limit(self, session: SessionRecord) -> None:
+        """End a new session when its time is up: it takes no more jobs, and those that are still queued fail."""
+        asyncio.get_running_loop().call_later(session.max_ttl, self._time_is_up, session)
 
     async def stop(self) -> None:
         """Drop all jobs where they are."""
@@ -106,6 +109,18 @@ class Scheduler:
             if allowed < self._config.job_secs:
                 ending = _ran_too_long(job)
             self._finish(job.id, ending)
+
+    def _time_is_up(self, session: SessionRecord) -> None:
+        for job_id in self._sessions.expire(session.id):
+            job = self._jobs.get(job_id)
+            if job is not None and job.status is JobStatus.QUEUED:
+                self._end(job_id, _session_over(session))
+
+    def _end(self, job_id: str, ending: Ending) -> None:
+        task = self._tasks.get(job_id)
+        if task is not None:
+            task.cancel()
+        self._finish(job_id, ending)
 
     def _finish(self, job_id: str, ending: Ending) -> None:
         self._sessions.job_finished(self._jobs.finish(job_id, ending))
@@ -138,7 +153,20 @@ def _failed(reason: str, code: int, solution: str) -> Ending:
 
 def _fate(fault: Fault) -> Ending:
     return Ending(
-        JobStatus(fault.job_status), fault.reason, fault.reason, fault.reason_code, fault.reason_solution
+        JobStatus(fault.job_status),
+        fault.reason,
+        fault.reason,
+        fault.reason_code,
+        fault.reason_solution,
+        usage_secs=fault.usage_secs,
+    )
+
+
+def _session_over(session: SessionRecord) -> Ending:
+    return _failed(
+        f"Session {session.id} has reached its maximum time of {session.max_ttl} s.",
+        1217,
+        "Open a new session.",
     )
 
 

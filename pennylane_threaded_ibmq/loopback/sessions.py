@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from .records import JobRecord, SessionRecord, utc_now
@@ -22,12 +21,11 @@ class SessionStore:
     _live: dict[str, set[str]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[SessionRecord]:
-        return iter([self._expired(record) for record in self._records.values()])
+        return iter(self._records.values())
 
     def get(self, session_id: str) -> SessionRecord | None:
         """The session of that id."""
-        record = self._records.get(session_id)
-        return self._expired(record) if record else None
+        return self._records.get(session_id)
 
     def add(self, record: SessionRecord) -> None:
         """Take in a new session; the oldest closed one may go for it."""
@@ -69,20 +67,19 @@ class SessionStore:
         """Take no more jobs; those that are in run on."""
         record = self._records[session_id]
         if record.accepting_jobs:
-            self._shut(record, utc_now())
+            state = record.state if self._live[session_id] else "closed"
+            self._put(record, accepting_jobs=False, closed=utc_now(), state=state)
 
-    def _shut(self, record: SessionRecord, moment: datetime) -> SessionRecord:
-        state = record.state if self._live[record.id] else "closed"
-        return self._put(record, accepting_jobs=False, closed=moment, state=state)
+    def expire(self, session_id: str) -> frozenset[str]:
+        """Close a session whose time is up, if it is still known.
 
-    def _expired(self, record: SessionRecord) -> SessionRecord:
-        """Close a session whose time is up; nobody needs to know before somebody looks."""
-        end = record.created + timedelta(seconds=record.max_ttl)
-        if record.accepting_jobs and utc_now() >= end:
-            return self._shut(record, end)
-        return record
+        Returns:
+            Ids of its jobs that are queued or running.
+        """
+        if session_id not in self._records:
+            return frozenset()
+        self.close(session_id)
+        return self.jobs_in(session_id)
 
-    def _put(self, record: SessionRecord, **changes: Any) -> SessionRecord:
-        updated = record.model_copy(update=changes)
-        self._records[record.id] = updated
-        return updated
+    def _put(self, record: SessionRecord, **changes: Any) -> None:
+        self._records[record.id] = record.model_copy(update=changes)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-from .circuits import active_qubits, without_idle_wires
+from .circuits import active_qubits, update_digest, without_idle_wires
 from .errors import JobRefusedError
 from .snapshots import Machine
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 _MEMORY_MB = 1024
@@ -57,22 +58,23 @@ class Engine:
     Args:
         machine: The backend.
         noise: Whether to add the errors of its snapshot; a simulator has none.
+        seed: Makes the counts of a row depend on its content alone; ``None`` draws afresh.
     """
 
-    def __init__(self, machine: Machine, *, noise: bool) -> None:
+    def __init__(self, machine: Machine, *, noise: bool, seed: int | None) -> None:
+        self.seed = seed
         self._machine = machine
         self._noise = noise and not machine.simulator
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
         self._native = frozenset(self._aer.operation_names)
         self._noise_models: dict[tuple[int, ...], Any] = {}
 
-    def sample(self, runs: Sequence[Run], shots: int, seed: int | None) -> list[list[Counts]]:
-        """Simulate circuits, each with all its bindings at once.
+    def sample(self, runs: Sequence[Run], shots: int) -> list[list[Counts]]:
+        """Simulate circuits, each with all its bindings at once; with a seed, each row by itself.
 
         Args:
             runs: Circuits and bindings.
             shots: Shots of every row.
-            seed: Seeds the simulation; ``None`` draws afresh.
 
         Returns:
             For each run the counts of its rows.
@@ -89,9 +91,30 @@ class Engine:
         for place, members in groups.items():
             circuits = [self._prepare(runs[index], wires[index]) for index in members]
             bindings = [runs[index].bindings for index in members]
-            found = self._run(circuits, bindings, shots, seed, self._noise_model(place) if place else None)
+            run = self._run if self.seed is None else self._run_row_by_row
+            found = run(circuits, bindings, shots, self._noise_model(place) if place else None)
             for index, rows in zip(members, found, strict=True):
                 counts[index] = rows
+        return counts
+
+    def _run_row_by_row(
+        self,
+        circuits: list[QuantumCircuit],
+        bindings: list[npt.NDArray[np.float64]],
+        shots: int,
+        noise_model: Any,
+    ) -> list[list[Counts]]:
+        """As :meth:`_run`, each row with a seed from its own content: Aer takes one seed for all that it runs at once."""
+        return [
+            [self._run_row(circuit.assign_parameters(row), shots, noise_model) for row in rows]
+            for circuit, rows in zip(circuits, bindings, strict=True)
+        ]
+
+    def _run_row(self, bound: QuantumCircuit, shots: int, noise_model: Any) -> Counts:
+        digest = hashlib.sha256(f"{self.seed} {shots} ".encode())
+        update_digest(digest, bound)
+        seed = int.from_bytes(digest.digest()[:4], "big") >> 1
+        ((counts,),) = self._run([bound], [np.empty((1, 0))], shots, noise_model, seed)
         return counts
 
     def _prepare(self, run: Run, wires: list[int]) -> QuantumCircuit:
@@ -108,8 +131,8 @@ class Engine:
         circuits: list[QuantumCircuit],
         bindings: list[npt.NDArray[np.float64]],
         shots: int,
-        seed: int | None,
         noise_model: Any,
+        seed: int | None = None,
     ) -> list[list[Counts]]:
         # Without parameters Aer takes no bindings: such a circuit is run once for each row.
         repeats = [

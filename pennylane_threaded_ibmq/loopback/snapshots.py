@@ -17,47 +17,12 @@ from .config import LoopbackConfig
 from .errors import JobRefusedError
 
 _SIMULATOR_QUBITS = 32
+# fmt: off
 _SIMULATOR_GATES = (
-    *(
-        "ccx",
-        "ccz",
-        "cp",
-        "crx",
-        "cry",
-        "crz",
-        "cswap",
-        "csx",
-        "cu",
-        "cx",
-        "cy",
-        "cz",
-        "ecr",
-        "h",
-        "id",
-        "p",
-        "r",
-    ),
-    *(
-        "rx",
-        "rxx",
-        "ry",
-        "ryy",
-        "rz",
-        "rzx",
-        "rzz",
-        "s",
-        "sdg",
-        "swap",
-        "sx",
-        "sxdg",
-        "t",
-        "tdg",
-        "u",
-        "x",
-        "y",
-        "z",
-    ),
+    "ccx", "ccz", "cp", "crx", "cry", "crz", "cswap", "csx", "cu", "cx", "cy", "cz", "ecr", "h", "id", "p", "r", "rx",
+    "rxx", "ry", "ryy", "rz", "rzx", "rzz", "s", "sdg", "swap", "sx", "sxdg", "t", "tdg", "u", "x", "y", "z",
 )
+# fmt: on
 _ANYWHERE = frozenset({"barrier", "break_loop", "continue_loop", "store"})
 
 
@@ -66,27 +31,24 @@ class Machine:
 
     Args:
         name: Name under which it is served.
-        configuration: IBM's configuration dictionary.
-        properties: IBM's properties dictionary, empty for a simulator.
-        snapshot: The client's fake backend behind it, ``None`` for a simulator.
+        snapshot: The client's fake backend behind it, ``None`` for a simulator. Its files are read when first needed.
     """
 
-    def __init__(
-        self,
-        name: str,
-        configuration: dict[str, Any],
-        properties: dict[str, Any],
-        snapshot: type[Any] | None,
-    ) -> None:
+    def __init__(self, name: str, snapshot: type[Any] | None) -> None:
         self.name = name
-        self.configuration = {**configuration, "backend_name": name}
-        self.properties = {**properties, "backend_name": name} if properties else {}
         self._snapshot = snapshot
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """IBM's configuration dictionary."""
+        if self._snapshot is None:
+            return {**_simulator_configuration(), "backend_name": self.name}
+        return {**_read(self._snapshot.dirname, self._snapshot.conf_filename), "backend_name": self.name}
 
     @property
     def simulator(self) -> bool:
         """Whether it reports itself as a simulator."""
-        return bool(self.configuration["simulator"])
+        return self._snapshot is None
 
     @property
     def num_qubits(self) -> int:
@@ -105,8 +67,11 @@ class Machine:
 
     @cached_property
     def properties_body(self) -> bytes:
-        """The properties as JSON."""
-        return json.dumps(self.properties).encode()
+        """The properties as JSON; a simulator has none."""
+        if self._snapshot is None:
+            return b"{}"
+        properties = _read(self._snapshot.dirname, self._snapshot.props_filename)
+        return json.dumps({**properties, "backend_name": self.name}).encode()
 
     @cached_property
     def target(self) -> Any:
@@ -180,7 +145,7 @@ def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...
 
 
 def load_machines(config: LoopbackConfig) -> Mapping[str, Machine]:
-    """Read the snapshots of all configured backends.
+    """Find the snapshots of all configured backends.
 
     Args:
         config: Names the backends and their snapshots.
@@ -200,18 +165,12 @@ def load_machines(config: LoopbackConfig) -> Mapping[str, Machine]:
     machines = {}
     for name, fake in config.snapshots.items():
         if fake is None:
-            machines[name] = Machine(name, _simulator_configuration(), {}, None)
+            machines[name] = Machine(name, None)
             continue
         if fake not in known:
             near = difflib.get_close_matches(fake, known, n=3) or sorted(known)
             raise ValueError(f"no snapshot {fake!r} for backend {name!r}; there are {', '.join(near)}")
-        snapshot = known[fake]
-        machines[name] = Machine(
-            name,
-            _read(snapshot.dirname, snapshot.conf_filename),
-            _read(snapshot.dirname, snapshot.props_filename),
-            snapshot,
-        )
+        machines[name] = Machine(name, known[fake])
     return machines
 
 

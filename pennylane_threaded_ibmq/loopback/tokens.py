@@ -27,6 +27,10 @@ class Issuer:
         self._lifetime_secs = lifetime_secs
         self._secret = secrets.token_bytes(32)
 
+    def revoke(self) -> None:
+        """Make all tokens that are out worthless, whatever is left of their lifetime."""
+        self._secret = secrets.token_bytes(32)
+
     def knows(self, key: str) -> bool:
         """Whether an API key may log in."""
         return any(hmac.compare_digest(key.encode(), known.encode()) for known in self._keys)
@@ -59,7 +63,8 @@ class Issuer:
         if scheme.lower() == "apikey" and self.knows(value):
             return
         payload, _, signature = value.rpartition(".")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(signature, self._signature(payload)):
+        expected = self._signature(payload).encode()
+        if scheme.lower() != "bearer" or not hmac.compare_digest(signature.encode(), expected):
             raise unauthorized()
         claims = json.loads(base64.urlsafe_b64decode(payload.partition(".")[2] + "=="))
         if time.time() >= claims["exp"]:

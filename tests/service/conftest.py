@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import requests
 from qiskit import QuantumCircuit
-from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
-from pennylane_threaded_ibmq.loopback import SIMULATOR, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
 
 TOKEN = "loopback-token"
 SMALL = "ibm_manila"
@@ -90,3 +92,42 @@ def bell() -> QuantumCircuit:
     circuit.cx(0, 1)
     circuit.measure_all()
     return circuit
+
+
+class Rest(requests.Session):
+    """Plain requests to a service, logged in: nothing is repeated and nothing is hidden, as a client would."""
+
+    def __init__(self, service: Loopback) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.service = service
+        self.proxies = {"http": f"http://127.0.0.1:{service.port}"}
+        self.headers["Service-CRN"] = service.config.instances[0].crn
+        self.headers["Authorization"] = f"Bearer {self.login().json()['access_token']}"
+
+    def login(self) -> requests.Response:
+        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": TOKEN}
+        return self.post("http://iam.127.0.0.1/identity/token", form, timeout=10)
+
+    def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """A request to the runtime."""
+        answer = self.request(method, self.service.url + path, json=body, proxies={"http": ""}, timeout=30)
+        assert answer.status_code < 500 or "Injected" in answer.text
+        return answer
+
+    def submit(self, circuit: QuantumCircuit | None = None, **fields: Any) -> requests.Response:
+        """Submit a job; one without a circuit will fail when it runs."""
+        params = {"pubs": [[circuit]], "options": {"default_shots": 100}, "version": 2}
+        body = {"program_id": "sampler", "backend": SIMULATOR, "params": params, **fields}
+        return self.ask("POST", "/jobs", json.loads(json.dumps(body, cls=RuntimeEncoder)))
+
+
+@pytest.fixture
+def rest(start: Callable[..., LoopbackService]) -> Iterator[Callable[..., Rest]]:
+    """Start a service and log in by hand: ``session = rest(max_pending=3)``; ``session.service`` is the service."""
+    with ExitStack() as stack:
+
+        def starter(**fields: Any) -> Rest:
+            return stack.enter_context(Rest(start(**fields)))
+
+        yield starter

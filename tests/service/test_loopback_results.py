@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3, transpile
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp, Statevector, hellinger_fidelity
@@ -153,19 +153,6 @@ def test_wide_circuit(backend):
     compiled = transpile(circuit, device, optimization_level=0)
     counts = SamplerV2(device).run([compiled], shots=10).result(timeout=60)[0].data.meas.get_counts()
     assert counts == {"1" * 40: 10}
-
-
-def test_openqasm(backend):
-    """A circuit may also come as OpenQASM 3, as users of plain REST send it."""
-    pytest.importorskip("qiskit_qasm3_import")
-    _, device = backend()
-    circuit = QuantumCircuit(1, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
-    params = {"pubs": [[qasm3.dumps(circuit)]], "options": {"default_shots": 3}, "version": 2}
-    body = {"program_id": "sampler", "backend": device.name, "params": params}
-    job_id = device.service._active_api_client._session.post("/jobs", json=body).json()["id"]
-    assert device.service.job(job_id).result(timeout=30)[0].data.c.get_counts() == {"1": 3}
 
 
 def test_execution_spans(backend, bell):
