@@ -270,7 +270,7 @@ class Journal:
             contents: Content of each shard that is to run.
             backend: Where.
             instance: Who pays.
-            batch: Take from this batch only, delivered shards too: the user asked for it by its id.
+            batch: Take from this batch only, delivered and adopted shards too: the user asked for it by its id.
 
         Returns:
             For each content, the shard taken over, or ``None``. Each is given once, in all processes.
@@ -278,8 +278,8 @@ class Journal:
         with self._transaction():
             rows = self._db.execute(
                 "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
-                "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? AND s.adopted=0 "
-                "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0)) "
+                "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? "
+                "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0)) "
                 "ORDER BY b.created, s.number",
                 (json.dumps(list(contents)), backend, instance, batch, batch),
             ).fetchall()

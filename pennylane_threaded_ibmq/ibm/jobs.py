@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ..exceptions import (
     JobCancelledError,
@@ -20,6 +19,7 @@ from ..exceptions import (
     SubmissionError,
 )
 from .errors import ANSWER_SECS, status_code, within
+from .quiet import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def _patiently(errors: tuple[type[BaseException], ...]) -> Retrying:
     """Ask again after errors: seven times in about a minute."""
     return Retrying(
         retry=retry_if_exception_type(errors),
-        wait=wait_exponential_jitter(initial=0.5, max=15),
+        wait=wait_random_exponential(multiplier=0.5, max=15),
         stop=stop_after_attempt(8),
         reraise=True,
     )
@@ -148,9 +148,8 @@ class Jobs:
         runner = cls(mode=mode, options=dict(self.options.get(primitive, {})))
         runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
         try:
-            with warnings.catch_warnings():
-                # the client warns of its own use of a deprecated class at each run
-                warnings.filterwarnings("ignore", category=DeprecationWarning, module="qiskit_ibm_runtime")
+            # the client warns of its own use of a deprecated class at each run
+            with quiet().client():
                 job = within(SEND_SECS, lambda: runner.run(list(pubs)), "a job")
         except (IBMError, RequestsApiError, ServiceError) as error:
             raise SubmissionError(

@@ -71,7 +71,8 @@ def close_to_cosine(results, count, atol=0.12):
 
 
 def test_a_gradient_is_one_job_and_few_requests(platform):
-    service, dev = platform(wires=2)
+    # a key of its own: logins are shared by the devices of a process
+    service, dev = platform(wires=2, tokens=("gradient-key",), ibmqx_token="gradient-key")
     weights = pnp.array(np.linspace(0.1, 1.2, 6).reshape(1, 2, 3), requires_grad=True)
 
     @qml.set_shots(4000)
