@@ -30,6 +30,7 @@ from pennylane.transforms import broadcast_expand, defer_measurements
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import CONSTANT_GATES, MID_CIRCUIT_OPERATIONS, NATIVE_GATES
+from .layers import layer_gates
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator
@@ -110,11 +111,11 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     """Whether the tape can go as it is: one look at each gate."""
     known = rules.wires
-    batched = tape.batch_size is not None
     for op in tape.operations:
         if op.name not in NATIVE_GATES:
             return False
-        if batched and op.name in CONSTANT_GATES:
+        # the batch size takes a look at each gate's parameters: it is asked for last
+        if op.name in CONSTANT_GATES and tape.batch_size is not None:
             return False
         for wire in op.wires.labels:
             if wire not in known:
@@ -149,7 +150,7 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
             },
         )
     )
-    steps.append((device_resolve_dynamic_wires, {"wires": rules.wires}))
+    steps.append((_resolve_dynamic_wires, {"wires": rules.wires}))
     if tape.batch_size is not None and any(_batched_constant(op) for op in tape.operations):
         steps.append((broadcast_expand, {}))
     tapes: Sequence[QuantumScript] = (tape,)
@@ -178,6 +179,14 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
     return tuple(tapes), post
 
 
+def _resolve_dynamic_wires(tape: QuantumScript, wires: Wires) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """PennyLane's transform, for the few tapes that have such wires: it looks at every gate."""
+    if all(op.name not in {"Allocate", "Deallocate"} for op in tape.operations):
+        return (tape,), _first
+    tapes, post = device_resolve_dynamic_wires(tape, wires=wires)
+    return tapes, post
+
+
 def _batched_constant(op: Operator) -> bool:
     return getattr(op, "batch_size", None) is not None and op.name not in NATIVE_GATES - CONSTANT_GATES
 
@@ -188,6 +197,9 @@ def _stop(op: Operator) -> bool:
 
 def _decomposed(op: Operator) -> list[Operator]:
     """The gates that an operation means; its matrix, if it has nothing else."""
+    gates = layer_gates(op)
+    if gates is not None:
+        return gates
     if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
     return list(op.decomposition())

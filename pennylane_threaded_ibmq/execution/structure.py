@@ -95,6 +95,7 @@ class StructureReader:
         """
         key: list[Hashable] = []
         raw: list[Any] = []
+        phases: list[Any] = []
         mid_circuit: dict[Any, int] = {}
         for op in tape.operations:
             name = op.name
@@ -103,15 +104,16 @@ class StructureReader:
                 key.append((name, op.wires.labels))
                 if count:
                     raw += op.data
+                elif op.data:
+                    phases += op.data
             elif name in CONSTANT_GATES:
                 key.append((name, op.wires.labels, _constants(op)))
             else:
                 key.append(_mid_circuit_key(op, mid_circuit, raw))
         measurements = tuple(self._measurement(mp, mid_circuit) for mp in tape.measurements)
-        angles = _angle_rows(raw, tape, position)
-        return TapeData(
-            (tuple(key), tuple(m.key for m in measurements)), angles, tape.batch_size, measurements
-        )
+        # a phase is dropped, but one that is broadcast still makes a batch
+        angles, batch_size = _angle_rows(raw, tape, position, scalars=all(np.ndim(p) == 0 for p in phases))
+        return TapeData((tuple(key), tuple(m.key for m in measurements)), angles, batch_size, measurements)
 
     def _measurement(self, mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> MeasurementData:
         known = self._seen.get(id(mp))
@@ -131,21 +133,26 @@ def _constants(op: Operator) -> Hashable:
     return tuple((d.shape, d.dtype.str, d.tobytes()) for d in data)
 
 
-def _angle_rows(raw: list[Any], tape: QuantumScript, position: int) -> NDArray[np.float64]:
-    rows = tape.batch_size or 1
+def _angle_rows(
+    raw: list[Any], tape: QuantumScript, position: int, *, scalars: bool
+) -> tuple[NDArray[np.float64], int | None]:
+    """Angles in rows, and the tape's batch size; ``scalars``: nothing else is broadcast."""
     try:
         flat = np.array(raw, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):  # tensors, or arrays of a broadcast among scalars
         flat = np.empty((0, 0))
-    if flat.shape == (len(raw),):
-        angles = np.broadcast_to(flat, (rows, len(raw))) if rows > 1 else flat.reshape(1, -1)
+    batch_size = None
+    if scalars and flat.shape == (len(raw),):
+        # to ask the tape for its batch size would cost more than all the rest
+        angles = flat.reshape(1, -1)
     else:
-        angles = np.empty((rows, len(raw)))
+        batch_size = tape.batch_size
+        angles = np.empty((batch_size or 1, len(raw)))
         for j, value in enumerate(raw):
             angles[:, j] = _to_numpy(value)
     if not np.isfinite(angles).all():
         raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
-    return angles
+    return angles, batch_size
 
 
 def _to_numpy(value: Any) -> NDArray[np.float64]:

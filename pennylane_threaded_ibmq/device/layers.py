@@ -1,0 +1,91 @@
+"""PennyLane's layer templates, decomposed once for each shape.
+
+A batch often holds a thousand tapes with the same template and other weights. PennyLane makes each of their gates
+anew, checks included, which takes longer than Aer takes to simulate them. The gates of these templates depend on
+the weights in one way only: each angle is one of them. So the gates of one example serve for all, with other angles.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pennylane.ops.functions import bind_new_parameters
+from pennylane.queuing import QueuingManager
+
+if TYPE_CHECKING:
+    from pennylane.operation import Operator
+
+LAYERS = frozenset(
+    {"StronglyEntanglingLayers", "BasicEntanglerLayers", "SimplifiedTwoDesign", "AngleEmbedding"}
+)
+"""Templates whose angles are entries of their weights, whatever the weights are."""
+
+Recipe = tuple[tuple["Operator", tuple[int, ...]], ...]
+"""Example gates, and for each of their angles its place among all weights."""
+
+
+def layer_gates(op: Operator) -> list[Operator] | None:
+    """The gates of a layer template.
+
+    Args:
+        op: Any operation.
+
+    Returns:
+        New gates with the weights of ``op`` as angles; ``None`` if that is not known to be right.
+    """
+    if op.name not in LAYERS or op.batch_size is not None or any(type(d) is not np.ndarray for d in op.data):
+        return None
+    try:
+        recipe = _recipe(_Layer(op))
+    except TypeError:  # a hyperparameter that cannot be hashed
+        return None
+    if recipe is None:
+        return None
+    weights = [weight for d in op.data for weight in d.ravel().tolist()]
+    return [_with_angles(gate, [weights[i] for i in places]) if places else gate for gate, places in recipe]
+
+
+class _Layer:
+    """A template without its weights; equal ones have the same gates."""
+
+    def __init__(self, op: Operator) -> None:
+        self.op = op
+        self._key = (
+            type(op),
+            op.wires.labels,
+            tuple(np.shape(d) for d in op.data),
+            tuple((name, _key(value)) for name, value in op.hyperparameters.items()),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Layer) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _key(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=64)
+def _recipe(layer: _Layer) -> Recipe | None:
+    """Decompose the template with weights that differ from each other, and see where they end up."""
+    rng = np.random.default_rng(0)
+    data = [rng.uniform(0.5, 1.0, np.shape(d)) for d in layer.op.data]
+    place = {weight: i for i, weight in enumerate(float(w) for d in data for w in d.ravel())}
+    with QueuingManager.stop_recording():
+        gates = bind_new_parameters(layer.op, data).decomposition()
+    angles = [[float(angle) for angle in gate.data] for gate in gates]
+    if any(angle not in place for row in angles for angle in row):
+        return None
+    return tuple((gate, tuple(place[a] for a in row)) for gate, row in zip(gates, angles, strict=True))
+
+
+def _with_angles(gate: Operator, angles: list[float]) -> Operator:
+    fresh = copy.copy(gate)
+    fresh.data = tuple(angles)
+    return fresh
