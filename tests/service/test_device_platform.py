@@ -117,7 +117,7 @@ def test_shots_are_exactly_those_asked_for(platform):
 
 @pytest.mark.parametrize("primitive", ["estimator", "sampler"])
 def test_values_variances_and_broadcasting(platform, primitive):
-    service, dev = platform(primitive=primitive, backend=SIMULATOR)
+    service, dev = platform(primitive=primitive, backend=SIMULATOR, seed=1)
     hamiltonian = 0.5 * qml.Z(0) + 0.8 * qml.X(0) @ qml.X(1) - 1.5 * qml.Y(1) @ qml.Y(0) + 0.3
     measurements = [qml.expval(hamiltonian), qml.var(hamiltonian), qml.expval(qml.Z(1))]
     operations = [qml.RY([0.1, 0.8, 2.0], 0), qml.CNOT([0, 1]), qml.RX(0.4, 1)]
