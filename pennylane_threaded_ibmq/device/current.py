@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pennylane.devices import Device
 from pennylane.devices.execution_config import ExecutionConfig
-from pennylane.exceptions import WireError
-from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
-from pennylane.wires import Wires
 
 from ..exceptions import (
     BackendError,
     ConfigurationError,
     JournalError,
     UnsupportedCircuitError,
+    UsageLimitError,
     WaitTimeoutError,
 )
 from ..execution.batch import Batch
-from ..execution.journal import BatchRecord, Journal, journals
+from ..execution.journal import Journal, journals
 from ..execution.plan import plan
-from ..execution.shards import cut
+from ..execution.records import BatchRecord
+from ..execution.shards import Shard, cut
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
+from ..execution.usage import Estimate
 from ..settings import DEFAULT_SHOTS, load_settings
+from .checks import check_shots, check_wires
 from .handle import BatchHandle, Origin
 from .preprocess import Rules, prepare, prepare_tape
 from .workplace import Workplace, is_on_this_machine, open_workplace
@@ -153,6 +154,19 @@ class ThreadedIBMQDevice(Device):
         """
         return self._submit((circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits))
 
+    def estimate(self, circuits: QuantumScript | Sequence[QuantumScript]) -> Estimate:
+        """What tapes would take: jobs, circuits, shots, QPU seconds, and what is left on the instance.
+
+        Args:
+            circuits: One tape, or ``n`` tapes.
+
+        Returns:
+            The estimate with its formula. Nothing is sent but the question for what is left.
+        """
+        tapes = (circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits)
+        shards = self._cut(self._prepare(tapes)[0])
+        return self._open().estimate(shards, ask=True)
+
     def resume(self, batch_id: str) -> BatchHandle:
         """Take up a batch of the journal: results that are there are fetched, the rest is waited for or sent.
 
@@ -204,6 +218,10 @@ class ThreadedIBMQDevice(Device):
             raise
 
     def _submit(self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None) -> BatchHandle:
+        made, origins = self._prepare(tapes)
+        return self._start(made, origins, resume=resume)
+
+    def _prepare(self, tapes: tuple[QuantumScript, ...]) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
         rules = self._rules()
         made: list[QuantumScript] = []
         origins: list[Origin] = []
@@ -220,7 +238,7 @@ class ThreadedIBMQDevice(Device):
             unchanged = len(ready) == 1 and post is None
             origins.append(Origin(len(made), len(made) + len(ready), None if unchanged else post))
             made += ready
-        return self._start(tuple(made), origins, resume=resume)
+        return tuple(made), origins
 
     def close(self) -> None:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
@@ -256,14 +274,10 @@ class ThreadedIBMQDevice(Device):
         self, tapes: tuple[QuantumScript, ...], origins: list[Origin], *, resume: str | None = None
     ) -> BatchHandle:
         place = self._open()
-        blocks = plan(
-            tapes,
-            self._templates,
-            self._make_template,
-            estimator=place.estimator,
-            parametrise=self._settings.parametrise,
-        )
-        shards = cut(blocks, self._settings.shard_size, remote=place.remote)
+        shards = self._cut(tapes)
+        most = self._settings.max_usage_secs
+        if most is not None and place.remote:
+            self._refuse_beyond(most, place.estimate(shards, ask=False))
         batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng(), resume)
         batch.start()
         return BatchHandle(
@@ -273,6 +287,26 @@ class ThreadedIBMQDevice(Device):
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
         )
+
+    def _cut(self, tapes: tuple[QuantumScript, ...]) -> tuple[Shard, ...]:
+        place = self._open()
+        blocks = plan(
+            tapes,
+            self._templates,
+            self._make_template,
+            estimator=place.estimator,
+            parametrise=self._settings.parametrise,
+        )
+        return cut(blocks, self._settings.shard_size, remote=place.remote)
+
+    def _refuse_beyond(self, most: float, found: Estimate) -> None:
+        if found.qpu_secs > most:
+            raise UsageLimitError(
+                f"max_usage_secs={most:g}: this batch is estimated to use {found.qpu_secs:.1f} s of QPU time "
+                f"({found.formula}). Send fewer tapes or shots, or raise max_usage_secs. Nothing was sent.",
+                argument="max_usage_secs",
+                value=most,
+            )
 
     def _next_rng(self) -> np.random.Generator:
         with self._lock:
@@ -293,41 +327,3 @@ class ThreadedIBMQDevice(Device):
                 value=len(wires),
             )
         return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
-
-
-def check_wires(wires: Any) -> Wires:
-    """Read the ``wires`` argument.
-
-    Raises:
-        ConfigurationError: Wires are neither a number of at least 1 nor distinct labels.
-    """
-    try:
-        labels = Wires(range(wires)) if hasattr(wires, "__index__") else Wires(wires)
-    except (TypeError, WireError):
-        labels = Wires([])
-    if wires is None or isinstance(wires, float) or not labels:
-        raise ConfigurationError(
-            f"wires={wires!r}: give the number of wires, at least 1, or their labels, each once; for example wires=4 "
-            "or wires=['a', 'b']. Nothing was sent.",
-            argument="wires",
-            value=wires,
-        )
-    return labels
-
-
-def check_shots(shots: Any) -> Shots:
-    """Read the ``shots`` argument.
-
-    Raises:
-        ConfigurationError: Shots are not ``None``, a positive integer or a shot vector.
-    """
-    try:
-        if not isinstance(shots, (float, bool, str)):
-            return Shots(shots)
-    except ValueError:
-        pass
-    raise ConfigurationError(
-        f"shots={shots!r}: give a whole number of at least 1, or a sequence of such numbers. Nothing was sent.",
-        argument="shots",
-        value=shots,
-    )

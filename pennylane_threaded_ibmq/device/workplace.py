@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from ..execution.journal import Journal, journals
 from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
 from ..execution.remote import RemoteSite
+from ..execution.shards import Shard
+from ..execution.usage import REP_DELAY_SECS, Estimate, estimate
 from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
 from ..ibm.compile import Compiler
 from ..ibm.jobs import Jobs
@@ -38,6 +41,7 @@ class Workplace:
         compiler: Transpiles for the backend.
         site: Runs shards.
         lanes: Carry them.
+        jobs: Jobs of the service; ``None`` on this machine.
     """
 
     name: str
@@ -47,6 +51,24 @@ class Workplace:
     compiler: Compiler
     site: LocalSite | RemoteSite
     lanes: Lanes
+    jobs: Jobs | None = None
+
+    def estimate(self, shards: Sequence[Shard], *, ask: bool) -> Estimate:
+        """What a batch will take.
+
+        Args:
+            shards: The batch, cut.
+            ask: Also ask the service what is left on the instance.
+        """
+        if self.jobs is None:
+            return estimate(shards, remote=False)
+        return estimate(
+            shards,
+            remote=True,
+            rep_delay_secs=self.jobs.rep_delay_secs or REP_DELAY_SECS,
+            primitive_options=self.jobs.options,
+            left_secs=self.jobs.left() if ask else None,
+        )
 
     def close(self) -> None:
         """End all threads."""
@@ -144,8 +166,9 @@ def _remote(
     check_size(backend, len(wires))
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     instance = instance_of(service)
+    jobs = Jobs(service, backend, primitive_options)
     site = RemoteSite(
-        Jobs(service, backend, primitive_options),
+        jobs,
         wires,
         settings.session,
         instance=instance,
@@ -163,4 +186,5 @@ def _remote(
         Compiler(settings.compile_backend or backend, options),
         site,
         Lanes(settings.max_jobs, site.open_inner),
+        jobs,
     )

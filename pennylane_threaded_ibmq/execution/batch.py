@@ -21,10 +21,10 @@ from ..exceptions import (
 )
 from ..ibm.jobs import SentJob
 from .decode import BlockResult, decode_block
-from .journal import ShardRecord
 from .lanes import Lanes
 from .plan import Block
 from .pubs import Request, make_request, transpile
+from .records import ShardRecord
 from .shards import Shard
 
 if TYPE_CHECKING:

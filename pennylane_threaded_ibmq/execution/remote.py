@@ -20,8 +20,9 @@ from ..ibm.jobs import Jobs, SentJob
 from ..ibm.pace import Pacer
 from .batch import ShardRun, Slip, refuse_cancelled
 from .decode import BlockResult
-from .journal import Journal, NewShard, ShardRecord, ShardState
+from .journal import Journal
 from .primitives import primitive_pubs, read_results
+from .records import NewShard, ShardRecord, ShardState
 from .recovery import Found, decide
 from .shards import Shard
 from .watcher import Watcher

@@ -104,6 +104,12 @@ class Jobs:
         self.backend = backend
         self.options = primitive_options
 
+    @property
+    def rep_delay_secs(self) -> float | None:
+        """The backend's delay between executions, in seconds; ``None`` if it does not say."""
+        delay = getattr(self.backend, "default_rep_delay", None)
+        return None if delay is None else float(delay)
+
     def open_batch(self) -> Any:
         """A Batch context for several jobs, or ``None`` where the backend or the plan has none."""
         if getattr(self.backend.configuration(), "simulator", False):

@@ -18,9 +18,11 @@ from pennylane_threaded_ibmq.exceptions import (
     JournalError,
     ShardFailedError,
     SubmissionError,
+    UsageLimitError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.execution.journal import Journal, NewShard, ShardState
+from pennylane_threaded_ibmq.execution.journal import Journal
+from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
 from pennylane_threaded_ibmq.ibm.jobs import State
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
@@ -429,3 +431,51 @@ def test_a_mixture_of_faults_loses_nothing(loopback, device):
     service.clear_faults()
     service.wait_for_jobs(1)
     assert service.counters.pending == 0
+
+
+# ------------------------------------------------------------------------------------------------------ usage guard
+
+
+def test_an_estimate_has_a_formula_and_sends_nothing(loopback, device):
+    service = loopback(usage_limit_secs=600)
+    dev = device(shard_size=4)
+    found = dev.estimate(ladder(8, shots=1000))
+    assert (found.jobs, found.circuits, found.shots) == (2, 8, 8000)
+    assert found.qpu_secs == pytest.approx(2 * 2 + 8000 * (dev._open().jobs.rep_delay_secs + 100e-6))
+    assert found.left_secs == 600
+    assert "8000 executions" in found.formula
+    assert service.counters.jobs == 0
+    dev.batch_execute(ladder(8, shots=1000))
+    charged = sum(job.usage_secs for job in service.jobs)
+    assert charged <= found.qpu_secs <= 2 * charged
+    assert dev.estimate(ladder(1)).left_secs == pytest.approx(600 - charged, abs=0.1)
+
+
+def test_zero_noise_extrapolation_is_estimated(loopback, device):
+    loopback()
+    plain = device().estimate(ladder(2, shots=1000))
+    assert device(resilience_level=2).estimate(ladder(2, shots=1000)).shots == 3 * plain.shots
+    options = {"resilience": {"zne_mitigation": True, "zne": {"noise_factors": (1, 2, 3, 4, 5)}}}
+    assert (
+        device(primitive_options={"estimator": options}).estimate(ladder(2, shots=1000)).shots
+        == 5 * plain.shots
+    )
+
+
+def test_a_batch_beyond_the_allowed_usage_is_refused(loopback, device):
+    service = loopback()
+    dev = device(max_usage_secs=3)
+    with pytest.raises(UsageLimitError, match=r"max_usage_secs=3: .* executions") as caught:
+        dev.batch_execute(ladder(20, shots=1000))
+    assert caught.value.argument == "max_usage_secs"
+    assert service.counters.jobs == 0
+    right(dev.batch_execute(ladder(3)))
+
+
+def test_on_this_machine_nothing_is_charged():
+    dev = qml.device("threaded.ibmq", wires=2, max_usage_secs=1)
+    found = dev.estimate(ladder(5, shots=10_000))
+    assert (found.jobs, found.shots, found.qpu_secs, found.left_secs) == (1, 50_000, 0.0, None)
+    handle = dev.submit(ladder(5))
+    handle.result()
+    assert handle.usage_secs is None

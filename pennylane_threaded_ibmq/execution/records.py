@@ -1,0 +1,96 @@
+"""What the journal knows, as frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ShardState(StrEnum):
+    """How far a shard has got."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One shard, as the journal knows it.
+
+    Attributes:
+        batch: Id of its batch.
+        number: Its place in the batch.
+        tapes: Positions of its tapes in the batch.
+        state: How far it has got.
+        tag: Its job's own tag at IBM.
+        job_id: Its job; empty until there is one.
+        attempt: Which try this is, from 1.
+        delivered: Its result was handed to the program.
+        seed: Seed of its random numbers.
+        usage_secs: QPU seconds that IBM charged, if they were asked for.
+        error: Why it failed.
+    """
+
+    batch: str
+    number: int
+    tapes: tuple[int, ...]
+    state: ShardState
+    tag: str
+    job_id: str
+    attempt: int
+    delivered: bool
+    seed: int
+    usage_secs: float | None
+    error: str
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """One batch, as the journal knows it.
+
+    Attributes:
+        id: Its id, for ``resume``.
+        backend: Where it runs.
+        instance: Who pays.
+        created: When it was planned: seconds since 1970.
+        tapes: How many tapes it has.
+        shards: Its shards.
+    """
+
+    id: str
+    backend: str
+    instance: str
+    created: float
+    tapes: int
+    shards: tuple[ShardRecord, ...]
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the program has all results."""
+        return all(shard.delivered for shard in self.shards)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Jobs that were accepted."""
+        return tuple(shard.job_id for shard in self.shards if shard.job_id)
+
+
+@dataclass(frozen=True)
+class NewShard:
+    """What the journal must know of a shard before it runs.
+
+    Attributes:
+        content: Hash of all that is run.
+        seed: Seed of its random numbers.
+        tapes: Positions of its tapes.
+        tag: Tag of its job.
+    """
+
+    content: str
+    seed: int
+    tapes: tuple[int, ...]
+    tag: str

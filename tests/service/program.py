@@ -1,0 +1,33 @@
+"""A user's program, for tests that kill one: runs twelve shards and writes what it got, once, at the end.
+
+Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]
+"""
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pennylane as qml
+
+journal, result, *options = sys.argv[1:]
+chosen = dict(option.split("=", 1) for option in options)
+extra = {name: ast.literal_eval(value) for name, value in chosen.items()}
+tapes = [
+    qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
+    for angle in np.linspace(0, np.pi, 24)
+]
+dev = qml.device(
+    "threaded.ibmq",
+    wires=2,
+    backend="ibm_manila",
+    journal=journal,
+    **{"shard_size": 2, "max_jobs": 4, **extra},
+)
+print("ready", os.getpid(), flush=True)
+values = dev.batch_execute(tapes)
+scratch = Path(result + ".part")
+scratch.write_text(json.dumps([float(v) for v in values]))
+scratch.rename(result)
