@@ -32,6 +32,7 @@ from ..execution.shards import cut
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
 from ..settings import DEFAULT_SHOTS, load_settings
+from .gradients import gradient_method
 from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
 from .preprocess import Rules, prepare, prepare_tape
@@ -107,7 +108,7 @@ class ThreadedIBMQDevice(Device):
         """Fill in what this device decides."""
         config = config or ExecutionConfig()
         check_mcm_method(config.mcm_config.mcm_method)
-        return replace(config, use_device_gradient=False)
+        return replace(config, use_device_gradient=False, gradient_method=gradient_method(config))
 
     def execute(
         self,
