@@ -33,7 +33,9 @@ from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import DEFAULT_SHOTS, load_settings
 from .checks import check_shots, check_wires
+from .gradients import gradient_method
 from .handle import BatchHandle, Origin
+from .mid_circuit import MidCircuitRules, check_mcm_method
 from .preprocess import Rules, prepare, prepare_tape
 from .workplace import Workplace, is_on_this_machine, open_workplace
 
@@ -92,11 +94,11 @@ class ThreadedIBMQDevice(Device):
 
     def preprocess_transforms(
         self,
-        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+        execution_config: ExecutionConfig | None = None,
     ) -> CompilePipeline:
         """What happens to each tape before it runs."""
         pipeline = CompilePipeline()
-        pipeline.add_transform(prepare, rules=self._rules())
+        pipeline.add_transform(prepare, rules=self._rules(execution_config))
         return pipeline
 
     def setup_execution_config(
@@ -106,7 +108,8 @@ class ThreadedIBMQDevice(Device):
     ) -> ExecutionConfig:
         """Fill in what this device decides."""
         config = config or ExecutionConfig()
-        return replace(config, use_device_gradient=False)
+        check_mcm_method(config.mcm_config.mcm_method)
+        return replace(config, use_device_gradient=False, gradient_method=gradient_method(config))
 
     def execute(
         self,
@@ -256,8 +259,11 @@ class ThreadedIBMQDevice(Device):
     ) -> None:
         self.close()
 
-    def _rules(self) -> Rules:
-        return Rules(self.name, self.wires, self._default_shots)
+    def _rules(self, config: ExecutionConfig | None = None) -> Rules:
+        mid_circuit = MidCircuitRules.of(
+            config, lambda: self._open().compiler.operation_names, lambda: self._open().name
+        )
+        return Rules(self.name, self.wires, self._default_shots, mid_circuit)
 
     def _open(self) -> Workplace:
         """Where this device's shards run; opened when first needed."""

@@ -8,9 +8,8 @@ only the tapes that need them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pennylane as qml
 from pennylane.devices.preprocess import decompose, device_resolve_dynamic_wires, validate_device_wires
@@ -26,11 +25,19 @@ from pennylane.measurements import (
     Shots,
     VarianceMP,
 )
-from pennylane.transforms import broadcast_expand, defer_measurements
+from pennylane.transforms import broadcast_expand
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
-from ..execution.gates import CONSTANT_GATES, MID_CIRCUIT_OPERATIONS, NATIVE_GATES
+from ..execution.gates import CONSTANT_GATES, NATIVE_GATES, is_batched_constant, is_native
 from .layers import layer_gates
+from .mid_circuit import (
+    MidCircuitRules,
+    check_postselection,
+    measures_midway,
+    padding,
+    put_off,
+    runs_natively,
+)
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator
@@ -51,6 +58,8 @@ SUPPORTED_MEASUREMENTS = (
 MOST_MATRIX_WIRES = 6
 """Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
 
+ACCEPTED = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -60,13 +69,13 @@ class Rules:
         name: Name of the device, for error texts.
         wires: Wires of the device.
         shots: Shots of a tape that brings none.
-        dynamic: The backend runs mid-circuit measurements itself.
+        mid_circuit: How mid-circuit measurements are to be run.
     """
 
     name: str
     wires: Wires
     shots: int
-    dynamic: bool = False
+    mid_circuit: MidCircuitRules = field(default_factory=MidCircuitRules)
 
 
 def _first(results: ResultBatch) -> Result:
@@ -105,94 +114,88 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
     _check_measurements(tape, rules)
     if not _is_ready(tape, rules):
         return _transform(tape, rules)
-    return (tape,), None
+    return (tape,), padding(tape, rules.mid_circuit)
 
 
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     """Whether the tape can go as it is: one look at each gate."""
     known = rules.wires
+    midway = False
     for op in tape.operations:
-        if op.name not in NATIVE_GATES:
-            return False
-        # the batch size takes a look at each gate's parameters: it is asked for last
-        if op.name in CONSTANT_GATES and tape.batch_size is not None:
+        native = op.name in NATIVE_GATES
+        if not native:
+            if not is_native(op):
+                return False
+            midway = True
+        # a batch size takes a look at parameters: it is asked for where it matters
+        if (not native or op.name in CONSTANT_GATES) and is_batched_constant(op):
             return False
         for wire in op.wires.labels:
             if wire not in known:
                 return False
-    return all(w in known for mp in tape.measurements for w in mp.wires) and all(
+    if not all(w in known for mp in tape.measurements for w in mp.wires) or not all(
         mp.wires or mp.obs is not None for mp in tape.measurements
-    )
+    ):
+        return False
+    if midway:
+        check_postselection(tape, rules.mid_circuit)
+    return not midway or runs_natively(tape, rules.mid_circuit)
 
 
-def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn | None]:
     """PennyLane's own transforms, for the tapes that need them."""
     _check_wires(tape, rules)
-    steps: list[tuple[Any, dict[str, Any]]] = [
-        (validate_device_wires, {"wires": rules.wires, "name": rules.name})
-    ]
-    mid_circuit = any(
-        op.name in MID_CIRCUIT_OPERATIONS or op.name.startswith("Conditional") for op in tape.operations
-    )
-    if mid_circuit and not rules.dynamic:
-        steps.append((defer_measurements, {"allow_postselect": False}))
-    steps.append(
-        (
-            decompose,
-            {
-                "stopping_condition": _stop,
-                "target_gates": set(NATIVE_GATES),
-                "skip_initial_state_prep": False,
-                "decomposer": _decomposed,
-                "device_wires": rules.wires,
-                "name": rules.name,
-                "error": UnsupportedCircuitError,
-            },
+    (tape,), _ = validate_device_wires(tape, wires=rules.wires, name=rules.name)
+    if measures_midway(tape):
+        check_postselection(tape, rules.mid_circuit)
+    if not _has_batched_constant(tape):
+        tape = _lower(tape, rules)
+        if not _has_batched_constant(tape):
+            return (tape,), padding(tape, rules.mid_circuit)
+    # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
+    tapes, join = broadcast_expand(tape)
+    return tuple(_lower(t, rules) for t in tapes), join
+
+
+def _has_batched_constant(tape: QuantumScript) -> bool:
+    return tape.batch_size is not None and any(is_batched_constant(op) for op in tape.operations)
+
+
+def _lower(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    """Settle mid-circuit measurements and decompose: one tape of one."""
+    native = True
+    # a gate may decompose into mid-circuit measurements, so they are looked for twice
+    for _ in range(2):
+        if native and measures_midway(tape):
+            check_postselection(tape, rules.mid_circuit)
+            native = runs_natively(tape, rules.mid_circuit)
+            # outcomes may need wires that the device does not have; the backend's qubits are what counts
+            tape = tape if native else put_off(tape)
+        tape = _decompose(tape, rules)
+    if any(op.name in {"Allocate", "Deallocate"} for op in tape.operations):
+        resets = rules.mid_circuit.method != "deferred" and "reset" in rules.mid_circuit.operations()
+        (tape,), _ = device_resolve_dynamic_wires(tape, wires=rules.wires, allow_resets=resets)
+    return tape
+
+
+def _decompose(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    try:
+        (tape,), _ = decompose(
+            tape,
+            stopping_condition=is_native,
+            target_gates=set(NATIVE_GATES),
+            skip_initial_state_prep=False,
+            decomposer=_decomposed,
+            device_wires=rules.wires,
+            name=rules.name,
+            error=UnsupportedCircuitError,
         )
-    )
-    steps.append((_resolve_dynamic_wires, {"wires": rules.wires}))
-    if tape.batch_size is not None and any(_batched_constant(op) for op in tape.operations):
-        steps.append((broadcast_expand, {}))
-    tapes: Sequence[QuantumScript] = (tape,)
-    undo: list[tuple[PostprocessingFn, list[int]]] = []
-    functions: list[list[tuple[int, PostprocessingFn]]] = []
-    for transform, options in steps:
-        fresh: list[QuantumScript] = []
-        level: list[tuple[int, PostprocessingFn]] = []
-        for one in tapes:
-            made, fn = transform(one, **options)
-            level.append((len(made), fn))
-            fresh += made
-        tapes = fresh
-        functions.append(level)
-    del undo
-
-    def post(results: ResultBatch) -> Result:
-        for level in reversed(functions):
-            start, out = 0, []
-            for count, fn in level:
-                out.append(fn(tuple(results[start : start + count])))
-                start += count
-            results = tuple(out)
-        return results[0]
-
-    return tuple(tapes), post
-
-
-def _resolve_dynamic_wires(tape: QuantumScript, wires: Wires) -> tuple[QuantumScriptBatch, PostprocessingFn]:
-    """PennyLane's transform, for the few tapes that have such wires: it looks at every gate."""
-    if all(op.name not in {"Allocate", "Deallocate"} for op in tape.operations):
-        return (tape,), _first
-    tapes, post = device_resolve_dynamic_wires(tape, wires=wires)
-    return tapes, post
-
-
-def _batched_constant(op: Operator) -> bool:
-    return getattr(op, "batch_size", None) is not None and op.name not in NATIVE_GATES - CONSTANT_GATES
-
-
-def _stop(op: Operator) -> bool:
-    return op.name in NATIVE_GATES or op.name in MID_CIRCUIT_OPERATIONS or op.name.startswith("Conditional")
+    except UnsupportedCircuitError as error:
+        raise UnsupportedCircuitError(
+            f"{str(error).rstrip('.')}. Accepted: {', '.join(sorted(NATIVE_GATES))}, qml.measure, qml.cond, and "
+            "whatever decomposes into these. Nothing was sent."
+        ) from None
+    return tape
 
 
 def _decomposed(op: Operator) -> list[Operator]:
@@ -218,10 +221,9 @@ def _check_measurements(tape: QuantumScript, rules: Rules) -> None:
     for mp in tape.measurements:
         # a measurement of the user's own brings its own processing of samples
         if not isinstance(mp, (*SUPPORTED_MEASUREMENTS, SampleMeasurement)):
-            names = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
             raise UnsupportedCircuitError(
                 f"Measurement {mp} not accepted with finite shots on {rules.name}; it needs a state vector. "
-                f"Accepted: {names}. Nothing was sent."
+                f"Accepted: {ACCEPTED}. Nothing was sent."
             )
         _check_observable(mp, rules)
 
@@ -231,6 +233,7 @@ def _check_observable(mp: MeasurementProcess, rules: Rules) -> None:
         return
     if not mp.obs.has_diagonalizing_gates:
         raise UnsupportedCircuitError(
-            f"Observable {mp.obs} of {type(mp).__name__.removesuffix('MP')} not supported on {rules.name}: it is "
-            "no sum of Pauli words and has no diagonalizing gates. Nothing was sent."
+            f"Observable {mp.obs} of {type(mp).__name__.removesuffix('MP')} not supported on {rules.name}. Accepted: "
+            "sums and products of Pauli operators, and observables with diagonalizing gates, such as Hermitian, "
+            "Projector and Hadamard. Nothing was sent."
         )

@@ -6,14 +6,16 @@ queue would take the operator for a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pennylane.measurements import CountsMP
 from pennylane.wires import Wires
 
+from .dynamic import MidCircuitValue, read_values
 from .measure import Kind, Readout
 from .outcomes import Outcomes, ShotBits
 from .plan import Block, Member
@@ -51,13 +53,63 @@ def decode_block(
         For each ``(tape position, measurement position)``, one result a copy of the shot vector.
     """
     out: dict[tuple[int, int], list[Any]] = {}
+    in_order: dict[int, ShotBits] = {}
+    views = [_View(block, result, bounds, in_order, rng) for bounds in _bins(block.shots)]
     for index in block.readouts:
         readout = block.template.readouts[index]
-        for copy, bounds in enumerate(_bins(block.shots)):
-            rows = _read(block, result, readout, index, bounds, copy, rng)
+        for copy, view in enumerate(views):
+            with np.errstate(divide="ignore", invalid="ignore"):  # a row without valid shots reads NaN
+                rows = _read(view, readout, index, copy)
             for member in block.members:
                 out.setdefault((member.position, index), []).append(_of_member(rows, member))
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What one copy of the shot vector sees of a block's outcomes: its own shots, without invalid ones.
+
+    Attributes:
+        block: What was run.
+        result: What came back.
+        bounds: First and last shot of the copy; ``None`` means all shots.
+        in_order: Shots of the settings that were put in an order. They are ordered once for all measurements and
+            copies: so samples of one tape belong to the same shots, and no shot is in two copies.
+        rng: Draws the order.
+    """
+
+    block: Block
+    result: BlockResult
+    bounds: tuple[int, int] | None
+    in_order: dict[int, ShotBits]
+    rng: np.random.Generator
+
+    def shots(self, home: int) -> ShotBits:
+        """Shots of a setting in order, invalid ones included."""
+        if home not in self.in_order:
+            self.in_order[home] = self.result.outcomes[home].ordered(self.rng)
+        shots = self.in_order[home]
+        return shots if self.bounds is None else shots.shot_slice(*self.bounds)
+
+    def valid_shots(self, home: int) -> list[ShotBits]:
+        """Shots of a setting in order, one entry a row; rows may differ in their number of shots."""
+        return self.shots(home).where(*self._postselected())
+
+    def outcomes(self, home: int) -> Outcomes:
+        """Outcomes of a setting, for statistics."""
+        outcomes = self.result.outcomes[home] if self.bounds is None else self.shots(home)
+        bits, values = self._postselected()
+        return outcomes.keep(bits, values) if bits else outcomes
+
+    def histogram(self, home: int, bits: Sequence[int]) -> FloatArray:
+        """Share of each outcome of ``bits``: shape ``(rows, 2**len(bits))``; NaN in a row without valid shots."""
+        outcomes = self.outcomes(home)
+        share: FloatArray = outcomes.histogram(bits) / outcomes.totals[:, None]
+        return share
+
+    def _postselected(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        pairs = self.block.template.postselection
+        return tuple(b for b, _ in pairs), tuple(v for _, v in pairs)
 
 
 def _bins(shots: Any) -> list[tuple[int, int] | None]:
@@ -77,61 +129,66 @@ def _of_member(rows: Any, member: Member) -> Any:
     return np.stack([np.asarray(r) for r in mine]) if isinstance(mine, list) else mine
 
 
-def _read(
-    block: Block,
-    result: BlockResult,
-    readout: Readout,
-    index: int,
-    bounds: tuple[int, int] | None,
-    copy: int,
-    rng: np.random.Generator,
-) -> Any:
+def _read(view: _View, readout: Readout, index: int, copy: int) -> Any:
     """Result of one measurement for every row of the block: an array or list of length ``rows``."""
     if readout.kind is Kind.WORDS:
-        return _read_words(block, result, readout, index, bounds, copy, rng)
+        return _read_words(view, readout, index, copy)
     (home,) = readout.settings
-    outcomes = _cut(result.outcomes[home], bounds, rng)
     if readout.kind is Kind.SHADOW:
-        assert result.recipes is not None
-        recipes = result.recipes[home]
-        if bounds is not None:
-            recipes = recipes[:, slice(*bounds)]
-        return read_shadow(readout, outcomes.ordered(rng), recipes)
+        assert view.result.recipes is not None
+        recipes = view.result.recipes[home]
+        if view.bounds is not None:
+            recipes = recipes[:, slice(*view.bounds)]
+        return read_shadow(readout, view.shots(home), recipes)
     if readout.kind is Kind.PROBABILITIES:
-        return outcomes.histogram(readout.bits) / outcomes.shots
+        return view.histogram(home, readout.bits)
     if readout.kind is Kind.EIGENVALUES:
-        assert readout.eigenvalues is not None
-        histogram = outcomes.histogram(readout.bits) / outcomes.shots
-        mean = histogram @ readout.eigenvalues
-        if not readout.variance:
-            return mean
-        return ((readout.eigenvalues - mean[:, None]) ** 2 * histogram).sum(axis=1)
-    return _process(readout, outcomes.ordered(rng))
+        return _read_eigenvalues(view, readout, index)
+    if readout.kind is Kind.MID_CIRCUIT:
+        shots = view.valid_shots(home)
+        return [
+            read_values(readout, _value(m, index), shots[row])
+            for m in view.block.members
+            for row in range(m.rows.start, m.rows.stop)
+        ]
+    return [_process(readout, shots) for shots in view.valid_shots(home)]
 
 
-def _cut(outcomes: Outcomes, bounds: tuple[int, int] | None, rng: np.random.Generator) -> Outcomes:
-    if bounds is None:
-        return outcomes
-    return outcomes.ordered(rng).shot_slice(*bounds)
+def _read_eigenvalues(view: _View, readout: Readout, index: int) -> FloatArray:
+    histogram = view.histogram(readout.settings[0], readout.bits)
+    values = np.empty_like(histogram)
+    if readout.eigenvalues is not None:
+        values[:] = readout.eigenvalues
+    else:
+        for member in view.block.members:
+            values[member.rows] = _value(member, index).values
+    mean: FloatArray = (histogram * values).sum(axis=1)
+    if not readout.variance:
+        return mean
+    square: FloatArray = ((values - mean[:, None]) ** 2 * histogram).sum(axis=1)
+    return square
 
 
-def _process(readout: Readout, bits: ShotBits) -> list[Any]:
-    """Counts and samples by PennyLane's own processing, one row at a time."""
+def _value(member: Member, index: int) -> MidCircuitValue:
+    value = member.data.measurements[index].value
+    assert value is not None
+    return value
+
+
+def _process(readout: Readout, bits: ShotBits) -> Any:
+    """Counts and samples of one row by PennyLane's own processing."""
     mp = readout.process
     assert mp is not None
     order = Wires(range(len(readout.bits))) if not mp.wires else mp.wires
-    return [mp.process_samples(bits.samples(row, readout.bits), wire_order=order) for row in range(bits.rows)]
+    if bits.shots == 0 and isinstance(mp, CountsMP):
+        # PennyLane's processing fails without shots; with all_outcomes it names what there is to be counted
+        blank = np.zeros((1, len(readout.bits)), dtype=np.int64)
+        return dict.fromkeys(mp.process_samples(blank, wire_order=order), 0) if mp.all_outcomes else {}
+    return mp.process_samples(bits.samples(0, readout.bits), wire_order=order)
 
 
-def _read_words(
-    block: Block,
-    result: BlockResult,
-    readout: Readout,
-    index: int,
-    bounds: tuple[int, int] | None,
-    copy: int,
-    rng: np.random.Generator,
-) -> FloatArray:
+def _read_words(view: _View, readout: Readout, index: int, copy: int) -> FloatArray:
+    block, result = view.block, view.result
     coeffs = np.empty((block.rows, len(readout.words)))
     offsets = np.empty(block.rows)
     for member in block.members:
@@ -143,11 +200,10 @@ def _read_words(
     if result.word_values is not None:
         values = _estimated(block, readout, result.word_values[copy])
     elif readout.variance and readout.direct:
-        outcomes = _cut(result.outcomes[readout.settings[0]], bounds, rng)
-        first, second = outcomes.sum_moments(readout.bits, coeffs)
+        first, second = view.outcomes(readout.settings[0]).sum_moments(readout.bits, coeffs)
         return np.maximum(second - first**2, 0.0)
     else:
-        values = _sampled(result, readout, block.rows, bounds, rng)
+        values = _sampled(view, readout)
     mean: FloatArray = (coeffs * values[:, : len(readout.words)]).sum(axis=1)
     if not readout.variance:
         return mean + offsets
@@ -160,17 +216,10 @@ def _estimated(block: Block, readout: Readout, table: FloatArray) -> FloatArray:
     return values
 
 
-def _sampled(
-    result: BlockResult,
-    readout: Readout,
-    rows: int,
-    bounds: tuple[int, int] | None,
-    rng: np.random.Generator,
-) -> FloatArray:
-    values = np.empty((rows, len(readout.settings)))
+def _sampled(view: _View, readout: Readout) -> FloatArray:
+    values = np.empty((view.block.rows, len(readout.settings)))
     homes = np.array(readout.settings)
     for home in dict.fromkeys(readout.settings):
         mine = np.flatnonzero(homes == home)
-        outcomes = _cut(result.outcomes[home], bounds, rng)
-        values[:, mine] = outcomes.word_means([readout.bits[j] for j in mine])
+        values[:, mine] = view.outcomes(home).word_means([readout.bits[j] for j in mine])
     return values

@@ -15,7 +15,7 @@ rows at once with NumPy. So a template holds plain parameters only.
 from __future__ import annotations
 
 from math import pi
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Angle(NamedTuple):
@@ -44,6 +44,26 @@ def _controlled(gate: str) -> tuple[Step, ...]:
     return (Step(gate, (1,), (Angle(0, 0.5),)), cnot, Step(gate, (1,), (Angle(0, -0.5),)), cnot)
 
 
+# Aer knows neither gate, and Qiskit 2.3 panics when it has to translate one in a circuit that also holds a matrix:
+# BasisTranslator raises a PanicException, which "except Exception" does not catch. Hardware has neither as well.
+_CH = (
+    Step("SGate", (1,)),
+    Step("HGate", (1,)),
+    Step("TGate", (1,)),
+    Step("CXGate", (0, 1)),
+    Step("TdgGate", (1,)),
+    Step("HGate", (1,)),
+    Step("SdgGate", (1,)),
+)
+_ISWAP = (
+    Step("SGate", (0,)),
+    Step("SGate", (1,)),
+    Step("HGate", (0,)),
+    Step("CXGate", (0, 1)),
+    Step("CXGate", (1, 0)),
+    Step("HGate", (1,)),
+)
+
 LOWERING: dict[str, tuple[Step, ...]] = {
     "Identity": (),
     "GlobalPhase": (),
@@ -61,9 +81,9 @@ LOWERING: dict[str, tuple[Step, ...]] = {
     "CNOT": _plain("CXGate", 2),
     "CY": _plain("CYGate", 2),
     "CZ": _plain("CZGate", 2),
-    "CH": _plain("CHGate", 2),
+    "CH": _CH,
     "SWAP": _plain("SwapGate", 2),
-    "ISWAP": _plain("iSwapGate", 2),
+    "ISWAP": _ISWAP,
     "ECR": _plain("ECRGate", 2),
     "CSWAP": _plain("CSwapGate", 3),
     "Toffoli": _plain("CCXGate", 3),
@@ -101,11 +121,39 @@ LOWERING: dict[str, tuple[Step, ...]] = {
 }
 """Gates whose data are angles only; the order of steps is the order in time."""
 
+ANGLES = {
+    name: 1 + max((a.source for s in steps for a in s.angles if not isinstance(a, float)), default=-1)
+    for name, steps in LOWERING.items()
+}
+"""How many of a gate's data are angles of a circuit; a global phase has one datum and none of these."""
+
 CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "BasisState", "Barrier"})
 """Gates whose data are part of the structure: Qiskit takes no parameter in a matrix or a state vector."""
 
 NATIVE_GATES = frozenset(LOWERING) | CONSTANT_GATES
 """Everything that needs no decomposition by PennyLane."""
 
-MID_CIRCUIT_OPERATIONS = frozenset({"MidMeasureMP", "Conditional"})
-"""What the device takes as it is where the backend runs dynamic circuits."""
+
+def is_mid_measure(op: Any) -> bool:
+    """Whether an operation is a measurement in the middle of a circuit."""
+    return bool(op.name == "MidMeasureMP")
+
+
+def is_conditional(op: Any) -> bool:
+    """Whether an operation is a gate under a condition on such measurements."""
+    return bool(op.name.startswith("Conditional("))
+
+
+def is_native(op: Any) -> bool:
+    """Whether the converter takes an operation as it is, on a backend that runs dynamic circuits."""
+    if op.name in NATIVE_GATES or is_mid_measure(op):
+        return True
+    return is_conditional(op) and op.base.name in NATIVE_GATES
+
+
+def is_batched_constant(op: Any) -> bool:
+    """Whether a matrix or state that is part of a structure, or is wrapped in the operation, has a batch axis."""
+    gate = op
+    while getattr(gate, "base", None) is not None:
+        gate = gate.base
+    return gate.name in CONSTANT_GATES and getattr(gate, "batch_size", None) is not None

@@ -6,8 +6,8 @@ basis share a setting, so a tape costs as many circuits as it has incompatible b
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,9 @@ from pennylane.measurements import (
 from pennylane.queuing import QueuingManager
 
 from ..exceptions import UnsupportedCircuitError
+from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
-from .structure import TapeData, Word
+from .structure import MeasurementData, TapeData, Word
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Kind(Enum):
     """Counts and samples, by PennyLane's own ``process_samples``."""
     SHADOW = "shadow"
     MID_CIRCUIT = "mid-circuit"
+    """Counts and samples of mid-circuit values."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,20 @@ class Setting:
     Attributes:
         basis: Letter of each measured wire; ``rotations`` takes its place if that is not empty.
         rotations: Gates of PennyLane that turn the observable's basis into the computational one.
-        wires: Measured wires: classical bit ``i`` is ``wires[i]``.
+        wires: Measured wires: classical bit ``first + i`` is ``wires[i]``.
         random_basis: The basis is drawn anew for each shot (classical shadows).
+        first: Classical bit of the first measured wire; those below it hold mid-circuit measurements.
     """
 
     basis: tuple[tuple[Any, str], ...]
     wires: tuple[Any, ...]
     rotations: tuple[Operator, ...] = ()
     random_basis: bool = False
+    first: int = 0
 
     def bits(self, wires: Sequence[Any]) -> list[int]:
         """Classical bits of some wires."""
-        return [self.wires.index(w) for w in wires]
+        return [self.first + self.wires.index(w) for w in wires]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +84,9 @@ class Readout:
         products: Words of the square of the sum, where a variance needs them.
         pairs: ``(i, j, sign, k)``: ``words[i] * words[j]`` is ``sign`` times word ``k`` of ``all_words``.
         direct: One setting holds all words, so that each shot has a value of the whole sum.
-        eigenvalues: Eigenvalue of each outcome.
+        eigenvalues: Eigenvalue of each outcome; ``None`` where each tape brings its own values.
         process: The measurement itself, where PennyLane's own processing is used.
+        anywhere: Its bits are the same in every setting.
     """
 
     kind: Kind
@@ -94,6 +99,7 @@ class Readout:
     direct: bool = False
     eigenvalues: NDArray[np.float64] | None = None
     process: MeasurementProcess | None = None
+    anywhere: bool = False
 
     @property
     def all_words(self) -> tuple[Word, ...]:
@@ -122,7 +128,7 @@ class _Group:
 
 
 def plan_measurements(
-    tape: QuantumScript, data: TapeData, all_wires: Sequence[Any]
+    tape: QuantumScript, data: TapeData, all_wires: Sequence[Any], *, first: int = 0
 ) -> tuple[tuple[Setting, ...], tuple[Readout, ...]]:
     """Group the measurements of a tape into settings.
 
@@ -130,44 +136,56 @@ def plan_measurements(
         tape: An example of the structure.
         data: The same tape, read.
         all_wires: Wires that a measurement without wires means.
+        first: Number of mid-circuit measurements: the first classical bit that is free.
 
     Returns:
         The settings, and one readout a measurement.
     """
     order = {w: i for i, w in enumerate(all_wires)}
     groups: list[_Group] = []
-    special: list[Setting] = []
-    pending: list[tuple[MeasurementProcess, Any]] = []
+    pending: list[tuple[MeasurementProcess, MeasurementData, Any]] = []
     for mp, read in zip(tape.measurements, data.measurements, strict=True):
-        pending.append((mp, _requirement(mp, read.words, all_wires)))
-    wanted = [word for mp, need in pending for word in _measured_words(mp, need)]
+        pending.append((mp, read, _requirement(mp, read, all_wires)))
+    wanted = [word for mp, _, need in pending for word in _measured_words(mp, need)]
     # the computational basis first: words of Z then join it instead of opening their own setting
     for word in wanted:
         if all(letter == "Z" for _, letter in word):
             _join(groups, word)
     for word in sorted(wanted, key=len, reverse=True):
         _join(groups, word)
-    settings = [_setting(g.letters, order) for g in groups]
-    readouts = []
-    for mp, need in pending:
+    settings = [replace(_setting(g.letters, order), first=first) for g in groups]
+    settings += [replace(need, first=first) for _, _, need in pending if isinstance(need, Setting)]
+    if not settings:
+        settings.append(Setting((), (), first=first))
+    readouts: list[Readout] = []
+    special = len(groups)
+    for mp, read, need in pending:
         if isinstance(need, Setting):
-            special.append(need)
-            readouts.append(_special_readout(mp, len(settings) + len(special) - 1, need))
-        elif need is None:
-            readouts.append(Readout(Kind.MID_CIRCUIT, (), process=mp))
+            readouts.append(_special_readout(mp, special, settings[special]))
+            special += 1
+        elif read.value is not None:
+            readouts.append(_value_readout(mp, read.value, need, groups, settings))
         else:
             readouts.append(_group_readout(mp, need, groups, settings))
-    return tuple(settings + special), tuple(readouts)
+    return tuple(settings), _share_shots(readouts)
+
+
+def _share_shots(readouts: Sequence[Readout]) -> tuple[Readout, ...]:
+    """Every setting holds the mid-circuit bits: read them where final samples are read, so that shots correspond."""
+    homes = [r.settings[0] for r in readouts if r.kind is Kind.SAMPLES]
+    if not homes:
+        return tuple(readouts)
+    return tuple(replace(r, settings=(homes[0],)) if r.anywhere else r for r in readouts)
 
 
 def _requirement(
-    mp: MeasurementProcess, words: tuple[Word, ...] | None, all_wires: Sequence[Any]
-) -> tuple[Word, ...] | Setting | None:
-    """Words to be measured, or a setting of its own, or nothing (mid-circuit values)."""
-    if mp.mv is not None:
-        return None
-    if words is not None:
-        return words
+    mp: MeasurementProcess, read: MeasurementData, all_wires: Sequence[Any]
+) -> tuple[Word, ...] | Setting:
+    """Words to be measured, none for mid-circuit values, or a setting of its own."""
+    if read.value is not None:
+        return (tuple((w, "Z") for w in dict.fromkeys(read.value.sources)),) if read.value.deferred else ()
+    if read.words is not None:
+        return read.words
     if isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
         return Setting((), tuple(mp.wires), random_basis=True)
     if mp.obs is None:
@@ -183,7 +201,7 @@ def _requirement(
     return Setting((), tuple(mp.obs.wires), rotations)
 
 
-def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting | None) -> tuple[Word, ...]:
+def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) -> tuple[Word, ...]:
     """Words that a Sampler must measure: with those of the square where a variance has no single setting."""
     if not isinstance(need, tuple):
         return ()
@@ -294,8 +312,26 @@ def _shared_home(words: tuple[Word, ...], groups: Sequence[_Group]) -> int | Non
 
 def _special_readout(mp: MeasurementProcess, home: int, setting: Setting) -> Readout:
     if setting.random_basis:
-        return Readout(Kind.SHADOW, (home,), tuple(range(len(setting.wires))), process=mp)
-    return _read_bits(mp, home, tuple(range(len(setting.wires))))
+        return Readout(Kind.SHADOW, (home,), tuple(setting.bits(setting.wires)), process=mp)
+    return _read_bits(mp, home, tuple(setting.bits(setting.wires)))
+
+
+def _value_readout(
+    mp: MeasurementProcess,
+    value: MidCircuitValue,
+    words: tuple[Word, ...],
+    groups: Sequence[_Group],
+    settings: Sequence[Setting],
+) -> Readout:
+    home = _home(words[0], groups) if words else 0
+    bits = tuple(settings[home].bits(value.sources)) if value.deferred else value.sources
+    anywhere = not value.deferred
+    if isinstance(mp, ProbabilityMP):
+        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere)
+    if isinstance(mp, (ExpectationMP, VarianceMP)):
+        variance = isinstance(mp, VarianceMP)
+        return Readout(Kind.EIGENVALUES, (home,), bits, variance, anywhere=anywhere)
+    return Readout(Kind.MID_CIRCUIT, (home,), bits, process=mp, anywhere=anywhere)
 
 
 def _read_bits(mp: MeasurementProcess, home: int, bits: tuple[int, ...]) -> Readout:
@@ -305,8 +341,3 @@ def _read_bits(mp: MeasurementProcess, home: int, bits: tuple[int, ...]) -> Read
         eigenvalues = np.real(np.asarray(mp.eigvals(), dtype=np.complex128))
         return Readout(Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=eigenvalues)
     return Readout(Kind.SAMPLES, (home,), bits, process=mp)
-
-
-def setting_key(setting: Setting) -> Hashable:
-    """What tells two settings of one structure apart."""
-    return (setting.basis, setting.wires, setting.random_basis, tuple(id(r) for r in setting.rotations))

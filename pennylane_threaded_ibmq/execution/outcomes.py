@@ -35,6 +35,14 @@ def _index(packed: NDArray[np.uint8], bits: Sequence[int]) -> IntArray:
     return index
 
 
+def _agree(packed: NDArray[np.uint8], bits: Sequence[int], values: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether all ``bits`` read ``values``."""
+    agree = np.ones(packed.shape[:-1], dtype=np.bool_)
+    for bit, value in zip(bits, values, strict=True):
+        agree &= _column(packed, bit) == value
+    return agree
+
+
 def _parity(packed: NDArray[np.uint8], mask: Sequence[int]) -> NDArray[np.uint8]:
     """Parity of some bits: 0 or 1."""
     parity = np.zeros(packed.shape[:-1], dtype=np.uint8)
@@ -58,6 +66,11 @@ class ShotBits:
     def shots(self) -> int:
         """Shots of each circuit."""
         return int(self.packed.shape[1])
+
+    @property
+    def totals(self) -> IntArray:
+        """Shots of each row that count: shape ``(rows,)``."""
+        return np.full(self.rows, self.shots)
 
     def word_means(self, masks: Sequence[Sequence[int]]) -> FloatArray:
         """Mean of the product of signs for each mask: shape ``(rows, len(masks))``."""
@@ -101,11 +114,16 @@ class ShotBits:
         """The outcomes of some of the rows."""
         return ShotBits(self.packed[rows])
 
+    def keep(self, bits: Sequence[int], values: Sequence[int]) -> ShotCounts:
+        """Only the shots in which ``bits`` read ``values``."""
+        rows, shots = np.nonzero(_agree(self.packed, bits, values))
+        weights = np.ones(len(rows), dtype=np.int64)
+        valid = np.bincount(rows, minlength=self.rows)
+        return ShotCounts(rows, self.packed[rows, shots], weights, self.rows, self.shots, valid)
+
     def where(self, bits: Sequence[int], values: Sequence[int]) -> list[ShotBits]:
         """Per row, the shots in which ``bits`` read ``values`` (rows differ in their number of shots)."""
-        keep = np.ones(self.packed.shape[:2], dtype=bool)
-        for bit, value in zip(bits, values, strict=True):
-            keep &= _column(self.packed, bit) == value
+        keep = _agree(self.packed, bits, values)
         return [ShotBits(self.packed[r, keep[r]][None]) for r in range(self.rows)]
 
     def ordered(self, rng: np.random.Generator) -> ShotBits:  # noqa: ARG002 - same face as ShotCounts
@@ -123,6 +141,7 @@ class ShotCounts:
         weights: Shots of each entry: int64 of shape ``(entries,)``.
         rows: Number of circuits.
         shots: Shots of each circuit.
+        valid: Shots of each row that count, where some do not: int64 of shape ``(rows,)``.
     """
 
     row_of: IntArray
@@ -130,6 +149,12 @@ class ShotCounts:
     weights: IntArray
     rows: int
     shots: int
+    valid: IntArray | None = None
+
+    @property
+    def totals(self) -> IntArray:
+        """Shots of each row that count: shape ``(rows,)``."""
+        return np.full(self.rows, self.shots) if self.valid is None else self.valid
 
     @classmethod
     def from_counts(cls, counts: Sequence[dict[str, int]], num_bits: int, shots: int) -> ShotCounts:
@@ -155,7 +180,7 @@ class ShotCounts:
         out = np.empty((self.rows, len(masks)))
         for j, mask in enumerate(masks):
             odd = self._per_row(self.weights * _parity(self.packed, mask))
-            out[:, j] = 1.0 - 2.0 * odd / self.shots
+            out[:, j] = 1.0 - 2.0 * odd / self.totals
         return out
 
     def sum_moments(
@@ -165,8 +190,8 @@ class ShotCounts:
         total = np.zeros(len(self.weights))
         for j, mask in enumerate(masks):
             total += coeffs[self.row_of, j] * (1.0 - 2.0 * _parity(self.packed, mask))
-        first = self._per_row(self.weights * total) / self.shots
-        return first, self._per_row(self.weights * total**2) / self.shots
+        first = self._per_row(self.weights * total) / self.totals
+        return first, self._per_row(self.weights * total**2) / self.totals
 
     def histogram(self, bits: Sequence[int]) -> FloatArray:
         """Number of shots for each outcome of ``bits``: shape ``(rows, 2**len(bits))``."""
@@ -174,6 +199,13 @@ class ShotCounts:
         index = _index(self.packed, bits) + size * self.row_of
         counts = np.bincount(index, weights=self.weights, minlength=size * self.rows)
         return counts.reshape(self.rows, size).astype(np.float64)
+
+    def keep(self, bits: Sequence[int], values: Sequence[int]) -> ShotCounts:
+        """Only the shots in which ``bits`` read ``values``."""
+        agree = _agree(self.packed, bits, values)
+        row_of, weights = self.row_of[agree], self.weights[agree]
+        valid = np.bincount(row_of, weights=weights, minlength=self.rows).astype(np.int64)
+        return ShotCounts(row_of, self.packed[agree], weights, self.rows, self.shots, valid)
 
     def select(self, rows: slice) -> ShotCounts:
         """The outcomes of some of the rows."""

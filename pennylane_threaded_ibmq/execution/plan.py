@@ -141,9 +141,11 @@ def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData
 
 
 def _routes(template: Template, *, estimator: bool) -> list[tuple[str, tuple[int, ...]]]:
-    """Which measurements go through which primitive."""
+    """Which measurements go through which primitive: an Estimator runs no dynamic circuit."""
     routes: dict[str, list[int]] = {}
     for index, readout in enumerate(template.readouts):
-        by_estimator = estimator and readout.kind is Kind.WORDS and bool(readout.words)
+        by_estimator = (
+            estimator and not template.dynamic and readout.kind is Kind.WORDS and bool(readout.words)
+        )
         routes.setdefault("estimator" if by_estimator else "sampler", []).append(index)
     return [(primitive, tuple(indices)) for primitive, indices in routes.items()]

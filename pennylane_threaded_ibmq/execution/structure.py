@@ -7,7 +7,7 @@ rounds what it hashes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from pennylane.measurements import (
 from pennylane.operation import Operator
 
 from ..exceptions import UnsupportedCircuitError
-from .gates import CONSTANT_GATES, LOWERING
+from .dynamic import MidCircuitNumbers, MidCircuitValue
+from .gates import ANGLES, CONSTANT_GATES, is_mid_measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
 
 Word = tuple[tuple[Any, str], ...]
 """A Pauli word: ``((wire, "X"), ...)`` without identities."""
-
-_ANGLES = {
-    name: 1 + max((a.source for s in steps for a in s.angles if not isinstance(a, float)), default=-1)
-    for name, steps in LOWERING.items()
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +44,14 @@ class MeasurementData:
         words: Pauli words of an expectation value or variance; ``None`` for everything else.
         coeffs: One real coefficient a word; may differ between tapes of one structure.
         offset: Coefficient of the identity.
+        value: The mid-circuit values it reads; its table may differ between tapes of one structure.
     """
 
     key: Hashable
     words: tuple[Word, ...] | None = None
     coeffs: NDArray[np.float64] | None = None
     offset: float = 0.0
+    value: MidCircuitValue | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +94,10 @@ class StructureReader:
         key: list[Hashable] = []
         raw: list[Any] = []
         phases: list[Any] = []
-        mid_circuit: dict[Any, int] = {}
+        mid_circuit = MidCircuitNumbers()
         for op in tape.operations:
             name = op.name
-            count = _ANGLES.get(name)
+            count = ANGLES.get(name)
             if count is not None:
                 key.append((name, op.wires.labels))
                 if count:
@@ -109,13 +107,13 @@ class StructureReader:
             elif name in CONSTANT_GATES:
                 key.append((name, op.wires.labels, _constants(op)))
             else:
-                key.append(_mid_circuit_key(op, mid_circuit, raw))
+                key.append(_mid_circuit_key(op, mid_circuit, raw, phases))
         measurements = tuple(self._measurement(mp, mid_circuit) for mp in tape.measurements)
         # a phase is dropped, but one that is broadcast still makes a batch
         angles, batch_size = _angle_rows(raw, tape, position, scalars=all(np.ndim(p) == 0 for p in phases))
         return TapeData((tuple(key), tuple(m.key for m in measurements)), angles, batch_size, measurements)
 
-    def _measurement(self, mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> MeasurementData:
+    def _measurement(self, mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
         known = self._seen.get(id(mp))
         if known is not None:
             return known[1]
@@ -172,39 +170,34 @@ def _not_finite(tape: QuantumScript, position: int) -> str:
     return f"Tape {position} has a parameter that is not a finite number. Nothing was sent."
 
 
-def _mid_circuit_key(op: Operator, seen: dict[Any, int], raw: list[Any]) -> Hashable:
+def _mid_circuit_key(op: Operator, numbers: MidCircuitNumbers, raw: list[Any], phases: list[Any]) -> Hashable:
     """Key of a mid-circuit measurement or of a gate conditioned on some."""
-    if op.name == "MidMeasureMP":
-        seen[op] = len(seen)
+    if is_mid_measure(op):
+        numbers.add(op)
         return (op.name, op.wires.labels, bool(op.reset), op.postselect)
-    value = op.meas_val
     base = op.base
-    if _ANGLES.get(base.name) is not None:
-        constants: Hashable = None
+    count = ANGLES.get(base.name)
+    constants = _constants(base) if count is None else None
+    if count:
         raw += base.data
-    else:
-        constants = _constants(base)
-    branches = tuple((bits, bool(result)) for bits, result in value.branches.items())
-    return (
-        "Conditional",
-        base.name,
-        base.wires.labels,
-        constants,
-        tuple(seen[m] for m in value.measurements),
-        branches,
-    )
+    elif count == 0:
+        phases += base.data
+    return ("Conditional", base.name, base.wires.labels, constants, numbers.condition(op.meas_val))
 
 
-def read_measurement(mp: MeasurementProcess, mid_circuit: dict[Any, int]) -> MeasurementData:
+def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
     """Read one measurement.
 
     Args:
         mp: The measurement.
-        mid_circuit: Position of each mid-circuit measurement of the tape.
+        mid_circuit: Numbers of the tape's mid-circuit measurements.
     """
     kind = type(mp).__name__
     if mp.mv is not None:
-        return MeasurementData((kind, "mcm", _value_key(mp.mv, mid_circuit), _options(mp)))
+        value = mid_circuit.value(mp)
+        return MeasurementData(
+            (kind, "value", value.sources, value.listed, value.deferred, _options(mp)), value=value
+        )
     if isinstance(mp, (ExpectationMP, VarianceMP)) and mp.obs is not None:
         sentence = mp.obs.pauli_rep
         if sentence is not None:
@@ -248,20 +241,6 @@ def _options(mp: MeasurementProcess) -> Hashable:
     if isinstance(mp, SampleMP):
         return str(getattr(mp, "_dtype", None))
     return None
-
-
-def _value_key(value: Any, mid_circuit: dict[Any, int]) -> Hashable:
-    many: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
-    return (
-        isinstance(value, (list, tuple)),
-        tuple(
-            (
-                tuple(mid_circuit.get(m, -1) for m in v.measurements),
-                tuple((bits, float(result)) for bits, result in v.items()),
-            )
-            for v in many
-        ),
-    )
 
 
 def operator_key(op: Operator) -> Hashable:

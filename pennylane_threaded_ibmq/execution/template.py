@@ -10,13 +10,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .gates import LOWERING, Angle
+from .dynamic import Condition, Stretch, has_gates, postselection, qiskit_condition, stretches
+from .gates import ANGLES, LOWERING, Angle, is_mid_measure
 from .measure import Setting, plan_measurements
 from .structure import TapeData
 
@@ -71,7 +73,9 @@ class Template:
         self.wires = tuple(wires)
         self._qubit = {w: i for i, w in enumerate(self.wires)}
         self._transpile = transpile
-        self.settings, self.readouts = plan_measurements(tape, data, self.wires)
+        self._measured_before = sum(is_mid_measure(op) for op in tape.operations)
+        self.postselection = postselection(tape)
+        self.settings, self.readouts = plan_measurements(tape, data, self.wires, first=self._measured_before)
         self.words = tuple(dict.fromkeys(w for r in self.readouts for w in r.all_words))
         self._sources: list[int] = []
         self._scales: list[float] = []
@@ -86,6 +90,11 @@ class Template:
     def values(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Parameter values from the angles of tapes: shape ``(rows, parameters)``, radians."""
         return angles[:, self._sources] * self._scales + self._offsets
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether it measures in the middle."""
+        return self._measured_before > 0
 
     @property
     def random_size(self) -> int:
@@ -128,25 +137,61 @@ class Template:
         return Compiled(transpiled, columns)
 
     def _build(self, tape: QuantumScript, fixed: NDArray[np.float64] | None) -> QuantumCircuit:
-        from qiskit import QuantumCircuit, QuantumRegister
+        from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
         from qiskit.circuit import ParameterVector
 
+        parts = list(stretches(tape))
         total = sum(
             isinstance(a, Angle)
-            for op in tape.operations
+            for part in parts
+            for op in part.operations
             for s in LOWERING.get(op.name, ())
             for a in s.angles
         )
         vector = ParameterVector("p", total)
-        self._vector = tuple(vector)[: total if fixed is None else 0]
         self._random = tuple(ParameterVector("r", 2 * len(self.wires)))
         circuit = QuantumCircuit(QuantumRegister(len(self.wires), "q"))
-        touched: set[Any] = set()
-        start = 0
-        for op in tape.operations:
-            start = self._append(circuit, op, vector, start, touched, fixed)
-            touched.update(op.wires)
+        if self.dynamic:
+            # one register for all bits: each setting reads its own part, and results decode as ever
+            width = self._measured_before + max(len(s.wires) for s in self.settings)
+            circuit.add_register(ClassicalRegister(width, "c"))
+        self._append_stretches(circuit, parts, vector, fixed)
+        self._vector = tuple(vector)[: len(self._sources)]
         return circuit
+
+    def _append_stretches(
+        self,
+        circuit: QuantumCircuit,
+        parts: Sequence[Stretch],
+        vector: Any,
+        fixed: NDArray[np.float64] | None,
+    ) -> None:
+        touched: set[Any] = set()
+        start = measured = 0
+        before: Condition | None = None
+        otherwise: Any = None
+        for part in parts:
+            scope: Any = nullcontext()
+            if part.condition is not None:
+                if not has_gates(part):
+                    start += sum(ANGLES.get(op.name, 0) for op in part.operations)
+                    continue
+                if otherwise is not None and part.condition.is_opposite(before):
+                    scope = otherwise
+                else:
+                    scope = circuit.if_test(qiskit_condition(part.condition, circuit.clbits))
+            with scope as otherwise:
+                for op in part.operations:
+                    if is_mid_measure(op):
+                        circuit.measure(self._qubit[op.wires[0]], measured)
+                        if op.reset:
+                            circuit.reset(self._qubit[op.wires[0]])
+                        measured += 1
+                    else:
+                        fresh = touched.isdisjoint(op.wires) or part.condition is not None
+                        start = self._append(circuit, op, vector, start, fixed, fresh=fresh)
+                    touched.update(op.wires)
+            before = part.condition
 
     def _append(
         self,
@@ -154,14 +199,15 @@ class Template:
         op: Operator,
         vector: Any,
         start: int,
-        touched: set[Any],
         fixed: NDArray[np.float64] | None,
+        *,
+        fresh: bool,
     ) -> int:
         """Append one gate; ``start`` is the first of its angles among those of the tape."""
         steps = LOWERING.get(op.name)
         qubits = [self._qubit[w] for w in op.wires]
         if steps is None:
-            _append_constant(circuit, op, qubits, fresh=touched.isdisjoint(op.wires))
+            _append_constant(circuit, op, qubits, fresh=fresh)
             return start
         for step in steps:
             angles: list[Any] = []
@@ -176,14 +222,14 @@ class Template:
                     self._scales.append(angle.scale)
                     self._offsets.append(angle.offset)
             circuit.append(_gate(step.gate)(*angles), [qubits[i] for i in step.wires], copy=False)
-        return start + (len(op.data) if steps else 0)
+        return start + ANGLES[op.name]
 
     def _measured(self, setting: Setting) -> QuantumCircuit:
         from qiskit import ClassicalRegister
 
         circuit = self._base.copy()
-        register = ClassicalRegister(len(setting.wires), "c")
-        circuit.add_register(register)
+        if not self.dynamic:
+            circuit.add_register(ClassicalRegister(len(setting.wires), "c"))
         for op in setting.rotations:
             _append_fixed(circuit, op, [self._qubit[w] for w in op.wires])
         if setting.random_basis:
@@ -195,8 +241,8 @@ class Template:
                 circuit.h(self._qubit[wire])
             elif letter == "Y":
                 circuit.rx(pi / 2, self._qubit[wire])
-        for bit, wire in enumerate(setting.wires):
-            circuit.measure(self._qubit[wire], register[bit])
+        for bit, wire in enumerate(setting.wires, start=setting.first):
+            circuit.measure(self._qubit[wire], bit)
         return circuit
 
 

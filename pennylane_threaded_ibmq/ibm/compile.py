@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ class Compiler:
         self._options = dict(options)
         self._lock = threading.Lock()
         self._manager: Any = None
-        self._known: frozenset[str] = frozenset()
         self.transpiles = 0
+
+    @cached_property
+    def operation_names(self) -> frozenset[str]:
+        """Names of everything that circuits may hold, such as ``"if_else"``; none if the backend does not say."""
+        target = getattr(self._backend, "target", None)
+        return frozenset() if target is None else frozenset(target.operation_names)
 
     def __call__(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Transpile one circuit."""
@@ -50,7 +56,6 @@ class Compiler:
 
         target = getattr(self._backend, "target", None)
         where = {"backend": self._backend} if target is None else {"target": target}
-        self._known = frozenset() if target is None else frozenset(target.operation_names)
         with warnings.catch_warnings():
             # IBM's own plugin for Qiskit says so of itself whenever plugins are listed
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="stevedore")
@@ -62,11 +67,11 @@ class Compiler:
         Given a target that takes matrices, as Aer's does, it does so for a circuit with both a matrix and a gate
         that the target lacks, such as ISWAP. State preparation turns into matrices on the way.
         """
-        if "unitary" not in self._known:
+        if "unitary" not in self.operation_names:
             return circuit
         from qiskit.circuit.library import get_standard_gate_name_mapping
 
-        standard = get_standard_gate_name_mapping().keys() - self._known
+        standard = get_standard_gate_name_mapping().keys() - self.operation_names
         while lacking := standard & circuit.count_ops().keys():
             circuit = circuit.decompose(gates_to_decompose=sorted(lacking))
         return circuit

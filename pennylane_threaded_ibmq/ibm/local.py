@@ -180,6 +180,11 @@ class LocalBackend:
         many: list[Any] = []
         many_binds: list[Any] = []
         for circuit, array, bind in zip(circuits, values, binds, strict=True):
+            if bind and circuit.has_control_flow_op():
+                # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
+                many += [circuit.assign_parameters(row) for row in array]
+                many_binds += [{}] * len(array)
+                continue
             copies = 1 if bind else len(array)
             many += [circuit] * copies
             many_binds += [bind] * copies
