@@ -17,7 +17,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, nearest
-from .local import AER_NAMES, fake_names
+from .local import AER_NAMES
+from .snapshots import fake_names
 
 LEAST_BUSY = "least_busy"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..exceptions import BackendError, ConfigurationError, nearest
 from .compile import Compiler
+from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,20 +34,6 @@ def is_local_name(name: str) -> bool:
     return name in AER_NAMES or name.startswith(("aer_simulator_", "fake_"))
 
 
-def fake_names() -> list[str]:
-    """Names of IBM's backend snapshots, such as ``fake_torino``."""
-    return sorted(b.name for b in _snapshots().backends())
-
-
-def _snapshots() -> Any:
-    from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
-
-    with warnings.catch_warnings():
-        # some snapshots warn as soon as they are listed
-        warnings.simplefilter("ignore")
-        return FakeProviderForBackendV2()
-
-
 def open_local(name: str) -> Any:
     """Make the Qiskit backend of a local name.
 
@@ -68,17 +54,7 @@ def open_local(name: str) -> Any:
                 value=name,
             )
         return AerSimulator(method=method)
-    from qiskit.providers.exceptions import QiskitBackendNotFoundError
-
-    try:
-        return _snapshots().backend(name)
-    except QiskitBackendNotFoundError:
-        known = fake_names()
-        raise BackendError(
-            f"backend={name!r}: there is no such snapshot.{nearest(name, known)} Snapshots: {', '.join(known)}.",
-            argument="backend",
-            value=name,
-        ) from None
+    return open_snapshot(name)
 
 
 class LocalBackend:
@@ -148,7 +124,7 @@ class LocalBackend:
             simulator = self.backend.copy() if hasattr(self.backend, "copy") else self.backend
             simulator.set_options(**extra)
             return simulator
-        if type(self.backend).__module__.startswith("qiskit_ibm_runtime.fake_provider"):
+        if extra and is_snapshot(self.backend):
             return AerSimulator.from_backend(self.backend, **extra)
         if extra:
             raise ConfigurationError(
@@ -156,6 +132,16 @@ class LocalBackend:
                 argument="noise_model",
             )
         return None
+
+    def _simulator_for(self, circuits: Sequence[QuantumCircuit]) -> Any:
+        """The simulator for some circuits; ``None`` for a backend that is no simulator of Qiskit's."""
+        if self._noise_model is None and is_snapshot(self.backend):
+            return self._snapshots.of(circuits)
+        return self._simulator
+
+    @cached_property
+    def _snapshots(self) -> SnapshotSimulators:
+        return SnapshotSimulators(self.backend)
 
     def sample(
         self,
@@ -170,7 +156,8 @@ class LocalBackend:
             For each circuit, for each row, ``{"0x1f": n}``.
         """
         options = {} if seed is None else {"seed_simulator": seed}
-        if self._simulator is None:
+        simulator = self._simulator_for(circuits)
+        if simulator is None:
             return self._sample_anywhere(circuits, values, shots, options)
         binds = [
             {p: array[:, i] for i, p in enumerate(circuit.parameters)}
@@ -188,7 +175,7 @@ class LocalBackend:
             copies = 1 if bind else len(array)
             many += [circuit] * copies
             many_binds += [bind] * copies
-        job = self._simulator.run(
+        job = simulator.run(
             many,
             parameter_binds=many_binds if any(many_binds) else None,
             shots=shots,
@@ -239,14 +226,15 @@ class LocalBackend:
         """
         from qiskit_aer.primitives import EstimatorV2
 
-        if self._simulator is None:
+        simulator = self._simulator_for(circuits)
+        if simulator is None:
             raise ConfigurationError(
                 f"primitive='estimator': backend {self.name!r} has no Estimator here; use primitive='sampler'.",
                 argument="primitive",
                 value="estimator",
             )
         options = {} if seed is None else {"run_options": {"seed_simulator": seed}}
-        estimator = EstimatorV2.from_backend(self._simulator, options=options)
+        estimator = EstimatorV2.from_backend(simulator, options=options)
         pubs = [
             (c, [[o] for o in obs], v, p)
             for c, obs, v, p in zip(circuits, observables, values, precisions, strict=True)

@@ -1,0 +1,136 @@
+"""IBM's backend snapshots, and their noise on the qubits that a run uses.
+
+A noise model of all 133 qubits takes seconds to make and seconds more in each run, since Aer reads it anew. Circuits
+use a few of them, and noise on the others changes nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import BackendError, nearest
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+MOST_KEPT = 16
+"""Simulators kept for different sets of qubits."""
+
+
+def _classes() -> dict[str, Any]:
+    """Snapshot classes by name. IBM's provider would make an object of every one."""
+    from qiskit_ibm_runtime import fake_provider
+
+    classes = {
+        str(getattr(c, "backend_name", "")): c for c in vars(fake_provider).values() if inspect.isclass(c)
+    }
+    return {name: c for name, c in classes.items() if name.startswith("fake_")}
+
+
+def fake_names() -> list[str]:
+    """Names of IBM's backend snapshots, such as ``fake_torino``."""
+    return sorted(_classes())
+
+
+def open_snapshot(name: str) -> Any:
+    """Make the backend of a snapshot.
+
+    Raises:
+        BackendError: There is no such snapshot.
+    """
+    classes = _classes()
+    if name not in classes:
+        raise BackendError(
+            f"backend={name!r}: there is no such snapshot.{nearest(name, classes)} "
+            f"Snapshots: {', '.join(sorted(classes))}.",
+            argument="backend",
+            value=name,
+        )
+    with warnings.catch_warnings():
+        # some snapshots warn as soon as they are made
+        warnings.simplefilter("ignore")
+        return classes[name]()
+
+
+def is_snapshot(backend: Any) -> bool:
+    """Whether a backend is one of IBM's snapshots."""
+    return type(backend).__module__.startswith("qiskit_ibm_runtime.fake_provider")
+
+
+class SnapshotSimulators:
+    """Aer with a snapshot's noise, one for each set of qubits in use.
+
+    Args:
+        backend: The snapshot.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+
+    def of(self, circuits: Sequence[QuantumCircuit]) -> Any:
+        """The simulator for some circuits."""
+        qubits = tuple(
+            sorted({c.find_bit(q).index for c in circuits for step in c.data for q in step.qubits})
+        )
+        with self._lock:
+            simulator = self._kept.get(qubits)
+            if simulator is None:
+                simulator = self._kept[qubits] = self._make(qubits)
+                if len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.move_to_end(qubits)
+            return simulator
+
+    def _make(self, qubits: tuple[int, ...]) -> Any:
+        from qiskit_aer import AerSimulator
+        from qiskit_aer.noise import NoiseModel
+
+        noise = NoiseModel.from_backend(_part(self._backend, frozenset(qubits)))
+        return AerSimulator.from_backend(self._backend, noise_model=noise)
+
+
+def _part(backend: Any, qubits: frozenset[int]) -> Any:
+    """A backend with all qubits of another and the gates of some of them."""
+    from qiskit.providers import BackendV2, Options
+    from qiskit.transpiler import Target
+
+    whole = backend.target
+    target = Target(num_qubits=whole.num_qubits, dt=whole.dt, qubit_properties=whole.qubit_properties)
+    for name in whole.operation_names:
+        properties = whole[name]
+        if None in properties:
+            target.add_instruction(whole.operation_from_name(name), name=name)
+            continue
+        kept = {q: p for q, p in properties.items() if qubits.issuperset(q)}
+        if kept:
+            target.add_instruction(whole.operation_from_name(name), kept, name=name)
+
+    class Part(BackendV2):
+        """What Aer reads a noise model from."""
+
+        @property
+        def target(self) -> Any:
+            return target
+
+        @property
+        def max_circuits(self) -> None:
+            return None
+
+        @classmethod
+        def _default_options(cls) -> Any:
+            return Options()
+
+        def run(self, run_input: Any, **options: Any) -> Any:
+            raise TypeError(
+                f"{self.name} only describes noise; {run_input!r} and {options!r} cannot run on it"
+            )
+
+    return Part(name=backend.name)
