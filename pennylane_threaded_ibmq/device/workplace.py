@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 QPU_OPTIMIZATION_LEVEL = 2
 """Qiskit's own default; fewer two-qubit gates are worth the seconds on a QPU, where a template is compiled once."""
 
+NEVER_USED = frozenset({"rzz"})
+"""Hardware takes a fractional RZZ for angles from 0 to pi/2 only, and the angles of a template can be anything."""
+
 
 @dataclass(frozen=True, eq=False)
 class Workplace:
@@ -183,7 +186,7 @@ def _remote(
         backend.num_qubits,
         True,
         estimator,
-        Compiler(settings.compile_backend or backend, options),
+        Compiler(settings.compile_backend or backend, options, without=NEVER_USED),
         site,
         Lanes(settings.max_jobs, site.open_inner),
         jobs,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from .targets import reduced_target
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -22,11 +24,13 @@ class Compiler:
     Args:
         backend: What to transpile for.
         options: Options of ``generate_preset_pass_manager``.
+        without: Gates not to use though the backend has them.
     """
 
-    def __init__(self, backend: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, backend: Any, options: Mapping[str, Any], *, without: Set[str] = frozenset()) -> None:
         self._backend = backend
         self._options = dict(options)
+        self._without = frozenset(without)
         self._lock = threading.Lock()
         self._manager: Any = None
         self.transpiles = 0
@@ -55,6 +59,8 @@ class Compiler:
         from qiskit.transpiler import generate_preset_pass_manager
 
         target = getattr(self._backend, "target", None)
+        if target is not None and self._without & self.operation_names:
+            target = reduced_target(target, without=self._without)
         where = {"backend": self._backend} if target is None else {"target": target}
         with warnings.catch_warnings():
             # IBM's own plugin for Qiskit says so of itself whenever plugins are listed

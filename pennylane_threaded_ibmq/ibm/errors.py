@@ -42,6 +42,10 @@ Source: https://quantum.cloud.ibm.com/docs/errors
 
 def judge_submission(error: BaseException) -> Trouble:
     """What a refused submission calls for."""
+    from qiskit_ibm_runtime.exceptions import IBMInputValueError
+
+    if isinstance(error.__cause__, IBMInputValueError):
+        return Trouble.REFUSED  # by the client itself, before anything was sent
     status = status_code(error)
     text = all_text(error)
     if _PENDING.search(text):

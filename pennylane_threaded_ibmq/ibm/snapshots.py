@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import BackendError, nearest
+from .targets import reduced_target
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -100,18 +101,8 @@ class SnapshotSimulators:
 def _part(backend: Any, qubits: frozenset[int]) -> Any:
     """A backend with all qubits of another and the gates of some of them."""
     from qiskit.providers import BackendV2, Options
-    from qiskit.transpiler import Target
 
-    whole = backend.target
-    target = Target(num_qubits=whole.num_qubits, dt=whole.dt, qubit_properties=whole.qubit_properties)
-    for name in whole.operation_names:
-        properties = whole[name]
-        if None in properties:
-            target.add_instruction(whole.operation_from_name(name), name=name)
-            continue
-        kept = {q: p for q, p in properties.items() if qubits.issuperset(q)}
-        if kept:
-            target.add_instruction(whole.operation_from_name(name), kept, name=name)
+    target = reduced_target(backend.target, qubits=qubits)
 
     class Part(BackendV2):
         """What Aer reads a noise model from."""

@@ -370,6 +370,29 @@ def test_a_session_of_the_users_is_used_and_left_open(loopback):
         assert [job.session_id for job in service.jobs] == [session.id] * 2
 
 
+@pytest.mark.parametrize("parametrise", [True, False])
+@pytest.mark.parametrize("primitive", ["estimator", "sampler"])
+def test_fractional_gates_get_angles_that_hardware_takes(loopback, primitive, parametrise):
+    """IBM's fractional RZZ takes 0 to pi/2, and a template's angles can be anything."""
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    loopback(backends={"ibm_fractional": "fake_fractional"})
+    backend = QiskitRuntimeService().backend("ibm_fractional", use_fractional_gates=True)
+    assert "rzz" in backend.target.operation_names
+    options = {"primitive": primitive, "parametrise": parametrise}
+    with qml.device("threaded.ibmq", wires=2, backend=backend, **options) as dev:
+        tapes = [
+            qml.tape.QuantumScript(
+                [qml.Hadamard(0), qml.Hadamard(1), qml.IsingZZ(angle, [0, 1]), qml.RX(0.3, 0)],
+                [qml.expval(qml.Y(0) @ qml.Z(1)), qml.expval(qml.X(0))],
+                shots=6000,
+            )
+            for angle in (-1.0, 0.5, 2.5, 4.0)
+        ]
+        exact = qml.device("default.qubit").execute([t.copy(shots=None) for t in tapes])
+        np.testing.assert_allclose(dev.batch_execute(tapes), exact, atol=0.08)
+
+
 # ------------------------------------------------------------------------------------------------ trouble at the service
 
 

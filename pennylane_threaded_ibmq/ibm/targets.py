@@ -1,0 +1,31 @@
+"""Parts of a Qiskit target."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Any
+
+
+def reduced_target(target: Any, *, qubits: Set[int] | None = None, without: Set[str] = frozenset()) -> Any:
+    """A target with all qubits of another and some of its gates.
+
+    Args:
+        target: The whole.
+        qubits: Keep only gates on these; ``None`` for all.
+        without: Names of gates to leave out.
+    """
+    from qiskit.transpiler import Target
+
+    part = Target(num_qubits=target.num_qubits, dt=target.dt, qubit_properties=target.qubit_properties)
+    for name in target.operation_names:
+        if name in without:
+            continue
+        operation = target.operation_from_name(name)
+        properties = target[name]
+        if None in properties:
+            part.add_instruction(operation, name=name)
+            continue
+        kept = {q: p for q, p in properties.items() if qubits is None or qubits.issuperset(q)}
+        if kept:
+            part.add_instruction(operation, kept, name=name)
+    return part
