@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pennylane as qml
+from pennylane.allocation import DynamicWire
 from pennylane.devices.preprocess import decompose, device_resolve_dynamic_wires, validate_device_wires
 from pennylane.measurements import (
     ClassicalShadowMP,
@@ -145,6 +146,7 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
 def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn | None]:
     """PennyLane's own transforms, for the tapes that need them."""
     _check_wires(tape, rules)
+    tape = _settle_allocations(tape, rules)
     (tape,), _ = validate_device_wires(tape, wires=rules.wires, name=rules.name)
     if measures_midway(tape):
         check_postselection(tape, rules.mid_circuit)
@@ -172,6 +174,11 @@ def _lower(tape: QuantumScript, rules: Rules) -> QuantumScript:
             # outcomes may need wires that the device does not have; the backend's qubits are what counts
             tape = tape if native else put_off(tape)
         tape = _decompose(tape, rules)
+    return _settle_allocations(tape, rules)
+
+
+def _settle_allocations(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    """Give allocated wires labels of the device; a decomposition may allocate some, too."""
     if any(op.name in {"Allocate", "Deallocate"} for op in tape.operations):
         resets = rules.mid_circuit.method != "deferred" and "reset" in rules.mid_circuit.operations()
         (tape,), _ = device_resolve_dynamic_wires(tape, wires=rules.wires, allow_resets=resets)
@@ -209,7 +216,7 @@ def _decomposed(op: Operator) -> list[Operator]:
 
 
 def _check_wires(tape: QuantumScript, rules: Rules) -> None:
-    missing = [w for w in tape.wires if w not in rules.wires]
+    missing = [w for w in tape.wires if w not in rules.wires and not isinstance(w, DynamicWire)]
     if missing:
         raise UnknownWireError(
             f"Cannot run circuit(s) on {rules.name} as they contain wires not found on the device: {missing}. "

@@ -108,3 +108,17 @@ def test_a_variance_finds_its_words_in_one_setting(dev):
     exact = qml.QNode(circuit.func, qml.device("default.qubit", wires=2))()
     for got, want in zip(qml.set_shots(circuit, 20_000)(), exact, strict=True):
         assert np.allclose(got, want, atol=0.04)
+
+
+def test_allocated_wires_become_wires_of_the_device():
+    dev = qml.device("threaded.ibmq", wires=3, seed_simulator=2)
+
+    @qml.set_shots(2000)
+    @qml.qnode(dev)
+    def circuit():
+        with qml.allocate(1) as extra:
+            qml.Hadamard(extra[0])
+            qml.CNOT([extra[0], 0])
+        return qml.probs(wires=0)
+
+    np.testing.assert_allclose(circuit(), [0.5, 0.5], atol=0.06)
