@@ -1,24 +1,39 @@
 """Run PennyLane on IBM Quantum: a whole batch of circuits in as few jobs as it takes.
 
-``qml.device("threaded.ibmq", wires=4)`` is all that most programs need from here.
+``qml.device("threaded.ibmq", wires=4)`` is all that most programs need from here. ``IBMQExecutor``, ``QCluster`` and
+``qelectron`` run the circuits of a QNode on several backends, and later.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
 if TYPE_CHECKING:
     from .device import ThreadedIBMQDevice
+    from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QElectron
+    from .qelectron.decorator import qelectron
 
-__all__ = ["ThreadedIBMQDevice", "__version__"]
+__all__ = [
+    "BaseQExecutor",
+    "IBMQExecutor",
+    "QCluster",
+    "QElectron",
+    "ThreadedIBMQDevice",
+    "__version__",
+    "qelectron",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the device when it is first asked for: it brings PennyLane with it."""
+    """Import what is asked for then: it brings PennyLane with it."""
     if name == "ThreadedIBMQDevice":
-        from .device import ThreadedIBMQDevice
-
-        return ThreadedIBMQDevice
+        return import_module(".device", __name__).ThreadedIBMQDevice
+    if name in ("qelectron", "executor"):
+        # the package can be called; as "executor" it stands where programs written for Covalent look
+        return import_module(".qelectron", __name__)
+    if name in __all__:
+        return getattr(import_module(".qelectron", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,9 @@ The tree::
     ├── ConfigurationError (ValueError)      an argument is wrong; nothing was sent
     │   ├── BackendError                     no such backend, or it is retired or too small
     │   ├── CredentialsError                 no account, or one that IBM refuses
-    │   └── UsageLimitError                  a batch would use more QPU time than allowed
+    │   ├── UsageLimitError                  a batch would use more QPU time than allowed
+    │   ├── ConfigurationFileError           a configuration file is broken
+    │   └── SelectorError                    a selector chose no executor of its list
     ├── UnsupportedCircuitError              a tape holds something that cannot run (DeviceError)
     ├── ServiceError                         IBM's service answered with an error
     │   └── SubmissionError                  a shard was not accepted
@@ -19,6 +21,9 @@ The tree::
     ├── WaitTimeoutError (TimeoutError)      our waiting ended; the jobs run on
     └── DeviceClosedError                    the device was closed
 
+Warnings: ``ConfigurationWarning`` for a name that nothing reads, ``RecordsWarning`` when executed circuits could not
+be written to the database. Both are ``UserWarning``.
+
 Each error carries data next to its text, so that a program need not parse prose.
 """
 
@@ -26,19 +31,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from pennylane.exceptions import DeviceError, WireError
 
 __all__ = [
     "BackendError",
     "ConfigurationError",
+    "ConfigurationFileError",
+    "ConfigurationWarning",
     "CredentialsError",
     "DeviceClosedError",
     "JobCancelledError",
     "JobError",
     "JobFailedError",
     "JournalError",
+    "RecordsWarning",
     "ResultError",
+    "SelectorError",
     "ServiceError",
     "ShardFailedError",
     "SubmissionError",
@@ -78,6 +88,40 @@ class CredentialsError(ConfigurationError):
 
 class UsageLimitError(ConfigurationError):
     """A batch would use more QPU time than ``max_usage_secs`` allows, or than is left; nothing was sent."""
+
+
+class ConfigurationFileError(ConfigurationError):
+    """A configuration file cannot be read, is not TOML, or holds a value that cannot work.
+
+    Attributes:
+        path: The file.
+        line: Line of the fault, counted from 1, if known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path,
+        line: int | None = None,
+        argument: str | None = None,
+        value: object = None,
+    ) -> None:
+        super().__init__(message, argument=argument, value=value)
+        self.path = path
+        self.line = line
+
+
+class SelectorError(ConfigurationError):
+    """A selector returned something that is not one of the executors it was given."""
+
+
+class ConfigurationWarning(UserWarning):
+    """A name that nothing reads, in a configuration file or among an executor's arguments."""
+
+
+class RecordsWarning(UserWarning):
+    """Executed circuits could not be written to the database; the calls themselves are not affected."""
 
 
 class UnsupportedCircuitError(ThreadedIBMQError, DeviceError):

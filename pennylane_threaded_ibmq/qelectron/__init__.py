@@ -1,0 +1,37 @@
+"""Executors and selectors: ``IBMQExecutor``, ``QCluster``, ``@qelectron`` and ``run_later``."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from .base import BaseQExecutor
+from .cluster import QCluster
+from .decorator import QElectron, qelectron
+from .executor import IBMQExecutor
+from .later import LaterFuture
+from .records import database_path
+
+__all__ = [
+    "BaseQExecutor",
+    "IBMQExecutor",
+    "LaterFuture",
+    "QCluster",
+    "QElectron",
+    "database_path",
+    "qelectron",
+]
+
+
+class _CallableModule(ModuleType):
+    """The decorator has the name of this package, so the package can be called in its place."""
+
+    __wrapped__ = staticmethod(qelectron)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the decorator."""
+        return qelectron(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,309 @@
+"""What every executor is: fields that the page names, a way to take circuits, and nothing that shows a secret."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pennylane.measurements import Shots
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
+from .config import Found, right_name
+from .runners import Submission
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+    from pennylane.wires import Wires
+
+_SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
+
+ShotsField = int | None | tuple[int | tuple[int, int], ...]
+
+
+class Futures:
+    """A submission of an executor that only has futures."""
+
+    def __init__(self, futures: Sequence[Future[Any]]) -> None:
+        self.futures = tuple(futures)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Not known."""
+        return ()
+
+    def help(self) -> None:
+        """Nothing to do."""
+
+    def cancel(self) -> None:
+        """Cancel what can be."""
+        for future in self.futures:
+            future.cancel()
+
+
+class Load:
+    """How many circuits an executor has taken and not finished. Copies and pickles start at none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.circuits = 0
+
+    def change(self, circuits: int) -> None:
+        """Count circuits that were taken, or are done."""
+        with self._lock:
+            self.circuits += circuits
+
+    def __reduce__(self) -> tuple[type[Load], tuple[()]]:
+        return (type(self), ())
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Load:
+        return type(self)()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Load)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class BaseQExecutor(BaseModel):
+    """Base of executors; a class of your own needs only :meth:`batch_submit`.
+
+    Attributes:
+        persist_data: Write circuits, times and results to the database.
+        qnode_device_import_path: Module and class of the QNode's device; kept, not used.
+        qnode_device_shots: Shots of a tape that brings none, where the tape comes without a QNode.
+        qnode_device_wires: Number of wires, where tapes come without a QNode.
+        pennylane_active_return: Kept, not used: PennyLane has one way to return results today.
+        device: Kept for executors that run on a PennyLane device.
+        num_threads: Kept, not used.
+        name: The class's name; given by ``set_name``, whatever was passed.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        hide_input_in_errors=True,
+        validate_assignment=True,
+        protected_namespaces=(),
+        use_attribute_docstrings=False,
+    )
+    known_extras: ClassVar[frozenset[str]] = frozenset()
+
+    persist_data: bool = True
+    qnode_device_import_path: tuple[str, str] | None = None
+    qnode_device_shots: int | None = Field(None, ge=1)
+    qnode_device_wires: int | None = Field(None, ge=1)
+    pennylane_active_return: bool | None = None
+    device: str = Field("default.qubit", min_length=1)
+    num_threads: int = Field(10, ge=1)
+    name: str = ""
+
+    _load: Load = PrivateAttr(default_factory=Load)
+
+    def __init__(self, **data: Any) -> None:
+        found = self._look_up(data)
+        given = {name: value for name, value in data.items() if name not in found}
+        merged = {name: f.value for name, f in found.items()} | given
+        for name in data:
+            self._warn_of_typo(name)
+        try:
+            super().__init__(**{name: _hidden(name, value) for name, value in merged.items()})
+        except ValidationError as error:
+            raise _explain(type(self), error, data, found) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def set_name(cls, values: Any) -> Any:
+        """Name the executor after its class; the mapping that was passed stays as it was."""
+        return {**values, "name": cls.__name__} if isinstance(values, dict) else values
+
+    @field_validator("num_threads", "qnode_device_shots", "qnode_device_wires", mode="before")
+    @classmethod
+    def _whole_number(cls, value: object) -> object:
+        return whole_number(value)
+
+    @model_serializer(mode="wrap")
+    def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        data = {k: v for k, v in data.items() if not isinstance(getattr(self, k, None), SecretStr)}
+        if "device" not in self.model_fields_set:
+            # written down, a default would look like a choice to whoever reads it back
+            data.pop("device", None)
+        return data
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The state without secrets: a pickle may be kept or sent anywhere."""
+        state = super().__getstate__()
+        for part in ("__dict__", "__pydantic_extra__"):
+            fields = state.get(part) or {}
+            state[part] = {k: SecretStr("") if isinstance(v, SecretStr) else v for k, v in fields.items()}
+        return state
+
+    @property
+    def backend_name(self) -> str:
+        """What runs the circuits, for the database."""
+        return ""
+
+    @property
+    def load(self) -> float:
+        """Circuits that were taken and are not finished, for each that can run at once."""
+        return float(self._load.circuits)
+
+    @property
+    def shots_override(self) -> Shots | None:
+        """Shots instead of those of the QNode; ``None`` keeps the QNode's."""
+        return None
+
+    def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
+        """Take circuits and return at once.
+
+        Args:
+            qscripts_list: ``n`` tapes.
+
+        Returns:
+            ``n`` futures in the order of the tapes.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how to run circuits: define batch_submit."
+        )
+
+    def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
+        """Wait for futures of :meth:`batch_submit`.
+
+        Returns:
+            Their results in order.
+
+        Raises:
+            Exception: What the first circuit without a result failed with.
+        """
+        return [future.result() for future in futures_list]
+
+    def submission(self, tapes: Sequence[QuantumScript], wires: Wires, *, later: bool) -> Submission:
+        """Take circuits for a QNode.
+
+        Args:
+            tapes: The circuits, with their final shots.
+            wires: Wires that they may use.
+            later: Nobody waits yet, so they may be held back for a moment to share jobs with others.
+        """
+        del wires, later
+        return self.counted(Futures(self.batch_submit(list(tapes))))
+
+    def settle(self, sent: Submission) -> None:
+        """Told when somebody has waited for all circuits of a submission."""
+
+    def counted(self, sent: Submission) -> Submission:
+        """Count a submission's circuits as load until they are done."""
+        self._load.change(len(sent.futures))
+        for future in sent.futures:
+            # a method, not the counter's: an unfinished future keeps its executor, and so the device, alive
+            future.add_done_callback(self._circuit_done)
+        return sent
+
+    def _circuit_done(self, _: Future[Any]) -> None:
+        self._load.change(-1)
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+
+    @classmethod
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+        """Values that no argument gives, from the environment and from files."""
+        del data
+        return {}
+
+    @classmethod
+    def _warn_of_typo(cls, name: str) -> None:
+        known = cls.model_fields.keys() | cls.known_extras
+        if name in known:
+            return
+        meant = right_name(name, known)
+        if meant is not None:
+            warnings.warn(
+                f"{cls.__name__} has no field {name!r}; it is kept and not used. Did you mean {meant!r}?",
+                ConfigurationWarning,
+                stacklevel=4,
+            )
+
+
+def whole_number(value: object) -> object:
+    """NumPy integers are as good as Python's; truth values and fractions are no numbers of things.
+
+    Raises:
+        ValueError: The value is no whole number.
+    """
+    if isinstance(value, (bool, float)):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
+    index = getattr(value, "__index__", None)
+    return index() if index is not None else value
+
+
+def check_shots(value: Any) -> Any:
+    """Read the ``shots`` field.
+
+    Raises:
+        ValueError: Neither 0, ``None``, a positive number nor a shot vector.
+    """
+    if isinstance(value, str):
+        value = int(value) if value.strip().isdigit() else value
+    if isinstance(value, Shots):
+        value = None if value.total_shots is None else tuple((c.shots, c.copies) for c in value.shot_vector)
+    if value is None:
+        return None
+    if isinstance(value, (list, tuple)):
+        try:
+            vector = Shots(tuple(tuple(v) if isinstance(v, list) else whole_number(v) for v in value))
+        except (ValueError, TypeError, IndexError):
+            vector = Shots()
+        if not vector:
+            raise ValueError("a shot vector holds positive numbers or pairs (shots, copies)")
+        return tuple((c.shots, c.copies) for c in vector.shot_vector)
+    value = whole_number(value)
+    if not isinstance(value, int):
+        raise ValueError("must be 0, None, a positive number of shots, or a sequence of such numbers")  # noqa: TRY004
+    if value < 0:
+        raise ValueError("must not be negative: 0 keeps the QNode's shots, as -1 did in Covalent 0.232")
+    return value
+
+
+def _hidden(name: str, value: Any) -> Any:
+    """Hide what looks like a secret under whatever name it was given."""
+    lowered = name.lower()
+    if isinstance(value, str) and any(word in lowered for word in _SECRET_WORDS):
+        return SecretStr(value)
+    return value
+
+
+def _explain(
+    cls: type[BaseModel], error: ValidationError, data: dict[str, Any], found: dict[str, Found]
+) -> ConfigurationError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    secret = any(word in name.lower() for word in _SECRET_WORDS)
+    value = None if secret else data.get(name, found[name].value if name in found else None)
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    shown = name if secret or not name else f"{name}={value!r}"
+    field = cls.model_fields.get(name)
+    about = f" ({name}: {field.description})" if field is not None and field.description else ""
+    origin = found.get(name)
+    if origin is None:
+        return ConfigurationError(
+            f"{cls.__name__}: {shown}: {reason}.{about} Nothing was sent.", argument=name or None, value=value
+        )
+    text = f"{origin.origin}: {shown}: {reason}.{about} Nothing was sent."
+    if origin.path is None:
+        return ConfigurationError(text, argument=name, value=value)
+    return ConfigurationFileError(text, path=origin.path, line=origin.line, argument=name, value=value)

@@ -1,0 +1,184 @@
+"""``@qelectron``: a QNode whose circuits run on executors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, cast, overload
+
+import pennylane as qml
+
+from ..exceptions import ConfigurationError
+from ..settings import DEFAULT_BACKEND
+from .base import BaseQExecutor
+from .cluster import QCluster, check_executors
+from .executor import IBMQExecutor
+from .later import LaterFuture, run_later
+from .selector_device import SelectorDevice
+from .selectors import check_selector
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+    from .selectors import Selector
+
+_SIMULATOR_GRADIENTS = ("backprop", "adjoint", "device")
+
+
+class QElectron(qml.QNode):
+    """A QNode whose circuits run on executors. Made by :func:`qelectron`.
+
+    Args:
+        qnode: The QNode; it is not changed.
+        target: What runs its circuits.
+
+    Attributes:
+        original_qnode: The QNode it was made from.
+    """
+
+    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
+        self.__dict__.update(qnode.__dict__)
+        # what PennyLane changes in a QNode is copied, as QNode.__copy__ does
+        self.execute_kwargs = dict(qnode.execute_kwargs)
+        self.gradient_kwargs = dict(qnode.gradient_kwargs)
+        self._compile_pipeline = qml.CompilePipeline(qnode.compile_pipeline)
+        self.original_qnode = qnode
+        self.device = SelectorDevice(target, qnode.device.wires)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
+        with self.device.guard.held():
+            return super().__call__(*args, **kwargs)
+
+    def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
+        """Choose executors and submit now, and return at once.
+
+        Args:
+            *args: Arguments of the circuit.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future whose ``result()`` is what a plain call would have returned; whatever goes wrong is raised there.
+        """
+        return run_later(self, args, kwargs)
+
+    @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return self.device.leaves
+
+    def construct(self, args: Any, kwargs: Any) -> QuantumScript:
+        """Record the circuit; with the executors' shots, if they all say the same."""
+        self._tape = self.device.with_common_shots(super().construct(args, kwargs))
+        return self._tape
+
+    def update(self, **kwargs: Any) -> Self:
+        """Return a qelectron with other settings; see PennyLane's ``QNode.update``."""
+        updated = super().update(**kwargs)
+        return self._like(updated, updated.device if "device" in kwargs else self.original_qnode.device)
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(copied.__dict__)
+        return fresh
+
+    def _like(self, qnode: qml.QNode, device: Any) -> Self:
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(qnode.__dict__)
+        fresh.original_qnode = self.original_qnode
+        fresh.device = SelectorDevice(self.device.target, device.wires)
+        return fresh
+
+    def __repr__(self) -> str:
+        return f"<QElectron: device={self.device!r}, interface='{self.interface}', diff_method='{self.diff_method}'>"
+
+
+@overload
+def qelectron(
+    qnode: Callable[..., Any],
+    *,
+    executors: Any = ...,
+    selector: Any = ...,
+    name: Any = ...,
+    description: Any = ...,
+) -> QElectron: ...
+
+
+@overload
+def qelectron(
+    qnode: None = ..., *, executors: Any = ..., selector: Any = ..., name: Any = ..., description: Any = ...
+) -> Callable[[Callable[..., Any]], QElectron]: ...
+
+
+def qelectron(
+    qnode: Any = None,
+    *,
+    executors: Any = None,
+    selector: Selector = "cyclic",
+    name: str | None = None,  # noqa: ARG001 - programs written for Covalent pass it
+    description: str | None = None,  # noqa: ARG001 - same
+) -> Any:
+    """Run the circuits of a QNode on executors.
+
+    Used as ``@qelectron``, as ``@qelectron(executors=...)``, both above ``@qml.qnode(...)``, or as a function,
+    ``qelectron(qnode, executors=...)``.
+
+    Args:
+        qnode: The QNode; it is not changed.
+        executors: An executor, a list of them, or a ``QCluster``, which brings its own selector. Without any, circuits
+            run on a simulator of this machine.
+        selector: Which executor of a list runs a circuit: ``"cyclic"``, ``"random"``, ``"least_busy"``, or a callable
+            ``selector(circuit, executors)`` that returns one of them.
+        name: Kept for programs written for Covalent; not used.
+        description: Same.
+
+    Returns:
+        A :class:`QElectron`, which is a QNode with ``run_later``; a decorator if no QNode was given.
+
+    Raises:
+        ConfigurationError: Executors or selector cannot work, or the QNode's gradients need a simulator's state.
+        TypeError: Something other than a QNode was given.
+    """
+    target = _target(executors, selector)
+    if qnode is None:
+        return functools.partial(_wrap, target=target)
+    return _wrap(qnode, target)
+
+
+def _target(executors: Any, selector: Selector) -> BaseQExecutor:
+    selector = check_selector(selector)
+    if executors is None:
+        # by name, so that a backend that some file configures is not used, and paid, unasked
+        return IBMQExecutor(backend=DEFAULT_BACKEND)
+    if isinstance(executors, BaseQExecutor):
+        return executors
+    members = check_executors(executors)
+    return members[0] if len(members) == 1 else QCluster(executors=members, selector=selector)
+
+
+def _wrap(qnode: Any, target: BaseQExecutor) -> QElectron:
+    if isinstance(qnode, QElectron):
+        qnode = qnode.original_qnode
+    if not isinstance(qnode, qml.QNode):
+        raise TypeError(_no_qnode(qnode))
+    if qnode.diff_method in _SIMULATOR_GRADIENTS:
+        raise ConfigurationError(
+            f"diff_method={qnode.diff_method!r} needs the state of a simulator, which executors do not give. Use "
+            "diff_method='best' or 'parameter-shift' in qml.qnode. Nothing was sent.",
+            argument="diff_method",
+            value=qnode.diff_method,
+        )
+    return QElectron(qnode, target)
+
+
+def _no_qnode(given: Any) -> str:
+    if isinstance(given, (BaseQExecutor, list, tuple)):
+        return f"qelectron got {type(given).__name__} where a QNode belongs: pass executors by name, executors=..."
+    if callable(given):
+        called = cast(str, getattr(given, "__name__", repr(given)))
+        return (
+            f"qelectron got {called!r} ({type(given).__name__}), which is no QNode. Put @qelectron above @qml.qnode(...): "
+            "the line next to the function is @qml.qnode."
+        )
+    return f"qelectron got {given!r} ({type(given).__name__}), which is no QNode."

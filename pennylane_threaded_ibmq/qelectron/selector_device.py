@@ -1,0 +1,190 @@
+"""The device that a qelectron runs on: it hands circuits to executors and leaves the rest to PennyLane.
+
+To PennyLane it is a device without derivatives of its own, so interfaces, gradients, transforms, drawing and shots are
+those of any QNode.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pennylane.devices import Device
+from pennylane.devices.execution_config import ExecutionConfig
+from pennylane.devices.qubit.sampling import get_num_shots_and_executions
+from pennylane.tape import QuantumScript
+from pennylane.transforms.core import CompilePipeline
+
+from .base import BaseQExecutor
+from .cluster import QCluster
+from .routing import Routed, submit_routed
+from .runners import recording_lock
+
+if TYPE_CHECKING:
+    from pennylane.typing import Result, ResultBatch
+    from pennylane.wires import Wires
+
+
+class Guard:
+    """Holds PennyLane's recording lock around a call, and lets it go while the call waits for results.
+
+    What PennyLane does around the recording of a circuit is not safe in several threads: operators made there land in
+    the circuit that another thread records.
+    """
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around a call."""
+        with recording_lock():
+            self._mine.levels = getattr(self._mine, "levels", 0) + 1
+            try:
+                yield
+            finally:
+                self._mine.levels -= 1
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Around waiting in it."""
+        if not getattr(self._mine, "levels", 0):
+            yield
+            return
+        lock = recording_lock()
+        lock.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            lock.__enter__()
+
+    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
+        return (type(self), ())
+
+
+class SelectorDevice(Device):
+    """Runs each circuit on the executor that the selector chooses.
+
+    Args:
+        target: An executor, or a cluster with its selector.
+        wires: Wires of the QNode's own device; ``None`` if it has any.
+    """
+
+    def __init__(self, target: BaseQExecutor, wires: Wires | None) -> None:
+        super().__init__(wires=wires)
+        self.target = target
+        self.guard = Guard()
+
+    @property
+    def name(self) -> str:
+        """Name of the device."""
+        return "qelectron"
+
+    def __repr__(self) -> str:
+        names = ", ".join(leaf.backend_name for leaf in self.leaves)
+        return (
+            f"<qelectron device: wires={None if self.wires is None else len(self.wires)}, backends={names}>"
+        )
+
+    @property
+    def leaves(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return tuple(self.target.leaves()) if isinstance(self.target, QCluster) else (self.target,)
+
+    def with_common_shots(self, circuit: QuantumScript) -> QuantumScript:
+        """A circuit with the shots that all executors put in the place of the QNode's, if they agree on any.
+
+        PennyLane then sees the shots that will be used, as it must where they are a vector.
+        """
+        overrides = [leaf.shots_override for leaf in self.leaves]
+        shots = overrides[0]
+        if shots is None or shots == circuit.shots or any(o != shots for o in overrides):
+            return circuit
+        trainable = circuit.trainable_params
+        circuit = circuit.copy(shots=shots)
+        circuit.trainable_params = trainable
+        return circuit
+
+    def preprocess_transforms(
+        self,
+        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+    ) -> CompilePipeline:
+        """Nothing: the executor's device prepares the circuits for itself."""
+        return CompilePipeline()
+
+    def setup_execution_config(
+        self,
+        config: ExecutionConfig | None = None,
+        circuit: QuantumScript | None = None,  # noqa: ARG002 - PennyLane's signature
+    ) -> ExecutionConfig:
+        """Fill in what this device decides."""
+        return replace(config or ExecutionConfig(), use_device_gradient=False)
+
+    def send(self, circuits: Sequence[QuantumScript], *, later: bool) -> Routed:
+        """Choose executors and hand the circuits over.
+
+        Args:
+            circuits: The circuits, at least one.
+            later: Nobody waits for the results yet.
+        """
+        with recording_lock():
+            return submit_routed(circuits, self.wires, self._choose, later=later)
+
+    def collect(self, circuits: Sequence[QuantumScript], routed: Routed) -> tuple[Result, ...]:
+        """Wait for results and tell the tracker.
+
+        Raises:
+            Exception: What the first circuit without a result failed with.
+        """
+        routed.help()
+        with self.guard.released():
+            results = routed.results()
+        if self.tracker.active:
+            self._track(circuits, results, routed.job_ids)
+        return results
+
+    def execute(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+    ) -> Result | ResultBatch:
+        """Run circuits, each on its executor, the executors side by side.
+
+        Args:
+            circuits: One circuit, or ``n``; ``n`` may be 0.
+            execution_config: Not used.
+
+        Returns:
+            The result of the one circuit, or a tuple of ``n`` results in order.
+        """
+        if isinstance(circuits, QuantumScript):
+            return self.execute((circuits,))[0]
+        if not circuits:
+            return ()
+        return self.collect(circuits, self.send(circuits, later=False))
+
+    def _choose(self, circuit: QuantumScript, taken: Mapping[int, int]) -> BaseQExecutor:
+        target = self.target
+        return target.choose(circuit, taken) if isinstance(target, QCluster) else target
+
+    def _track(
+        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
+    ) -> None:
+        self.tracker.update(batches=1, jobs=len(job_ids))
+        for job_id in job_ids:
+            self.tracker.update(job_ids=job_id)
+        self.tracker.record()
+        for circuit, result in zip(circuits, results, strict=True):
+            executions, shots = get_num_shots_and_executions(circuit)
+            specs = circuit.specs
+            self.tracker.update(
+                executions=executions,
+                shots=shots,
+                results=result,
+                resources=specs["resources"],
+                errors=specs["errors"],
+            )
+            self.tracker.record()

@@ -1,0 +1,219 @@
+"""Sends circuits that need not go at once, several calls together where that saves jobs.
+
+``run_later`` calls arrive one by one. Each as a job of its own would pay a job's overhead and a place in the queue
+for every call. So they wait a few milliseconds for the next ones, and while all slots are taken for one to be free;
+then all that wait go as one batch, which the device plans into as few jobs as it takes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from pennylane.wires import Wires
+
+from ..exceptions import JobCancelledError
+from .runners import Runner, Submission, making_operators
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+GAP_S = 0.01
+"""How long a call waits for the next one."""
+MOST_S = 0.1
+"""How long a call waits while others keep coming."""
+IDLE_S = 1.0
+"""After how long without calls the sending thread ends."""
+
+
+class Waiting:
+    """Tapes of one call, before and after they are sent.
+
+    Args:
+        tapes: The tapes.
+        wires: Wires that the device must have.
+        owner: Who sends them.
+    """
+
+    def __init__(self, tapes: Sequence[QuantumScript], wires: Wires, owner: Sender) -> None:
+        self.tapes = tuple(tapes)
+        self.wires = wires
+        self.futures: tuple[Future[Any], ...] = tuple(Future() for _ in self.tapes)
+        self._owner = owner
+        self._sent: Submission | None = None
+        self._shared: Shared | None = None
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of the jobs accepted so far; other calls may share them."""
+        return () if self._sent is None else self._sent.job_ids
+
+    def help(self) -> None:
+        """Stop waiting for further calls: send what there is.
+
+        In this thread: it may be recording a circuit, and so hold the lock that the sending thread would need.
+        """
+        if self._shared is None:
+            self._owner.flush()
+        elif self._sent is not None:
+            self._sent.help()
+
+    def cancel(self) -> None:
+        """Give the call up: it is not sent, or its jobs are cancelled when no other call shares them."""
+        self._owner.forget(self)
+        for future in self.futures:
+            future.cancel()
+        if self._shared is not None:
+            self._shared.leave()
+
+    def follow(self, sent: Submission, start: int, shared: Shared) -> None:
+        """Take the results from the submission that carries this call."""
+        self._sent, self._shared = sent, shared
+        for mine, theirs in zip(self.futures, sent.futures[start : start + len(self.tapes)], strict=True):
+            theirs.add_done_callback(_copier(mine))
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing was sent."""
+        for future in self.futures:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+
+class Shared:
+    """How many calls still want a submission; the last one to leave cancels it."""
+
+    def __init__(self, sent: Submission, calls: int) -> None:
+        self._sent = sent
+        self._calls = calls
+        self._lock = threading.Lock()
+
+    def leave(self) -> None:
+        """One call gives up."""
+        with self._lock:
+            self._calls -= 1
+            last = self._calls == 0
+        if last:
+            self._sent.cancel()
+
+
+class Sender:
+    """The one owner of the calls that wait to be sent to one runner.
+
+    Args:
+        runner: Where they go.
+        most: Most submissions under way at once; further calls wait together.
+    """
+
+    def __init__(self, runner: Runner, most: int) -> None:
+        self._runner = runner
+        self._most = most
+        self._state = threading.Condition()
+        self._waiting: list[Waiting] = []
+        self._first = self._last = 0.0
+        self._under_way = 0
+        self._thread: threading.Thread | None = None
+
+    def send(self, tapes: Sequence[QuantumScript], wires: Wires) -> Waiting:
+        """Take the tapes of one call; they are sent within ``MOST_S`` of a slot being free."""
+        call = Waiting(tapes, wires, self)
+        with self._state:
+            self._last = time.monotonic()
+            if not self._waiting:
+                self._first = self._last
+            self._waiting.append(call)
+            overdue = self._last - self._first > MOST_S and self._under_way < self._most
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="threaded-ibmq-sender", daemon=True)
+                self._thread.start()
+            elif len(self._waiting) == 1:
+                self._state.notify_all()
+        if overdue:
+            # The sending thread may find no gap between the circuits that this one records.
+            self.flush()
+        return call
+
+    def forget(self, call: Waiting) -> None:
+        """Do not send this call, if it has not been sent."""
+        with self._state:
+            if call in self._waiting:
+                self._waiting.remove(call)
+
+    def flush(self) -> None:
+        """Send all that wait, in this thread."""
+        with making_operators():
+            with self._state:
+                calls, self._waiting = self._waiting, []
+            if calls:
+                self._send_together(calls)
+
+    def _send_together(self, calls: list[Waiting]) -> None:
+        tapes = [tape for call in calls for tape in call.tapes]
+        try:
+            sent = self._runner.submit(tapes, Wires.all_wires([call.wires for call in calls]))
+        except Exception as error:  # noqa: BLE001 - the call whose fault it is gets it
+            if len(calls) == 1:
+                calls[0].fail(error)
+                return
+            # Nothing was sent. What is wrong with one call is no matter of the others.
+            for call in calls:
+                self._send_together([call])
+            return
+        self._count(sent)
+        shared = Shared(sent, len(calls))
+        start = 0
+        for call in calls:
+            call.follow(sent, start, shared)
+            start += len(call.tapes)
+
+    def _count(self, sent: Submission) -> None:
+        left = len(sent.futures)
+        if not left:
+            return
+        with self._state:
+            self._under_way += 1
+
+        def finished(_: Future[Any]) -> None:
+            nonlocal left
+            with self._state:
+                left -= 1
+                if left == 0:
+                    self._under_way -= 1
+                    self._state.notify_all()
+
+        for future in sent.futures:
+            future.add_done_callback(finished)
+
+    def _work(self) -> None:
+        while True:
+            with self._state:
+                if not self._state.wait_for(lambda: bool(self._waiting), IDLE_S):
+                    self._thread = None
+                    return
+                if self._under_way >= self._most:
+                    self._state.wait()
+                    continue
+                wait = min(self._first + MOST_S, self._last + GAP_S) - time.monotonic()
+                if wait > 0:
+                    self._state.wait(wait)
+                    continue
+            self.flush()
+
+
+def _copier(mine: Future[Any]) -> Callable[[Future[Any]], None]:
+    def copy(theirs: Future[Any]) -> None:
+        # False when it was cancelled: its result is not wanted any more
+        if not mine.set_running_or_notify_cancel():
+            return
+        if theirs.cancelled():
+            mine.set_exception(JobCancelledError("The circuits were cancelled before they ran."))
+            return
+        error = theirs.exception()
+        if error is not None:
+            mine.set_exception(error)
+        else:
+            mine.set_result(theirs.result())
+
+    return copy
