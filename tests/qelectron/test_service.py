@@ -1,0 +1,102 @@
+"""Executors on IBM Quantum Platform: the real client against the loopback service."""
+
+import time
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+from pennylane_threaded_ibmq.exceptions import CredentialsError, JobError
+from pennylane_threaded_ibmq.loopback import SIMULATOR
+
+dev = qml.device("default.qubit", wires=2)
+
+
+@qml.qnode(dev, shots=200, diff_method="parameter-shift")
+def flip(x):
+    qml.RX(x, 0)
+    return qml.probs(wires=0)
+
+
+def test_the_page_on_two_backends(loopback):
+    loopback()
+    simulator, system = IBMQExecutor(backend=SIMULATOR), IBMQExecutor(backend="ibm_manila")
+
+    @qelectron(executors=[simulator, system])
+    @qml.qnode(qml.device("default.qubit", wires=2, shots=1024), interface="jax")
+    def circuit(x):
+        qml.IQPEmbedding(features=x, wires=[0, 1])
+        qml.Hadamard(wires=1)
+        return qml.probs(wires=range(2))
+
+    values = [circuit([0.5, 0.1]), circuit([0.5, 0.1])]
+    futures = [circuit.run_later([0.5, 0.1]) for _ in range(3)]
+    values += [f.result(120) for f in futures]
+    assert {type(v).__module__.split(".")[0] for v in values} == {"jaxlib"}
+    for value in values:
+        np.testing.assert_allclose(value, [0.5, 0, 0.5, 0], atol=0.12)
+    assert all(len(f.job_ids) == 1 for f in futures)
+
+
+def test_one_login_and_shared_jobs_for_a_hundred_calls(loopback):
+    service = loopback(job_secs=0.2, slots=4)
+    executor = IBMQExecutor(backend=SIMULATOR, max_jobs=4)
+    circuit = qelectron(flip, executors=executor)
+    circuit(0.0)
+    before = service.counters
+    futures = [circuit.run_later(np.pi * (i % 2)) for i in range(100)]
+    for i, future in enumerate(futures):
+        assert future.result(120)[i % 2] == 1
+    after = service.counters
+    assert after.logins == before.logins
+    assert after.jobs - before.jobs <= 40
+    assert {j for f in futures for j in f.job_ids} == {job.id for job in service.jobs[before.jobs :]}
+
+
+def test_the_database_has_the_job_ids(loopback, home):
+    import json
+    import sqlite3
+
+    from pennylane_threaded_ibmq.qelectron import database_path
+
+    loopback()
+    executor = IBMQExecutor(backend=SIMULATOR)
+    future = qelectron(flip, executors=executor).run_later(0.0)
+    future.result(120)
+    assert executor.flush_records(20)
+    (found,) = sqlite3.connect(database_path()).execute("SELECT job_ids FROM calls").fetchone()
+    assert tuple(json.loads(found)) == future.job_ids
+    assert len(future.job_ids) == 1
+
+
+def test_a_wrong_token_is_an_error_that_does_not_show_it(loopback):
+    loopback()
+    executor = IBMQExecutor(backend="ibm_manila", ibmqx_token="no-such-token")
+    with pytest.raises(CredentialsError) as caught:
+        qelectron(flip, executors=executor)(0.0)
+    assert "no-such-token" not in str(caught.value)
+
+
+def test_executors_run_side_by_side(loopback):
+    loopback(job_secs=1.0, slots=2)
+    executors = [IBMQExecutor(backend=SIMULATOR), IBMQExecutor(backend="ibm_manila")]
+    circuit = qelectron(flip, executors=executors)
+    circuit(0.0), circuit(0.0)
+    tapes = [flip.construct((0.1,), {}) for _ in range(2)]
+    started = time.monotonic()
+    circuit.device.execute(tapes)
+    assert time.monotonic() - started < 1.9
+
+
+def test_a_cancelled_call_cancels_its_job(loopback):
+    loopback(job_secs=30)
+    circuit = qelectron(flip, executors=IBMQExecutor(backend=SIMULATOR))
+    future = circuit.run_later(0.0)
+    deadline = time.monotonic() + 30
+    while not future.job_ids and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert future.job_ids
+    assert future.cancel()
+    with pytest.raises(JobError):
+        future._routed.parts[0].sent._sent.futures[0].result(20)
