@@ -64,6 +64,7 @@ def run_page(name: str, blocks: list[Block]) -> None:
 def test_examples_of_a_page_run(page, tmp_path, monkeypatch):
     for variable in ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_URL"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     run_page(str(page.relative_to(ROOT)), python_blocks(page.read_text(encoding="utf-8")))
 
