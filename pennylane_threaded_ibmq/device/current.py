@@ -36,6 +36,7 @@ from .checks import check_shots, check_wires
 from .gradients import gradient_method
 from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
+from .parameters import converted, wants_numpy
 from .preprocess import Rules, prepare, prepare_tape
 from .workplace import Workplace, is_on_this_machine, open_workplace
 
@@ -109,7 +110,12 @@ class ThreadedIBMQDevice(Device):
         """Fill in what this device decides."""
         config = config or ExecutionConfig()
         check_mcm_method(config.mcm_config.mcm_method)
-        return replace(config, use_device_gradient=False, gradient_method=gradient_method(config))
+        return replace(
+            config,
+            use_device_gradient=False,
+            gradient_method=gradient_method(config),
+            convert_to_numpy=wants_numpy(config),
+        )
 
     def execute(
         self,
@@ -127,7 +133,7 @@ class ThreadedIBMQDevice(Device):
         """
         if isinstance(circuits, QuantumScript):
             return self.execute((circuits,))[0]
-        tapes = tuple(circuits)
+        tapes = converted(circuits)
         if not tapes:
             return ()
         return self._wait(self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]))

@@ -137,8 +137,16 @@ def _angle_rows(
     """Angles in rows, and the tape's batch size; ``scalars``: nothing else is broadcast."""
     try:
         flat = np.array(raw, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):  # tensors, or arrays of a broadcast among scalars
-        flat = np.empty((0, 0))
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # tensors with a graph, or arrays of a broadcast among scalars
+        raw = [_unwrapped(value) for value in raw]
+        try:
+            flat = np.array(raw, dtype=np.float64)
+        except (TypeError, ValueError):
+            flat = np.empty((0, 0))
     batch_size = None
     if scalars and flat.shape == (len(raw),):
         # to ask the tape for its batch size would cost more than all the rest
@@ -153,10 +161,15 @@ def _angle_rows(
     return angles, batch_size
 
 
+def _unwrapped(value: Any) -> Any:
+    """What is inside a tensor that belongs to a gradient under way; NumPy refuses to convert it as it is."""
+    while type(value).__name__ == "ArrayBox":
+        value = value._value  # noqa: SLF001 - autograd has no other way in
+    return value.detach() if hasattr(value, "detach") else value
+
+
 def _to_numpy(value: Any) -> NDArray[np.float64]:
-    if hasattr(value, "detach"):  # torch refuses to convert what still has a graph
-        value = value.detach()
-    return np.asarray(value, dtype=np.float64)
+    return np.asarray(_unwrapped(value), dtype=np.float64)
 
 
 def _not_finite(tape: QuantumScript, position: int) -> str:
@@ -230,9 +243,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
 
 
 def _to_numpy_complex(value: Any) -> NDArray[np.complex128]:
-    if hasattr(value, "detach"):
-        value = value.detach()
-    return np.asarray(value, dtype=np.complex128)
+    return np.asarray(_unwrapped(value), dtype=np.complex128)
 
 
 def _options(mp: MeasurementProcess) -> Hashable:
