@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pennylane as qml
+
 from .contenders import (
     HandWritten,
     check_gradient,
@@ -16,12 +18,14 @@ from .contenders import (
     weights,
 )
 from .report import HAND, REMOTE, THIS, Target, Work
-from .timing import Effort, best, seconds, take_turns
+from .timing import Effort, Samples, best, seconds, take_turns
 
 if TYPE_CHECKING:
     import numpy as np
 
 FIRST, NEXT, TRANSPILES = "first s", "next s", "transpiles of the next"
+PENNYLANE = "PennyLane alone"
+"""The same gradient on a device that does nothing: what no device can save."""
 REPEATS = 5
 """Next gradients in each turn of a fast contender."""
 
@@ -35,6 +39,7 @@ def run_small(effort: Effort) -> Work:
         Target("first, times hand-written Qiskit", 1.3, 1 / ratio(samples, HAND, FIRST)),
         Target("next, times faster than qiskit.remote", 60, ratio(samples, REMOTE, NEXT), at_least=True),
         Target("next, times hand-written Qiskit", 1.5, 1 / ratio(samples, HAND, NEXT)),
+        Target("next, without PennyLane's own part, times hand-written Qiskit", 1.5, own_part(samples)),
         Target("next, circuits transpiled", 0, max(samples[THIS][TRANSPILES]), unit="circuits"),
     )
     return Work(title(layers, wires), samples, targets)
@@ -47,6 +52,7 @@ def run_large(effort: Effort) -> Work:
     targets = (
         Target("first, times hand-written Qiskit", 1.2, 1 / ratio(samples, HAND, FIRST)),
         Target("next, times hand-written Qiskit", 1.2, 1 / ratio(samples, HAND, NEXT)),
+        Target("next, without PennyLane's own part, times hand-written Qiskit", 1.2, own_part(samples)),
     )
     return Work(title(layers, wires), samples, targets)
 
@@ -57,12 +63,18 @@ def title(layers: int, wires: int) -> str:
     return f"Gradient: {tapes} tapes, StronglyEntanglingLayers {layers}x{wires}, <Z0 Z1>, 1024 shots, Aer"
 
 
-def ratio(samples: Any, contender: str, quantity: str) -> float:
+def ratio(samples: Samples, contender: str, quantity: str) -> float:
     """How many times longer than this device a contender takes."""
     return best(samples, contender, quantity) / best(samples, THIS, quantity)
 
 
-def measure(effort: Effort, layers: int, wires: int, slow: dict[str, int]) -> Any:
+def own_part(samples: Samples) -> float:
+    """What this device adds to PennyLane's own time for a gradient, against hand-written Qiskit."""
+    added = best(samples, THIS, NEXT) - best(samples, PENNYLANE, NEXT)
+    return added / best(samples, HAND, NEXT)
+
+
+def measure(effort: Effort, layers: int, wires: int, slow: dict[str, int]) -> Samples:
     """Let the three take turns."""
     angles = weights(layers, wires)
     exact = exact_gradient(angles)
@@ -96,7 +108,12 @@ def measure(effort: Effort, layers: int, wires: int, slow: dict[str, int]) -> An
     def by_hand() -> dict[str, float]:
         return timed(lambda: HandWritten(layers_circuit(layers, wires, (0, 1))).gradient, REPEATS)
 
+    def alone() -> dict[str, float]:
+        gradient = gradient_function(qml.device("null.qubit", wires=wires))
+        gradient(angles)
+        return {NEXT: min(seconds(lambda: gradient(angles)) for _ in range(REPEATS))}
+
     # what is loaded on first use is measured by another work
     ours()
     by_hand()
-    return take_turns({THIS: ours, REMOTE: theirs, HAND: by_hand}, effort.rounds, slow=slow)
+    return take_turns({THIS: ours, HAND: by_hand, PENNYLANE: alone, REMOTE: theirs}, effort.rounds, slow=slow)

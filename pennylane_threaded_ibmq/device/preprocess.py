@@ -29,7 +29,7 @@ from pennylane.measurements import (
 from pennylane.transforms import broadcast_expand
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
-from ..execution.gates import CONSTANT_GATES, NATIVE_GATES, is_batched_constant, is_native
+from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
 from .layers import layer_gates
 from .mid_circuit import (
     MidCircuitRules,
@@ -160,7 +160,8 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
 
 
 def _has_batched_constant(tape: QuantumScript) -> bool:
-    return tape.batch_size is not None and any(is_batched_constant(op) for op in tape.operations)
+    # gates with angles only, which are nearly all, are left out by name: a look at each would take longer
+    return any(is_batched_constant(op) for op in tape.operations if op.name not in LOWERING)
 
 
 def _lower(tape: QuantumScript, rules: Rules) -> QuantumScript:
@@ -174,6 +175,8 @@ def _lower(tape: QuantumScript, rules: Rules) -> QuantumScript:
             # outcomes may need wires that the device does not have; the backend's qubits are what counts
             tape = tape if native else put_off(tape)
         tape = _decompose(tape, rules)
+        if not native or not measures_midway(tape):
+            break
     return _settle_allocations(tape, rules)
 
 
