@@ -161,11 +161,6 @@ class Settings(BaseModel):
         given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
         return any(given) or self.session is not None
 
-    @property
-    def token(self) -> str | None:
-        """The API key itself, for the client and nothing else."""
-        return self.ibmqx_token.get_secret_value() if self.ibmqx_token else None
-
 
 def home_folder() -> Path:
     """Folder of what this package keeps on disk: ``THREADED_IBMQ_HOME``, or the system's place for such data."""
@@ -199,14 +194,22 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 f"Known arguments: wires, shots, {', '.join(known)}.",
                 argument=name,
             )
+    hide_token(arguments)
     merged = {k: v for k, v in arguments.items() if v is not None or k not in _ENVIRONMENT}
     for name, variables in _ENVIRONMENT.items():
         if not merged.get(name):
             merged[name] = next((os.environ[v] for v in variables if os.environ.get(v)), None)
+    hide_token(merged)
     try:
         return Settings(**merged)
     except ValidationError as error:
         raise _explain(error, arguments) from None
+
+
+def hide_token(arguments: dict[str, Any]) -> None:
+    """Wrap a token that stands among arguments: tools that print the variables of a traceback show them."""
+    if isinstance(arguments.get("ibmqx_token"), str) and arguments["ibmqx_token"]:
+        arguments["ibmqx_token"] = SecretStr(arguments["ibmqx_token"])
 
 
 def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
