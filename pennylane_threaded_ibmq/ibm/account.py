@@ -10,20 +10,22 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from ..exceptions import BackendError, ConfigurationError, CredentialsError, nearest
-from .errors import within
+from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
+from .errors import can_pass, patiently, status_code, within
 from .local import AER_NAMES
 from .snapshots import fake_names
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
+
+T = TypeVar("T")
 
 LEAST_BUSY = "least_busy"
 
@@ -201,9 +203,9 @@ def _find(service: Any, name: str, wires: int) -> Any:
             return sorted({str(b.name) for b in service.backends()})
 
     try:
-        return within(LOGIN_SECS, look, f"a question for backend {name!r}")
+        return _asked(look, f"a question for backend {name!r}")
     except QiskitBackendNotFoundError:
-        offered = within(LOGIN_SECS, all_names, "a list of backends")
+        offered = _asked(all_names, "a list of backends")
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
@@ -217,6 +219,22 @@ def _find(service: Any, name: str, wires: int) -> Any:
         argument="backend",
         value=name,
     )
+
+
+def _asked(ask: Callable[[], T], what: str) -> T:
+    """Ask about backends until the service answers."""
+    from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+    from qiskit_ibm_runtime.exceptions import IBMError
+
+    try:
+        for attempt in patiently((RequestsApiError, IBMError), only=can_pass):
+            with attempt:
+                answer = within(LOGIN_SECS, ask, what)
+    except (RequestsApiError, IBMError) as error:
+        raise ServiceError(
+            f"The service did not answer {what}: {error} Nothing was sent.", status_code=status_code(error)
+        ) from error
+    return answer
 
 
 def check_size(backend: Any, wires: int) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
 from ..exceptions import ServiceError
 
 T = TypeVar("T")
@@ -124,3 +126,26 @@ def within(seconds: float, ask: Callable[[], T], what: str) -> T:
     if not answer:
         raise ServiceError(f"The service gave no answer to {what} within {seconds:g} s.")
     return answer[0]
+
+
+def patiently(
+    errors: tuple[type[BaseException], ...], *, only: Callable[[BaseException], bool] = lambda _: True
+) -> Retrying:
+    """Ask again after errors: seven times in about a minute.
+
+    Args:
+        errors: After these.
+        only: Of these, after those for which this holds.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, errors) and only(error)),
+        wait=wait_random_exponential(multiplier=0.5, max=15),
+        stop=stop_after_attempt(8),
+        reraise=True,
+    )
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether a question that was answered with this error may have a better answer soon."""
+    status = status_code(error)
+    return status is None or status == 429 or status >= 500

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from ..exceptions import (
     JobCancelledError,
     JobFailedError,
@@ -18,7 +16,7 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
-from .errors import ANSWER_SECS, status_code, within
+from .errors import ANSWER_SECS, patiently, status_code, within
 from .quiet import quiet
 
 logger = logging.getLogger(__name__)
@@ -31,18 +29,6 @@ SEND_SECS = 300.0
 
 CANCEL_SECS = 30.0
 """Longest wait for a cancellation, tries included."""
-
-
-def _patiently(
-    errors: tuple[type[BaseException], ...], but: type[BaseException] | tuple[()] = ()
-) -> Retrying:
-    """Ask again after errors: seven times in about a minute."""
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, errors) and not isinstance(error, but)),
-        wait=wait_random_exponential(multiplier=0.5, max=15),
-        stop=stop_after_attempt(8),
-        reraise=True,
-    )
 
 
 class State(Enum):
@@ -197,7 +183,7 @@ class Jobs:
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError
 
-        for attempt in _patiently((RequestsApiError, IBMError, ServiceError)):
+        for attempt in patiently((RequestsApiError, IBMError, ServiceError)):
             with attempt:
                 found = within(
                     ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
@@ -253,7 +239,7 @@ class Jobs:
 
     def state_for_sure(self, job: SentJob) -> State:
         """Ask for the state of one job until the service answers."""
-        for attempt in _patiently((ServiceError,)):
+        for attempt in patiently((ServiceError,)):
             with attempt:
                 found = self.state(job)
         return found
@@ -312,7 +298,7 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            for attempt in _patiently((RequestsApiError, IBMError)):
+            for attempt in patiently((RequestsApiError, IBMError)):
                 with attempt:
                     reason = within(ANSWER_SECS, job.handle.error_message, "the reason of a failure")
         except (RequestsApiError, IBMError, ServiceError) as error:
@@ -324,8 +310,11 @@ class Jobs:
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError, RuntimeInvalidStateError
 
+        def can_be_repeated(error: BaseException) -> bool:
+            return not isinstance(error, RuntimeInvalidStateError)
+
         def ask() -> None:
-            for attempt in _patiently((IBMError, RequestsApiError), RuntimeInvalidStateError):
+            for attempt in patiently((IBMError, RequestsApiError), only=can_be_repeated):
                 with attempt:
                     job.handle.cancel()
 

@@ -43,22 +43,6 @@ def right(results, atol=0.2):
     )
 
 
-@pytest.fixture
-def device(tmp_path):
-    """Make devices whose journal is in this test's folder; each counts as a program of its own."""
-    made = []
-
-    def make(**options):
-        options = {"wires": 2, "backend": SMALL, "journal": tmp_path / "journal.sqlite", **options}
-        dev = qml.device("threaded.ibmq", **options)
-        made.append(dev)
-        return dev
-
-    yield make
-    for dev in made:
-        dev.close()
-
-
 def die(dev):
     """Leave a device as a program that was killed leaves it: nobody waits, and the lock is open."""
     dev.close()
