@@ -148,6 +148,11 @@ class Settings(BaseModel):
             raise ValueError("backend must be a name, 'least_busy', or a Qiskit backend")
         return self
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """For pickle: all but the token, which goes to the client and nowhere else."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "ibmqx_token": None}}
+
     @property
     def journal_file(self) -> Path | None:
         """File of the journal; ``None`` for none. ``THREADED_IBMQ_HOME`` chooses the folder."""

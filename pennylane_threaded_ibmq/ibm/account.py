@@ -133,7 +133,10 @@ def _login(credentials: Credentials) -> Any:
 
     # raised outside of the handlers, so that no error leads to the client's request, which holds the key
     try:
-        return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
+        # the client says "invalid account" whatever it met; what it met is the context
+        for attempt in patiently((InvalidAccountError,), only=can_pass, times=4):
+            with attempt:
+                return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
     except InvalidAccountError as error:
         refused = _without(error, credentials)
         argument = "ibmqx_token"
@@ -202,10 +205,14 @@ def _find(service: Any, name: str, wires: int) -> Any:
         with _quiet_client():
             return sorted({str(b.name) for b in service.backends()})
 
-    try:
-        return _asked(look, f"a question for backend {name!r}")
-    except QiskitBackendNotFoundError:
-        offered = _asked(all_names, "a list of backends")
+    for _ in range(4):
+        try:
+            return _asked(look, f"a question for backend {name!r}")
+        except QiskitBackendNotFoundError:
+            offered = _asked(all_names, "a list of backends")
+        # the client leaves out backends whose configuration it cannot read, also if that is so for a moment
+        if name not in offered:
+            break
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "

@@ -129,18 +129,22 @@ def within(seconds: float, ask: Callable[[], T], what: str) -> T:
 
 
 def patiently(
-    errors: tuple[type[BaseException], ...], *, only: Callable[[BaseException], bool] = lambda _: True
+    errors: tuple[type[BaseException], ...],
+    *,
+    only: Callable[[BaseException], bool] = lambda _: True,
+    times: int = 8,
 ) -> Retrying:
-    """Ask again after errors: seven times in about a minute.
+    """Ask again after errors: eight times take about a minute.
 
     Args:
         errors: After these.
         only: Of these, after those for which this holds.
+        times: How often to ask at most.
     """
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, errors) and only(error)),
         wait=wait_random_exponential(multiplier=0.5, max=15),
-        stop=stop_after_attempt(8),
+        stop=stop_after_attempt(times),
         reraise=True,
     )
 

@@ -16,7 +16,7 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
-from .errors import ANSWER_SECS, patiently, status_code, within
+from .errors import ANSWER_SECS, can_pass, patiently, status_code, within
 from .quiet import quiet
 
 logger = logging.getLogger(__name__)
@@ -183,11 +183,17 @@ class Jobs:
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError
 
-        for attempt in patiently((RequestsApiError, IBMError, ServiceError)):
-            with attempt:
-                found = within(
-                    ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
-                )
+        try:
+            for attempt in patiently((RequestsApiError, IBMError, ServiceError), only=can_pass):
+                with attempt:
+                    found = within(
+                        ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
+                    )
+        except (RequestsApiError, IBMError) as error:
+            raise ServiceError(
+                f"Whether a job with tag {tag} exists could not be asked: {error}",
+                status_code=status_code(error),
+            ) from error
         return [SentJob(j.job_id(), primitive, pubs, tag, j) for j in reversed(found)]
 
     def usage(self, job: SentJob) -> float | None:
@@ -239,7 +245,7 @@ class Jobs:
 
     def state_for_sure(self, job: SentJob) -> State:
         """Ask for the state of one job until the service answers."""
-        for attempt in patiently((ServiceError,)):
+        for attempt in patiently((ServiceError,), only=can_pass):
             with attempt:
                 found = self.state(job)
         return found
@@ -298,7 +304,7 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            for attempt in patiently((RequestsApiError, IBMError)):
+            for attempt in patiently((RequestsApiError, IBMError), only=can_pass):
                 with attempt:
                     reason = within(ANSWER_SECS, job.handle.error_message, "the reason of a failure")
         except (RequestsApiError, IBMError, ServiceError) as error:
