@@ -199,7 +199,11 @@ def _find(service: Any, name: str, wires: int) -> Any:
 
     def look() -> Any:
         with _quiet_client():
-            return service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
+            found = service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
+            _ = (
+                found.target
+            )  # the client would ask for its properties at the first use, where nobody asks again
+            return found
 
     def all_names() -> list[str]:
         with _quiet_client():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import os
+import multiprocessing
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +103,9 @@ def test_a_batch_is_written_and_taken_over_in_one_step(path, monkeypatch):
     dead.move(batch, 0, ShardState.ACCEPTED, job_id="job")
     dead.close()
     second = Journal(path)
-    monkeypatch.setattr(module, "_origin", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr(module, "_origin", lambda *_: 1 / 0)
         second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
-    monkeypatch.undo()
     new, (claim,) = second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
     assert claim.job_id == "job"
     (shard,) = second.batch(new).shards
@@ -131,6 +128,19 @@ def test_a_damaged_journal_is_a_clear_error(path):
         Journal(path)
 
 
+def _write(path):
+    journal = Journal(path)
+    claimed = []
+    for n in range(10):
+        batch, (claim,) = journal.begin("b", "i", (), [NewShard("shared", n, (0,), "new")])
+        journal.move(batch, 0, ShardState.SENDING)
+        journal.move(batch, 0, ShardState.DONE)
+        journal.deliver(batch, [0])
+        claimed += [claim.job_id] if claim else []
+    journal.close()
+    return claimed
+
+
 def test_eight_processes_write_one_journal(path):
     """Each begins, moves and delivers batches; no row is lost, none is given twice, and nobody is locked out."""
     dead = Journal(path)
@@ -139,34 +149,9 @@ def test_eight_processes_write_one_journal(path):
     for n in range(40):
         dead.move(batch, n, ShardState.ACCEPTED, job_id=f"job-{n}")
     dead.close()
-    code = inspect.cleandoc(
-        """
-        import sys
-        from pathlib import Path
-        from pennylane_threaded_ibmq.execution.journal import Journal
-        from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
-        journal = Journal(Path(sys.argv[1]))
-        for n in range(10):
-            batch, (claim,) = journal.begin("b", "i", (), [NewShard("shared", n, (0,), "new")])
-            journal.move(batch, 0, ShardState.SENDING)
-            journal.move(batch, 0, ShardState.DONE)
-            journal.deliver(batch, [0])
-            if claim:
-                print(claim.job_id)
-        journal.close()
-        """
-    )
-    command = [sys.executable, "-c", code, str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    claimed = []
-    for child in running:
-        out, errors = child.communicate(timeout=240)
-        assert child.returncode == 0, errors
-        claimed += out.split()
+    context = multiprocessing.get_context("fork")  # a new interpreter would spend seconds on imports
+    with context.Pool(8) as pool:
+        claimed = list(chain.from_iterable(pool.map(_write, [path] * 8, chunksize=1)))
     assert sorted(claimed) == sorted(f"job-{n}" for n in range(40))
     journal = Journal(path)
     assert journal._db.execute("SELECT COUNT(*) FROM batches").fetchone()[0] == 81
@@ -179,11 +164,10 @@ def test_what_cannot_be_written_down_is_not_sent(loopback, device, monkeypatch):
     service = loopback()
     dev = device()
     journal = dev._journal()
-    monkeypatch.setattr(journal, "move", fails_on("sending", journal))
-    with pytest.raises(JournalError):
+    with monkeypatch.context() as broken, pytest.raises(JournalError):
+        broken.setattr(journal, "move", fails_on("sending", journal))
         dev.batch_execute(tapes(2))
     assert service.counters.jobs == 0
-    monkeypatch.undo()
     dev.batch_execute(tapes(2))  # its slot was given back
     assert dev._open().site._pacer._in_flight == 0
 
