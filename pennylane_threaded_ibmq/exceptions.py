@@ -31,7 +31,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pennylane.exceptions import DeviceError, WireError
 
@@ -207,6 +209,11 @@ class ShardFailedError(JobError):
         self.results = tuple(results)
         self.errors = dict(errors)
         self.batch_id = batch_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which would call the class with the text alone."""
+        make = partial(type(self), results=self.results, errors=self.errors)
+        return make, self.args, self.__dict__
 
 
 class JournalError(ThreadedIBMQError):

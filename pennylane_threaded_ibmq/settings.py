@@ -148,6 +148,11 @@ class Settings(BaseModel):
             raise ValueError("backend must be a name, 'least_busy', or a Qiskit backend")
         return self
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """For pickle: all but the token, which goes to the client and nowhere else."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "ibmqx_token": None}}
+
     @property
     def journal_file(self) -> Path | None:
         """File of the journal; ``None`` for none. ``THREADED_IBMQ_HOME`` chooses the folder."""
@@ -160,11 +165,6 @@ class Settings(BaseModel):
         """Whether something was given that only the packages it is meant for can check."""
         given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
         return any(given) or self.session is not None
-
-    @property
-    def token(self) -> str | None:
-        """The API key itself, for the client and nothing else."""
-        return self.ibmqx_token.get_secret_value() if self.ibmqx_token else None
 
 
 def home_folder() -> Path:
@@ -199,14 +199,22 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 f"Known arguments: wires, shots, {', '.join(known)}.",
                 argument=name,
             )
+    hide_token(arguments)
     merged = {k: v for k, v in arguments.items() if v is not None or k not in _ENVIRONMENT}
     for name, variables in _ENVIRONMENT.items():
         if not merged.get(name):
             merged[name] = next((os.environ[v] for v in variables if os.environ.get(v)), None)
+    hide_token(merged)
     try:
         return Settings(**merged)
     except ValidationError as error:
         raise _explain(error, arguments) from None
+
+
+def hide_token(arguments: dict[str, Any]) -> None:
+    """Wrap a token that stands among arguments: tools that print the variables of a traceback show them."""
+    if isinstance(arguments.get("ibmqx_token"), str) and arguments["ibmqx_token"]:
+        arguments["ibmqx_token"] = SecretStr(arguments["ibmqx_token"])
 
 
 def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from ..execution.shards import Shard, cut
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
-from ..settings import DEFAULT_SHOTS, load_settings
+from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
 from .gradients import gradient_method
 from .handle import BatchHandle, Origin
@@ -64,6 +65,7 @@ class ThreadedIBMQDevice(Device):
     """
 
     def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
+        hide_token(options)
         self._settings = load_settings(options)
         checked = check_shots(shots)
         # PennyLane deprecates shots on a device; the default of this one is no choice of the user's
@@ -73,6 +75,7 @@ class ThreadedIBMQDevice(Device):
         self._rng = np.random.default_rng(self._settings.seed_simulator)
         self._templates = TemplateStore()
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._workplace: Workplace | None = None
         self._closed = False
         # a simulator of this machine is opened when it is first needed; everything else must prove itself now
@@ -199,6 +202,13 @@ class ThreadedIBMQDevice(Device):
                 argument="batch_id",
                 value=batch_id,
             )
+        if record.instance != place.instance:
+            raise ConfigurationError(
+                f"batch {batch_id!r} is one of instance {record.instance!r}, and this device is on {place.instance!r}. "
+                f"Make a device with instance={record.instance!r}. Nothing was sent.",
+                argument="batch_id",
+                value=batch_id,
+            )
         return self._submit(journal.tapes(batch_id), resume=batch_id)
 
     def batches(self, limit: int = 100) -> tuple[BatchRecord, ...]:
@@ -272,14 +282,17 @@ class ThreadedIBMQDevice(Device):
         return Rules(self.name, self.wires, self._default_shots, mid_circuit)
 
     def _open(self) -> Workplace:
-        """Where this device's shards run; opened when first needed."""
+        """Where this device's shards run; opened when first needed, and anew in a fork, which has none of its threads."""
+        if self._pid != os.getpid():
+            self._pid, self._lock, self._workplace = os.getpid(), threading.Lock(), None
+            self._templates = TemplateStore()
         with self._lock:
             if self._workplace is None:
                 workplace = open_workplace(self._settings, tuple(self.wires))
                 if self._closed:
                     workplace.close()
                 self._workplace = workplace
-                weakref.finalize(self, workplace.close)
+                weakref.finalize(self, _close_here, workplace, os.getpid())
             return self._workplace
 
     def _start(
@@ -339,3 +352,9 @@ class ThreadedIBMQDevice(Device):
                 value=len(wires),
             )
         return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
+
+
+def _close_here(workplace: Workplace, pid: int) -> None:
+    """Close what this process opened; a fork has copies of its locks, which nobody may ever release."""
+    if pid == os.getpid():
+        workplace.close()

@@ -84,7 +84,7 @@ class BatchHandle:
         return self._batch.usage_secs()
 
     def detach(self) -> None:
-        """Wait no longer, and leave the jobs to whoever runs the same tapes next, in this program or another."""
+        """Wait no longer: nothing more is sent, and jobs are left to whoever runs the same tapes next, here or elsewhere."""
         self._batch.let_go()
 
     @cached_property
@@ -120,8 +120,7 @@ class BatchHandle:
         except (KeyboardInterrupt, SystemExit):
             if self._cancel_on_interrupt:
                 self.cancel()
-            else:
-                self.detach()
+            self.detach()
             raise
         if not finished:
             waiting = self._batch.open_job_ids

@@ -45,6 +45,7 @@ class Workplace:
         site: Runs shards.
         lanes: Carry them.
         jobs: Jobs of the service; ``None`` on this machine.
+        instance: Who pays; empty on this machine.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Workplace:
     site: LocalSite | RemoteSite
     lanes: Lanes
     jobs: Jobs | None = None
+    instance: str = ""
 
     def estimate(self, shards: Sequence[Shard], *, ask: bool) -> Estimate:
         """What a batch will take.
@@ -108,7 +110,7 @@ def open_workplace(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     if isinstance(backend, str):
         if is_local_name(backend):
             return _local(open_local(backend), settings, wires)
-        credentials = Credentials(settings.token, settings.ibmqx_url, settings.instance)
+        credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
         service, opened = accounts().connect(credentials, backend, len(wires))
         return _remote(service, opened, settings, primitive_options, wires)
     if is_service_backend(backend):
@@ -190,4 +192,5 @@ def _remote(
         site,
         Lanes(settings.max_jobs, site.open_inner),
         jobs,
+        instance,
     )

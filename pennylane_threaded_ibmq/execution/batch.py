@@ -2,113 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..exceptions import (
     DeviceClosedError,
-    JobCancelledError,
     JobError,
     ShardFailedError,
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
-from ..ibm.jobs import SentJob
-from .decode import BlockResult, decode_block
+from .decode import decode_block
 from .lanes import Lanes
 from .plan import Block
-from .pubs import Request, make_request, transpile
-from .records import ShardRecord
+from .pubs import make_request, transpile
 from .shards import Shard
+from .site import ShardRun, Site, Slip
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
 
+logger = logging.getLogger(__name__)
+
+LET_GO_SECS = 5.0
+"""How long a batch that is let go waits for what is just being sent."""
+
 Parts = dict[tuple[int, int], list[Any]]
 """For each tape and measurement, one result a copy of the shot vector."""
-
-
-@dataclass(eq=False)
-class Slip:
-    """A shard's place in the journal.
-
-    Attributes:
-        seed: Seed of the shard's random numbers.
-        batch_id: Id of the batch; empty without a journal.
-        number: Place of the shard in the batch.
-        tag: Tag of its job.
-        claimed: A shard of an earlier program with the same content, whose job is taken over.
-    """
-
-    seed: int
-    batch_id: str = ""
-    number: int = 0
-    tag: str = ""
-    claimed: ShardRecord | None = None
-
-
-@dataclass(eq=False)
-class ShardRun:
-    """One shard under way. Its lane writes ``job``; whoever gives up sets ``cancelled``.
-
-    Attributes:
-        slip: Its place in the journal.
-        shard: What runs.
-        requests: The same as PUBs.
-        rng: Random numbers of this shard alone, so that lanes need not take turns.
-        job: The accepted job, once there is one.
-        slotted: The job holds a slot of the backend.
-        cancelled: The result is not wanted any more.
-    """
-
-    slip: Slip
-    shard: Shard
-    requests: tuple[Request, ...]
-    rng: np.random.Generator
-    job: SentJob | None = None
-    slotted: bool = False
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-
-class Site(Protocol):
-    """Where shards run: this machine, or a service."""
-
-    def open_inner(self) -> Any:
-        """Make the inner device of a lane, in its thread."""
-
-    def register(
-        self,
-        tapes: Sequence[QuantumScript],
-        shards: Sequence[Shard],
-        seeds: Sequence[int],
-        resume: str | None,
-    ) -> list[Slip]:
-        """Write a batch down before anything of it is sent."""
-
-    def start(self, shards: int) -> Any:
-        """What the shards of one batch share."""
-
-    def run(self, run: ShardRun, inner: Any, shared: Any) -> list[BlockResult]:
-        """Run one shard in a lane; one result a request."""
-
-    def cancel(self, run: ShardRun) -> None:
-        """Stop a job that was accepted."""
-
-    def deliver(self, runs: Sequence[ShardRun]) -> None:
-        """The program has the results of some shards."""
-
-    def let_go(self, batch_id: str) -> None:
-        """Nobody waits for this batch any more."""
-
-    def usage(self, run: ShardRun) -> float | None:
-        """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
 
 
 class Batch:
@@ -142,6 +70,7 @@ class Batch:
         self._settled = [False] * len(self.tapes)
         self._futures: dict[int, Future[Any]] = {}
         self._open = len(shards)
+        self._leaving = False
         self._finished = threading.Event()
         # what cannot run is refused while it costs nothing, not even a line in the journal
         for shard in shards:
@@ -189,13 +118,16 @@ class Batch:
     def results(self) -> tuple[Result, ...]:
         """Results of a finished batch in the order of its tapes; the journal learns that they were handed over.
 
+        Where some are missing, none is handed over for good: the same tapes, run again, find what there is.
+
         Raises:
             ShardFailedError: Some tapes have no result and others do.
             ThreadedIBMQError: What all tapes failed with.
         """
-        self._site.deliver([r for r in self.runs if not any(p in self._errors for p in r.shard.positions)])
         if not self._errors:
+            self._site.deliver(self.runs)
             return tuple(self._results)
+        self.let_go()
         first = self._errors[min(self._errors)]
         if len(self._errors) == len(self.tapes) or not isinstance(first, ThreadedIBMQError):
             raise first
@@ -203,7 +135,7 @@ class Batch:
         raise ShardFailedError(
             f"{len(failed)} of {len(self.runs)} jobs gave no result, so {len(self._errors)} of {len(self.tapes)} tapes "
             f"have none. The first error: {first} Results of the others are in .results of this error; running the same "
-            "tapes again runs only what is missing.",
+            "tapes again, or dev.resume(), runs only what is missing.",
             results=self._results,
             errors=self._errors,
             job_ids=[r.job.job_id for r in failed if r.job is not None],
@@ -211,9 +143,19 @@ class Batch:
         ) from first
 
     def let_go(self) -> None:
-        """Nobody waits any more: what is under way may be taken over by whoever runs the same tapes."""
-        if self.batch_id:
-            self._site.let_go(self.batch_id)
+        """Nobody waits any more: nothing more is sent, and what is under way may be taken over by another."""
+        for run in self.runs:
+            if run.job is None:
+                run.given_up.set()
+        if not self.batch_id:
+            return
+        # whoever takes over what is just being sent would look for its job too early, and pay again
+        until = time.monotonic() + LET_GO_SECS
+        for run in self.runs:
+            run.idle.wait(max(0.0, until - time.monotonic()))
+        with self._lock:
+            self._leaving = True
+        self._leave()
 
     def usage_secs(self) -> float | None:
         """QPU seconds that IBM charged for the jobs of a finished batch; ``None`` where nothing is charged."""
@@ -246,10 +188,15 @@ class Batch:
     def cancel(self) -> None:
         """Give up: shards that wait are not sent, accepted jobs are cancelled."""
         for run in self.runs:
-            run.cancelled.set()
-        for run in self.runs:
-            if run.job is not None and not all(self._settled[p] for p in run.shard.positions):
-                self._site.cancel(run)
+            run.cancelled = True
+            run.given_up.set()
+        self._site.cancel(
+            [
+                run
+                for run in self.runs
+                if run.job is not None and not all(self._settled[p] for p in run.shard.positions)
+            ]
+        )
 
     def _carry(self, run: ShardRun, shared: Any, inner: Any) -> Parts:
         """What a lane does with a shard."""
@@ -258,38 +205,59 @@ class Batch:
             parts.update(decode_block(request.block, result, run.rng))
         return parts
 
+    def _leave(self) -> None:
+        """Write down that the batch is let go, as soon as nothing of it is being sent."""
+        with self._lock:
+            if not self._leaving or not all(run.idle.is_set() for run in self.runs):
+                return
+            self._leaving = False
+        self._site.let_go(self.batch_id)
+
     def _finish(self, run: ShardRun, future: Future[Parts]) -> None:
+        """What a lane brought, or what it failed with; whatever happens here, those who wait are told."""
         settled: list[int] = []
+        failure: BaseException | None = None
+        parts: Parts = {}
         try:
             parts = future.result()
         except BaseException as error:  # noqa: BLE001 - a lane hands on whatever it met
             failure = _explained(error, run)
-            with self._lock:
-                for position in run.shard.positions:
-                    if not self._settled[position]:
-                        self._errors[position] = failure
-                        self._settled[position] = True
-                        settled.append(position)
-        else:
-            with self._lock:
-                for (position, index), copies in parts.items():
-                    self._parts[position][index] = copies
-                for position in run.shard.positions:
-                    if not self._settled[position] and self._complete(position):
-                        self._results[position] = assemble(self.tapes[position], self._parts[position])
-                        self._parts[position] = {}
-                        self._settled[position] = True
-                        settled.append(position)
         with self._lock:
+            try:
+                self._settle(run, parts, failure, settled)
+            except Exception as error:
+                logger.exception("results of a shard could not be put together")
+                failure = error
+                self._settle(run, {}, failure, settled)
             self._open -= 1
             last = self._open == 0
             waiting = [(p, self._futures[p]) for p in settled if p in self._futures]
-        for position, one in waiting:
-            self._resolve(position, one)
-        if waiting and not future.exception():
-            self._site.deliver([run])
-        if last:
-            self._finished.set()
+        try:
+            for position, one in waiting:
+                self._resolve(position, one)
+            if waiting and failure is None:
+                self._site.deliver([run])
+            self._leave()
+        finally:
+            if last:
+                self._finished.set()
+
+    def _settle(self, run: ShardRun, parts: Parts, failure: BaseException | None, settled: list[int]) -> None:
+        """Take in what a shard gave; ``settled`` gets the tapes that have their result or error now."""
+        for (position, index), copies in parts.items():
+            self._parts[position][index] = copies
+        for position in run.shard.positions:
+            if self._settled[position]:
+                continue
+            if failure is not None:
+                self._errors[position] = failure
+            elif self._complete(position):
+                self._results[position] = assemble(self.tapes[position], self._parts[position])
+            else:
+                continue
+            self._parts[position] = {}
+            self._settled[position] = True
+            settled.append(position)
 
     def _complete(self, position: int) -> bool:
         return len(self._parts[position]) == len(self.tapes[position].measurements)
@@ -334,14 +302,3 @@ def _explained(error: BaseException, run: ShardRun) -> BaseException:
     if isinstance(error, JobError):
         error.tapes = run.shard.positions
     return error
-
-
-def refuse_cancelled(run: ShardRun) -> None:
-    """Stop here if nobody wants the result.
-
-    Raises:
-        JobCancelledError: The batch was cancelled.
-    """
-    if run.cancelled.is_set():
-        job_ids = () if run.job is None else (run.job.job_id,)
-        raise JobCancelledError("The batch was cancelled before this part of it was sent.", job_ids=job_ids)

@@ -31,46 +31,15 @@ from filelock import FileLock, Timeout
 
 from ..exceptions import JournalError
 from .records import BatchRecord, NewShard, ShardRecord, ShardState
+from .schema import migrate
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-FORMAT = 1
-"""Number of the file's format; :data:`_MIGRATIONS` has the steps from each to the next."""
-
 BUSY_SECS = 60.0
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE batches (
-        id TEXT PRIMARY KEY,
-        owner TEXT NOT NULL,           -- the process; empty once it has let go of the batch
-        backend TEXT NOT NULL,
-        instance TEXT NOT NULL,
-        created REAL NOT NULL,         -- seconds since 1970, UTC
-        tapes INTEGER NOT NULL,
-        content BLOB                   -- the tapes, pickled and compressed; NULL if they cannot be
-    );
-    CREATE TABLE shards (
-        batch TEXT NOT NULL REFERENCES batches(id) ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        content TEXT NOT NULL,         -- hash of all that is run
-        seed TEXT NOT NULL,            -- of the shard's random numbers, such as the bases of a shadow
-        tapes TEXT NOT NULL,           -- their positions in the batch, separated by spaces
-        state TEXT NOT NULL,
-        tag TEXT NOT NULL,             -- the job's own tag at IBM
-        job_id TEXT NOT NULL DEFAULT '',
-        attempt INTEGER NOT NULL DEFAULT 1,
-        delivered INTEGER NOT NULL DEFAULT 0,
-        adopted INTEGER NOT NULL DEFAULT 0,
-        usage_secs REAL,
-        error TEXT NOT NULL DEFAULT '',
-        changed REAL NOT NULL,
-        PRIMARY KEY (batch, number)
-    );
-    CREATE INDEX shards_by_content ON shards (content, delivered, adopted);
-    """,
-)
+KEPT_SECS = 90 * 86400.0
+"""Older batches with nothing under way are forgotten when the file is opened."""
 
 
 class Journal:
@@ -88,47 +57,84 @@ class Journal:
         self.owner = uuid4().hex
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            self._alive = FileLock(self._lock_file(self.owner), mode=0o600)
-            self._alive.acquire(timeout=0)
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_SECS, isolation_level=None, check_same_thread=False, cached_statements=64
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._migrate()
-            atexit.register(self.close)
-        except (OSError, sqlite3.Error, Timeout) as error:
-            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+        with contextlib.ExitStack() as undo:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                undo.callback(Path(self._lock_file(self.owner)).unlink, missing_ok=True)
+                self._alive = FileLock(self._lock_file(self.owner), mode=0o600)
+                self._alive.acquire(timeout=0)
+                undo.callback(self._alive.release)
+                self._db = sqlite3.connect(
+                    path,
+                    timeout=BUSY_SECS,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    cached_statements=64,
+                )
+                undo.callback(self._db.close)
+                self._db.row_factory = sqlite3.Row
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.execute("PRAGMA foreign_keys=ON")
+                with self._transaction():
+                    migrate(self._db)
+                self.prune(time.time() - KEPT_SECS)
+            except (OSError, sqlite3.Error, Timeout) as error:
+                raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+            undo.pop_all()
+        atexit.register(self.close)
 
     # ------------------------------------------------------------------------------------------------ a batch's way
 
     def begin(
-        self, backend: str, instance: str, tapes: Sequence[QuantumScript], shards: Sequence[NewShard]
-    ) -> str:
-        """Write down a batch whose shards are planned; returns its id."""
+        self,
+        backend: str,
+        instance: str,
+        tapes: Sequence[QuantumScript],
+        shards: Sequence[NewShard],
+        *,
+        resume: str | None = None,
+    ) -> tuple[str, list[ShardRecord | None]]:
+        """Write down a batch, and take over what an earlier program left of it, in one transaction.
+
+        A shard is taken over that has the same content, was sent and not delivered, and that nobody waits for. A crash
+        before or after leaves it either with the old batch or with the new one.
+
+        Args:
+            backend: Where.
+            instance: Who pays.
+            tapes: The batch.
+            shards: The same, cut.
+            resume: Take from this batch only, delivered and adopted shards too: the user asked for it by its id.
+
+        Returns:
+            The batch's id, and for each shard the one taken over, or ``None``. Each is given once, in all processes.
+
+        Raises:
+            JournalError: The batch to resume is still being sent by a program that runs.
+        """
         batch = uuid4().hex[:16]
         content = _pack(tapes)
         now = time.time()
         with self._transaction():
+            if resume is not None:
+                self._refuse_being_sent(resume)
+            claims = self._claim([s.content for s in shards], backend, instance, resume)
             self._db.execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (batch, self.owner, backend, instance, now, len(tapes), content),
             )
             self._db.executemany(
-                "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, changed) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (batch, i, s.content, str(s.seed), " ".join(map(str, s.tapes)), "planned", s.tag, now)
-                    for i, s in enumerate(shards)
+                    (batch, i, s.content, *_origin(s, claim), now)
+                    for i, (s, claim) in enumerate(zip(shards, claims, strict=True))
                 ],
             )
-        return batch
+        return batch, claims
 
     def move(
         self, batch: str, number: int, state: ShardState, *, job_id: str | None = None, error: str = ""
@@ -170,46 +176,46 @@ class Journal:
 
     # -------------------------------------------------------------------------------------------------- adoption
 
-    def claim(
-        self, contents: Sequence[str], backend: str, instance: str, *, batch: str | None = None
+    def _claim(
+        self, contents: Sequence[str], backend: str, instance: str, batch: str | None
     ) -> list[ShardRecord | None]:
-        """Take over shards with the same content that were sent and not delivered, and that nobody waits for.
-
-        Args:
-            contents: Content of each shard that is to run.
-            backend: Where.
-            instance: Who pays.
-            batch: Take from this batch only, delivered and adopted shards too: the user asked for it by its id.
-
-        Returns:
-            For each content, the shard taken over, or ``None``. Each is given once, in all processes.
-        """
-        with self._transaction():
-            rows = self._db.execute(
-                "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
-                "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? "
-                "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0)) "
-                "ORDER BY b.created, s.number",
-                (json.dumps(list(contents)), backend, instance, batch, batch),
-            ).fetchall()
-            alive: dict[str, bool] = {}
-            free: dict[str, list[sqlite3.Row]] = {}
-            for row in rows:
-                owner = row["owner"]
-                if owner not in alive:
-                    alive[owner] = self.is_alive(owner)
-                if batch or not alive[owner]:
-                    free.setdefault(row["content"], []).append(row)
-            claimed: list[ShardRecord | None] = []
-            for content in contents:
-                row = free[content].pop(0) if free.get(content) else None
-                if row is not None:
-                    self._db.execute(
-                        "UPDATE shards SET adopted=1 WHERE batch=? AND number=?",
-                        (row["batch"], row["number"]),
-                    )
-                claimed.append(None if row is None else _shard(row))
+        rows = self._db.execute(
+            "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
+            "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? "
+            "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0)) "
+            "ORDER BY b.created, s.number",
+            (json.dumps(list(contents)), backend, instance, batch, batch),
+        ).fetchall()
+        alive: dict[str, bool] = {}
+        free: dict[str, list[sqlite3.Row]] = {}
+        for row in rows:
+            owner = row["owner"]
+            if owner not in alive:
+                alive[owner] = self.is_alive(owner)
+            if batch or not alive[owner]:
+                free.setdefault(row["content"], []).append(row)
+        claimed: list[ShardRecord | None] = []
+        for content in contents:
+            row = free[content].pop(0) if free.get(content) else None
+            if row is not None:
+                self._db.execute(
+                    "UPDATE shards SET adopted=1 WHERE batch=? AND number=?", (row["batch"], row["number"])
+                )
+            claimed.append(None if row is None else _shard(row))
         return claimed
+
+    def _refuse_being_sent(self, batch: str) -> None:
+        """What a program that runs is still sending cannot be looked up yet, and would be paid for twice."""
+        row = self._db.execute(
+            "SELECT b.owner, COUNT(s.number) AS open FROM batches b JOIN shards s ON s.batch = b.id "
+            "AND s.state IN ('planned', 'sending') WHERE b.id=? GROUP BY b.id",
+            (batch,),
+        ).fetchone()
+        if row is not None and self.is_alive(row["owner"]):
+            raise JournalError(
+                f"batch {batch!r} is still being sent ({row['open']} jobs to go) by a program that runs. Wait for its "
+                "handle, or call detach() or cancel() of it. Nothing was sent."
+            )
 
     def is_alive(self, owner: str) -> bool:
         """Whether the process that owns a batch still runs."""
@@ -317,22 +323,21 @@ class Journal:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
+            except BaseException as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
-                raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+                if isinstance(error, sqlite3.Error):
+                    raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+                raise
 
-    def _migrate(self) -> None:
-        with self._transaction():
-            (found,) = self._db.execute("PRAGMA user_version").fetchone()
-            if found > FORMAT:
-                raise sqlite3.DatabaseError(
-                    f"it has format {found}, made by a newer version of this package; this one knows {FORMAT}"
-                )
-            for step in _MIGRATIONS[found:]:
-                for statement in step.split(";\n"):
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version={FORMAT}")
+
+def _origin(shard: NewShard, claim: ShardRecord | None) -> tuple[object, ...]:
+    """Seed, tapes, state, tag, job and delivery of a new row: its own, or those of the shard that is taken over."""
+    tapes = " ".join(map(str, shard.tapes))
+    if claim is None:
+        return str(shard.seed), tapes, "planned", shard.tag, "", False
+    # what was delivered before stays so: nobody but who asks for it by its id gets it again
+    return str(claim.seed), tapes, claim.state, claim.tag, claim.job_id, claim.delivered
 
 
 def _shard(row: sqlite3.Row) -> ShardRecord:

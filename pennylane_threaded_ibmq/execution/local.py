@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ibm.local import LocalBackend
-from .batch import ShardRun, Slip, refuse_cancelled
 from .decode import BlockResult
 from .outcomes import ShotCounts
 from .pubs import Pub, Request, collect
 from .shards import Shard
+from .site import ShardRun, Slip, refuse_given_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,10 +51,10 @@ class LocalSite:
 
     def run(self, run: ShardRun, inner: None, shared: None) -> list[BlockResult]:  # noqa: ARG002 - the sites' face
         """Simulate one shard."""
-        refuse_cancelled(run)
+        refuse_given_up(run)
         return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
 
-    def cancel(self, run: ShardRun) -> None:
+    def cancel(self, runs: Sequence[ShardRun]) -> None:
         """A simulation under way cannot be stopped; its result is dropped."""
 
     def deliver(self, runs: Sequence[ShardRun]) -> None:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ..exceptions import (
-    JobCancelledError,
-    JobFailedError,
-    SubmissionError,
-)
+from ..exceptions import JobCancelledError, JobFailedError, JournalError, SubmissionError
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
 from ..ibm.jobs import Jobs, SentJob
 from ..ibm.pace import Pacer
-from .batch import ShardRun, Slip, refuse_cancelled
 from .decode import BlockResult
 from .journal import Journal
 from .primitives import primitive_pubs, read_results
 from .records import NewShard, ShardRecord, ShardState
 from .recovery import Found, decide
 from .shards import Shard
+from .shared import SharedBatch
+from .site import ShardRun, Slip, refuse_given_up
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -68,7 +64,7 @@ class RemoteSite:
         self._journal = journal
         self._max_retries = max_retries
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
-        self.watcher = Watcher(jobs, self._tag)
+        self.watcher = Watcher(jobs)
 
     def open_inner(self) -> Any:
         """A lane's own ``qiskit.remote``; jobs are opened in its session or on its backend."""
@@ -89,25 +85,20 @@ class RemoteSite:
         slips = [Slip(seed, number=i, tag=self._new_tag()) for i, seed in enumerate(seeds)]
         if self._journal is None:
             return slips
-        contents = [shard.content(self._jobs.options) for shard in shards]
-        backend = str(self._jobs.backend.name)
-        claims = self._journal.claim(contents, backend, self._instance, batch=resume)
-        for slip, claim in zip(slips, claims, strict=True):
-            if claim is not None:
-                slip.claimed, slip.seed, slip.tag = claim, claim.seed, claim.tag
-        batch_id = self._journal.begin(
-            backend,
+        batch_id, claims = self._journal.begin(
+            str(self._jobs.backend.name),
             self._instance,
             tapes,
             [
-                NewShard(content, slip.seed, shard.positions, slip.tag)
-                for content, slip, shard in zip(contents, slips, shards, strict=True)
+                NewShard(shard.content(self._jobs.options), slip.seed, shard.positions, slip.tag)
+                for slip, shard in zip(slips, shards, strict=True)
             ],
+            resume=resume,
         )
-        for slip in slips:
+        for slip, claim in zip(slips, claims, strict=True):
             slip.batch_id = batch_id
-            if slip.claimed is not None:
-                self._note(slip, slip.claimed.state, job_id=slip.claimed.job_id)
+            if claim is not None:
+                slip.claimed, slip.seed, slip.tag = claim, claim.seed, claim.tag
         return slips
 
     def start(self, shards: int) -> SharedBatch:
@@ -119,34 +110,47 @@ class RemoteSite:
         with shared.sending() as batch:
             run.job = job = self._take_over(run) or self._send(run, batch or inner.session or inner.backend)
         for left in reversed(range(self._max_retries + 1)):
-            if run.cancelled.is_set():
+            if run.cancelled:
                 self._jobs.cancel(job)
             try:
                 return self._collect(run, job)
             except JobFailedError as error:
-                if not left or not job_failure_can_pass(str(error)) or run.cancelled.is_set():
+                if not left or not job_failure_can_pass(str(error)) or run.given_up.is_set():
                     raise
                 logger.warning("%s Sending it again.", error)
-            run.slip.tag = self._new_tag()
-            if self._journal is not None:
-                self._journal.again(run.slip.batch_id, run.slip.number, run.slip.tag)
+            # without a job, so that whoever lets the batch go meanwhile stops this sending too
+            run.job = None
+            self._again(run.slip)
             run.job = job = self._send(run, inner.session or inner.backend)
         raise AssertionError(left)
 
-    def cancel(self, run: ShardRun) -> None:
-        """Cancel the job of a shard."""
-        if run.job is not None:
-            self._jobs.cancel(run.job)
+    def cancel(self, runs: Sequence[ShardRun]) -> None:
+        """Cancel jobs, all at once: each may take its time at a service in trouble."""
+        jobs = [run.job for run in runs if run.job is not None]
+        threads = [
+            threading.Thread(target=self._jobs.cancel, args=(job,), name="threaded-ibmq-cancel", daemon=True)
+            for job in jobs
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def deliver(self, runs: Sequence[ShardRun]) -> None:
         """Write down that the program has the results of some shards."""
         if self._journal is not None and runs:
-            self._journal.deliver(runs[0].slip.batch_id, [run.slip.number for run in runs])
+            try:
+                self._journal.deliver(runs[0].slip.batch_id, [run.slip.number for run in runs])
+            except JournalError as error:
+                logger.warning("%s Results that the program has may be given to its next run again.", error)
 
     def let_go(self, batch_id: str) -> None:
         """Write down that nobody waits for a batch."""
         if self._journal is not None:
-            self._journal.let_go(batch_id)
+            try:
+                self._journal.let_go(batch_id)
+            except JournalError as error:
+                logger.warning("%s Batch %s is free when this program has ended.", error, batch_id)
 
     def usage(self, run: ShardRun) -> float | None:
         """QPU seconds that a shard's job was charged."""
@@ -154,7 +158,10 @@ class RemoteSite:
             return None
         seconds = self._jobs.usage(run.job)
         if self._journal is not None and seconds is not None:
-            self._journal.charge(run.slip.batch_id, run.slip.number, seconds)
+            try:
+                self._journal.charge(run.slip.batch_id, run.slip.number, seconds)
+            except JournalError as error:
+                logger.warning("%s", error)
         return seconds
 
     # ------------------------------------------------------------------------------------------------ inside
@@ -163,23 +170,32 @@ class RemoteSite:
         return f"{self._tag}-{uuid4().hex[:12]}"
 
     def _note(self, slip: Slip, state: ShardState, *, job_id: str | None = None, error: str = "") -> None:
-        if self._journal is not None:
+        """Write down what became of a sending. If that fails the run goes on: the job can be found by its tag."""
+        if self._journal is None:
+            return
+        try:
             self._journal.move(slip.batch_id, slip.number, state, job_id=job_id, error=error)
+        except JournalError as failure:
+            logger.warning("%s Shard %d of batch %s is %s.", failure, slip.number, slip.batch_id, state)
+
+    def _again(self, slip: Slip) -> None:
+        """Write down that a shard will be sent once more, under another tag."""
+        slip.tag = self._new_tag()
+        if self._journal is not None:
+            self._journal.again(slip.batch_id, slip.number, slip.tag)
 
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""
         claim = run.slip.claimed
         if claim is None:
             return None
-        refuse_cancelled(run)
+        refuse_given_up(run)
         job = self._look_up(run, claim)
         if job is not None:
             logger.info("job %s of an earlier program is taken over", job.job_id)
             self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
         else:
-            run.slip.tag = self._new_tag()
-            if self._journal is not None:
-                self._journal.again(run.slip.batch_id, run.slip.number, run.slip.tag)
+            self._again(run.slip)
         return job
 
     def _look_up(self, run: ShardRun, claim: ShardRecord | None = None) -> SentJob | None:
@@ -187,7 +203,7 @@ class RemoteSite:
         primitive = run.shard.blocks[0].primitive
         pubs = sum(len(request.pubs) for request in run.requests)
         found = self._jobs.find(run.slip.tag, primitive, pubs)
-        states = [Found(job.job_id, self._jobs.state(job)) for job in found]
+        states = [Found(job.job_id, self._jobs.state_for_sure(job)) for job in found]
         decision = decide(states, claim.job_id if claim else "")
         jobs = {job.job_id: job for job in found}
         for job_id in decision.cancel:
@@ -197,56 +213,75 @@ class RemoteSite:
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
-        for unanswered in range(MOST_SENDINGS):
-            job = self._send_once(run, mode, last=unanswered == MOST_SENDINGS - 1)
-            if job is not None:
-                run.slotted = True
-                self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
-                return job
-            time.sleep(min(0.2 * 2**unanswered, 5.0))
-        raise AssertionError(MOST_SENDINGS)
-
-    def _send_once(self, run: ShardRun, mode: Any, *, last: bool) -> SentJob | None:
-        """Send a shard once, waiting for a slot as long as the service has none; ``None`` if it did not arrive."""
         pubs = primitive_pubs(run.requests)
+        unanswered = 0
         while True:
-            while not self._pacer.enter(run.cancelled):
-                refuse_cancelled(run)
-            self._note(run.slip, ShardState.SENDING)
+            while not self._pacer.enter(run.given_up):
+                refuse_given_up(run)
+            run.slotted = True
+            run.idle.clear()
+            job = None
             try:
-                job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, (self._tag, run.slip.tag))
+                job = self._send_once(run, pubs, mode)
             except SubmissionError as error:
-                trouble = judge_submission(error)
-                if trouble is Trouble.PENDING_LIMIT:
-                    self._pacer.no_slot()
-                elif trouble is Trouble.RATE_LIMIT:
-                    self._pacer.too_fast(retry_after(error))
-                else:
-                    return self._after_trouble(run, error, known=trouble is Trouble.REFUSED or last)
-            except BaseException as error:
-                self._pacer.leave()
-                self._note(run.slip, ShardState.FAILED, error=str(error))
-                raise
-            else:
-                self._pacer.accepted()
+                match judge_submission(error):
+                    case Trouble.PENDING_LIMIT:
+                        run.slotted = False
+                        self._pacer.no_slot()
+                    case Trouble.RATE_LIMIT:
+                        run.slotted = False
+                        self._pacer.too_fast(retry_after(error))
+                    case Trouble.CLOSED if self._session is None and mode is not self._jobs.backend:
+                        logger.info("IBM's Batch is over, jobs run singly: %s", error)
+                        mode = self._jobs.backend
+                    case trouble:
+                        unanswered += 1
+                        known = trouble is not Trouble.UNKNOWN
+                        job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
+            finally:
+                if job is None:
+                    self._free_slot(run)
+                run.idle.set()
+            if job is not None:
                 return job
+            if unanswered:
+                time.sleep(min(0.2 * 2**unanswered, 5.0))
 
-    def _after_trouble(self, run: ShardRun, error: SubmissionError, *, known: bool) -> SentJob | None:
-        """After a sending of which nobody knows whether it arrived: the job, if it exists.
+    def _send_once(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
+        if self._journal is not None:
+            # what cannot be written down is not sent
+            self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING)
+        try:
+            job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, (self._tag, run.slip.tag))
+        except SubmissionError:
+            raise
+        except BaseException as error:
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise
+        self._pacer.accepted()
+        self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+        return job
+
+    def _after_trouble(
+        self, run: ShardRun, error: SubmissionError, *, known: bool, last: bool
+    ) -> SentJob | None:
+        """After a sending that failed, or of which nobody knows whether it arrived: the job, if it exists.
 
         Raises:
             SubmissionError: It does not, and sending it again is no use.
         """
-        job = None
-        try:
-            job = self._look_up(run) if judge_submission(error) is Trouble.UNKNOWN else None
-        finally:
-            if job is None:
-                self._pacer.leave()
-        if job is None and known:
+        job = None if known else self._look_up(run)
+        if job is not None:
+            self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+        elif known or last:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise error
         return job
+
+    def _free_slot(self, run: ShardRun) -> None:
+        if run.slotted:
+            run.slotted = False
+            self._pacer.leave()
 
     def _collect(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
@@ -260,39 +295,7 @@ class RemoteSite:
             self._note(run.slip, ShardState.CANCELLED)
             raise
         finally:
-            if run.slotted:
-                run.slotted = False
-                self._pacer.leave()
+            self._free_slot(run)
         read = read_results(run.requests, results, job, run.rng)
         self._note(run.slip, ShardState.DONE)
         return read
-
-
-class SharedBatch:
-    """IBM's Batch context for several jobs: opened before the first is sent, closed after the last.
-
-    Args:
-        jobs: Jobs on the backend.
-        shards: How many jobs there will be; fewer than two need no context.
-    """
-
-    def __init__(self, jobs: Jobs, shards: int) -> None:
-        self._jobs = jobs
-        self._left = shards
-        self._wanted = shards > 1
-        self._batch: Any = None
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def sending(self) -> Iterator[Any]:
-        """Around the sending of each shard, also of one that is given up: gives the context, or ``None``."""
-        with self._lock:
-            if self._wanted:
-                self._batch, self._wanted = self._jobs.open_batch(), False
-        try:
-            yield self._batch
-        finally:
-            with self._lock:
-                self._left -= 1
-                if self._left == 0 and self._batch is not None:
-                    self._jobs.close_batch(self._batch)

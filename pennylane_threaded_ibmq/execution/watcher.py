@@ -14,7 +14,8 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ..exceptions import DeviceClosedError, ServiceError, ThreadedIBMQError
+from ..exceptions import DeviceClosedError, ServiceError
+from ..ibm.errors import status_code
 from ..ibm.jobs import Jobs, PendingJob, SentJob, State
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ FIRST_INTERVAL_SECS = 0.25
 GROWTH = 1.6
 LONGEST_INTERVAL_SECS = 10.0
 MOST_FAILURES = 12
-"""Ticks in a row that may fail before the waiting is given up: about a minute and a half."""
+"""Looks at a job in a row that may fail before the waiting is given up: about a minute and a half."""
 
 
 @dataclass(eq=False)
@@ -31,6 +32,7 @@ class _Watched:
     job: SentJob
     future: Future[State]
     listed: bool = False
+    failures: int = 0
 
 
 class Watcher:
@@ -38,12 +40,10 @@ class Watcher:
 
     Args:
         jobs: Where to look.
-        tag: Tag that all jobs of the device carry.
     """
 
-    def __init__(self, jobs: Jobs, tag: str) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._tag = tag
         self._watched: dict[str, _Watched] = {}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -51,11 +51,13 @@ class Watcher:
         self._fresh = False
 
     def follow(self, job: SentJob) -> Future[State]:
-        """Follow a job; the future gets its final state."""
+        """Follow a job; the future gets its final state. Two that follow one job share its future."""
         future: Future[State] = Future()
         with self._wake:
             if self._closed:
                 raise DeviceClosedError("The device was closed.")
+            if job.job_id in self._watched:
+                return self._watched[job.job_id].future
             self._watched[job.job_id] = _Watched(job, future)
             self._fresh = True
             if self._thread is None:
@@ -77,7 +79,7 @@ class Watcher:
             )
 
     def _run(self) -> None:
-        interval, failures = FIRST_INTERVAL_SECS, 0
+        interval = FIRST_INTERVAL_SECS
         while True:
             with self._wake:
                 if self._fresh:
@@ -92,28 +94,71 @@ class Watcher:
                     self._thread = None
                     return
             interval = min(interval * GROWTH, LONGEST_INTERVAL_SECS)
-            try:
-                finished = self._look(watched)
-                failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, then ends clearly
-                failures += 1
-                logger.warning("looking for %d jobs failed (%d): %s", len(watched), failures, error)
-                if failures >= MOST_FAILURES:
-                    self._give_up(watched, error)
-                continue
-            if finished:
+            if self._look(watched):
                 interval = FIRST_INTERVAL_SECS
-                self._settle(finished)
 
-    def _look(self, watched: list[_Watched]) -> list[tuple[_Watched, State]]:
+    def _look(self, watched: list[_Watched]) -> bool:
+        """One tick; whether a job has finished."""
         if len(watched) > 1 or not all(w.listed for w in watched):
-            pending = self._jobs.pending(self._tag, most=2 * len(watched))
-            self._cancel_twins(watched, pending)
-            for one in watched:
+            watched = self._left_the_list(watched)
+        finished = False
+        for one in watched:
+            if self._closed:
+                break
+            try:
+                state = self._jobs.state(one.job)
+            except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, then ends clearly
+                self._failed([one], error)
+                if (
+                    status_code(error) is None
+                ):  # nobody answers: the others need not wait for that, one by one
+                    break
+                continue
+            one.failures = 0
+            if state.final:
+                finished = True
+                self._settle(one, state)
+        return finished
+
+    def _left_the_list(self, watched: list[_Watched]) -> list[_Watched]:
+        """The jobs that are not listed as pending any more: one request for each device that sent some."""
+        groups: dict[str, list[_Watched]] = {}
+        for one in watched:
+            groups.setdefault(one.job.tag.rpartition("-")[0], []).append(one)
+        gone: list[_Watched] = []
+        for tag, group in groups.items():
+            try:
+                pending = self._jobs.pending(tag, most=2 * len(group))
+                self._cancel_twins(group, pending)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(group, error)
+                continue
+            for one in group:
                 one.listed = True
-            watched = [w for w in watched if w.job.job_id not in pending]
-        states = [(w, self._jobs.state(w.job)) for w in watched]
-        return [(w, s) for w, s in states if s.final]
+                if one.job.job_id in pending:
+                    one.failures = 0
+                else:
+                    gone.append(one)
+        return gone
+
+    def _failed(self, watched: list[_Watched], error: Exception) -> None:
+        """Looking at some jobs failed: the others come first at the next tick, and at last it is given up."""
+        logger.warning("looking for %d jobs failed (%d): %s", len(watched), watched[0].failures + 1, error)
+        for one in watched:
+            one.failures += 1
+            with self._wake:
+                if self._watched.pop(one.job.job_id, None) is None:
+                    continue
+                if one.failures < MOST_FAILURES:
+                    self._watched[one.job.job_id] = one
+                    continue
+            one.future.set_exception(
+                ServiceError(
+                    f"The service could not be reached for the state of job {one.job.job_id}: {error}. The job runs "
+                    f"on; fetch it with QiskitRuntimeService().job({one.job.job_id!r}).result(), or run the same tapes "
+                    "again."
+                )
+            )
 
     def _cancel_twins(self, watched: list[_Watched], pending: dict[str, PendingJob]) -> None:
         mine = {w.job.tag: w.job.job_id for w in watched}
@@ -123,21 +168,8 @@ class Watcher:
                     logger.warning("job %s was created twice; its twin %s is cancelled", mine[tag], job_id)
                     self._jobs.cancel(listed)
 
-    def _settle(self, finished: list[tuple[_Watched, State]]) -> None:
-        for watched, state in finished:
-            with self._wake:
-                known = self._watched.pop(watched.job.job_id, None)
-            if known is not None:
-                known.future.set_result(state)
-
-    def _give_up(self, watched: list[_Watched], error: Exception) -> None:
-        for one in watched:
-            with self._wake:
-                known = self._watched.pop(one.job.job_id, None)
-            if known is None:
-                continue
-            failure: ThreadedIBMQError = ServiceError(
-                f"The service could not be reached for the state of job {one.job.job_id}: {error}. The job runs on; "
-                f"fetch it with QiskitRuntimeService().job({one.job.job_id!r}).result()."
-            )
-            known.future.set_exception(failure)
+    def _settle(self, watched: _Watched, state: State) -> None:
+        with self._wake:
+            known = self._watched.pop(watched.job.job_id, None)
+        if known is not None:
+            known.future.set_result(state)

@@ -8,19 +8,29 @@ device can share one login.
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from ..exceptions import BackendError, ConfigurationError, CredentialsError, nearest
+from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
+from .errors import can_pass, patiently, status_code, within
 from .local import AER_NAMES
 from .snapshots import fake_names
 
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+T = TypeVar("T")
+
 LEAST_BUSY = "least_busy"
+
+LOGIN_SECS = 180.0
+"""Longest wait for a login or a backend, each of several requests; the client itself stalls for 60 s after a failed one."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +45,20 @@ class Credentials:
         instance: CRN or name; ``None`` to search all instances of the account.
     """
 
-    token: str | None = field(repr=False)
+    token: SecretStr | None
     url: str | None
     instance: str | None
 
 
 class Accounts:
-    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last."""
+    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last.
+
+    A fork logs in anew: two processes cannot share a connection.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._services: WeakValueDictionary[Credentials, Any] = WeakValueDictionary()
+        self._services: WeakValueDictionary[tuple[int, Credentials], Any] = WeakValueDictionary()
 
     def connect(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
         """Log in and open a backend.
@@ -74,14 +87,14 @@ class Accounts:
 
     def _look_up(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
         # the client lists queues once and goes by what it saw: only a fresh login knows who is least busy
-        service = None if name == LEAST_BUSY else self._services.get(credentials)
+        service = None if name == LEAST_BUSY else self._services.get((os.getpid(), credentials))
         if service is not None:
             try:
                 return service, _find(service, name, wires)
             except BackendError:
                 logger.info("backend %s is not found with an earlier login; logging in again", name)
         service = _login(credentials)
-        self._services[credentials] = service
+        self._services[os.getpid(), credentials] = service
         return service, _find(service, name, wires)
 
 
@@ -115,29 +128,48 @@ def _require_saved_account(name: str) -> None:
 
 
 def _login(credentials: Credentials) -> Any:
-    from qiskit_ibm_runtime import IBMInputValueError, QiskitRuntimeService
+    from qiskit_ibm_runtime import IBMInputValueError
     from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
 
-    arguments: dict[str, Any] = {"instance": credentials.instance}
-    if credentials.token is not None:
-        arguments.update(channel="ibm_quantum_platform", token=credentials.token, url=credentials.url)
+    # raised outside of the handlers, so that no error leads to the client's request, which holds the key
     try:
-        with _quiet_client():
-            return QiskitRuntimeService(**arguments)
+        # the client says "invalid account" whatever it met; what it met is the context
+        for attempt in patiently((InvalidAccountError,), only=can_pass, times=4):
+            with attempt:
+                return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
     except InvalidAccountError as error:
-        raise CredentialsError(
-            "IBM Quantum does not accept these credentials: it lists no instances for the API key. Check ibmqx_token "
-            "(or IBMQX_TOKEN, QISKIT_IBM_TOKEN, the saved account) at https://quantum.cloud.ibm.com; also check that "
-            f"this machine reaches {credentials.url or 'https://cloud.ibm.com'}. ({_without(error, credentials)})",
-            argument="ibmqx_token",
-        ) from None
+        refused = _without(error, credentials)
+        argument = "ibmqx_token"
     except IBMInputValueError as error:
+        refused = _without(error, credentials)
+        argument = "instance"
+    if argument == "instance":
         raise CredentialsError(
-            f"instance={credentials.instance!r}: {_without(error, credentials)} Instances of an account are listed at "
+            f"instance={credentials.instance!r}: {refused} Instances of an account are listed at "
             "https://quantum.cloud.ibm.com/instances.",
-            argument="instance",
+            argument=argument,
             value=credentials.instance,
-        ) from None
+        )
+    raise CredentialsError(
+        "IBM Quantum does not accept these credentials: it lists no instances for the API key. Check ibmqx_token "
+        "(or IBMQX_TOKEN, QISKIT_IBM_TOKEN, the saved account) at https://quantum.cloud.ibm.com; also check that "
+        f"this machine reaches {credentials.url or 'https://cloud.ibm.com'}. ({refused})",
+        argument=argument,
+    )
+
+
+def _quiet_login(credentials: Credentials) -> Any:
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    with _quiet_client():
+        if credentials.token is None:
+            return QiskitRuntimeService(instance=credentials.instance)
+        return QiskitRuntimeService(
+            channel="ibm_quantum_platform",
+            token=credentials.token.get_secret_value(),
+            url=credentials.url,
+            instance=credentials.instance,
+        )
 
 
 @contextmanager
@@ -159,18 +191,32 @@ def _quiet_client() -> Iterator[None]:
 def _without(error: Exception, credentials: Credentials) -> str:
     """The client's text without the key."""
     text = str(error.args[0]) if error.args else str(error)
-    return text.replace(credentials.token, "<token>") if credentials.token else text
+    return text.replace(credentials.token.get_secret_value(), "<token>") if credentials.token else text
 
 
 def _find(service: Any, name: str, wires: int) -> Any:
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
-    try:
+    def look() -> Any:
         with _quiet_client():
-            return service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
-    except QiskitBackendNotFoundError:
+            found = service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
+            _ = (
+                found.target
+            )  # the client would ask for its properties at the first use, where nobody asks again
+            return found
+
+    def all_names() -> list[str]:
         with _quiet_client():
-            offered = sorted({str(b.name) for b in service.backends()})
+            return sorted({str(b.name) for b in service.backends()})
+
+    for _ in range(4):
+        try:
+            return _asked(look, f"a question for backend {name!r}")
+        except QiskitBackendNotFoundError:
+            offered = _asked(all_names, "a list of backends")
+        # the client leaves out backends whose configuration it cannot read, also if that is so for a moment
+        if name not in offered:
+            break
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
@@ -184,6 +230,22 @@ def _find(service: Any, name: str, wires: int) -> Any:
         argument="backend",
         value=name,
     )
+
+
+def _asked(ask: Callable[[], T], what: str) -> T:
+    """Ask about backends until the service answers."""
+    from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+    from qiskit_ibm_runtime.exceptions import IBMError
+
+    try:
+        for attempt in patiently((RequestsApiError, IBMError), only=can_pass):
+            with attempt:
+                answer = within(LOGIN_SECS, ask, what)
+    except (RequestsApiError, IBMError) as error:
+        raise ServiceError(
+            f"The service did not answer {what}: {error} Nothing was sent.", status_code=status_code(error)
+        ) from error
+    return answer
 
 
 def check_size(backend: Any, wires: int) -> None:

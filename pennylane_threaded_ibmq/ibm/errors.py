@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
 from ..exceptions import ServiceError
 
 T = TypeVar("T")
@@ -25,16 +27,20 @@ class Trouble(Enum):
     """Too many jobs are queued: wait until one is done."""
     RATE_LIMIT = "rate limit"
     """Too many jobs a minute, or too many requests: wait."""
+    CLOSED = "closed"
+    """The session or IBM's Batch takes no more jobs."""
     REFUSED = "refused"
     """The service said no, and will say so again."""
 
 
 _PENDING = re.compile(r"limit of \d+ pending jobs|pending jobs? limit", re.IGNORECASE)
 _RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
+_CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
 _JOB_CODE = re.compile(r"Error code (\d+)")
 
-PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 9999}) | frozenset(range(9000, 10000))
-"""Codes of failed jobs whose advice is to try again: troubles between IBM's services, and internal errors.
+PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 1217, 9999}) | frozenset(range(9000, 10000))
+"""Codes of failed jobs whose advice is to try again: troubles between IBM's services, internal errors, and a
+Batch whose time was up (1217), since what is sent again is sent outside of it.
 
 Source: https://quantum.cloud.ibm.com/docs/errors
 """
@@ -54,7 +60,7 @@ def judge_submission(error: BaseException) -> Trouble:
         return Trouble.RATE_LIMIT
     if status is None or status < 400 or status >= 500:
         return Trouble.UNKNOWN
-    return Trouble.REFUSED
+    return Trouble.CLOSED if _CLOSED.search(text) else Trouble.REFUSED
 
 
 def job_failure_can_pass(message: str) -> bool:
@@ -124,3 +130,30 @@ def within(seconds: float, ask: Callable[[], T], what: str) -> T:
     if not answer:
         raise ServiceError(f"The service gave no answer to {what} within {seconds:g} s.")
     return answer[0]
+
+
+def patiently(
+    errors: tuple[type[BaseException], ...],
+    *,
+    only: Callable[[BaseException], bool] = lambda _: True,
+    times: int = 8,
+) -> Retrying:
+    """Ask again after errors: eight times take about a minute.
+
+    Args:
+        errors: After these.
+        only: Of these, after those for which this holds.
+        times: How often to ask at most.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, errors) and only(error)),
+        wait=wait_random_exponential(multiplier=0.5, max=15),
+        stop=stop_after_attempt(times),
+        reraise=True,
+    )
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether a question that was answered with this error may have a better answer soon."""
+    status = status_code(error)
+    return status is None or status == 429 or status >= 500

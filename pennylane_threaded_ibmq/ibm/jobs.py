@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from ..exceptions import (
     JobCancelledError,
     JobFailedError,
@@ -18,7 +16,7 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
-from .errors import ANSWER_SECS, status_code, within
+from .errors import ANSWER_SECS, can_pass, patiently, status_code, within
 from .quiet import quiet
 
 logger = logging.getLogger(__name__)
@@ -26,19 +24,11 @@ logger = logging.getLogger(__name__)
 FETCHES = 6
 """Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
 
-
 SEND_SECS = 300.0
 """Longest wait for an answer that carries circuits or results."""
 
-
-def _patiently(errors: tuple[type[BaseException], ...]) -> Retrying:
-    """Ask again after errors: seven times in about a minute."""
-    return Retrying(
-        retry=retry_if_exception_type(errors),
-        wait=wait_random_exponential(multiplier=0.5, max=15),
-        stop=stop_after_attempt(8),
-        reraise=True,
-    )
+CANCEL_SECS = 30.0
+"""Longest wait for a cancellation, tries included."""
 
 
 class State(Enum):
@@ -119,8 +109,8 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMRuntimeError
 
         try:
-            return Batch(backend=self.backend)
-        except (RequestsApiError, IBMRuntimeError) as error:
+            return within(ANSWER_SECS, lambda: Batch(backend=self.backend), "a Batch")
+        except (RequestsApiError, IBMRuntimeError, ServiceError) as error:
             logger.info("no batch could be opened, jobs run singly: %s", error)
             return None
 
@@ -130,8 +120,8 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMRuntimeError
 
         try:
-            batch.close()
-        except (RequestsApiError, IBMRuntimeError) as error:
+            within(ANSWER_SECS, batch.close, "the end of a Batch")
+        except (RequestsApiError, IBMRuntimeError, ServiceError) as error:
             logger.warning("batch %s could not be closed: %s", batch.session_id, error)
 
     def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> SentJob:
@@ -147,8 +137,6 @@ class Jobs:
             SubmissionError: The service did not accept the job.
         """
         from qiskit_ibm_runtime import EstimatorV2, SamplerV2
-        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
-        from qiskit_ibm_runtime.exceptions import IBMError
 
         cls = SamplerV2 if primitive == "sampler" else EstimatorV2
         runner = cls(mode=mode, options=dict(self.options.get(primitive, {})))
@@ -157,7 +145,8 @@ class Jobs:
             # the client warns of its own use of a deprecated class at each run
             with quiet().client():
                 job = within(SEND_SECS, lambda: runner.run(list(pubs)), "a job")
-        except (IBMError, RequestsApiError, ServiceError) as error:
+        except Exception as error:
+            # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(
                 f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
                 status_code=status_code(error),
@@ -194,11 +183,17 @@ class Jobs:
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError
 
-        for attempt in _patiently((RequestsApiError, IBMError, ServiceError)):
-            with attempt:
-                found = within(
-                    ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
-                )
+        try:
+            for attempt in patiently((RequestsApiError, IBMError, ServiceError), only=can_pass):
+                with attempt:
+                    found = within(
+                        ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
+                    )
+        except (RequestsApiError, IBMError) as error:
+            raise ServiceError(
+                f"Whether a job with tag {tag} exists could not be asked: {error}",
+                status_code=status_code(error),
+            ) from error
         return [SentJob(j.job_id(), primitive, pubs, tag, j) for j in reversed(found)]
 
     def usage(self, job: SentJob) -> float | None:
@@ -248,6 +243,13 @@ class Jobs:
             return State.CANCELLED if status == "CANCELLED" else State.TOO_LONG
         return State.PENDING
 
+    def state_for_sure(self, job: SentJob) -> State:
+        """Ask for the state of one job until the service answers."""
+        for attempt in patiently((ServiceError,), only=can_pass):
+            with attempt:
+                found = self.state(job)
+        return found
+
     def fetch(self, job: SentJob, state: State) -> list[Any]:
         """The results of a finished job, one a PUB.
 
@@ -258,7 +260,7 @@ class Jobs:
         """
         if state is State.FAILED:
             raise JobFailedError(
-                f"Job {job.job_id} failed on {self.backend.name}: {job.handle.error_message()}",
+                f"Job {job.job_id} failed on {self.backend.name}: {self._reason(job)}",
                 job_ids=[job.job_id],
             )
         if state is State.TOO_LONG:
@@ -297,14 +299,34 @@ class Jobs:
             return None, f"{len(result)} PUB results instead of {job.pubs}."
         return result, ""
 
+    def _reason(self, job: SentJob) -> str:
+        from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+        from qiskit_ibm_runtime.exceptions import IBMError
+
+        try:
+            for attempt in patiently((RequestsApiError, IBMError), only=can_pass):
+                with attempt:
+                    reason = within(ANSWER_SECS, job.handle.error_message, "the reason of a failure")
+        except (RequestsApiError, IBMError, ServiceError) as error:
+            return f"its reason could not be read: {error}"
+        return str(reason)
+
     def cancel(self, job: SentJob | PendingJob) -> None:
-        """Cancel a job; one that is already finished stays as it is."""
+        """Cancel a job, within seconds; one that is already finished stays as it is."""
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError, RuntimeInvalidStateError
 
+        def can_be_repeated(error: BaseException) -> bool:
+            return not isinstance(error, RuntimeInvalidStateError)
+
+        def ask() -> None:
+            for attempt in patiently((IBMError, RequestsApiError), only=can_be_repeated):
+                with attempt:
+                    job.handle.cancel()
+
         try:
-            job.handle.cancel()
+            within(CANCEL_SECS, ask, f"the cancellation of job {job.handle.job_id()}")
         except RuntimeInvalidStateError:
             logger.debug("job %s was finished before it could be cancelled", job.handle.job_id())
-        except (IBMError, RequestsApiError) as error:
+        except (IBMError, RequestsApiError, ServiceError) as error:
             logger.warning("job %s could not be cancelled: %s", job.handle.job_id(), error)

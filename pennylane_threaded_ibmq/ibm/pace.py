@@ -6,6 +6,7 @@ learned from refusals: as many jobs as were in flight when one was refused is th
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from functools import cache
@@ -86,6 +87,10 @@ class Pacer:
             self._changed.notify_all()
 
     def _grown_pause(self) -> float:
+        """Twice as long as the last; many refusals at once are one."""
+        left = self._not_before - time.monotonic()
+        if left > 0:
+            return left
         pause = self._pause
         self._pause = min(2 * pause, LONGEST_PAUSE_SECS)
         return pause
@@ -96,14 +101,15 @@ class Pacers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pacers: WeakValueDictionary[tuple[str, str], Pacer] = WeakValueDictionary()
+        self._pacers: WeakValueDictionary[tuple[int, str, str], Pacer] = WeakValueDictionary()
 
     def of(self, instance: str, backend: str) -> Pacer:
         """The pacer of one backend of an instance."""
         with self._lock:
-            pacer = self._pacers.get((instance, backend))
+            key = (os.getpid(), instance, backend)  # a fork has none of the jobs
+            pacer = self._pacers.get(key)
             if pacer is None:
-                pacer = self._pacers[instance, backend] = Pacer()
+                pacer = self._pacers[key] = Pacer()
             return pacer
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import pennylane as qml
 import pytest
 import requests
 from qiskit import QuantumCircuit
@@ -16,6 +20,8 @@ from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
 
+PROGRAM = Path(__file__).with_name("program.py")
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "loopback-token"
 SMALL = "ibm_manila"
 """A backend of 5 qubits: its properties are small and circuits for it compile fast."""
@@ -71,6 +77,52 @@ def loopback(start: Callable[..., LoopbackService]) -> Iterator[Callable[..., Lo
             return service
 
         yield starter
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Make devices whose journal is in this test's folder."""
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        options = {"wires": 2, "backend": SMALL, "journal": tmp_path / "journal.sqlite", **options}
+        dev = qml.device("threaded.ibmq", **options)
+        made.append(dev)
+        return dev
+
+    yield make
+    for dev in made:
+        dev.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the program against a service; whatever is left of it is killed at the end."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(service: Loopback, *, result: str = "result", **options: Any) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            **service.environment(token="loopback-token", instance=service.config.instances[0].crn),
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
+        arguments = [f"{name}={value!r}" for name, value in options.items()]
+        child = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(tmp_path / "journal"), str(tmp_path / result), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(child)
+        return child
+
+    yield start
+    for child in running:
+        child.kill()
+        child.communicate()
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A user's program, for tests that kill one: runs twelve shards and writes what it got, once, at the end.
 
-Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]
+Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]; leave=True leaves as soon as four jobs are pending.
 """
 
 import ast
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pennylane as qml
 journal, result, *options = sys.argv[1:]
 chosen = dict(option.split("=", 1) for option in options)
 extra = {name: ast.literal_eval(value) for name, value in chosen.items()}
+leave = extra.pop("leave", False)
 tapes = [
     qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
     for angle in np.linspace(0, np.pi, 24)
@@ -27,6 +29,11 @@ dev = qml.device(
     **{"shard_size": 2, "max_jobs": 4, **extra},
 )
 print("ready", os.getpid(), flush=True)
+if leave:
+    handle = dev.submit(tapes)
+    while len(handle.job_ids) < 4:
+        time.sleep(0.02)
+    sys.exit()
 values = dev.batch_execute(tapes)
 scratch = Path(result + ".part")
 scratch.write_text(json.dumps([float(v) for v in values]))

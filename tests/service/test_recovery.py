@@ -43,22 +43,6 @@ def right(results, atol=0.2):
     )
 
 
-@pytest.fixture
-def device(tmp_path):
-    """Make devices whose journal is in this test's folder; each counts as a program of its own."""
-    made = []
-
-    def make(**options):
-        options = {"wires": 2, "backend": SMALL, "journal": tmp_path / "journal.sqlite", **options}
-        dev = qml.device("threaded.ibmq", **options)
-        made.append(dev)
-        return dev
-
-    yield make
-    for dev in made:
-        dev.close()
-
-
 def die(dev):
     """Leave a device as a program that was killed leaves it: nobody waits, and the lock is open."""
     dev.close()
@@ -151,7 +135,8 @@ def test_a_claim_is_given_once(tmp_path):
     """Many processes that run the same program at once: each shard goes to one of them."""
     dead = Journal(tmp_path / "j")
     shards = [NewShard("same", n, (n,), f"tag-{n}") for n in range(20)]
-    batch = dead.begin("b", "i", ladder(1), shards)
+    batch, claims = dead.begin("b", "i", ladder(1), shards)
+    assert claims == [None] * 20
     for n in range(20):
         dead.move(batch, n, ShardState.ACCEPTED, job_id=f"job-{n}")
     dead.close()
@@ -159,8 +144,8 @@ def test_a_claim_is_given_once(tmp_path):
     claimed = []
 
     def claim(journal):
-        for _ in range(10):
-            claimed.extend(journal.claim(["same"], "b", "i"))
+        for n in range(10):
+            claimed.extend(journal.begin("b", "i", ladder(1), [NewShard("same", n, (0,), "new")])[1])
 
     threads = [threading.Thread(target=claim, args=(journal,)) for journal in journals]
     for thread in threads:

@@ -1,0 +1,57 @@
+"""The journal's tables, and the steps from each format of the file to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE batches (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,           -- the process; empty once it has let go of the batch
+        backend TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        created REAL NOT NULL,         -- seconds since 1970, UTC
+        tapes INTEGER NOT NULL,
+        content BLOB                   -- the tapes, pickled and compressed; NULL if they cannot be
+    );
+    CREATE TABLE shards (
+        batch TEXT NOT NULL REFERENCES batches(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        content TEXT NOT NULL,         -- hash of all that is run
+        seed TEXT NOT NULL,            -- of the shard's random numbers, such as the bases of a shadow
+        tapes TEXT NOT NULL,           -- their positions in the batch, separated by spaces
+        state TEXT NOT NULL,
+        tag TEXT NOT NULL,             -- the job's own tag at IBM
+        job_id TEXT NOT NULL DEFAULT '',
+        attempt INTEGER NOT NULL DEFAULT 1,
+        delivered INTEGER NOT NULL DEFAULT 0,
+        adopted INTEGER NOT NULL DEFAULT 0,
+        usage_secs REAL,
+        error TEXT NOT NULL DEFAULT '',
+        changed REAL NOT NULL,
+        PRIMARY KEY (batch, number)
+    );
+    CREATE INDEX shards_by_content ON shards (content, delivered, adopted);
+    """,
+)
+
+FORMAT = len(_MIGRATIONS)
+"""Number of the file's format."""
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a file to today's format, inside a transaction of the caller's.
+
+    Raises:
+        sqlite3.DatabaseError: The file is from a newer version of this package.
+    """
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise sqlite3.DatabaseError(
+            f"it has format {found}, made by a newer version of this package; this one knows {FORMAT}"
+        )
+    for step in _MIGRATIONS[found:]:
+        for statement in step.split(";\n"):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version={FORMAT}")

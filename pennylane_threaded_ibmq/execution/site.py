@@ -1,0 +1,116 @@
+"""Where shards run, and what a lane is told of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..exceptions import JobCancelledError
+from ..ibm.jobs import SentJob
+from .decode import BlockResult
+from .pubs import Request
+from .records import ShardRecord
+from .shards import Shard
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pennylane.tape import QuantumScript
+
+
+@dataclass(eq=False)
+class Slip:
+    """A shard's place in the journal.
+
+    Attributes:
+        seed: Seed of the shard's random numbers.
+        batch_id: Id of the batch; empty without a journal.
+        number: Place of the shard in the batch.
+        tag: Tag of its job.
+        claimed: A shard of an earlier program with the same content, whose job is taken over.
+    """
+
+    seed: int
+    batch_id: str = ""
+    number: int = 0
+    tag: str = ""
+    claimed: ShardRecord | None = None
+
+
+@dataclass(eq=False)
+class ShardRun:
+    """One shard under way. Its lane writes ``job`` and ``idle``; whoever gives up sets ``given_up``.
+
+    Attributes:
+        slip: Its place in the journal.
+        shard: What runs.
+        requests: The same as PUBs.
+        rng: Random numbers of this shard alone, so that lanes need not take turns.
+        job: The accepted job, once there is one.
+        slotted: The job holds a slot of the backend.
+        given_up: Nothing of it is to be sent any more.
+        cancelled: Its job is not wanted either; set before ``given_up``.
+        idle: Cleared while it is being sent, and nobody can know whether its job exists.
+    """
+
+    slip: Slip
+    shard: Shard
+    requests: tuple[Request, ...]
+    rng: np.random.Generator
+    job: SentJob | None = None
+    slotted: bool = False
+    given_up: threading.Event = field(default_factory=threading.Event)
+    cancelled: bool = False
+    idle: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
+
+class Site(Protocol):
+    """Where shards run: this machine, or a service."""
+
+    def open_inner(self) -> Any:
+        """Make the inner device of a lane, in its thread."""
+
+    def register(
+        self,
+        tapes: Sequence[QuantumScript],
+        shards: Sequence[Shard],
+        seeds: Sequence[int],
+        resume: str | None,
+    ) -> list[Slip]:
+        """Write a batch down before anything of it is sent."""
+
+    def start(self, shards: int) -> Any:
+        """What the shards of one batch share."""
+
+    def run(self, run: ShardRun, inner: Any, shared: Any) -> list[BlockResult]:
+        """Run one shard in a lane; one result a request."""
+
+    def cancel(self, runs: Sequence[ShardRun]) -> None:
+        """Stop jobs that were accepted."""
+
+    def deliver(self, runs: Sequence[ShardRun]) -> None:
+        """The program has the results of some shards."""
+
+    def let_go(self, batch_id: str) -> None:
+        """Nobody waits for this batch any more."""
+
+    def usage(self, run: ShardRun) -> float | None:
+        """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
+
+
+def refuse_given_up(run: ShardRun) -> None:
+    """Stop here if nothing more is to be sent.
+
+    Raises:
+        JobCancelledError: The batch was cancelled or let go.
+    """
+    if run.given_up.is_set():
+        job_ids = () if run.job is None else (run.job.job_id,)
+        raise JobCancelledError(
+            f"The batch was {'cancelled' if run.cancelled else 'let go'} before this part of it was sent.",
+            job_ids=job_ids,
+        )

@@ -1,0 +1,245 @@
+"""Nothing hangs: not at a service that never answers, not without a network, not when a program wants to leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq.exceptions import (
+    DeviceClosedError,
+    JobError,
+    ServiceError,
+    SubmissionError,
+    ThreadedIBMQError,
+)
+from pennylane_threaded_ibmq.execution import watcher
+from pennylane_threaded_ibmq.ibm import account, jobs
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+
+SOON = 1.0
+"""What the limits of waiting are in these tests, in seconds."""
+
+
+def ladder(count):
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
+        for angle in np.linspace(0, np.pi, count)
+    ]
+
+
+def right(results):
+    np.testing.assert_allclose(
+        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
+    )
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Waiting ends after a second, and asking again after two tries."""
+    for module, name in (
+        (jobs, "ANSWER_SECS"),
+        (jobs, "SEND_SECS"),
+        (jobs, "CANCEL_SECS"),
+        (account, "LOGIN_SECS"),
+    ):
+        monkeypatch.setattr(module, name, SOON)
+    monkeypatch.setattr(watcher, "MOST_FAILURES", 3)
+    monkeypatch.setattr(jobs, "FETCHES", 2)
+    patiently = jobs.patiently
+    monkeypatch.setattr(jobs, "patiently", lambda errors, **given: patiently(errors, **given, times=2))
+
+
+@pytest.mark.parametrize(
+    ("route", "tapes"),
+    [
+        ("GET /jobs", 2),
+        ("GET /jobs/{id}", 2),
+        ("GET /jobs/{id}/results", 2),
+        ("POST /jobs", 2),
+        ("POST /sessions", 2),
+        ("PATCH /sessions/{id}", 2),
+    ],
+)
+def test_one_request_that_is_never_answered_costs_time_and_nothing_else(
+    loopback, device, impatient, route, tapes
+):
+    service = loopback()
+    dev = device(shard_size=1)
+    service.inject(Fault(effect="stall", on=route.replace("{", r"\{").replace("}", r"\}"), times=1))
+    right(dev.batch_execute(ladder(2)))
+    assert service.counters.faults == {"stall": 1}
+    assert service.counters.jobs - sum(job.status is JobStatus.CANCELLED for job in service.jobs) <= 3
+    service.clear_faults()
+
+
+@pytest.mark.parametrize(
+    ("route", "error"),
+    [
+        ("GET /jobs", ServiceError),
+        (r"GET /jobs/\{id\}", ServiceError),
+        (r"GET /jobs/\{id\}/results", JobError),
+        (".*", ThreadedIBMQError),
+    ],
+)
+def test_a_service_that_answers_no_more_is_given_up_and_come_back_to(
+    loopback, device, impatient, route, error
+):
+    service = loopback()
+    dev = device()
+    service.inject(Fault(effect="stall", on=route, times=None))
+    with pytest.raises(error):
+        dev.batch_execute(ladder(2))
+    service.clear_faults()
+    before = service.counters.jobs
+    right(dev.batch_execute(ladder(2)))  # in the same program: what was sent is taken over
+    assert service.counters.jobs == max(before, 1)
+
+
+def test_a_login_that_is_never_answered_is_given_up(loopback, device, impatient):
+    service = loopback(tokens=("key-of-a-stalled-login",))
+    service.inject(Fault(effect="stall", times=None))
+    with pytest.raises(ServiceError, match="gave no answer"):
+        device(ibmqx_token="key-of-a-stalled-login")
+    service.clear_faults()
+
+
+def test_a_dead_network_is_given_up(loopback, device, impatient):
+    service = loopback()
+    dev = device()
+    service.stop()
+    with pytest.raises(SubmissionError):
+        dev.batch_execute(ladder(2))
+    dev.close()
+
+
+def test_cancelling_at_a_service_that_does_not_answer_ends(loopback, device, impatient):
+    service = loopback()
+    dev = device(shard_size=1)
+    service.hold()
+    handle = dev.submit(ladder(6))
+    service.wait_for_jobs(6, JobStatus.QUEUED)
+    service.inject(Fault(effect="stall", on=".*", times=None))
+    handle.cancel()
+    service.clear_faults()
+
+
+def test_closing_a_device_tells_all_who_wait_for_it(loopback, device):
+    """Futures of shards that no lane had taken yet are told too, and so is whoever waits for the whole."""
+    service = loopback()
+    service.hold()
+    dev = device(shard_size=1, max_jobs=2)
+    handle = dev.submit(ladder(6))
+    futures = handle.futures
+    service.wait_for_jobs(2, JobStatus.QUEUED)
+    dev.close()
+    for future in futures:
+        with pytest.raises(DeviceClosedError):
+            future.result(20)
+    with pytest.raises(DeviceClosedError):
+        handle.result(20)
+
+
+# ---------------------------------------------------------------------------------------------- programs that leave
+
+
+def test_a_program_leaves_with_jobs_pending(start, program):
+    service = start()
+    service.hold()
+    child = program(service, leave=True)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert errors == ""
+    assert service.counters.pending == 4
+    service.release()
+
+
+def test_a_second_interrupt_leaves_at_once(start, program):
+    """The first cancels, at a service that does not answer; the second does not wait for that."""
+    service = start()
+    service.hold()
+    child = program(service)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    time.sleep(0.5)
+    service.inject(Fault(effect="stall", times=None))
+    child.send_signal(signal.SIGINT)
+    service.wait_for_requests("POST /jobs/{id}/cancel", 1)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=15)  # the cancellation would have taken twice as long
+    assert child.returncode != 0
+    service.clear_faults()
+
+
+def test_an_interrupted_program_takes_over_what_it_left(start, program, tmp_path):
+    """What finished before the interrupt, and what could not be cancelled, is paid for and used by the next run."""
+    service = start()
+    service.hold()
+    child = program(service)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    service.release(2)
+    service.wait_for_jobs(2, JobStatus.COMPLETED)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    service.release()
+    done = sum(job.status is JobStatus.COMPLETED for job in service.jobs)
+    child = program(service)
+    assert child.wait(120) == 0
+    assert sum(job.usage_secs > 0 for job in service.jobs) == 12
+    assert done >= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_has_its_own_lanes_and_login(start, tmp_path):
+    service = start()
+    code = f"""
+import os, sys, numpy as np, pennylane as qml
+dev = qml.device("threaded.ibmq", wires=1, backend="ibm_manila", journal={str(tmp_path / "j")!r}, shard_size=1)
+tapes = [qml.tape.QuantumScript([qml.RY(x, 0)], [qml.expval(qml.Z(0))], shots=100) for x in (0.1, 3.0)]
+assert dev.batch_execute(tapes)[0] > 0.5
+child = os.fork()
+if child == 0:
+    assert dev.batch_execute(tapes)[1] < -0.5
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert dev.batch_execute(tapes)[0] > 0.5
+assert len(dev.batches()) == 3
+"""
+    variables = {
+        **os.environ,
+        **service.environment(token="loopback-token", instance=service.config.instances[0].crn),
+    }
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert service.counters.jobs == 6
+
+
+def test_no_thread_is_left_behind(loopback, device):
+    loopback()
+    before = set(threading.enumerate())
+    dev = device(shard_size=1)
+    dev.batch_execute(ladder(4))
+    dev.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        left = [
+            t.name for t in threading.enumerate() if t not in before and t.name.startswith("threaded-ibmq")
+        ]
+        if not left:
+            break
+        time.sleep(0.05)
+    assert left == []

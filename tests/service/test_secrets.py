@@ -1,0 +1,192 @@
+"""The API key is handed to IBM's client and is nowhere else: no file, no log, no repr, no pickle, no error."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import pickle
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+import pennylane_threaded_ibmq
+from pennylane_threaded_ibmq import exceptions
+from pennylane_threaded_ibmq.execution import watcher
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+
+KEY = "apikey-7Qm2-of-the-right-kind"
+WRONG = "apikey-9Xw4-of-nobody"
+SECRETS = (KEY, WRONG)
+OURS = str(Path(pennylane_threaded_ibmq.__file__).parent)
+PLAIN = (str, bytes, int, float, complex, bool, type(None), type(sys), type, np.ndarray)
+
+
+def ladder(count):
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0)], [qml.expval(qml.Z(0))], shots=100)
+        for angle in np.linspace(0, np.pi, count)
+    ]
+
+
+def leaves(value, depth=8, seen=None):
+    """Every text that can be reached from an object through its attributes and items."""
+    seen = set() if seen is None else seen
+    if isinstance(value, (str, bytes)):
+        yield str(value)
+        return
+    if depth == 0 or id(value) in seen or isinstance(value, PLAIN) or inspect.isroutine(value):
+        return
+    seen.add(id(value))
+    yield _repr(value)
+    parts = list(getattr(value, "__dict__", {}).values())
+    if isinstance(value, dict):
+        parts += [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts += list(value)
+    if isinstance(value, BaseException):
+        parts += [value.args, value.__cause__, value.__context__, *getattr(value, "__notes__", [])]
+    for part in parts:
+        yield from leaves(part, depth - 1, seen)
+
+
+def texts_of(error):
+    """What an error tells, what it holds, what a printed traceback shows of our own variables, and its pickle."""
+    yield from leaves(error)
+    yield "".join(traceback.format_exception(error))
+    pending, done = [error], set()
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in done:
+            continue
+        done.add(id(one))
+        pending += [one.__cause__, one.__context__]
+        # TracebackException(capture_locals=True) shows the same, but ends at the first object without a repr
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if frame.f_code.co_filename.startswith(OURS):
+                yield from map(_repr, frame.f_locals.values())
+    yield str(pickle.dumps(error))
+
+
+def _repr(value):
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - an object that was not made to its end
+        return repr(error)
+
+
+def files_below(*folders):
+    for folder in folders:
+        for path in Path(folder).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                yield path, path.read_bytes()
+
+
+@pytest.fixture
+def failures(loopback, device, monkeypatch):
+    """One error of each kind, raised on the way that users meet it."""
+
+    def collect():
+        service = loopback(tokens=(KEY,))
+        caught = {}
+
+        def fails(kind, call):
+            with pytest.raises(kind) as info:
+                call()
+            assert type(info.value) is kind
+            caught[kind.__name__, len(caught)] = info.value
+
+        def fresh(**options):
+            return device(ibmqx_token=KEY, **options)
+
+        def broken(fault, kind, tapes=2, **options):
+            service.inject(fault)
+            dev = fresh(**options)
+            fails(kind, lambda: dev.batch_execute(ladder(tapes)))
+            service.clear_faults()
+
+        dev = fresh()
+        dev.batch_execute(ladder(2))
+        fails(exceptions.BackendError, lambda: fresh(backend="ibm_none"))
+        fails(exceptions.CredentialsError, lambda: device(ibmqx_token=WRONG))
+        fails(exceptions.CredentialsError, lambda: fresh(instance="nobody"))
+        fails(exceptions.ConfigurationError, lambda: fresh(shrd_size=3))
+        fails(exceptions.ConfigurationError, lambda: fresh(shard_size="large"))
+        fails(exceptions.ConfigurationError, lambda: device(ibmqx_token=[KEY]))
+        fails(exceptions.UsageLimitError, lambda: fresh(max_usage_secs=0.1).batch_execute(ladder(2)))
+        fails(exceptions.UnsupportedCircuitError, lambda: dev.submit("no tape"))
+        fails(exceptions.JournalError, lambda: dev.resume("nothing"))
+        job = {"on": "POST /jobs$"}
+        broken(
+            Fault(effect="status", status=400, message="No.", times=None, **job), exceptions.SubmissionError
+        )
+        broken(Fault(effect="job", reason="No.", **job), exceptions.JobFailedError)
+        broken(Fault(effect="job", job_status="Cancelled", **job), exceptions.JobCancelledError)
+        broken(Fault(effect="job", reason="No.", **job), exceptions.ShardFailedError, shard_size=1)
+        broken(Fault(effect="rows", on=r"GET /jobs/\{id\}/results", times=None), exceptions.ResultError)
+        monkeypatch.setattr(watcher, "MOST_FAILURES", 2)
+        broken(Fault(effect="status", status=400, on="GET /jobs", times=None), exceptions.ServiceError)
+        service.hold()
+        fails(exceptions.WaitTimeoutError, lambda: fresh(timeout_secs=0.5).batch_execute(ladder(3)))
+        handle = dev.submit(ladder(4))
+        service.wait_for_jobs(1, JobStatus.QUEUED)
+        dev.close()
+        fails(exceptions.DeviceClosedError, lambda: handle.result(20))
+        return service, dev, caught
+
+    return collect
+
+
+def test_the_key_is_nowhere(failures, caplog, capfd, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with caplog.at_level(logging.DEBUG):
+        service, dev, caught = failures()
+    texts = {f"{name} {n}": texts_of(error) for (name, n), error in caught.items()}
+    texts["device"] = iter([repr(dev), str(dev), repr(vars(dev)), repr(dev._settings), str(dev._settings)])
+    texts["settings"] = iter(
+        [str(pickle.dumps(dev._settings)), dev._settings.model_dump_json(include={"ibmqx_token"})]
+    )
+    texts["workplace"] = iter(
+        [repr(vars(dev._open())), repr(vars(dev._open().site)), repr(vars(dev._open().jobs))]
+    )
+    texts["logs"] = (
+        f"{r.getMessage()} {r.args} {r.exc_text}"
+        for r in caplog.records
+        if r.name.startswith("pennylane_threaded_ibmq")
+    )
+    texts["output"] = iter(capfd.readouterr())
+    texts["jobs"] = (job.model_dump_json() for job in service.jobs)
+    found = [where for where, told in texts.items() for text in told if any(s in text for s in SECRETS)]
+    assert sorted(set(found)) == []
+    # the journal's folder, the temporary folder and the home
+    places = [tmp_path, os.environ["HOME"]]
+    assert [
+        str(p) for p, content in files_below(*places) if any(s.encode() in content for s in SECRETS)
+    ] == []
+    assert any(p.name == "journal.sqlite" for p, _ in files_below(tmp_path))
+
+
+def test_errors_survive_a_pickle(failures):
+    _, _, caught = failures()
+    for error in caught.values():
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error)
+        assert str(copy) == str(error)
+        assert set(vars(copy)) == set(vars(error))
+
+
+def test_the_environments_key_is_hidden_as_well(monkeypatch):
+    monkeypatch.setenv("IBMQX_TOKEN", KEY)
+    from pennylane_threaded_ibmq.settings import load_settings
+
+    with pytest.raises(exceptions.ConfigurationError) as info:
+        load_settings({"shard_size": "large"})
+    assert not [text for text in texts_of(info.value) if KEY in text]
