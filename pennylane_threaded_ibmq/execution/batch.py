@@ -45,6 +45,7 @@ class Slip:
         number: Place of the shard in the batch.
         tag: Tag of its job.
         claimed: A shard of an earlier program with the same content, whose job is taken over.
+        may_send: It may be sent, and paid for.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class Slip:
     number: int = 0
     tag: str = ""
     claimed: ShardRecord | None = None
+    may_send: bool = True
 
 
 @dataclass(eq=False)
@@ -156,6 +158,11 @@ class Batch:
                 self._results[position], self._settled[position] = (), True
         if not shards:
             self._finished.set()
+
+    def only_collect(self) -> None:
+        """Take over the jobs that exist, and send nothing."""
+        for run in self.runs:
+            run.slip.may_send = False
 
     def start(self) -> None:
         """Hand all shards to the lanes."""

@@ -124,7 +124,8 @@ class RemoteSite:
             try:
                 return self._collect(run, job)
             except JobFailedError as error:
-                if not left or not job_failure_can_pass(str(error)) or run.cancelled.is_set():
+                again = left and run.slip.may_send and not run.cancelled.is_set()
+                if not again or not job_failure_can_pass(str(error)):
                     raise
                 logger.warning("%s Sending it again.", error)
             run.slip.tag = self._new_tag()
@@ -197,6 +198,10 @@ class RemoteSite:
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
+        if not run.slip.may_send:
+            text = "No job of this part of the batch gave a result, and send=False: it was not sent."
+            self._note(run.slip, ShardState.FAILED, error=text)
+            raise SubmissionError(text)
         for unanswered in range(MOST_SENDINGS):
             job = self._send_once(run, mode, last=unanswered == MOST_SENDINGS - 1)
             if job is not None:
