@@ -17,6 +17,10 @@ from .types import duration
 if TYPE_CHECKING:
     from ..execution.records import BatchRecord
 
+ADVICE = (
+    " If the device of the batch had options that shape its jobs, such as shard_size, give them with --option. "
+    "--send sends what is missing, and it is paid for."
+)
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
 
 
@@ -76,7 +80,7 @@ def resume_command(
       threaded-ibmq resume 3f2a --timeout 10m
       threaded-ibmq resume 3f2a --option shard_size=4
     """
-    from ..exceptions import ShardFailedError, WaitTimeoutError
+    from ..exceptions import ShardFailedError, SubmissionError, WaitTimeoutError
 
     _, batch = find_batch(journal_path, batch_id)
     failed: ShardFailedError | None = None
@@ -86,6 +90,8 @@ def resume_command(
             results = handle.result(timeout)
         except ShardFailedError as error:
             failed, results = error, error.results
+        except SubmissionError as error:
+            raise click.ClickException(f"{error}{'' if send else ADVICE}") from None
         except WaitTimeoutError as error:
             handle.detach()
             jobs = ", ".join(error.job_ids) or "what was sent"
@@ -104,7 +110,7 @@ def resume_command(
     else:
         note(f"{sum(r is not None for r in results)} of {len(results)} results are in {output}.")
     if failed is not None:
-        raise click.ClickException(str(failed))
+        raise click.ClickException(f"{failed}{'' if send else ADVICE}")
 
 
 def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, Any]) -> Any:
