@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .exceptions import ConfigurationError, nearest
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
@@ -169,8 +170,19 @@ class Settings(BaseModel):
 
 def home_folder() -> Path:
     """Folder of what this package keeps on disk: ``THREADED_IBMQ_HOME``, or the system's place for such data."""
-    chosen = os.environ.get("THREADED_IBMQ_HOME")
+    chosen = os.environ.get(HOME_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(user_data_dir("threaded-ibmq", appauthor=False))
+
+
+def estimates_file() -> Path | None:
+    """Where devices write what a batch would take instead of sending it: ``THREADED_IBMQ_ESTIMATE``; ``None`` to send."""
+    chosen = os.environ.get(ESTIMATE_VARIABLE)
+    return Path(chosen) if chosen else None
+
+
+def variable_of(option: str) -> str | None:
+    """The environment variable that an option is taken from when no argument gives it; ``None`` if none is set."""
+    return next((name for name in _ENVIRONMENT.get(option, ()) if os.environ.get(name)), None)
 
 
 def _integer(value: object) -> object:

@@ -34,6 +34,7 @@ from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
+from .estimation import stop_if_only_estimating
 from .gradients import gradient_method
 from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
@@ -90,6 +91,11 @@ class ThreadedIBMQDevice(Device):
     def name(self) -> str:
         """Name of the device."""
         return "threaded.ibmq"
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend; where ``"least_busy"`` was asked for, of the system that it turned out to be."""
+        return self._open().name
 
     @property
     def transpiles(self) -> int:
@@ -179,11 +185,13 @@ class ThreadedIBMQDevice(Device):
         shards = self._cut(self._prepare(tapes)[0])
         return self._open().estimate(shards, ask=True)
 
-    def resume(self, batch_id: str) -> BatchHandle:
+    def resume(self, batch_id: str, *, send: bool = True) -> BatchHandle:
         """Take up a batch of the journal: results that are there are fetched, the rest is waited for or sent.
 
         Args:
             batch_id: Its id, from :meth:`batches`, a handle or an error.
+            send: Whether to send parts whose job does not exist or gave no result. ``False`` costs nothing: the tapes
+                of such parts get a ``SubmissionError``.
 
         Returns:
             A handle, as from :meth:`submit`.
@@ -209,7 +217,7 @@ class ThreadedIBMQDevice(Device):
                 argument="batch_id",
                 value=batch_id,
             )
-        return self._submit(journal.tapes(batch_id), resume=batch_id)
+        return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
     def batches(self, limit: int = 100) -> tuple[BatchRecord, ...]:
         """The latest batches of the journal, newest first, of all programs and backends.
@@ -236,9 +244,11 @@ class ThreadedIBMQDevice(Device):
             handle.detach()
             raise
 
-    def _submit(self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None) -> BatchHandle:
+    def _submit(
+        self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None, send: bool = True
+    ) -> BatchHandle:
         made, origins = self._prepare(tapes)
-        return self._start(made, origins, resume=resume)
+        return self._start(made, origins, resume=resume, send=send)
 
     def _prepare(self, tapes: tuple[QuantumScript, ...]) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
         rules = self._rules()
@@ -296,14 +306,22 @@ class ThreadedIBMQDevice(Device):
             return self._workplace
 
     def _start(
-        self, tapes: tuple[QuantumScript, ...], origins: list[Origin], *, resume: str | None = None
+        self,
+        tapes: tuple[QuantumScript, ...],
+        origins: list[Origin],
+        *,
+        resume: str | None = None,
+        send: bool = True,
     ) -> BatchHandle:
         place = self._open()
         shards = self._cut(tapes)
         most = self._settings.max_usage_secs
         if most is not None and place.remote:
             self._refuse_beyond(most, place.estimate(shards, ask=False))
+        stop_if_only_estimating(place, shards, len(tapes))
         batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng(), resume)
+        if not send:
+            batch.only_collect()
         batch.start()
         return BatchHandle(
             batch,

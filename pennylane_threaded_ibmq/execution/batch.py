@@ -86,6 +86,11 @@ class Batch:
         if not shards:
             self._finished.set()
 
+    def only_collect(self) -> None:
+        """Take over the jobs that exist, and send nothing."""
+        for run in self.runs:
+            run.slip.may_send = False
+
     def start(self) -> None:
         """Hand all shards to the lanes."""
         shared = self._site.start(len(self.runs))

@@ -115,7 +115,8 @@ class RemoteSite:
             try:
                 return self._collect(run, job)
             except JobFailedError as error:
-                if not left or not job_failure_can_pass(str(error)) or run.given_up.is_set():
+                again = left and run.slip.may_send and not run.given_up.is_set()
+                if not again or not job_failure_can_pass(str(error)):
                     raise
                 logger.warning("%s Sending it again.", error)
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
@@ -213,6 +214,10 @@ class RemoteSite:
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
+        if not run.slip.may_send:
+            text = "No job of this part of the batch gave a result, and send=False: it was not sent."
+            self._note(run.slip, ShardState.FAILED, error=text)
+            raise SubmissionError(text)
         pubs = primitive_pubs(run.requests)
         unanswered = 0
         while True:

@@ -29,6 +29,7 @@ class Slip:
         number: Place of the shard in the batch.
         tag: Tag of its job.
         claimed: A shard of an earlier program with the same content, whose job is taken over.
+        may_send: It may be sent, and paid for.
     """
 
     seed: int
@@ -36,6 +37,7 @@ class Slip:
     number: int = 0
     tag: str = ""
     claimed: ShardRecord | None = None
+    may_send: bool = True
 
 
 @dataclass(eq=False)

@@ -104,6 +104,17 @@ def accounts() -> Accounts:
     return Accounts()
 
 
+def log_in(credentials: Credentials) -> Any:
+    """Log in without a backend, to look around.
+
+    Raises:
+        CredentialsError: There is no account, or IBM refuses it.
+    """
+    if credentials.token is None:
+        _require_saved_account(LEAST_BUSY)
+    return _login(credentials)
+
+
 def stand_in(name: str) -> str:
     """Advice on running here what was meant to run at IBM."""
     known = fake_names()

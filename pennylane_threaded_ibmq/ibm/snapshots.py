@@ -23,7 +23,7 @@ MOST_KEPT = 16
 """Simulators kept for different sets of qubits."""
 
 
-def _classes() -> dict[str, Any]:
+def snapshot_classes() -> dict[str, Any]:
     """Snapshot classes by name. IBM's provider would make an object of every one."""
     from qiskit_ibm_runtime import fake_provider
 
@@ -35,7 +35,7 @@ def _classes() -> dict[str, Any]:
 
 def fake_names() -> list[str]:
     """Names of IBM's backend snapshots, such as ``fake_torino``."""
-    return sorted(_classes())
+    return sorted(snapshot_classes())
 
 
 def open_snapshot(name: str) -> Any:
@@ -44,7 +44,7 @@ def open_snapshot(name: str) -> Any:
     Raises:
         BackendError: There is no such snapshot.
     """
-    classes = _classes()
+    classes = snapshot_classes()
     if name not in classes:
         raise BackendError(
             f"backend={name!r}: there is no such snapshot.{nearest(name, classes)} "

@@ -58,6 +58,7 @@ class LoopbackConfig(Model):
             snapshot ``fake_torino`` that ships with ``qiskit-ibm-runtime``; ``loopback_simulator`` is a
             simulator that takes any gate.
         tokens: API keys that can log in. Each may use every instance.
+        any_token: Any other API key can log in, too: programs that bring their own.
         instances: Service instances of the account.
         job_secs: Seconds each job spends in ``Running`` at least; the simulation counts towards it.
         queue_secs: Seconds each job spends in ``Queued`` at least.
@@ -81,6 +82,7 @@ class LoopbackConfig(Model):
 
     backends: tuple[str, ...] | Mapping[str, str] = ("ibm_torino", "ibm_brisbane", SIMULATOR)
     tokens: tuple[str, ...] = Field(default=("loopback-token",), min_length=1)
+    any_token: bool = False
     instances: tuple[Instance, ...] = Field(default=(Instance(),), min_length=1)
     job_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     queue_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,6 +69,11 @@ def client_environment(
     return environment
 
 
+def account_variables(environment: Iterable[str]) -> list[str]:
+    """Those of some environment variables that name an account, or that lead around the service."""
+    return [name for name in environment if name.startswith(_HIDDEN_PREFIX) or name in _HIDDEN]
+
+
 @contextmanager
 def environment_applied(endpoint: Endpoint, variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables of this process, and put everything back afterwards.
@@ -82,7 +87,7 @@ def environment_applied(endpoint: Endpoint, variables: Mapping[str, str]) -> Ite
         variables: The variables to set.
     """
     homes = dict.fromkeys(("HOME", "USERPROFILE"), endpoint.home)
-    hidden = [name for name in os.environ if name.startswith(_HIDDEN_PREFIX) or name in _HIDDEN]
+    hidden = account_variables(os.environ)
     before = {name: os.environ.get(name) for name in {*hidden, *homes, *variables}}
     try:
         for name in hidden:

@@ -31,7 +31,7 @@ class Platform:
         self.config = config
         self.machines = load_machines(config)
         self.instances = {instance.crn: instance for instance in config.instances}
-        self.issuer = Issuer(config.tokens, config.token_lifetime_secs)
+        self.issuer = Issuer(config.tokens, config.token_lifetime_secs, any_key=config.any_token)
         self.change = Change()
         self.tally = Tally()
         self.faults = FaultPlan()

@@ -103,9 +103,10 @@ def test_a_batch_is_written_and_taken_over_in_one_step(path, monkeypatch):
     dead.move(batch, 0, ShardState.ACCEPTED, job_id="job")
     dead.close()
     second = Journal(path)
-    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as broken:
         broken.setattr(module, "_origin", lambda *_: 1 / 0)
-        second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
+        with pytest.raises(ZeroDivisionError):
+            second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
     new, (claim,) = second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
     assert claim.job_id == "job"
     (shard,) = second.batch(new).shards
@@ -164,9 +165,10 @@ def test_what_cannot_be_written_down_is_not_sent(loopback, device, monkeypatch):
     service = loopback()
     dev = device()
     journal = dev._journal()
-    with monkeypatch.context() as broken, pytest.raises(JournalError):
+    with monkeypatch.context() as broken:
         broken.setattr(journal, "move", fails_on("sending", journal))
-        dev.batch_execute(tapes(2))
+        with pytest.raises(JournalError):
+            dev.batch_execute(tapes(2))
     assert service.counters.jobs == 0
     dev.batch_execute(tapes(2))  # its slot was given back
     assert dev._open().site._pacer._in_flight == 0

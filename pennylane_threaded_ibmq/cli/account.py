@@ -1,0 +1,125 @@
+"""``threaded-ibmq backends`` and ``threaded-ibmq config``; what they and others know of the account."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
+from .helping import Command
+from .output import json_option, note, say_json, say_table
+
+if TYPE_CHECKING:
+    from ..ibm.account import Credentials
+    from ..ibm.overview import BackendFacts
+
+
+def credentials(instance: str | None = None) -> Credentials | None:
+    """The account that a device without arguments would use; ``None`` if there is none.
+
+    Args:
+        instance: CRN or name, in place of what the environment says.
+    """
+    from ..ibm.account import Credentials
+    from ..ibm.overview import saved_account
+    from ..settings import load_settings
+
+    settings = load_settings({"instance": instance})
+    if settings.ibmqx_token is None and not saved_account():
+        return None
+    return Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
+
+
+@click.command("backends", cls=Command)
+@click.option("--local", is_flag=True, help="Only those of this machine; nothing is asked.")
+@click.option("--qubits", type=click.IntRange(min=1), default=1, help="Only with so many qubits or more.")
+@click.option("--instance", help="CRN or name of the instance.  [default: that of the environment]")
+@json_option
+def backends_command(*, local: bool, qubits: int, instance: str | None, as_json: bool) -> None:
+    r"""List backends: those of the account, and those that this machine simulates.
+
+    For a system of IBM's, `here` names the backend that simulates it on this machine with its noise.
+
+    \b
+    Examples:
+      threaded-ibmq backends
+      threaded-ibmq backends --local --qubits 100
+      threaded-ibmq backends --json
+    """
+    from ..ibm.overview import Overview, local_backends
+
+    found: list[BackendFacts] = []
+    account = None if local else credentials(instance)
+    if account is not None:
+        found += Overview(account).backends()
+    elif not local:
+        note("No account: these are the backends of this machine. threaded-ibmq doctor tells how to add one.")
+    found = [b for b in (*found, *local_backends()) if b.qubits is None or b.qubits >= qubits]
+    if as_json:
+        say_json([asdict(backend) for backend in found])
+        return
+    say_table(
+        ("BACKEND", "WHERE", "QUBITS", "QUEUE", "BASIS", "HERE"),
+        [
+            (
+                b.name,
+                "IBM" if b.where == "ibm" else "this machine",
+                b.qubits,
+                b.queue if b.online else "offline",
+                " ".join(b.basis) or "any gate",
+                b.stand_in,
+            )
+            for b in found
+        ],
+        empty=f"No backend has {qubits} qubits.",
+    )
+
+
+@click.command("config", cls=Command)
+@json_option
+def config_command(*, as_json: bool) -> None:
+    r"""Show the settings of a device that is given no arguments, and where each comes from.
+
+    The token is only told as "set".
+
+    \b
+    Examples:
+      threaded-ibmq config
+      QISKIT_IBM_INSTANCE=my-instance threaded-ibmq config
+    """
+    rows = settings_table()
+    if as_json:
+        say_json({row["name"]: {"value": row["value"], "source": row["source"]} for row in rows})
+        return
+    say_table(
+        ("SETTING", "VALUE", "FROM"),
+        [(row["name"], "-" if row["value"] is None else row["value"], row["source"]) for row in rows],
+    )
+
+
+def settings_table() -> list[dict[str, Any]]:
+    """Name, value and source of each setting; the token is only told as set."""
+    from ..ibm.overview import saved_account
+    from ..settings import Settings, home_folder, load_settings, variable_of
+
+    settings = load_settings({})
+    rows = []
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        variable = variable_of(name)
+        source = f"environment {variable}" if variable else "default"
+        if name == "ibmqx_token":
+            saved = value is None and saved_account()
+            value = "set" if value is not None or saved else None
+            source = "account saved by Qiskit's IBM client" if saved else source
+        rows.append({"name": name, "value": value, "source": source})
+    home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
+    rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
+    if os.environ.get(ESTIMATE_VARIABLE):
+        name = "estimates, nothing is sent"
+        value = os.environ[ESTIMATE_VARIABLE]
+        rows.append({"name": name, "value": value, "source": f"environment {ESTIMATE_VARIABLE}"})
+    return rows

@@ -1,0 +1,106 @@
+"""What ``doctor`` looks at that needs the package itself: settings, journal, account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..exceptions import JournalError, ThreadedIBMQError, nearest
+from ..ibm.local import is_local_name
+from ..ibm.overview import BackendFacts, Overview
+from ..settings import load_settings, variable_of
+from .account import credentials
+from .doctor import Check, left
+from .journal import EVERYTHING, open_journal
+
+HOW_TO_GET_AN_ACCOUNT = (
+    "For IBM Quantum get an API key at https://quantum.cloud.ibm.com and set QISKIT_IBM_TOKEN, or save it with "
+    "QiskitRuntimeService.save_account."
+)
+MOST_NAMED = 5
+
+
+def look_at_default() -> Check:
+    """Where a device runs that is given no backend."""
+    name = load_settings({}).backend
+    where = "simulated on this machine by Aer" if is_local_name(name) else "IBM Quantum"
+    return Check("default backend", "ok", f"{name}, {where}")
+
+
+def look_at_journal() -> Check:
+    """Whether the journal can be read, and what is in it."""
+    path = load_settings({}).journal_file
+    try:
+        journal = open_journal(None)
+    except JournalError as error:
+        return Check("journal", "bad", str(error), "Choose another folder with THREADED_IBMQ_HOME.")
+    if journal is None:
+        return Check("journal", "ok", f"none yet; it will be {path}")
+    found = journal.batches(limit=EVERYTHING)
+    waiting = sum(not batch.delivered for batch in found)
+    advice = "threaded-ibmq batches --open lists them." if waiting else ""
+    return Check("journal", "ok", f"{path}: {len(found)} batches, {waiting} not delivered", advice)
+
+
+def look_at_account(backend: str | None, instance: str | None) -> Iterator[Check]:
+    """Whether there is an account, what it has and what is left.
+
+    Args:
+        backend: A system that it should have.
+        instance: CRN or name of the instance.
+    """
+    account = credentials(instance)
+    if account is None:
+        wanted = backend is not None and not is_local_name(backend)
+        yield Check(
+            "account",
+            "bad" if wanted else "note",
+            "none; circuits run on this machine",
+            HOW_TO_GET_AN_ACCOUNT,
+        )
+        return
+    source = variable_of("ibmqx_token") or "the account saved by Qiskit's IBM client"
+    try:
+        overview = Overview(account)
+        instances = overview.instances
+        active, usage = overview.instance, overview.usage
+        backends = overview.backends()
+    except ThreadedIBMQError as error:
+        advice = f"The token comes from {source}. Check it at https://quantum.cloud.ibm.com, and the network."
+        yield Check("account", "bad", str(error), advice)
+        return
+    yield Check("account", "ok", f"logged in with the token of {source}")
+    chosen = next((i for i in instances if i.crn == active), None)
+    if chosen is None:
+        yield Check(
+            "instance", "note", f"{len(instances)} instances, none chosen", "Set QISKIT_IBM_INSTANCE."
+        )
+    else:
+        advice = ""
+        if account.instance is None and len(instances) > 1:
+            advice = f"The account has {len(instances)} instances; QISKIT_IBM_INSTANCE chooses one."
+        yield Check("instance", "ok", f"{chosen.name} ({chosen.crn})", advice)
+        used_up = usage.left_secs is not None and usage.left_secs <= 0
+        yield Check(
+            "plan",
+            "bad" if used_up else "ok",
+            f"{chosen.plan}, {left(usage.left_secs)}",
+            "Wait for the next period, or use another instance." if used_up else "",
+        )
+    yield _look_at_backends(backends, backend)
+
+
+def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) -> Check:
+    names = [b.name for b in backends]
+    if wanted is not None and wanted != "least_busy" and not is_local_name(wanted):
+        found = next((b for b in backends if b.name == wanted), None)
+        if found is None:
+            advice = f"{nearest(wanted, names)} threaded-ibmq backends lists them."
+            return Check("backend", "bad", f"the account has no {wanted}", advice.strip())
+        if not found.online:
+            return Check("backend", "bad", f"{wanted} is offline", "threaded-ibmq backends lists the others.")
+        return Check("backend", "ok", f"{wanted}, {found.qubits} qubits, {found.queue} jobs in the queue")
+    online = [b.name for b in backends if b.online]
+    if not online:
+        return Check("backends", "bad", "none is online", "threaded-ibmq backends lists them.")
+    more = f" and {len(online) - MOST_NAMED} more" if len(online) > MOST_NAMED else ""
+    return Check("backends", "ok", f"{', '.join(online[:MOST_NAMED])}{more}; shortest queue first")

@@ -1,0 +1,154 @@
+"""``threaded-ibmq doctor``: is everything ready, and what is to be done if not."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from .._version import __version__
+from .helping import Command
+from .output import json_option, say_json, span
+
+if TYPE_CHECKING:
+    from .first_run import FirstRun
+
+STACK = ("pennylane", "pennylane-qiskit", "qiskit", "qiskit-aer", "qiskit-ibm-runtime")
+DISTRIBUTION = "pennylane-threaded-ibmq"
+MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look gave.
+
+    Attributes:
+        name: What was looked at.
+        state: ``ok``; ``note`` for what may be meant so; ``bad`` for what does not work.
+        found: What was seen.
+        advice: What to do; empty if nothing.
+    """
+
+    name: str
+    state: Literal["ok", "note", "bad"]
+    found: str
+    advice: str = ""
+
+
+@click.command("doctor", cls=Command)
+@click.option(
+    "--deep", is_flag=True, help="Also run the smallest circuit: here, and at IBM after asking you."
+)
+@click.option("--backend", help="A system to look for, and to use for --deep.  [default: the least busy]")
+@click.option("--instance", help="CRN or name of the instance.  [default: that of the environment]")
+@click.option("-y", "--yes", is_flag=True, help="Send the job of --deep without asking.")
+@json_option
+def doctor_command(
+    *, deep: bool, backend: str | None, instance: str | None, yes: bool, as_json: bool
+) -> None:
+    r"""Check the installation, the journal and the account, and say what to fix. Exit code 1 if something is bad.
+
+    Without an account that is no mistake: circuits run on this machine. --deep runs a Bell pair on this machine and
+    then, after stating what it costs and asking, as one job on IBM Quantum.
+
+    \b
+    Examples:
+      threaded-ibmq doctor
+      threaded-ibmq doctor --backend ibm_torino
+      threaded-ibmq doctor --deep
+    """
+    checks: list[Check] = []
+    for check in look(backend, instance):
+        checks.append(check)
+        if not as_json:
+            _say(check)
+    runs: list[FirstRun] = []
+    if deep and not any(check.state == "bad" for check in checks):
+        from .first_run import run_here, run_there
+
+        runs.append(run_here())
+        if any(check.name == "account" and check.state == "ok" for check in checks):
+            runs += run_there(backend, instance, ask=None if yes else _ask)
+        for run in runs:
+            state: Literal["ok", "bad"] = "ok" if run.good else "bad"
+            check = Check(f"run on {run.backend}", state, run.told, run.advice)
+            checks.append(check)
+            if not as_json:
+                _say(check)
+    good = not any(check.state == "bad" for check in checks)
+    if as_json:
+        say_json({"ok": good, "checks": [asdict(c) for c in checks], "runs": [asdict(r) for r in runs]})
+    elif good:
+        click.echo("\nEverything is ready.")
+    else:
+        click.echo(f"\n{sum(c.state == 'bad' for c in checks)} to fix.")
+    sys.exit(0 if good else 1)
+
+
+def _say(check: Check) -> None:
+    click.echo(f"{MARKS[check.state]}  {check.name}: {check.found}")
+    if check.advice:
+        click.echo(f"      {check.advice}")
+
+
+def _ask(text: str) -> bool:
+    click.echo(text, err=True)
+    return click.confirm("Send it?", err=True)
+
+
+def look(backend: str | None, instance: str | None) -> Iterator[Check]:
+    """Look at everything; a broken installation ends it, since nothing else could be looked at.
+
+    Args:
+        backend: A system that the account should have.
+        instance: CRN or name of the instance.
+    """
+    yield Check("python", "ok", f"{platform.python_version()}, {sys.executable}")
+    broken = False
+    for check in _stack():
+        broken = broken or check.state == "bad"
+        yield check
+    if broken:
+        return
+    from .checkup import look_at_account, look_at_default, look_at_journal
+
+    yield look_at_default()
+    yield look_at_journal()
+    yield from look_at_account(backend, instance)
+
+
+def _stack() -> Iterator[Check]:
+    """The packages, without importing them."""
+    from importlib.metadata import PackageNotFoundError, entry_points, requires, version
+
+    from packaging.requirements import Requirement
+
+    yield Check(DISTRIBUTION, "ok", __version__)
+    try:
+        lines = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        lines = []
+    needs = {r.name: r.specifier for r in map(Requirement, lines) if r.marker is None}
+    install = f"pip install --upgrade {DISTRIBUTION}"
+    for name in STACK:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            yield Check(name, "bad", "is not installed", install)
+            continue
+        wanted = needs.get(name)
+        if wanted is not None and not wanted.contains(found, prereleases=True):
+            yield Check(name, "bad", f"{found}; {wanted} is needed", install)
+        else:
+            yield Check(name, "ok", found)
+    if not any(point.name == "threaded.ibmq" for point in entry_points(group="pennylane.plugins")):
+        yield Check("plugin", "bad", "PennyLane does not know the device 'threaded.ibmq'", install)
+
+
+def left(seconds: float | None) -> str:
+    """What is left on an instance."""
+    return "no limit" if seconds is None else f"{span(seconds)} left"

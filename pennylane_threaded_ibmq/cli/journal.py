@@ -1,0 +1,260 @@
+"""The journal on the command line: ``batches``, ``show``, ``cancel``, ``prune``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .helping import Command
+from .output import iso, json_option, moment, note, say_facts, say_json, say_table
+from .types import duration
+
+if TYPE_CHECKING:
+    from ..execution.journal import Journal
+    from ..execution.records import BatchRecord
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+EVERYTHING = 1_000_000
+
+
+def journal_option(command: C) -> C:
+    """Give a command ``--journal``."""
+    return click.option(
+        "--journal",
+        "journal_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File of the journal, as given to the device.  [default: the usual file]",
+    )(command)
+
+
+def open_journal(path: Path | None) -> Journal | None:
+    """The journal; ``None`` if there is no file, which looking must not make.
+
+    Args:
+        path: A file; ``None`` for the usual one.
+
+    Raises:
+        ClickException: A file was named that does not exist.
+    """
+    from ..execution.journal import journals
+    from ..settings import load_settings
+
+    chosen = path or load_settings({}).journal_file
+    if chosen is None or not chosen.exists():
+        if path is not None:
+            raise click.ClickException(f"there is no journal {path}.")
+        return None
+    return journals().at(chosen)
+
+
+def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:
+    """The batch whose id begins with some letters.
+
+    Raises:
+        ClickException: There is none, or more than one.
+    """
+    journal = open_journal(path)
+    found = (
+        [] if journal is None else [b for b in journal.batches(limit=EVERYTHING) if b.id.startswith(batch_id)]
+    )
+    if journal is None or not found:
+        raise click.ClickException(
+            f"batch {batch_id!r} is not in the journal; threaded-ibmq batches lists those that are."
+        )
+    if len(found) > 1:
+        ids = ", ".join(b.id for b in found[:5])
+        raise click.ClickException(f"{batch_id!r} may be {ids}; give more letters.")
+    return journal, found[0]
+
+
+def standing(batch: BatchRecord) -> str:
+    """How a batch stands, in a word or two."""
+    if batch.delivered:
+        return "delivered"
+    counted = Counter("delivered" if shard.delivered else str(shard.state) for shard in batch.shards)
+    return ", ".join(f"{number} {state}" for state, number in counted.items())
+
+
+def charged(batch: BatchRecord) -> float | None:
+    """QPU seconds that are known to have been charged."""
+    known = [shard.usage_secs for shard in batch.shards if shard.usage_secs is not None]
+    return sum(known) if known else None
+
+
+def batch_json(batch: BatchRecord) -> dict[str, Any]:
+    """A batch for programs."""
+    return {
+        **asdict(batch),
+        "created": iso(batch.created),
+        "state": standing(batch),
+        "usage_secs": charged(batch),
+        # a number of 63 bits is not read exactly everywhere, and nobody needs it
+        "shards": [
+            {name: value for name, value in asdict(shard).items() if name not in {"seed", "batch"}}
+            for shard in batch.shards
+        ],
+    }
+
+
+@click.command("batches", cls=Command)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most to list."
+)
+@click.option("--open", "only_open", is_flag=True, help="Only those whose results no program has got.")
+@journal_option
+@json_option
+def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, as_json: bool) -> None:
+    r"""List batches that were sent to IBM Quantum from this machine, newest first.
+
+    \b
+    Examples:
+      threaded-ibmq batches
+      threaded-ibmq batches --open --json
+    """
+    journal = open_journal(journal_path)
+    found = () if journal is None else journal.batches(limit=EVERYTHING if only_open else limit)
+    shown = [batch for batch in found if not (only_open and batch.delivered)][:limit]
+    if as_json:
+        say_json([batch_json(batch) for batch in shown])
+        return
+    say_table(
+        ("BATCH", "CREATED", "BACKEND", "TAPES", "JOBS", "STATE", "QPU S"),
+        [
+            (b.id, moment(b.created), b.backend, b.tapes, len(b.job_ids), standing(b), charged(b))
+            for b in shown
+        ],
+        empty="The journal has no such batch." if found else "The journal has no batch.",
+    )
+
+
+@click.command("show", cls=Command)
+@click.argument("batch_id", metavar="ID")
+@journal_option
+@json_option
+def show_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> None:
+    r"""Show one batch: its jobs, tries, charges and errors. The first letters of its ID are enough.
+
+    \b
+    Examples:
+      threaded-ibmq show 3f2a
+      threaded-ibmq show 3f2a --json
+    """
+    _, batch = find_batch(journal_path, batch_id)
+    if as_json:
+        say_json(batch_json(batch))
+        return
+    say_facts(
+        {
+            "batch": batch.id,
+            "created": moment(batch.created),
+            "backend": batch.backend,
+            "instance": batch.instance,
+            "tapes": batch.tapes,
+            "state": standing(batch),
+            "QPU seconds": charged(batch),
+        }
+    )
+    click.echo()
+    say_table(
+        ("PART", "TAPES", "STATE", "JOB", "TRY", "DELIVERED", "QPU S", "ERROR"),
+        [
+            (
+                s.number,
+                positions(s.tapes),
+                s.state,
+                s.job_id,
+                s.attempt,
+                "yes" if s.delivered else "no",
+                s.usage_secs,
+                s.error,
+            )
+            for s in batch.shards
+        ],
+    )
+    if not batch.delivered:
+        note(f"\nCollect its results: threaded-ibmq resume {batch.id} -o results.json")
+
+
+@click.command("cancel", cls=Command)
+@click.argument("batch_id", metavar="ID")
+@journal_option
+@json_option
+def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> None:
+    r"""Cancel the jobs of a batch that wait or run. What is still queued is not charged.
+
+    A program that waits for them gets an error.
+
+    \b
+    Examples:
+      threaded-ibmq cancel 3f2a
+    """
+    from ..execution.records import ShardState
+    from ..ibm.overview import Overview
+    from .account import credentials
+
+    journal, batch = find_batch(journal_path, batch_id)
+    account = credentials(batch.instance)
+    if account is None:
+        raise click.ClickException("there is no account; threaded-ibmq doctor tells how to add one.")
+    unsettled = [s for s in batch.shards if s.state in {ShardState.SENDING, ShardState.ACCEPTED}]
+    overview = Overview(account) if unsettled else None
+    told = []
+    for shard in unsettled:
+        assert overview is not None
+        ids = (shard.job_id,) if shard.job_id else overview.find(shard.tag)
+        cancelled = [job_id for job_id in ids if overview.cancel(job_id)]
+        if cancelled:
+            journal.move(batch.id, shard.number, ShardState.CANCELLED, job_id=cancelled[0])
+        told += [{"job": job_id, "cancelled": job_id in cancelled} for job_id in ids]
+    if as_json:
+        say_json(told)
+        return
+    say_table(
+        ("JOB", "WHAT HAPPENED"),
+        [(t["job"], "cancelled" if t["cancelled"] else "was finished already") for t in told],
+        empty="No job of this batch waits or runs.",
+    )
+
+
+@click.command("prune", cls=Command)
+@click.option(
+    "--older-than",
+    type=duration,
+    default="30d",
+    show_default=True,
+    help="Age from which a batch is forgotten, such as 30d or 12h.",
+)
+@journal_option
+@json_option
+def prune_command(*, older_than: float, journal_path: Path | None, as_json: bool) -> None:
+    r"""Forget old batches that have nothing under way. What was sent and not collected is kept.
+
+    \b
+    Examples:
+      threaded-ibmq prune
+      threaded-ibmq prune --older-than 7d
+    """
+    journal = open_journal(journal_path)
+    forgotten = 0 if journal is None else journal.prune(time.time() - older_than)
+    if as_json:
+        say_json({"forgotten": forgotten})
+    else:
+        click.echo(f"{forgotten} batch{'' if forgotten == 1 else 'es'} forgotten.")
+
+
+def positions(numbers: tuple[int, ...]) -> str:
+    """Positions with runs as ranges: ``0-3, 7``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)

@@ -1,0 +1,145 @@
+"""``threaded-ibmq resume``: collect the results of a batch, whichever program sent it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .helping import Command
+from .journal import find_batch, journal_option
+from .output import json_option, note, say_json
+from .types import duration
+
+if TYPE_CHECKING:
+    from ..execution.records import BatchRecord
+
+ADVICE = (
+    " If the device of the batch had options that shape its jobs, such as shard_size, give them with --option. "
+    "--send sends what is missing, and it is paid for."
+)
+RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
+
+
+def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` with Python's literals as values; other text stands for itself."""
+    options: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in RESERVED:
+            taken = " the batch says it" if name in RESERVED else " write NAME=VALUE"
+            raise click.BadParameter(f"{text!r}:{taken}.")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
+
+
+@click.command("resume", cls=Command)
+@click.argument("batch_id", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the results, JSON.  [default: standard output]",
+)
+@click.option("--timeout", type=duration, help="Longest wait, such as 10m.  [default: for ever]")
+@click.option("--send", is_flag=True, help="Also send, and pay for, what has no job or whose job failed.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    callback=read_option,
+    metavar="NAME=VALUE",
+    help="An option that the batch's device had, such as shard_size=4.",
+)
+@journal_option
+@json_option
+def resume_command(
+    *,
+    batch_id: str,
+    output: Path | None,
+    timeout: float | None,
+    send: bool,
+    options: dict[str, Any],
+    journal_path: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Collect the results of a batch: fetch those that are there, wait for the others.
+
+    Nothing is sent, and so nothing is paid, without --send. The results are a list, one entry a tape; a tape without a
+    result has null, and the exit code is 1.
+
+    \b
+    Examples:
+      threaded-ibmq resume 3f2a -o results.json
+      threaded-ibmq resume 3f2a --timeout 10m
+      threaded-ibmq resume 3f2a --option shard_size=4
+    """
+    from ..exceptions import ShardFailedError, SubmissionError, WaitTimeoutError
+
+    _, batch = find_batch(journal_path, batch_id)
+    failed: ShardFailedError | None = None
+    with _device(batch, journal_path, options) as device:
+        handle = device.resume(batch.id, send=send)
+        try:
+            results = handle.result(timeout)
+        except ShardFailedError as error:
+            failed, results = error, error.results
+        except SubmissionError as error:
+            raise click.ClickException(f"{error}{'' if send else ADVICE}") from None
+        except WaitTimeoutError as error:
+            handle.detach()
+            jobs = ", ".join(error.job_ids) or "what was sent"
+            raise click.ClickException(
+                f"no result of the whole batch within {timeout:g} s; {jobs} runs on. Come back: threaded-ibmq resume "
+                f"{error.batch_id or batch.id}"
+            ) from None
+    told = [plain(result) for result in results]
+    if output is not None:
+        output.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    if as_json:
+        missing = [] if failed is None else [int(position) for position in failed.tapes]
+        say_json({"batch": batch.id, "results": told, "missing": missing, "output": output})
+    elif output is None:
+        say_json(told)
+    else:
+        note(f"{sum(r is not None for r in results)} of {len(results)} results are in {output}.")
+    if failed is not None:
+        raise click.ClickException(f"{failed}{'' if send else ADVICE}")
+
+
+def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, Any]) -> Any:
+    """A device like the one that sent the batch."""
+    from ..device import ThreadedIBMQDevice
+    from ..execution.journal import journals
+    from ..settings import load_settings
+
+    settings = load_settings({"journal": journal_path or True})
+    assert settings.journal_file is not None
+    tapes = journals().at(settings.journal_file).tapes(batch.id)
+    wires = list(dict.fromkeys(wire for tape in tapes for wire in tape.wires))
+    return ThreadedIBMQDevice(
+        wires or 1,
+        backend=batch.backend,
+        instance=batch.instance or None,
+        journal=settings.journal_file,
+        **options,
+    )
+
+
+def plain(result: Any) -> Any:
+    """A result as JSON has it: arrays as lists, complex numbers as ``[real, imaginary]``."""
+    if isinstance(result, dict):
+        return {str(key): plain(value) for key, value in result.items()}
+    if isinstance(result, list | tuple):
+        return [plain(part) for part in result]
+    if hasattr(result, "tolist"):
+        return plain(result.tolist())
+    if isinstance(result, complex):
+        return [result.real, result.imag]
+    return result

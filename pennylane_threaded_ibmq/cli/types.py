@@ -1,0 +1,37 @@
+"""Values that commands take."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?")
+
+
+def duration(text: str) -> float:
+    """Seconds, from ``500ms``, ``30s``, ``2m``, ``1h``, ``90d`` or a bare number of seconds.
+
+    Raises:
+        BadParameter: It is none of these.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no length of time; write 500ms, 30s, 2m, 1h or 90d.")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def share(text: str) -> float:
+    """A share from 0 to 1, from ``5%`` or ``0.05``.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    try:
+        found = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise click.BadParameter(f"{text!r} is no share; write 5% or 0.05.")
+    return found

@@ -1,0 +1,358 @@
+"""The command line without a service: help, usage, plain values, and what it says without an account."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pennylane_threaded_ibmq._version import __version__
+from pennylane_threaded_ibmq.cli import main
+from pennylane_threaded_ibmq.cli.journal import positions
+from pennylane_threaded_ibmq.cli.rehearse import NEEDED
+from pennylane_threaded_ibmq.cli.report import Rehearsal, make_report, say_report
+from pennylane_threaded_ibmq.cli.resume import plain
+from pennylane_threaded_ibmq.cli.types import duration, share
+from pennylane_threaded_ibmq.loopback import Counters, JobRecord, JobStatus, LoopbackConfig
+
+SECRET = "a-key-that-nobody-may-see"  # pragma: allowlist secret
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    """No account, an empty home."""
+    for name in (
+        "IBMQX_TOKEN",
+        "QISKIT_IBM_TOKEN",
+        "QISKIT_IBM_INSTANCE",
+        "QISKIT_IBM_URL",
+        "THREADED_IBMQ_ESTIMATE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.overview.saved_account", lambda: False)
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(main, list(arguments), prog_name="threaded-ibmq", **options)
+
+
+# ------------------------------------------------------------------------------------------------------- help
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys\n"
+        "from pennylane_threaded_ibmq.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "heavy = {'pennylane', 'qiskit', 'qiskit_ibm_runtime', 'rich', 'numpy', 'pydantic', 'starlette'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Usage:" in done.stdout
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize("name", list(main.commands))
+def test_every_command_has_help_with_examples_and_json(name):
+    done = run(name, "--help")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert any(f"threaded-ibmq {name}" in line for line in lines[lines.index("  Examples:") + 1 :])
+    assert "\\b" not in done.stdout
+    assert ("--json" in done.stdout) == (name != "completion")
+
+
+def test_help_lists_the_commands_in_order():
+    whole = run("--help").stdout
+    text = whole[whole.index("Commands:") :]
+    assert text.index("doctor") < text.index("rehearse") < text.index("batches")
+    assert run("-h").stdout == whole
+    assert run("--version").stdout == f"threaded-ibmq, version {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell):
+    assert "_THREADED_IBMQ_COMPLETE" in run("completion", shell).stdout
+
+
+def test_commands_complete():
+    variables = {
+        "_THREADED_IBMQ_COMPLETE": "bash_complete",
+        "COMP_WORDS": "threaded-ibmq re",
+        "COMP_CWORD": "1",
+    }
+    assert run(env=variables).stdout.split() == ["plain,rehearse", "plain,resume"]
+
+
+# ------------------------------------------------------------------------------------------------------ usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prune", "--older-than", "soon"], "write 500ms, 30s, 2m, 1h or 90d"),
+        (["rehearse", "--faults", "lots", "--", "true"], "write 5% or 0.05"),
+        (["rehearse"], "Missing argument"),
+        (["rehearse", "--backend", "a", "--backend", "a", "--", "true"], "distinct names"),
+        (["resume", "3f2a", "--option", "shard_size"], "write NAME=VALUE"),
+        (["resume", "3f2a", "--option", "backend=ibm_x"], "the batch says it"),
+        (["estimate", "no-such-file.py"], "does not exist"),
+        (["reheasre"], "Did you mean 'rehearse'?"),
+        (["backends", "--qubits", "0"], "0 is not in the range"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, said):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("30s", 30), ("2m", 120), ("2min", 120), ("1h", 3600), ("1.5", 1.5)]
+)
+def test_lengths_of_time(text, seconds):
+    assert duration(text) == pytest.approx(seconds)
+
+
+def test_shares():
+    assert share("5%") == pytest.approx(0.05) == share("0.05")
+    for wrong in ("120%", "-1", "nan"):
+        with pytest.raises(click.BadParameter):
+            share(wrong)
+
+
+def test_an_expected_error_has_no_traceback():
+    done = run("show", "3f2a")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
+    done = run("show", "3f2a", "--journal", "no-such-file.sqlite")
+    assert (done.exit_code, done.stderr) == (1, "Error: there is no journal no-such-file.sqlite.\n")
+
+
+def test_an_error_of_the_package_has_no_traceback(tmp_path):
+    damaged = tmp_path / "journal.sqlite"
+    damaged.write_text("this is no database, and long enough to be seen as none" * 20)
+    done = run("batches", "--journal", str(damaged))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: The journal {damaged} cannot be used")
+
+
+def test_a_missing_package_has_no_traceback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pennylane_threaded_ibmq.ibm.overview", None)
+    done = run("backends", "--local")
+    assert done.exit_code == 1
+    assert "threaded-ibmq doctor tells" in done.stderr
+
+
+# --------------------------------------------------------------------------------------------- without an account
+
+
+def test_config_tells_sources_and_never_the_token(monkeypatch):
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
+    monkeypatch.setenv("QISKIT_IBM_INSTANCE", "my-instance")
+    for arguments in (["config"], ["config", "--json"]):
+        done = run(*arguments)
+        assert done.exit_code == 0
+        assert SECRET not in done.stdout
+    told = json.loads(done.stdout)
+    assert told["ibmqx_token"] == {"value": "set", "source": "environment QISKIT_IBM_TOKEN"}
+    assert told["instance"] == {"value": "my-instance", "source": "environment QISKIT_IBM_INSTANCE"}
+    assert told["max_jobs"] == {"value": 20, "source": "default"}
+    monkeypatch.setenv("IBMQX_TOKEN", SECRET)
+    assert json.loads(run("config", "--json").stdout)["ibmqx_token"]["source"] == "environment IBMQX_TOKEN"
+
+
+def test_config_tells_of_a_saved_account(monkeypatch):
+    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.overview.saved_account", lambda: True)
+    told = json.loads(run("config", "--json").stdout)
+    assert told["ibmqx_token"] == {"value": "set", "source": "account saved by Qiskit's IBM client"}
+
+
+def test_doctor_without_an_account_is_content():
+    done = run("doctor")
+    assert done.exit_code == 0, done.stdout
+    assert "note  account: none; circuits run on this machine" in done.stdout
+    assert done.stdout.endswith("Everything is ready.\n")
+
+
+def test_doctor_deep_without_an_account_runs_here():
+    told = json.loads(run("doctor", "--deep", "--json").stdout)
+    (made,) = told["runs"]
+    assert told["ok"]
+    assert made["good"]
+    assert sum(made["counts"].values()) == 100
+
+
+def test_doctor_misses_an_account_for_a_real_system():
+    done = run("doctor", "--backend", "ibm_torino")
+    assert done.exit_code == 1
+    assert "BAD   account: none" in done.stdout
+    assert done.stdout.endswith("1 to fix.\n")
+
+
+def test_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
+    from importlib import metadata
+
+    versions = {"qiskit": "1.4.0"}
+
+    def version(name):
+        if name == "qiskit-aer":
+            raise metadata.PackageNotFoundError(name)
+        return versions.get(name, "99.0")
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "requires", lambda _: ["qiskit>=2.0", "qiskit-aer>=0.17"])
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "BAD   qiskit: 1.4.0; >=2.0 is needed" in done.stdout
+    assert "BAD   qiskit-aer: is not installed" in done.stdout
+    assert "pip install --upgrade pennylane-threaded-ibmq" in done.stdout
+    assert "account" not in done.stdout
+
+
+def test_backends_without_an_account_are_those_of_this_machine():
+    done = run("backends", "--json")
+    told = {b["name"]: b for b in json.loads(done.stdout)}
+    assert "No account" in done.stderr
+    assert told["fake_torino"]["qubits"] == 133
+    assert told["fake_torino"]["basis"] == ["cz", "id", "rz", "sx", "x"]
+    assert {b["where"] for b in told.values()} == {"here"}
+    assert "aer_simulator" in told
+
+
+def test_in_a_pipe_tables_are_plain_columns():
+    lines = run("backends", "--local", "--qubits", "133").stdout.splitlines()
+    assert lines[0].split() == ["BACKEND", "WHERE", "QUBITS", "QUEUE", "BASIS", "HERE"]
+    assert any(line.split()[0] == "fake_torino" for line in lines)
+    assert all(line.isascii() for line in lines)
+    assert run("backends", "--local", "--qubits", "9999").stdout == "No backend has 9999 qubits.\n"
+
+
+def test_looking_makes_no_journal(tmp_path):
+    assert run("batches").stdout == "The journal has no batch.\n"
+    assert json.loads(run("batches", "--json").stdout) == []
+    assert run("prune").stdout == "0 batches forgotten.\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_program_that_sends_nothing_has_no_estimate(tmp_path):
+    script = tmp_path / "local.py"
+    script.write_text("import sys; print('ran', sys.argv[1:])")
+    command = [sys.executable, "-m", "pennylane_threaded_ibmq.cli", "estimate"]
+    done = subprocess.run([*command, str(script), "--steps", "3"], capture_output=True, text=True, check=True)
+    assert done.stdout == "ran ['--steps', '3']\nThe program ended and sent nothing to IBM Quantum.\n"
+    done = subprocess.run([*command, "--json", str(script)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["first_batch"] is None
+    assert done.stderr == "ran []\n"
+    script.write_text("raise SystemExit(7)")
+    done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "failed with exit status 7 before it sent anything" in done.stderr
+
+
+def test_a_rehearsal_without_its_packages_names_the_command(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in NEEDED else object())
+    done = run("rehearse", "--", "true")
+    assert done.exit_code == 1
+    assert 'pip install "pennylane-threaded-ibmq[loopback]"' in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------- plain values
+
+
+def test_results_become_json():
+    results = (
+        np.float64(0.5),
+        (np.array([0.25, 0.75]), {"00": np.int64(3)}),
+        np.array([[1 + 2j]]),
+        None,
+        3,
+    )
+    assert json.loads(json.dumps(plain(results))) == [0.5, [[0.25, 0.75], {"00": 3}], [[[1.0, 2.0]]], None, 3]
+
+
+def test_positions():
+    assert positions((0, 1, 2, 3, 7, 9, 10)) == "0-3, 7, 9-10"
+    assert positions(()) == ""
+
+
+# -------------------------------------------------------------------------------------------------- the report
+
+
+def job(status, **fields):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    given = {
+        "started": start + timedelta(seconds=30),
+        "finished": start + timedelta(seconds=32),
+        "results_read": 1,
+        **fields,
+    }
+    return JobRecord(
+        id="j",
+        program_id="sampler",
+        backend="ibm_torino",
+        instance="crn",
+        created=start,
+        status=status,
+        **given,
+    )
+
+
+def rehearsal(jobs=(), exit_code=0, config=None, **counted):
+    counters = Counters(jobs=len(jobs), **counted)
+    return Rehearsal(("python", "x.py"), exit_code, 1.5, config or LoopbackConfig(), counters, tuple(jobs))
+
+
+def test_a_good_rehearsal():
+    made = rehearsal([job(JobStatus.COMPLETED)] * 2, by_route={"POST /jobs": 2}, usage_secs=4.5)
+    report = make_report(made)
+    assert report["problems"] == []
+    assert report["queued_secs"] == {"total": 60.0, "longest": 30.0}
+    assert report["usage_secs"] == 4.5
+    assert report["submissions_not_accepted"] == 0
+
+
+def test_a_rehearsal_with_troubles(capsys):
+    jobs = [
+        job(JobStatus.COMPLETED, results_read=0),
+        job(JobStatus.FAILED, reason="Error code 1234; it broke."),
+        job(JobStatus.QUEUED, started=None, finished=None),
+    ]
+    made = rehearsal(
+        jobs,
+        exit_code=3,
+        config=LoopbackConfig(usage_limit_secs=5),
+        by_route={"POST /jobs": 5},
+        usage_secs=6.0,
+        refused=2,
+        faults={"reset": 4},
+    )
+    report = make_report(made)
+    assert report["submissions_not_accepted"] == 2
+    text = "\n".join(report["problems"])
+    for said in (
+        "exit code 3",
+        "Failed: Error code 1234",
+        "1 jobs ran, and nobody",
+        "1 jobs still waited",
+        "6.0 s of 5 s",
+        "2 requests to other hosts",
+    ):
+        assert said in text
+    say_report(report)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "4 reset" in shown.err
+    assert "2 submissions, by limits or faults" in shown.err
+
+
+def test_a_rehearsal_without_a_job_says_why():
+    assert "does the program use one of the backends" in make_report(rehearsal())["problems"][0]
