@@ -17,7 +17,6 @@ from pennylane_threaded_ibmq.exceptions import (
     DeviceClosedError,
     JobError,
     ServiceError,
-    SubmissionError,
     ThreadedIBMQError,
 )
 from pennylane_threaded_ibmq.execution import watcher
@@ -115,7 +114,7 @@ def test_a_dead_network_is_given_up(loopback, device, impatient):
     service = loopback()
     dev = device()
     service.stop()
-    with pytest.raises(SubmissionError):
+    with pytest.raises(ServiceError):
         dev.batch_execute(ladder(2))
     dev.close()
 
