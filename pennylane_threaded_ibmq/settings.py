@@ -225,8 +225,11 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
 
 def hide_token(arguments: dict[str, Any]) -> None:
     """Wrap a token that stands among arguments: tools that print the variables of a traceback show them."""
-    if isinstance(arguments.get("ibmqx_token"), str) and arguments["ibmqx_token"]:
-        arguments["ibmqx_token"] = SecretStr(arguments["ibmqx_token"])
+    token = arguments.get("ibmqx_token")
+    if isinstance(token, str) and token:
+        arguments["ibmqx_token"] = SecretStr(token)
+    elif token and not isinstance(token, SecretStr):
+        arguments["ibmqx_token"] = type(token)  # it will be refused, and may hold a token all the same
 
 
 def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:

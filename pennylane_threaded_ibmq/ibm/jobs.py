@@ -184,12 +184,12 @@ class Jobs:
         from qiskit_ibm_runtime.exceptions import IBMError
 
         try:
-            for attempt in patiently((RequestsApiError, IBMError, ServiceError), only=can_pass):
+            for attempt in patiently((RequestsApiError, IBMError, ServiceError, OSError), only=can_pass):
                 with attempt:
                     found = within(
                         ANSWER_SECS, lambda: self._service.jobs(limit=20, job_tags=[tag]), "a list of jobs"
                     )
-        except (RequestsApiError, IBMError) as error:
+        except (RequestsApiError, IBMError, OSError) as error:
             raise ServiceError(
                 f"Whether a job with tag {tag} exists could not be asked: {error}",
                 status_code=status_code(error),
