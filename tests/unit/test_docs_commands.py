@@ -53,7 +53,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("line", "fails"), commands(needs_account=False))
+@pytest.mark.parametrize(("line", "fails"), list(commands(needs_account=False)))
 def test_commands_of_the_documentation_run(line, fails, folder):
     words = [str(folder / word) if word == "threaded-ibmq" else word for word in shlex.split(line)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
@@ -62,7 +62,7 @@ def test_commands_of_the_documentation_run(line, fails, folder):
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("line", "fails"), commands(needs_account=True))
+@pytest.mark.parametrize(("line", "fails"), list(commands(needs_account=True)))
 def test_commands_that_need_an_account_are_written_right(line, fails, folder, monkeypatch):
     assert not fails
     monkeypatch.chdir(folder)
