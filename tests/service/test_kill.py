@@ -104,7 +104,7 @@ def test_a_program_killed_at_any_moment_is_finished_by_the_next_run(start, progr
     kills(start, program, tmp_path, count=3, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_many_kills(start, program, tmp_path):
     kills(start, program, tmp_path, count=int(os.environ.get("THREADED_IBMQ_SWEEP", "200")), seed=2)

@@ -68,7 +68,7 @@ def test_batches_in_a_storm(loopback, device):
     storm(loopback, device, batches=5, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_many_batches_in_a_storm(loopback, device):
     storm(loopback, device, batches=int(SWEEP or 50), seed=2)
@@ -98,7 +98,7 @@ def test_two_programs_share_the_limits_of_an_account(start, program, tmp_path):
     two_programs(start, program, tmp_path, shard_size=4)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_two_programs_share_the_limits_of_an_account_for_long(start, program, tmp_path):
     two_programs(start, program, tmp_path, shard_size=1)
 
@@ -215,7 +215,7 @@ def test_any_order_any_failure_any_shards(loopback, device, monkeypatch):
     any_order(loopback, device, monkeypatch, examples=10)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_any_order_any_failure_any_shards_at_length(loopback, device, monkeypatch):
     any_order(loopback, device, monkeypatch, examples=int(SWEEP or 300))

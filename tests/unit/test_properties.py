@@ -104,7 +104,7 @@ def test_circuits_agree_through_the_estimator(operations, asked):
     compare(operations, asked, "estimator")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(gates, max_size=20),
