@@ -98,7 +98,10 @@ def test_a_service_that_answers_no_more_is_given_up_and_come_back_to(
     service.clear_faults()
     before = service.counters.jobs
     right(dev.batch_execute(ladder(2)))  # in the same program: what was sent is taken over
-    assert service.counters.jobs == max(before, 1)
+    # where nothing was answered, the submission itself is under way in the client, which nobody can stop: when the service
+    # answers again it may still arrive, and make one job that nobody waits for
+    late = 1 if route == ".*" else 0
+    assert max(before, 1) <= service.counters.jobs <= max(before, 1) + late
 
 
 def test_a_login_that_is_never_answered_is_given_up(loopback, device, monkeypatch):
