@@ -18,6 +18,7 @@ import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
+from pennylane_threaded_ibmq.ibm.pace import pacers
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -42,6 +43,12 @@ def wiped_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setattr(
         "qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(accounts)
     )
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits() -> None:
+    """No test inherits the limits of a backend that another one met; they are remembered for a minute."""
+    pacers.cache_clear()
 
 
 @pytest.fixture(autouse=True)
