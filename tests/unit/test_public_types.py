@@ -14,17 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def mypy(tmp_path, target):
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(tmp_path / "mypy.ini")]
-    command += ["--cache-dir", str(ROOT / ".mypy_cache" / "typing"), str(target)]
+    # a cache of its own: one that an earlier version of the package filled hides what is wrong now
+    command += ["--cache-dir", str(tmp_path / "cache"), str(target)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.mark.slow
 def test_a_typed_program_passes_strict_mypy(tmp_path):
-    # PennyLane and Qiskit ship no types; a user of them says the same
+    # PennyLane and Qiskit ship no types; a user of them says the same. Of an installed package mypy reads the
+    # types and leaves its inside alone, and this one is to be read as installed.
     (tmp_path / "mypy.ini").write_text(
-        "[mypy]\nplugins = pydantic.mypy\ndisallow_subclassing_any = False\n"
+        "[mypy]\nplugins = pydantic.mypy\n"
         "[mypy-pennylane.*,qiskit.*,qiskit_aer.*,qiskit_ibm_runtime.*,pennylane_qiskit.*,scipy.*]\n"
         "ignore_missing_imports = True\n"
+        "[mypy-pennylane_threaded_ibmq.*]\nfollow_imports = silent\n"
     )
     done = mypy(tmp_path, ROOT / "tests" / "typing" / "usage.py")
     assert done.returncode == 0, done.stdout
