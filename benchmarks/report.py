@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, field
 from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from .timing import Samples
 
@@ -83,37 +86,17 @@ def _plain(number: float) -> str:
 
 
 def show(work: Work) -> None:
-    """Print a work: with rich, if it is there, else as plain text."""
-    header = ["", *work.samples]
-    lines = [[quantity, *work.cells(quantity)] for quantity in work.quantities]
-    if importlib.util.find_spec("rich") is not None:
-        _show_rich(work.title, header, lines)
-    else:
-        _show_plain(work.title, header, lines)
+    """Print a work: a table, its targets and its notes."""
+    table = Table(title=work.title, title_justify="left", box=box.SIMPLE_HEAD)
+    for index, name in enumerate(["", *work.samples]):
+        table.add_column(name, justify="right" if index else "left")
+    for quantity in work.quantities:
+        table.add_row(quantity, *work.cells(quantity))
+    Console().print(table)
     for target in work.targets:
         print(f"  {target}")
     for note in work.notes:
         print(f"  ({note})")
-
-
-def _show_rich(title: str, header: list[str], lines: list[list[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left")
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
-
-
-def _show_plain(title: str, header: list[str], lines: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
-    print(f"\n{title}")
-    for row in [header, *lines]:
-        print("  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
 
 
 def as_json(works: list[Work], machine: str) -> dict[str, Any]:

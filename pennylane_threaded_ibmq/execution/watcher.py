@@ -109,10 +109,8 @@ class Watcher:
                 state = self._jobs.state(one.job)
             except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, then ends clearly
                 self._failed([one], error)
-                if (
-                    status_code(error) is None
-                ):  # nobody answers: the others need not wait for that, one by one
-                    break
+                if status_code(error) is None:
+                    break  # nobody answers: the others need not wait for that, one by one
                 continue
             one.failures = 0
             if state.final:

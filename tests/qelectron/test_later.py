@@ -227,7 +227,10 @@ def test_a_thousand_calls_make_few_threads_and_mix_nothing_up():
     assert most - before < 12
 
 
-def test_calls_that_wait_together_run_together():
+def test_calls_that_wait_together_run_together(monkeypatch):
+    # on a busy machine calls come slowly, so the sender waits for them longer than it does for a user
+    monkeypatch.setattr("pennylane_threaded_ibmq.qelectron.sender.GAP_S", 2.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.qelectron.sender.MOST_S", 60.0)
     executor = aer(seed_simulator=1)
     sent = []
     submit = executor._engine().runner.submit
@@ -243,8 +246,7 @@ def test_calls_that_wait_together_run_together():
     futures = [circuit.run_later(0.0) for _ in range(50)]
     assert [f.result(60) for f in futures] == [1] * 50
     assert sum(sent) == 50
-    # how many come together depends on how fast they come; on a busy machine they come slowly
-    assert len(sent) < 40
+    assert len(sent) < 20
 
 
 def test_a_lone_call_is_sent_without_anybody_waiting():

@@ -225,7 +225,8 @@ def test_user_threads_share_a_device(platform):
     assert service.counters.jobs == 12
 
 
-def test_devices_of_two_instances_do_not_disturb_each_other(loopback):
+def two_instances(loopback):
+    """An account with two instances, each with a backend of its own: the service, and their names."""
     crns = [
         f"crn:v1:bluemix:public:quantum-computing:us-east:a/0000000000000000000000000000000{n}:"
         f"00000000-0000-4000-8000-00000000000{n}::"
@@ -238,6 +239,11 @@ def test_devices_of_two_instances_do_not_disturb_each_other(loopback):
             Instance(crn=crns[1], name="second", backends=("ibm_lima",)),
         ),
     )
+    return service, crns
+
+
+def test_devices_of_two_instances_do_not_disturb_each_other(loopback):
+    service, crns = two_instances(loopback)
     with (
         qml.device("threaded.ibmq", wires=2, backend="ibm_manila", instance=crns[0]) as first,
         qml.device("threaded.ibmq", wires=2, backend="ibm_lima", instance=crns[1]) as second,
@@ -252,18 +258,7 @@ def test_devices_of_two_instances_do_not_disturb_each_other(loopback):
 
 
 def test_without_instance_the_backend_decides(loopback, monkeypatch):
-    crns = [
-        f"crn:v1:bluemix:public:quantum-computing:us-east:a/0000000000000000000000000000000{n}:"
-        f"00000000-0000-4000-8000-00000000000{n}::"
-        for n in (1, 2)
-    ]
-    service = loopback(
-        backends=("ibm_manila", "ibm_lima"),
-        instances=(
-            Instance(crn=crns[0], name="first", backends=("ibm_manila",)),
-            Instance(crn=crns[1], name="second", backends=("ibm_lima",)),
-        ),
-    )
+    service, crns = two_instances(loopback)
     monkeypatch.delenv("QISKIT_IBM_INSTANCE")
     with qml.device("threaded.ibmq", wires=2, backend="ibm_lima", ibmqx_token=TOKEN) as dev:
         close_to_cosine(dev.batch_execute(ladder(3)), 3)

@@ -7,7 +7,6 @@ import tracemalloc
 
 import numpy as np
 import pennylane as qml
-import pytest
 
 from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
 
@@ -27,29 +26,13 @@ def right(results, atol=0.75):
     )
 
 
-@pytest.fixture
-def device(tmp_path):
-    made = []
-
-    def make(**options):
-        dev = qml.device(
-            "threaded.ibmq", **{"wires": 2, "backend": SIMULATOR, "journal": tmp_path / "journal", **options}
-        )
-        made.append(dev)
-        return dev
-
-    yield make
-    for dev in made:
-        dev.close()
-
-
 def ours():
     return [t.name for t in threading.enumerate() if t.name.startswith("threaded-ibmq")]
 
 
 def test_sixty_four_threads_on_one_device(loopback, device):
     service = loopback()
-    dev = device(max_jobs=8)
+    dev = device(backend=SIMULATOR, max_jobs=8)
     wrong, most = [], []
 
     def user(number):
@@ -74,7 +57,7 @@ def test_sixty_four_threads_on_one_device(loopback, device):
 def test_two_hundred_jobs_are_watched_together(loopback, device):
     service = loopback(slots=200)
     service.hold()
-    dev = device(max_jobs=200, shard_size=1)
+    dev = device(backend=SIMULATOR, max_jobs=200, shard_size=1)
     handle = dev.submit(tapes(200))
     service.wait_for_jobs(200, JobStatus.QUEUED, timeout_secs=200)
     service.reset_counters()
@@ -90,7 +73,7 @@ def test_two_hundred_jobs_are_watched_together(loopback, device):
 
 def test_ten_thousand_tapes_are_one_job(loopback, device):
     service = loopback()
-    dev = device()
+    dev = device(backend=SIMULATOR)
     batch = tapes(10_000, shots=20)
     dev.batch_execute(batch[:2])  # what is loaded or transpiled once does not count
     tracemalloc.start()
