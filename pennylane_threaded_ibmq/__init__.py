@@ -13,12 +13,14 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .device import ThreadedIBMQDevice
+    from .execution.progress import Progress
     from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QElectron
     from .qelectron.decorator import qelectron
 
 __all__ = [
     "BaseQExecutor",
     "IBMQExecutor",
+    "Progress",
     "QCluster",
     "QElectron",
     "ThreadedIBMQDevice",
@@ -31,6 +33,8 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for then: it brings PennyLane with it."""
     if name == "ThreadedIBMQDevice":
         return import_module(".device", __name__).ThreadedIBMQDevice
+    if name == "Progress":
+        return import_module(".execution.progress", __name__).Progress
     if name in ("qelectron", "executor"):
         # the package can be called; as "executor" it stands where programs written for Covalent look
         return import_module(".qelectron", __name__)

@@ -112,6 +112,10 @@ class Settings(BaseModel):
     max_usage_secs: float | None = Field(
         None, gt=0, description="Most QPU seconds that a batch may be estimated to use."
     )
+    progress: Any = Field(
+        "auto",
+        description="Show progress: True, False, 'auto', or a function that is given Progress records.",
+    )
     session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
     compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
 
@@ -132,6 +136,13 @@ class Settings(BaseModel):
     @classmethod
     def _path(cls, value: object) -> object:
         return Path(value).expanduser() if isinstance(value, str) and value else value
+
+    @field_validator("progress")
+    @classmethod
+    def _progress(cls, value: object) -> object:
+        if isinstance(value, bool) or value == "auto" or callable(value):
+            return value
+        raise ValueError("must be True, False, 'auto', or a function that takes one Progress record")
 
     @field_validator("timeout_secs", "max_usage_secs", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -316,10 +317,21 @@ class ThreadedIBMQDevice(Device):
         place = self._open()
         shards = self._cut(tapes)
         most = self._settings.max_usage_secs
+        estimate = cache(lambda: place.estimate(shards, ask=False))
         if most is not None and place.remote:
-            self._refuse_beyond(most, place.estimate(shards, ask=False))
+            self._refuse_beyond(most, estimate())
         stop_if_only_estimating(place, shards, len(tapes))
-        batch = Batch(tapes, shards, place.site, place.lanes, self._next_rng(), resume)
+        progress = self._settings.progress
+        batch = Batch(
+            tapes,
+            shards,
+            place.site,
+            place.lanes,
+            self._next_rng(),
+            resume,
+            qpu_secs=(lambda: estimate().qpu_secs) if place.remote else None,
+            observers=(progress,) if callable(progress) else (),
+        )
         if not send:
             batch.only_collect()
         batch.start()
@@ -329,6 +341,7 @@ class ThreadedIBMQDevice(Device):
             self.tracker,
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
+            show=progress,
         )
 
     def _cut(self, tapes: tuple[QuantumScript, ...]) -> tuple[Shard, ...]:

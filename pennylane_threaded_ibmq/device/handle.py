@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
+from ..execution.progress import Progress
+from .display import wait_and_show
 from .interrupts import termination_interrupts
 from .tracking import track
 
@@ -42,6 +44,7 @@ class BatchHandle:
         tracker: The device's tracker.
         timeout_secs: Longest wait where :meth:`result` is given none.
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
+        show: ``True``, ``False`` or ``"auto"``: whether waiting shows how far the batch has got.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class BatchHandle:
         *,
         timeout_secs: float | None = None,
         cancel_on_interrupt: bool = False,
+        show: object = False,
     ) -> None:
         self._batch = batch
         self._origins = tuple(origins)
         self._tracker = tracker
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
+        self._show = show
         self._lock = threading.Lock()
         self._tracked = False
 
@@ -77,6 +82,11 @@ class BatchHandle:
     def batch_id(self) -> str:
         """Id of the batch in the journal, for ``dev.resume``; empty where nothing is written down."""
         return self._batch.batch_id
+
+    @property
+    def progress(self) -> Progress:
+        """How far the batch has got; nothing is asked of the service."""
+        return self._batch.progress()
 
     @cached_property
     def usage_secs(self) -> float | None:
@@ -116,7 +126,7 @@ class BatchHandle:
         seconds = self._timeout_secs if timeout is None else timeout
         try:
             with termination_interrupts():
-                finished = self._batch.wait(seconds)
+                finished = wait_and_show(self._batch, seconds, self._show)
         except (KeyboardInterrupt, SystemExit):
             if self._cancel_on_interrupt:
                 self.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..exceptions import (
     DeviceClosedError,
+    JobCancelledError,
     JobError,
     ShardFailedError,
     ThreadedIBMQError,
@@ -22,9 +23,11 @@ from ..exceptions import (
 from .decode import decode_block
 from .lanes import Lanes
 from .plan import Block
+from .progress import Course, Observer, Progress
 from .pubs import make_request, transpile
 from .shards import Shard
 from .site import ShardRun, Site, Slip
+from .steps import Phase
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -49,6 +52,8 @@ class Batch:
         lanes: Who carries them.
         rng: Source of the shards' random numbers.
         resume: Take jobs from this batch of the journal only.
+        qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
+        observers: Told how far it has got.
     """
 
     def __init__(
@@ -59,6 +64,9 @@ class Batch:
         lanes: Lanes,
         rng: np.random.Generator,
         resume: str | None = None,
+        *,
+        qpu_secs: Callable[[], float] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.tapes = tuple(tapes)
         self._site = site
@@ -80,6 +88,11 @@ class Batch:
         slips = site.register(self.tapes, shards, seeds, resume) if shards else []
         self.runs = tuple(_run(slip, shard) for slip, shard in zip(slips, shards, strict=True))
         self.batch_id = slips[0].batch_id if slips else ""
+        self.course = Course(
+            len(self.tapes), len(shards), batch_id=self.batch_id, qpu_secs=qpu_secs, observers=observers
+        )
+        for number, run in enumerate(self.runs):
+            run.report = partial(self.course.report, number)
         for position, tape in enumerate(self.tapes):
             if not tape.measurements:
                 self._results[position], self._settled[position] = (), True
@@ -119,6 +132,10 @@ class Batch:
     def wait(self, timeout: float | None) -> bool:
         """Wait until every tape has its result or its error; ``False`` if time ran out."""
         return self._finished.wait(timeout)
+
+    def progress(self) -> Progress:
+        """How far it has got."""
+        return self.course.progress()
 
     def results(self) -> tuple[Result, ...]:
         """Results of a finished batch in the order of its tapes; the journal learns that they were handed over.
@@ -238,6 +255,7 @@ class Batch:
             last = self._open == 0
             waiting = [(p, self._futures[p]) for p in settled if p in self._futures]
         try:
+            run.report(_end(future, failure))
             for position, one in waiting:
                 self._resolve(position, one)
             if waiting and failure is None:
@@ -307,3 +325,10 @@ def _explained(error: BaseException, run: ShardRun) -> BaseException:
     if isinstance(error, JobError):
         error.tapes = run.shard.positions
     return error
+
+
+def _end(future: Future[Any], failure: BaseException | None) -> Phase:
+    """How a shard ended."""
+    if future.cancelled() or isinstance(failure, JobCancelledError):
+        return Phase.CANCELLED
+    return Phase.DONE if failure is None else Phase.FAILED

@@ -15,6 +15,7 @@ from .outcomes import ShotCounts
 from .pubs import Pub, Request, collect
 from .shards import Shard
 from .site import ShardRun, Slip, refuse_given_up
+from .steps import Phase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,7 @@ class LocalSite:
     def run(self, run: ShardRun, inner: None, shared: None) -> list[BlockResult]:  # noqa: ARG002 - the sites' face
         """Simulate one shard."""
         refuse_given_up(run)
+        run.report(Phase.RUNNING)
         return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:

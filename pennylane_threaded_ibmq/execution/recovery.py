@@ -44,9 +44,9 @@ def decide(found: Sequence[Found], wanted: str = "") -> Decision:
         found: All jobs with the tag, oldest first.
         wanted: The job that the service named when it accepted the shard, if it got that far.
     """
-    useful = [f for f in found if f.state in {State.DONE, State.PENDING}]
+    useful = [f for f in found if f.state is State.DONE or not f.state.final]
     if not useful:
         return Decision(None)
     chosen = min(useful, key=lambda f: (f.state is not State.DONE, f.job_id != wanted, useful.index(f)))
-    surplus = tuple(f.job_id for f in found if f.state is State.PENDING and f is not chosen)
+    surplus = tuple(f.job_id for f in found if not f.state.final and f is not chosen)
     return Decision(chosen.job_id, surplus)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from .recovery import Found, decide
 from .shards import Shard
 from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
+from .steps import Phase
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -118,10 +120,11 @@ class RemoteSite:
                 again = left and run.slip.may_send and not run.given_up.is_set()
                 if not again or not job_failure_can_pass(str(error)):
                     raise
-                logger.warning("%s Sending it again.", error)
+                logger.warning("%s Sending it again.", error, extra=_extra(run, job, "failed"))
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
             run.job = None
             self._again(run.slip)
+            run.report(Phase.PLANNED)
             run.job = job = self._send(run, inner.session or inner.backend)
         raise AssertionError(left)
 
@@ -185,6 +188,9 @@ class RemoteSite:
         if self._journal is not None:
             self._journal.again(slip.batch_id, slip.number, slip.tag)
 
+    def _running(self, run: ShardRun) -> None:
+        run.report(Phase.RUNNING)
+
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""
         claim = run.slip.claimed
@@ -193,8 +199,9 @@ class RemoteSite:
         refuse_given_up(run)
         job = self._look_up(run, claim)
         if job is not None:
-            logger.info("job %s of an earlier program is taken over", job.job_id)
+            logger.info("job %s of an earlier program is taken over", job.job_id, extra=_extra(run, job))
             self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+            run.report(Phase.QUEUED, job_id=job.job_id)
         else:
             self._again(run.slip)
         return job
@@ -208,7 +215,11 @@ class RemoteSite:
         decision = decide(states, claim.job_id if claim else "")
         jobs = {job.job_id: job for job in found}
         for job_id in decision.cancel:
-            logger.warning("job %s is one too many for its shard and is cancelled", job_id)
+            logger.warning(
+                "job %s is one too many for its shard and is cancelled",
+                job_id,
+                extra=_extra(run, jobs[job_id]),
+            )
             self._jobs.cancel(jobs[job_id])
         return jobs[decision.adopt] if decision.adopt else None
 
@@ -248,6 +259,7 @@ class RemoteSite:
                     self._free_slot(run)
                 run.idle.set()
             if job is not None:
+                run.report(Phase.QUEUED, job_id=job.job_id)
                 return job
             if unanswered:
                 time.sleep(min(0.2 * 2**unanswered, 5.0))
@@ -256,6 +268,7 @@ class RemoteSite:
         if self._journal is not None:
             # what cannot be written down is not sent
             self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING)
+        run.report(Phase.SENDING)
         try:
             job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, (self._tag, run.slip.tag))
         except SubmissionError:
@@ -291,7 +304,7 @@ class RemoteSite:
     def _collect(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
-            state = self.watcher.follow(job).result()
+            state = self.watcher.follow(job, partial(self._running, run)).result()
             results = self._jobs.fetch(job, state)
         except JobFailedError as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))
@@ -304,3 +317,8 @@ class RemoteSite:
         read = read_results(run.requests, results, job, run.rng)
         self._note(run.slip, ShardState.DONE)
         return read
+
+
+def _extra(run: ShardRun, job: SentJob, state: str = "accepted") -> dict[str, Any]:
+    """What a line of the log is about."""
+    return {"batch_id": run.slip.batch_id, "shard": run.slip.number, "job_id": job.job_id, "state": state}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,6 +54,7 @@ class ShardRun:
         given_up: Nothing of it is to be sent any more.
         cancelled: Its job is not wanted either; set before ``given_up``.
         idle: Cleared while it is being sent, and nobody can know whether its job exists.
+        report: Tells where it got to: ``report(phase, job_id=..., fraction=...)``.
     """
 
     slip: Slip
@@ -65,6 +66,7 @@ class ShardRun:
     given_up: threading.Event = field(default_factory=threading.Event)
     cancelled: bool = False
     idle: threading.Event = field(default_factory=threading.Event)
+    report: Callable[..., None] = lambda *_, **__: None
 
     def __post_init__(self) -> None:
         self.idle.set()

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
 from ..ibm.errors import status_code
@@ -33,6 +34,7 @@ class _Watched:
     future: Future[State]
     listed: bool = False
     failures: int = 0
+    running: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Watcher:
@@ -50,15 +52,22 @@ class Watcher:
         self._closed = False
         self._fresh = False
 
-    def follow(self, job: SentJob) -> Future[State]:
-        """Follow a job; the future gets its final state. Two that follow one job share its future."""
+    def follow(self, job: SentJob, running: Callable[[], None] | None = None) -> Future[State]:
+        """Follow a job; the future gets its final state. Two that follow one job share its future.
+
+        Args:
+            job: The job.
+            running: Called once if a look happens to show that it runs; a list of jobs does not.
+        """
         future: Future[State] = Future()
         with self._wake:
             if self._closed:
                 raise DeviceClosedError("The device was closed.")
+            heard = [] if running is None else [running]
             if job.job_id in self._watched:
+                self._watched[job.job_id].running += heard
                 return self._watched[job.job_id].future
-            self._watched[job.job_id] = _Watched(job, future)
+            self._watched[job.job_id] = _Watched(job, future, running=heard)
             self._fresh = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
@@ -113,6 +122,8 @@ class Watcher:
                     break  # nobody answers: the others need not wait for that, one by one
                 continue
             one.failures = 0
+            if state is State.RUNNING:
+                self._tell_running(one)
             if state.final:
                 finished = True
                 self._settle(one, state)
@@ -165,6 +176,12 @@ class Watcher:
                 if mine.get(tag, job_id) != job_id:
                     logger.warning("job %s was created twice; its twin %s is cancelled", mine[tag], job_id)
                     self._jobs.cancel(listed)
+
+    def _tell_running(self, watched: _Watched) -> None:
+        with self._wake:
+            heard, watched.running = watched.running, []
+        for running in heard:
+            running()
 
     def _settle(self, watched: _Watched, state: State) -> None:
         with self._wake:

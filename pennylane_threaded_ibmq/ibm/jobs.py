@@ -35,6 +35,7 @@ class State(Enum):
     """What the service says of a job."""
 
     PENDING = "pending"
+    RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -43,7 +44,7 @@ class State(Enum):
     @property
     def final(self) -> bool:
         """Whether nothing will change any more."""
-        return self is not State.PENDING
+        return self not in (State.PENDING, State.RUNNING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +242,7 @@ class Jobs:
         if status.startswith("CANCELLED"):
             # "CANCELLED - RAN TOO LONG" is no final state to the client, which would wait for it for ever
             return State.CANCELLED if status == "CANCELLED" else State.TOO_LONG
-        return State.PENDING
+        return State.RUNNING if status == "RUNNING" else State.PENDING
 
     def state_for_sure(self, job: SentJob) -> State:
         """Ask for the state of one job until the service answers."""

@@ -1,0 +1,344 @@
+"""Progress: what is counted, who is told, what is shown and where."""
+
+import io
+import logging
+import sys
+import threading
+import types
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq import Progress
+from pennylane_threaded_ibmq.device import display
+from pennylane_threaded_ibmq.exceptions import ConfigurationError
+from pennylane_threaded_ibmq.execution.progress import Course
+from pennylane_threaded_ibmq.execution.steps import Phase
+from pennylane_threaded_ibmq.execution.watcher import Watcher
+from pennylane_threaded_ibmq.ibm.jobs import SentJob, State
+
+
+class Screen(io.StringIO):
+    """A stream that may be a terminal."""
+
+    def __init__(self, *, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+class Waited:
+    """A batch that is finished after some looks."""
+
+    def __init__(self, course, looks=0, step=None):
+        self.course, self.looks, self.step = course, looks, step
+        self.waits = []
+
+    def wait(self, timeout):
+        self.waits.append(timeout)
+        if self.step:
+            self.step()
+        self.looks -= 1
+        return self.looks < 0
+
+    def progress(self):
+        return self.course.progress()
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    def put(*, terminal, ci=False):
+        out, err = Screen(terminal=terminal), Screen(terminal=terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setenv("TERM", "xterm")
+        if ci:
+            monkeypatch.setenv("CI", "true")
+        else:
+            monkeypatch.delenv("CI", raising=False)
+        return out, err
+
+    return put
+
+
+def tapes(count):
+    return [
+        qml.tape.QuantumScript([qml.RY(x, 0)], [qml.expval(qml.Z(0))], shots=100)
+        for x in np.linspace(0, 1, count)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------- counting
+
+
+def test_each_shard_is_in_exactly_one_phase():
+    course = Course(6, 3, batch_id="b", qpu_secs=lambda: 7.0)
+    course.report(0, Phase.SENDING)
+    course.report(1, Phase.QUEUED, job_id="j1")
+    course.report(2, Phase.RUNNING, job_id="j2")
+    now = course.progress()
+    assert (now.planned, now.sending, now.queued, now.running, now.done) == (0, 1, 1, 1, 0)
+    assert (now.tapes, now.shards, now.batch_id, now.qpu_secs) == (6, 3, "b", 7.0)
+    assert now.job_ids == ("j1", "j2")
+    assert not now.finished
+    assert now.left_secs is None
+    course.report(0, Phase.FAILED)
+    course.report(1, Phase.DONE)
+    course.report(2, Phase.CANCELLED)
+    now = course.progress()
+    assert (now.done, now.failed, now.cancelled, now.fraction, now.finished) == (1, 1, 1, 1.0, True)
+    assert now.elapsed_secs == course.progress().elapsed_secs
+
+
+def test_a_shard_that_is_tried_again_is_counted_and_loses_its_job():
+    course = Course(1, 1)
+    course.report(0, Phase.QUEUED, job_id="first")
+    course.report(0, Phase.PLANNED)
+    assert course.progress().retries == 1
+    assert course.progress().job_ids == ()
+    course.report(0, Phase.QUEUED, job_id="second")
+    course.report(0, Phase.DONE)
+    assert [(s.attempt, s.phase, s.job_id) for s in course.steps] == [
+        (1, Phase.PLANNED, ""),
+        (1, Phase.QUEUED, "first"),
+        (2, Phase.PLANNED, ""),
+        (2, Phase.QUEUED, "second"),
+        (2, Phase.DONE, "second"),
+    ]
+
+
+def test_the_rest_is_estimated_from_what_is_finished(monkeypatch):
+    clock = iter([100.0, 104.0, 104.0])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    course = Course(4, 4)
+    course.report(0, Phase.DONE)
+    now = course.progress()
+    assert (now.elapsed_secs, now.left_secs) == (4.0, 12.0)
+
+
+def test_a_batch_without_shards_is_finished():
+    now = Course(1, 0).progress()
+    assert now.finished
+    assert now.fraction == 1.0
+
+
+# ------------------------------------------------------------------------------------------------------- observers
+
+
+def test_a_function_is_given_a_frozen_record_at_each_change():
+    seen = []
+    dev = qml.device("threaded.ibmq", wires=1, shard_size=1, progress=seen.append)
+    dev.batch_execute(tapes(3))
+    assert all(isinstance(p, Progress) for p in seen)
+    assert len(seen) == 6  # each shard runs and is done
+    assert seen[-1].finished
+    assert seen[-1].done == 3
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert all(sum((p.planned, p.sending, p.queued, p.running, p.done)) == 3 for p in seen)
+    with pytest.raises(FrozenInstanceError):
+        seen[0].done = 7
+
+
+def test_a_function_that_raises_is_not_called_again_and_harms_nothing(caplog):
+    calls = []
+
+    def broken(record):
+        calls.append(record)
+        raise ZeroDivisionError
+
+    dev = qml.device("threaded.ibmq", wires=1, shard_size=1, progress=broken)
+    assert len(dev.batch_execute(tapes(3))) == 3
+    assert len(calls) == 1
+    assert "progress=" in caplog.text
+
+
+def test_a_function_may_cancel_the_batch():
+    course = Course(2, 2)
+    seen = []
+
+    def stop(record):
+        seen.append(record)
+        if len(seen) == 1:
+            course.report(1, Phase.CANCELLED)
+
+    course = Course(2, 2, observers=[stop])
+    course.report(0, Phase.RUNNING)
+    assert len(seen) == 2
+    assert seen[-1].cancelled == 1
+
+
+def test_a_handle_knows_its_progress():
+    handle = qml.device("threaded.ibmq", wires=1, shard_size=1).submit(tapes(2))
+    handle.result()
+    assert handle.progress.done == 2
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, 2.5])
+def test_what_cannot_be_shown_with_is_refused(value):
+    with pytest.raises(ConfigurationError, match="progress"):
+        qml.device("threaded.ibmq", wires=1, progress=value)
+
+
+# ------------------------------------------------------------------------------------------------------------- log
+
+
+def test_one_line_a_batch_with_its_parts_as_fields(caplog):
+    dev = qml.device("threaded.ibmq", wires=1, shard_size=1)
+    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq"):
+        dev.batch_execute(tapes(3))
+    (line,) = [r for r in caplog.records if r.name.startswith("pennylane_threaded_ibmq")]
+    assert "3 tapes in 3 shards, 3 done" in line.getMessage()
+    assert (line.batch_id, line.job_id, line.shard, line.state) == ("", "", None, "done")
+
+
+def test_steps_are_logged_for_those_who_debug(caplog):
+    dev = qml.device("threaded.ibmq", wires=1)
+    with caplog.at_level(logging.DEBUG, "pennylane_threaded_ibmq.execution.progress"):
+        dev.batch_execute(tapes(1))
+    assert [(r.shard, r.state) for r in caplog.records][:2] == [(0, "running"), (0, "done")]
+
+
+# --------------------------------------------------------------------------------------------------------- display
+
+
+def test_nothing_is_shown_in_a_pipe_or_in_ci(streams):
+    for terminal, ci in ((False, False), (True, True), (False, True)):
+        out, err = streams(terminal=terminal, ci=ci)
+        waited = Waited(Course(1, 1))
+        assert display.wait_and_show(waited, None, "auto")
+        assert waited.waits == [None]
+        assert out.getvalue() + err.getvalue() == ""
+
+
+def test_a_short_wait_shows_nothing_in_a_terminal_either(streams):
+    out, err = streams(terminal=True)
+    waited = Waited(Course(1, 1))
+    assert display.wait_and_show(waited, None, "auto")
+    assert waited.waits == [display.AUTO_SECS, 0]
+    assert out.getvalue() + err.getvalue() == ""
+
+
+def test_a_long_wait_shows_a_live_line_on_the_error_output(streams):
+    out, err = streams(terminal=True)
+    course = Course(2, 2)
+    waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
+    assert display.wait_and_show(waited, None, "auto")
+    assert "1 planned, 1 done" in err.getvalue()
+    assert out.getvalue() == ""
+
+
+def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
+    out, err = streams(terminal=False)
+    course = Course(2, 2, qpu_secs=lambda: 5.0)
+
+    def finish():
+        for shard in (0, 1):
+            course.report(shard, Phase.DONE)
+
+    assert display.wait_and_show(Waited(course, 0, finish), None, True)
+    first, last = err.getvalue().splitlines()
+    assert first == "threaded.ibmq: 2 shards: 2 planned | 0:00 | QPU ~5 s"
+    assert last == "threaded.ibmq: 2 shards: 2 done | 0:00 | QPU ~5 s"
+    assert out.getvalue() == ""
+
+
+def test_the_estimate_is_made_once_and_only_for_who_wants_to_know():
+    asked = []
+    course = Course(1, 1, qpu_secs=lambda: asked.append(1) or 5.0)
+    course.report(0, Phase.DONE)
+    assert not asked
+    assert [course.progress().qpu_secs for _ in range(3)] == [5.0] * 3
+    assert len(asked) == 1
+
+
+def test_plain_lines_do_not_flood(streams):
+    _, err = streams(terminal=False)
+    lines = display.PlainLines(err)
+    course = Course(50, 50)
+    for shard in range(50):
+        course.report(shard, Phase.DONE)
+        lines(course.progress())
+    assert len(err.getvalue().splitlines()) == 2
+
+
+@pytest.mark.parametrize("mode", [True, "auto"])
+def test_time_runs_out_while_it_is_shown(streams, mode):
+    streams(terminal=True)
+    assert not display.wait_and_show(Waited(Course(1, 1), 1000), 0.0, mode)
+
+
+def test_false_shows_nothing(streams):
+    _, err = streams(terminal=True)
+    assert display.wait_and_show(Waited(Course(1, 1)), 3.0, False)
+    assert err.getvalue() == ""
+
+
+def test_a_notebook_gets_one_bar_that_replaces_itself(monkeypatch):
+    shown, updated = [], []
+    handle = types.SimpleNamespace(update=updated.append)
+    shell = type("ZMQInteractiveShell", (), {"kernel": object()})()
+    package = types.SimpleNamespace(get_ipython=lambda: shell)
+    module = types.SimpleNamespace(HTML=str, display=lambda html, display_id: shown.append(html) or handle)
+    monkeypatch.setitem(sys.modules, "IPython", package)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.delenv("CI", raising=False)
+    assert display.is_interactive()
+    course = Course(2, 2)
+    waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
+    assert display.wait_and_show(waited, None, True)
+    assert len(shown) == 1
+    assert len(updated) == 1
+    assert "value='0'" in shown[0]
+    assert "value='50'" in updated[0]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.9, "1:01"), (3723, "1:02:03")])
+def test_times_are_read_at_a_glance(seconds, shown):
+    assert display.clock(seconds) == shown
+
+
+def test_an_observer_that_exits_does_not_end_the_watching(caplog):
+    def leave(_):
+        raise SystemExit
+
+    course = Course(1, 1, observers=(leave,))
+    course.report(0, Phase.RUNNING)
+    course.report(0, Phase.DONE)
+    assert course.progress().finished
+    assert caplog.text.count("is not called again") == 1
+
+
+def test_both_who_follow_one_job_are_told_once_that_it_runs():
+    class Jobs:
+        def __init__(self):
+            self.looks = 0
+            self.end = threading.Event()
+
+        def pending(self, tag, most):
+            return {}
+
+        def state(self, job):
+            self.looks += 1
+            return State.DONE if self.end.is_set() and self.looks > 2 else State.RUNNING
+
+    jobs, told = Jobs(), []
+    both = threading.Event()
+
+    def hear(name):
+        told.append(name)
+        if len(told) == 2:
+            both.set()
+
+    watcher = Watcher(jobs)
+    job = SentJob("job", "sampler", 1, "device-shard", None)
+    first = watcher.follow(job, lambda: hear("first"))
+    second = watcher.follow(job, lambda: hear("second"))
+    assert both.wait(20)
+    jobs.end.set()
+    assert first.result(20) is second.result(20) is State.DONE
+    assert told == ["first", "second"]
+    watcher.close()
