@@ -100,6 +100,7 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
             {name: value for name, value in asdict(shard).items() if name not in {"seed", "batch"}}
             for shard in batch.shards
         ],
+        "steps": [{**asdict(step), "at": iso(step.at)} for step in batch.steps],
     }
 
 

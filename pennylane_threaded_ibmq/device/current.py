@@ -27,6 +27,7 @@ from ..exceptions import (
 )
 from ..execution.batch import Batch
 from ..execution.journal import Journal, journals
+from ..execution.pictures import draw_timeline
 from ..execution.plan import plan
 from ..execution.records import BatchRecord
 from ..execution.shards import Shard, cut
@@ -44,6 +45,7 @@ from .preprocess import Rules, prepare, prepare_tape
 from .workplace import Workplace, is_on_this_machine, open_workplace
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pennylane.typing import Result, ResultBatch
 
 _SMALL = 20
@@ -230,6 +232,18 @@ class ThreadedIBMQDevice(Device):
             JournalError: There is no journal.
         """
         return self._journal().batches(limit=limit)
+
+    def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:
+        """A batch of the journal over time, as a figure of matplotlib.
+
+        Args:
+            batch_id: Its id, from :meth:`batches`, a handle or an error.
+            dark: For a dark background.
+
+        Raises:
+            JournalError: There is no journal or no such batch.
+        """
+        return draw_timeline(self._journal().batch(batch_id), dark=dark)
 
     def _journal(self) -> Journal:
         path = self._settings.journal_file

@@ -6,6 +6,7 @@ The thread that waits draws, so nothing runs beside it and nothing is drawn that
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import sys
 import threading
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from ..execution.progress import Progress
+from ..execution.timeline import Span, Timeline
 
 AUTO_SECS = 2.0
 """How long ``"auto"`` waits before it shows anything."""
@@ -22,6 +24,9 @@ AUTO_SECS = 2.0
 TICK_SECS = 0.2
 PLAIN_SECS = 5.0
 """Shortest time between two plain lines."""
+
+MOST_ROWS = 20
+"""Shards that a notebook shows of a batch."""
 
 Draw = Callable[[Progress], None]
 
@@ -170,14 +175,14 @@ class NotebookBar:
         """Draw it anew."""
         from IPython.display import HTML, display
 
-        html = html_bar(progress)
-        if html == self._last:
+        bar = html_bar(progress)
+        if bar == self._last:
             return
-        self._last = html
+        self._last = bar
         if self._handle is None:
-            self._handle = display(HTML(html), display_id=True)
+            self._handle = display(HTML(bar), display_id=True)
         else:
-            self._handle.update(HTML(html))
+            self._handle.update(HTML(bar))
 
 
 def html_bar(progress: Progress) -> str:
@@ -187,6 +192,25 @@ def html_bar(progress: Progress) -> str:
         "<div style='display:flex;gap:.75em;align-items:center;font-family:var(--jp-ui-font-family,sans-serif)'>"
         f"<progress max='100' value='{percent}' style='width:16em' aria-label='progress of the batch'></progress>"
         f"<span>{describe(progress)}</span></div>"
+    )
+
+
+def html_shards(timeline: Timeline) -> str:
+    """The shards of a batch that have left this machine, as a table for a notebook."""
+    last: dict[int, Span] = {span.shard: span for span in timeline.spans}
+    rows = [
+        f"<tr><td>{shard}</td><td>{span.attempt}</td><td>{span.outcome or span.phase}</td>"
+        f"<td>{span.start:.1f} to {span.end:.1f} s</td><td>{html.escape(span.job_id)}</td></tr>"
+        for shard, span in sorted(last.items())
+    ]
+    if not rows:
+        return ""
+    shown, more = rows[:MOST_ROWS], len(rows) - MOST_ROWS
+    if more > 0:
+        shown.append(f"<tr><td colspan='5'>and {more} more</td></tr>")
+    return (
+        "<table><thead><tr><th>shard</th><th>try</th><th>state</th><th>last phase</th><th>job</th></tr></thead>"
+        f"<tbody>{''.join(shown)}</tbody></table>"
     )
 
 

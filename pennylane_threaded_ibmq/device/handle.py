@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
+from ..execution.pictures import draw_timeline
 from ..execution.progress import Progress
-from .display import wait_and_show
+from ..execution.timeline import Timeline, make_timeline
+from .display import html_bar, html_shards, wait_and_show
 from .interrupts import termination_interrupts
 from .tracking import track
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
 
 
@@ -92,6 +95,24 @@ class BatchHandle:
     def usage_secs(self) -> float | None:
         """QPU seconds that IBM charged for the finished batch; one request a job, ``None`` where nothing is charged."""
         return self._batch.usage_secs()
+
+    def timeline(self, *, dark: bool = False) -> Figure:
+        """The batch over time so far: which lane carried which shard, and when it queued and ran.
+
+        Args:
+            dark: For a dark background.
+
+        Returns:
+            A figure of matplotlib; in a notebook, show it with ``display(figure)`` or save it.
+        """
+        return draw_timeline(self._timeline(), dark=dark)
+
+    def _repr_html_(self) -> str:
+        return html_bar(self.progress) + html_shards(self._timeline())
+
+    def _timeline(self) -> Timeline:
+        title = f"batch {self.batch_id}" if self.batch_id else "batch on this machine"
+        return make_timeline(self._batch.course.steps, title, shards=len(self._batch.runs))
 
     def detach(self) -> None:
         """Wait no longer: nothing more is sent, and jobs are left to whoever runs the same tapes next, here or elsewhere."""

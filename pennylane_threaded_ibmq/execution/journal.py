@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 from ..exceptions import JournalError
 from .records import BatchRecord, NewShard, ShardRecord, ShardState
 from .schema import migrate
+from .steps import Phase, Step
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -153,6 +154,15 @@ class Journal:
                 "UPDATE shards SET state='planned', job_id='', tag=?, attempt=attempt+1, changed=? "
                 "WHERE batch=? AND number=?",
                 (tag, time.time(), batch, number),
+            )
+
+    def running(self, batch: str, number: int) -> None:
+        """Write down that the service says that a shard's job runs."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO steps SELECT batch, number, attempt, 'running', job_id, ? FROM shards "
+                "WHERE batch=? AND number=? AND state='accepted'",
+                (time.time(), batch, number),
             )
 
     def charge(self, batch: str, number: int, seconds: float) -> None:
@@ -307,6 +317,9 @@ class Journal:
         shards = self._db.execute(
             "SELECT * FROM shards WHERE batch=? ORDER BY number", (row["id"],)
         ).fetchall()
+        steps = self._db.execute(
+            "SELECT * FROM steps WHERE batch=? ORDER BY at, rowid", (row["id"],)
+        ).fetchall()
         return BatchRecord(
             row["id"],
             row["backend"],
@@ -314,6 +327,7 @@ class Journal:
             row["created"],
             row["tapes"],
             tuple(map(_shard, shards)),
+            tuple(map(_step, steps)),
         )
 
     @contextmanager
@@ -354,6 +368,10 @@ def _shard(row: sqlite3.Row) -> ShardRecord:
         row["usage_secs"],
         row["error"],
     )
+
+
+def _step(row: sqlite3.Row) -> Step:
+    return Step(row["at"], row["number"], row["attempt"], Phase.of(row["state"]), row["job_id"])
 
 
 def _pack(tapes: Sequence[QuantumScript]) -> bytes | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .steps import Step
+
 
 class ShardState(StrEnum):
     """How far a shard has got."""
@@ -59,6 +61,7 @@ class BatchRecord:
         created: When it was planned: seconds since 1970.
         tapes: How many tapes it has.
         shards: Its shards.
+        steps: What happened to them, in order.
     """
 
     id: str
@@ -67,6 +70,7 @@ class BatchRecord:
     created: float
     tapes: int
     shards: tuple[ShardRecord, ...]
+    steps: tuple[Step, ...] = ()
 
     @property
     def delivered(self) -> bool:

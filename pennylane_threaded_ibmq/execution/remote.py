@@ -189,7 +189,14 @@ class RemoteSite:
             self._journal.again(slip.batch_id, slip.number, slip.tag)
 
     def _running(self, run: ShardRun) -> None:
+        """The watcher happened to see that a shard's job runs."""
         run.report(Phase.RUNNING)
+        if self._journal is not None:
+            try:
+                self._journal.running(run.slip.batch_id, run.slip.number)
+            except JournalError as error:
+                # nothing but the picture of the batch is the poorer for it
+                logger.warning("%s", error)
 
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""

@@ -34,6 +34,24 @@ _MIGRATIONS = (
     );
     CREATE INDEX shards_by_content ON shards (content, delivered, adopted);
     """,
+    # each step with its time, written by the file itself in the transaction that changes the shard
+    """
+    CREATE TABLE steps (
+        batch TEXT NOT NULL REFERENCES batches(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        job_id TEXT NOT NULL,
+        at REAL NOT NULL               -- seconds since 1970, UTC
+    );
+    CREATE INDEX steps_by_batch ON steps (batch);
+    INSERT INTO steps SELECT s.batch, s.number, 1, 'planned', '', b.created FROM shards s JOIN batches b ON b.id = s.batch;
+    INSERT INTO steps SELECT batch, number, attempt, state, job_id, changed FROM shards WHERE state <> 'planned';
+    CREATE TRIGGER shard_planned AFTER INSERT ON shards BEGIN INSERT INTO steps VALUES
+        (NEW.batch, NEW.number, NEW.attempt, NEW.state, NEW.job_id, NEW.changed); END;
+    CREATE TRIGGER shard_moved AFTER UPDATE ON shards WHEN NEW.state <> OLD.state OR NEW.attempt <> OLD.attempt
+        BEGIN INSERT INTO steps VALUES (NEW.batch, NEW.number, NEW.attempt, NEW.state, NEW.job_id, NEW.changed); END;
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -18,6 +18,7 @@ from pennylane_threaded_ibmq.execution import journal as module
 from pennylane_threaded_ibmq.execution import schema
 from pennylane_threaded_ibmq.execution.journal import Journal
 from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
+from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.loopback import Instance, JobStatus
 
 FORMAT_1 = """
@@ -54,7 +55,8 @@ def test_a_journal_of_the_first_format_opens(path):
         db.execute("INSERT INTO batches VALUES ('old', 'dead', 'b', 'i', ?, 1, NULL)", (time.time(),))
         db.execute(
             "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, changed) "
-            "VALUES ('old', 0, 'same', '7', '0', 'accepted', 'tag', 'job', 0)"
+            "VALUES ('old', 0, 'same', '7', '0', 'accepted', 'tag', 'job', ?)",
+            (time.time(),),
         )
     journal = Journal(path)
     (record,) = journal.batches()
@@ -62,6 +64,10 @@ def test_a_journal_of_the_first_format_opens(path):
     _, (claim,) = journal.begin("b", "i", tapes(), [NewShard("same", 1, (0,), "new")])
     assert (claim.job_id, claim.seed) == ("job", 7)
     assert tuple(journal._db.execute("PRAGMA user_version").fetchone()) == (schema.FORMAT,)
+    assert [(step.phase, step.job_id) for step in record.steps] == [
+        (Phase.PLANNED, ""),
+        (Phase.QUEUED, "job"),
+    ]
     journal.close()
 
 
@@ -69,7 +75,7 @@ def test_a_new_journal_has_the_tables_that_the_manual_describes(path):
     Journal(path).close()
     page = (ROOT / "docs" / "reference" / "journal.md").read_text(encoding="utf-8")
     with sqlite3.connect(path) as db:
-        for table in ("batches", "shards"):
+        for table in ("batches", "shards", "steps"):
             for _, column, *_ in db.execute(f"PRAGMA table_info({table})"):
                 assert f"| `{column}` |" in page, f"{table}.{column}"
     for state in ShardState:

@@ -6,6 +6,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
+from pennylane_threaded_ibmq.execution.steps import Phase
+from pennylane_threaded_ibmq.execution.timeline import timeline_of
 from pennylane_threaded_ibmq.loopback import Fault
 
 SMALL = "ibm_manila"
@@ -70,3 +72,21 @@ def test_the_log_names_batch_and_jobs(loopback, device, caplog):
     (line,) = [r for r in caplog.records if r.name == "pennylane_threaded_ibmq.execution.progress"]
     assert line.batch_id == handle.batch_id
     assert line.job_id.split() == list(handle.job_ids)
+
+
+def test_a_batch_of_the_journal_is_drawn(loopback, device):
+    service = loopback(direct=True)
+    service.inject(Fault(effect="job", on="POST /jobs$", reason="Internal error.", reason_code=9999, times=1))
+    dev = device(shard_size=2)
+    handle = dev.submit(ladder(4))
+    handle.result()
+    record = dev.batches()[0]
+    what = timeline_of(record)
+    assert (what.shards, what.retries, what.finished) == (2, 1, True)
+    live = handle._timeline()
+
+    def tries(one):
+        return {(s.shard, s.attempt) for s in one.spans if s.phase is Phase.QUEUED}
+
+    assert tries(live) == tries(what)
+    assert dev.timeline(record.id).axes
