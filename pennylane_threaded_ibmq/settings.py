@@ -7,6 +7,7 @@ Sources, first to last: argument, environment, default. ``ibmqx_token`` reads ``
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +117,10 @@ class Settings(BaseModel):
         "auto",
         description="Show progress: True, False, 'auto', or a function that is given Progress records.",
     )
+    engine: Any = Field(
+        None,
+        description="Where simulations run: a Dask client or its address, or a concurrent.futures.Executor.",
+    )
     session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
     compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
 
@@ -136,6 +141,17 @@ class Settings(BaseModel):
     @classmethod
     def _path(cls, value: object) -> object:
         return Path(value).expanduser() if isinstance(value, str) and value else value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: object) -> object:
+        address = isinstance(value, str) and "://" in value
+        client = hasattr(value, "get_executor") and hasattr(value, "nthreads")
+        if value is None or address or client or isinstance(value, Executor):
+            return value
+        raise ValueError(
+            "must be a Dask client or its address, such as 'tcp://host:8786', or a concurrent.futures.Executor"
+        )
 
     @field_validator("progress")
     @classmethod
@@ -176,7 +192,7 @@ class Settings(BaseModel):
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
         given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
-        return any(given) or self.session is not None
+        return any(given) or self.session is not None or self.engine is not None
 
 
 def home_folder() -> Path:

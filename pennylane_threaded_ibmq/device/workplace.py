@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError, JournalError
+from ..execution.elsewhere import EngineSite
+from ..execution.engine import open_engine
 from ..execution.journal import Journal, journals
 from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
+from ..execution.pieces import BackendSpec
 from ..execution.remote import RemoteSite
 from ..execution.shards import Shard
 from ..execution.usage import REP_DELAY_SECS, Estimate, estimate
@@ -80,6 +83,8 @@ class Workplace:
         self.lanes.close()
         if isinstance(self.site, RemoteSite):
             self.site.watcher.close()
+        elif isinstance(self.site, EngineSite):
+            self.site.close()
 
 
 def is_on_this_machine(backend: Any) -> bool:
@@ -129,9 +134,16 @@ def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplac
     )
     if settings.noise_model is not None:
         local.check_noise_model()
-    site = LocalSite(local, seeded=settings.seed_simulator is not None)
-    # more runs than cores only wait for each other
-    lanes = Lanes(min(settings.max_jobs, os.cpu_count() or 1), site.open_inner)
+    seeded = settings.seed_simulator is not None
+    if settings.engine is None:
+        site = LocalSite(local, seeded=seeded)
+        # more runs than cores only wait for each other
+        most = min(settings.max_jobs, os.cpu_count() or 1)
+    else:
+        spec = BackendSpec(settings.backend, settings.noise_model)
+        site = EngineSite(local, spec, open_engine(settings.engine), seeded=seeded)
+        most = settings.max_jobs
+    lanes = Lanes(most, site.open_inner)
     return Workplace(
         local.name, local.num_qubits, False, settings.primitive == "estimator", local.compiler, site, lanes
     )
@@ -167,6 +179,11 @@ def _remote(
         raise ConfigurationError(
             f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
             argument="noise_model",
+        )
+    if settings.engine is not None:
+        raise ConfigurationError(
+            f"engine: backend {backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",
+            argument="engine",
         )
     check_size(backend, len(wires))
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}

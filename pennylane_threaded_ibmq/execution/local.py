@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .outcomes import ShotCounts
+from .pieces import Piece
 from .pubs import Pub, Request, collect
 from .shards import Shard
 from .site import ShardRun, Slip, refuse_given_up
@@ -83,30 +84,61 @@ def run_local(
     Returns:
         One result a request.
     """
-    pubs = [pub for request in requests for pub in request.pubs]
-    results: dict[int, Any] = {}
-    by_shots: dict[int, list[Pub]] = {}
-    for pub in pubs:
-        if pub.observables:
-            continue
-        by_shots.setdefault(pub.shots, []).append(pub)
-    for shots, group in by_shots.items():
-        counts = backend.sample(
-            [p.circuit for p in group], [p.values for p in group], shots, _seed(rng, seeded=seeded)
+    pieces = make_pieces(requests, rng, seeded=seeded)
+    return read_pieces(requests, [piece.run(backend) for piece in pieces], rng)
+
+
+def make_pieces(requests: Sequence[Request], rng: np.random.Generator, *, seeded: bool) -> list[Piece]:
+    """The calls of a simulator that the PUBs of some blocks need: one for each number of shots, one to estimate."""
+    pieces = [
+        Piece(
+            tuple(p.circuit for p in group),
+            tuple(p.values for p in group),
+            shots=group[0].shots,
+            seed=_seed(rng, seeded=seeded),
         )
-        for pub, rows in zip(group, counts, strict=True):
-            results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, shots)
-    estimated = [pub for pub in pubs if pub.observables]
+        for group in _by_shots(requests)
+    ]
+    estimated = _estimated(requests)
     if estimated:
-        values = backend.estimate(
-            [p.circuit for p in estimated],
-            [p.observables for p in estimated],
-            [p.values for p in estimated],
-            [p.shots**-0.5 for p in estimated],
-            _seed(rng, seeded=seeded),
+        pieces.append(
+            Piece(
+                tuple(p.circuit for p in estimated),
+                tuple(p.values for p in estimated),
+                precisions=tuple(p.shots**-0.5 for p in estimated),
+                observables=tuple(p.observables for p in estimated),
+                seed=_seed(rng, seeded=seeded),
+            )
         )
-        results.update({id(p): v for p, v in zip(estimated, values, strict=True)})
+    return pieces
+
+
+def read_pieces(
+    requests: Sequence[Request], found: Sequence[list[Any]], rng: np.random.Generator
+) -> list[BlockResult]:
+    """Results of the pieces of :func:`make_pieces`, put together by block."""
+    results: dict[int, Any] = {}
+    groups = _by_shots(requests)
+    for group, counts in zip(groups, found, strict=False):
+        for pub, rows in zip(group, counts, strict=True):
+            results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, pub.shots)
+    estimated = _estimated(requests)
+    if estimated:
+        results.update({id(p): v for p, v in zip(estimated, found[len(groups)], strict=True)})
     return [collect(r, [results[id(p)] for p in r.pubs], rng) for r in requests]
+
+
+def _by_shots(requests: Sequence[Request]) -> list[list[Pub]]:
+    groups: dict[int, list[Pub]] = {}
+    for request in requests:
+        for pub in request.pubs:
+            if not pub.observables:
+                groups.setdefault(pub.shots, []).append(pub)
+    return list(groups.values())
+
+
+def _estimated(requests: Sequence[Request]) -> list[Pub]:
+    return [pub for request in requests for pub in request.pubs if pub.observables]
 
 
 def _seed(rng: np.random.Generator, *, seeded: bool) -> int | None:

@@ -217,7 +217,9 @@ class ShotCounts:
 
     def ordered(self, rng: np.random.Generator) -> ShotBits:
         """Shots in an order: independent shots are exchangeable, so a random order is a faithful one."""
-        packed = np.repeat(self.packed, self.weights, axis=0).reshape(self.rows, self.shots, -1)
+        # simulators with several threads list the same outcomes in any order
+        order = np.lexsort((*self.packed.T, self.row_of))
+        packed = np.repeat(self.packed[order], self.weights[order], axis=0).reshape(self.rows, self.shots, -1)
         for row in packed:
             rng.shuffle(row, axis=0)
         return ShotBits(packed)

@@ -95,6 +95,11 @@ class LocalBackend:
         number = getattr(self.backend, "num_qubits", None)
         return None if number is None else int(number)
 
+    @property
+    def is_aer(self) -> bool:
+        """Whether Aer simulates, and not some other backend of Qiskit's."""
+        return self._simulator is not None or is_snapshot(self.backend)
+
     def check_noise_model(self) -> None:
         """Refuse what is no noise model, or a backend that takes none.
 

@@ -1,0 +1,163 @@
+"""What a simulation needs, as plain values that can be sent to another process, and the part of it that runs there.
+
+A piece is some rows of a run. Aer gives the circuits of a run seeds at a fixed distance, so a piece that starts at row
+``n`` with the seed of that row gives exactly what the whole run gives there: results do not depend on how it is cut.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..ibm.local import LocalBackend, open_local
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from qiskit import QuantumCircuit
+
+SEED_STEP = 2113
+"""Distance between the seeds of two neighbours in a run of Aer: ``Controller::execute`` in its sources."""
+
+MOST_KEPT = 4
+"""Backends that a worker keeps open."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One call of a simulator.
+
+    Attributes:
+        circuits: Transpiled circuits.
+        values: Rows of parameter values, one array a circuit.
+        shots: Shots of each row (sampling).
+        precisions: Standard error of each circuit's expectation values (estimating); empty for sampling.
+        observables: Observables of each circuit (estimating).
+        seed: Seed of the first row; ``None`` for none.
+    """
+
+    circuits: tuple[QuantumCircuit, ...]
+    values: tuple[NDArray[np.float64], ...]
+    shots: int = 0
+    precisions: tuple[float, ...] = ()
+    observables: tuple[tuple[Any, ...], ...] = ()
+    seed: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of all circuits."""
+        return sum(len(array) for array in self.values)
+
+    @property
+    def cost(self) -> float:
+        """How long it takes, in no unit."""
+        return sum(_cost(c) * len(v) for c, v in zip(self.circuits, self.values, strict=True))
+
+    def run(self, backend: LocalBackend) -> list[Any]:
+        """One result a circuit: counts of each row, or an array of shape ``(observables, rows)``."""
+        if self.precisions:
+            return list(
+                backend.estimate(self.circuits, self.observables, self.values, self.precisions, self.seed)
+            )
+        return list(backend.sample(self.circuits, self.values, self.shots, self.seed))
+
+    def cut(self, most: int) -> tuple[list[Piece], list[list[int]]]:
+        """Cut into pieces that take about the same time.
+
+        Args:
+            most: Most pieces.
+
+        Returns:
+            The pieces, and for each the places of its circuits in this one. Rows stay in order.
+        """
+        # Aer's Estimator draws the noise of all rows from one stream
+        if most < 2 or self.rows < 2 or (self.precisions and self.seed is not None):
+            return [self], [list(range(len(self.circuits)))]
+        cost = np.repeat([_cost(c) for c in self.circuits], [len(v) for v in self.values])
+        owner = np.repeat(np.arange(len(self.circuits)), [len(v) for v in self.values])
+        middle = (np.cumsum(cost) - cost / 2) / cost.sum()
+        piece_of = np.minimum((middle * most).astype(int), most - 1)
+        starts = np.concatenate([[0], np.cumsum([len(v) for v in self.values])])
+        pieces, places = [], []
+        for number in np.unique(piece_of):
+            rows = np.flatnonzero(piece_of == number)
+            mine = [int(i) for i in np.unique(owner[rows])]
+            values = tuple(
+                self.values[i][max(rows[0] - starts[i], 0) : rows[-1] + 1 - starts[i]] for i in mine
+            )
+            pieces.append(
+                replace(
+                    self,
+                    circuits=tuple(self.circuits[i] for i in mine),
+                    values=values,
+                    precisions=tuple(self.precisions[i] for i in mine) if self.precisions else (),
+                    observables=tuple(self.observables[i] for i in mine) if self.observables else (),
+                    seed=None if self.seed is None else self.seed + SEED_STEP * int(rows[0]),
+                )
+            )
+            places.append(mine)
+        return pieces, places
+
+    def join(self, results: Sequence[list[Any]], places: Sequence[list[int]]) -> list[Any]:
+        """Put the results of the pieces of this one together."""
+        whole: list[list[Any]] = [[] for _ in self.circuits]
+        for result, mine in zip(results, places, strict=True):
+            for place, one in zip(mine, result, strict=True):
+                whole[place].append(one)
+        if self.precisions:
+            return [np.concatenate(parts, axis=1) for parts in whole]
+        return [[row for part in parts for row in part] for parts in whole]
+
+
+def _cost(circuit: QuantumCircuit) -> float:
+    """How long a row takes, in no unit."""
+    amplitudes: float = 2.0 ** min(int(circuit.num_qubits), 40)
+    return 1e4 + len(circuit.data) * amplitudes
+
+
+@dataclass(frozen=True, eq=False)
+class BackendSpec:
+    """A backend as it can be sent.
+
+    Attributes:
+        backend: Its name, or a backend that can be pickled.
+        noise_model: Replaces its noise.
+    """
+
+    backend: Any
+    noise_model: Any = None
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _opened(spec: bytes) -> LocalBackend:
+    told: BackendSpec = pickle.loads(spec)  # noqa: S301 - from the program that asked for this work
+    backend = open_local(told.backend) if isinstance(told.backend, str) else told.backend
+    return LocalBackend(backend, noise_model=told.noise_model)
+
+
+def run_piece(spec: bytes, piece: bytes) -> list[Any]:
+    """Run a piece in the process of a worker.
+
+    Args:
+        spec: The backend: a pickled :class:`BackendSpec`. It is opened once and kept.
+        piece: A pickled :class:`Piece`.
+    """
+    told: Piece = pickle.loads(piece)  # noqa: S301 - from the program that asked for this work
+    return told.run(_opened(spec))
+
+
+def _main() -> None:
+    """Run pieces in this process: spec and pieces come in at the standard input, the results go out."""
+    out, sys.stdout = sys.stdout.buffer, sys.stderr
+    spec, pieces = pickle.load(sys.stdin.buffer)  # noqa: S301 - as above
+    out.write(pickle.dumps([run_piece(spec, piece) for piece in pieces]))
+    out.flush()
+
+
+if __name__ == "__main__":
+    _main()
