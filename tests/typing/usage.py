@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, assert_type
 
-from pennylane_threaded_ibmq import ThreadedIBMQDevice, __version__
+from pennylane_threaded_ibmq import Progress, ThreadedIBMQDevice, __version__
 from pennylane_threaded_ibmq.device.handle import BatchHandle
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
@@ -16,6 +16,7 @@ from pennylane_threaded_ibmq.exceptions import (
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.execution.records import BatchRecord, ShardRecord, ShardState
+from pennylane_threaded_ibmq.execution.steps import Step
 from pennylane_threaded_ibmq.execution.usage import Estimate
 from pennylane_threaded_ibmq.loopback import (
     Counters,
@@ -45,6 +46,8 @@ def device(tapes: list[Any]) -> None:
         assert_type(handle, BatchHandle)
         assert_type(handle.job_ids, tuple[str, ...])
         assert_type(handle.done(), bool)
+        assert_type(handle.progress, Progress)
+        assert_type(handle.progress.qpu_secs, float | None)
         assert_type(handle.usage_secs, float | None)
         futures: tuple[Future[Any], ...] = handle.futures
         assert_type(len(futures), int)
@@ -54,6 +57,7 @@ def device(tapes: list[Any]) -> None:
             assert_type(batch.delivered, bool)
             assert_type(batch.shards, tuple[ShardRecord, ...])
             assert_type(batch.shards[0].state, ShardState)
+            assert_type(batch.steps, tuple[Step, ...])
 
 
 def errors() -> None:
