@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +16,19 @@ from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
 from ..execution.pieces import BackendSpec
 from ..execution.remote import RemoteSite
-from ..execution.shards import Shard
+from ..execution.shards import Limits, Shard
 from ..execution.usage import REP_DELAY_SECS, Estimate, estimate
-from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
+from ..ibm.account import check_size
 from ..ibm.compile import Compiler
-from ..ibm.jobs import Jobs
-from ..ibm.local import LocalBackend, is_local_name, open_local
-from ..ibm.options import check_transpile_options, split_primitive_options
+from ..ibm.local import LocalBackend, is_local_name
 from ..ibm.pace import pacers
+from ..ibm.service import JobService
 
 if TYPE_CHECKING:
     from ..settings import Settings
 
 QPU_OPTIMIZATION_LEVEL = 2
 """Qiskit's own default; fewer two-qubit gates are worth the seconds on a QPU, where a template is compiled once."""
-
-NEVER_USED = frozenset({"rzz"})
-"""Hardware takes a fractional RZZ for angles from 0 to pi/2 only, and the angles of a template can be anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +38,7 @@ class Workplace:
     Attributes:
         name: Name of the backend.
         num_qubits: Its qubits; ``None`` if it does not say.
-        remote: Shards become jobs of a service.
+        limits: What fits in one job of a service; ``None`` on this machine.
         estimator: Expectation values go through the Estimator.
         compiler: Transpiles for the backend.
         site: Runs shards.
@@ -53,13 +49,18 @@ class Workplace:
 
     name: str
     num_qubits: int | None
-    remote: bool
+    limits: Limits | None
     estimator: bool
     compiler: Compiler
     site: LocalSite | RemoteSite
     lanes: Lanes
-    jobs: Jobs | None = None
+    jobs: JobService | None = None
     instance: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether shards become jobs of a service."""
+        return self.jobs is not None
 
     def estimate(self, shards: Sequence[Shard], *, ask: bool) -> Estimate:
         """What a batch will take.
@@ -96,34 +97,8 @@ def is_on_this_machine(backend: Any) -> bool:
     )
 
 
-def open_workplace(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
-    """Open the backend that the settings name.
-
-    Raises:
-        ConfigurationError: An option cannot work there.
-        CredentialsError: A real backend was named, and there is no account or IBM refuses it.
-        BackendError: There is no such backend, or it has too few qubits.
-    """
-    check_transpile_options(settings.transpile_options)
-    check_session(settings.session)
-    primitive_options = split_primitive_options(settings.primitive_options)
-    if isinstance(settings.compile_backend, str):
-        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
-    elif settings.compile_backend is not None:
-        is_service_backend(settings.compile_backend, "compile_backend")
-    backend = settings.backend
-    if isinstance(backend, str):
-        if is_local_name(backend):
-            return _local(open_local(backend), settings, wires)
-        credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
-        service, opened = accounts().connect(credentials, backend, len(wires))
-        return _remote(service, opened, settings, primitive_options, wires)
-    if is_service_backend(backend):
-        return _remote(backend.service, backend, settings, primitive_options, wires)
-    return _local(backend, settings, wires)
-
-
-def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    """A backend of this machine."""
     check_size(backend, len(wires))
     local = LocalBackend(
         backend,
@@ -145,7 +120,7 @@ def _local(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplac
         most = settings.max_jobs
     lanes = Lanes(most, site.open_inner)
     return Workplace(
-        local.name, local.num_qubits, False, settings.primitive == "estimator", local.compiler, site, lanes
+        local.name, local.num_qubits, None, settings.primitive == "estimator", local.compiler, site, lanes
     )
 
 
@@ -168,44 +143,49 @@ def _journal(settings: Settings) -> Journal | None:
         return None
 
 
-def _remote(
-    service: Any,
-    backend: Any,
+def open_remote(
+    jobs: JobService,
     settings: Settings,
-    primitive_options: dict[str, dict[str, Any]],
-    wires: tuple[Any, ...],
+    *,
+    instance: str,
+    estimator: bool,
+    limits: Limits,
+    without: frozenset[str],
+    open_inner: Callable[[], Any],
 ) -> Workplace:
-    if settings.noise_model is not None:
-        raise ConfigurationError(
-            f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
-            argument="noise_model",
-        )
+    """Jobs on a backend of a service.
+
+    Args:
+        jobs: The jobs.
+        settings: Options of the device.
+        instance: Who pays.
+        estimator: Expectation values go through the Estimator.
+        limits: What fits in one job.
+        without: Gates not to use though the backend has them.
+        open_inner: Makes the inner device of a lane.
+    """
     if settings.engine is not None:
         raise ConfigurationError(
-            f"engine: backend {backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",
+            f"engine: backend {jobs.backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",
             argument="engine",
         )
-    check_size(backend, len(wires))
-    options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
-    instance = instance_of(service)
-    jobs = Jobs(service, backend, primitive_options)
+    backend = jobs.backend
     site = RemoteSite(
         jobs,
-        wires,
+        open_inner,
         settings.session,
         instance=instance,
         pacer=pacers().of(instance, str(backend.name)),
         journal=_journal(settings),
         max_retries=settings.max_retries,
     )
-    simulated = bool(getattr(backend.configuration(), "simulator", False))
-    estimator = settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated)
+    options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(
         str(backend.name),
         backend.num_qubits,
-        True,
+        limits,
         estimator,
-        Compiler(settings.compile_backend or backend, options, without=NEVER_USED),
+        Compiler(settings.compile_backend or backend, options, without=without),
         site,
         Lanes(settings.max_jobs, site.open_inner),
         jobs,

@@ -116,7 +116,8 @@ def _bins(shots: Any) -> list[tuple[int, int] | None]:
     """Bounds of each copy; ``None`` means all shots."""
     if not shots.has_partitioned_shots:
         return [None]
-    return list(shots.bins())
+    ends = np.cumsum(list(shots)).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
 def _of_member(rows: Any, member: Member) -> Any:

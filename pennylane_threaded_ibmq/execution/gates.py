@@ -127,8 +127,11 @@ ANGLES = {
 }
 """How many of a gate's data are angles of a circuit; a global phase has one datum and none of these."""
 
-CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "BasisState", "Barrier"})
-"""Gates whose data are part of the structure: Qiskit takes no parameter in a matrix or a state vector."""
+CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "QubitStateVector", "BasisState", "Barrier"})
+"""Gates whose data are part of the structure: Qiskit takes no parameter in a matrix or a state vector.
+
+``QubitStateVector`` is the older name of ``StatePrep``.
+"""
 
 NATIVE_GATES = frozenset(LOWERING) | CONSTANT_GATES
 """Everything that needs no decomposition by PennyLane."""

@@ -25,6 +25,7 @@ from pennylane.queuing import QueuingManager
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
+from .pauli import pauli_sentence_of
 from .structure import MeasurementData, TapeData, Word
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def plan_measurements(
         elif read.value is not None:
             readouts.append(_value_readout(mp, read.value, need, groups, settings))
         else:
-            readouts.append(_group_readout(mp, need, groups, settings))
+            readouts.append(_group_readout(mp, read, need, groups, settings))
     return tuple(settings), _share_shots(readouts)
 
 
@@ -191,7 +192,7 @@ def _requirement(
     if mp.obs is None:
         wires = mp.wires or all_wires
         return (tuple((w, "Z") for w in wires),)
-    sentence = mp.obs.pauli_rep
+    sentence = pauli_sentence_of(mp.obs)
     if sentence is not None and len(sentence) == 1:
         (word,) = sentence
         if len(word) == len(mp.obs.wires):
@@ -285,9 +286,13 @@ def _home(word: Word, groups: Sequence[_Group]) -> int:
 
 
 def _group_readout(
-    mp: MeasurementProcess, words: tuple[Word, ...], groups: Sequence[_Group], settings: Sequence[Setting]
+    mp: MeasurementProcess,
+    read: MeasurementData,
+    words: tuple[Word, ...],
+    groups: Sequence[_Group],
+    settings: Sequence[Setting],
 ) -> Readout:
-    if isinstance(mp, (ExpectationMP, VarianceMP)) and mp.obs is not None and mp.obs.pauli_rep is not None:
+    if read.words is not None:
         variance = isinstance(mp, VarianceMP)
         shared = _shared_home(words, groups)
         products, pairs = _square(words) if variance else ((), ())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import ResultError
-from ..ibm.jobs import SentJob
+from ..ibm.service import SentJob
 from .decode import BlockResult
 from .outcomes import ShotBits
 from .pubs import Pub, Request, collect

@@ -1,19 +1,19 @@
-"""Run shards as jobs of IBM Quantum Platform: each is written down before it is sent, and sent once."""
+"""Run shards as jobs of a service: each is written down before it is sent, and sent once."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..exceptions import JobCancelledError, JobFailedError, JournalError, SubmissionError
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
-from ..ibm.jobs import Jobs, SentJob
 from ..ibm.pace import Pacer
+from ..ibm.service import JobService, SentJob
 from .decode import BlockResult
 from .journal import Journal
 from .primitives import primitive_pubs, read_results
@@ -39,7 +39,7 @@ class RemoteSite:
 
     Args:
         jobs: Jobs on the backend.
-        wires: Wires of the device, for the inner devices.
+        open_inner: Makes the inner device of a lane, in its thread.
         session: An open session of the user's, or ``None``.
         instance: Who pays, for the journal.
         pacer: Slots of the backend.
@@ -49,8 +49,8 @@ class RemoteSite:
 
     def __init__(
         self,
-        jobs: Jobs,
-        wires: Sequence[Any],
+        jobs: JobService,
+        open_inner: Callable[[], Any],
         session: Any = None,
         *,
         instance: str,
@@ -59,7 +59,7 @@ class RemoteSite:
         max_retries: int,
     ) -> None:
         self._jobs = jobs
-        self._wires = wires
+        self._open_inner = open_inner
         self._session = session
         self._instance = instance
         self._pacer = pacer
@@ -69,12 +69,8 @@ class RemoteSite:
         self.watcher = Watcher(jobs)
 
     def open_inner(self) -> Any:
-        """A lane's own ``qiskit.remote``; jobs are opened in its session or on its backend."""
-        import pennylane as qml
-
-        return qml.device(
-            "qiskit.remote", wires=self._wires, backend=self._jobs.backend, session=self._session
-        )
+        """A lane's own device of pennylane-qiskit; jobs are opened in its session or on its backend."""
+        return self._open_inner()
 
     def register(
         self,

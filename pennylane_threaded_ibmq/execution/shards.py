@@ -16,6 +16,23 @@ MAX_VALUES = 4_000_000
 """Parameter values of one job: 32 MB before compression, well under what the service takes in one request."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What fits in one job of a service.
+
+    Attributes:
+        circuits: Most circuits; ``None`` for any number.
+        one_number_of_shots: All circuits of a job run equally often.
+    """
+
+    circuits: int | None = None
+    one_number_of_shots: bool = False
+
+
+PLATFORM_LIMITS = Limits()
+"""IBM Quantum Platform: a PUB is a circuit with an array of bindings and shots of its own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shard:
     """What one job runs.
@@ -45,24 +62,28 @@ class Shard:
         return digest.hexdigest()
 
 
-def cut(blocks: Sequence[Block], shard_size: int | Literal["auto"], *, remote: bool) -> tuple[Shard, ...]:
+def cut(
+    blocks: Sequence[Block], shard_size: int | Literal["auto"], limits: Limits | None
+) -> tuple[Shard, ...]:
     """Cut blocks into shards.
 
     Args:
         blocks: Blocks of one batch.
         shard_size: Tapes in a shard, or ``"auto"``.
-        remote: The shards become jobs of a service: one primitive each, within the service's limits.
+        limits: The shards become jobs of a service: one primitive each, within these limits. ``None`` on this machine.
 
     Returns:
         Shards; every row of every block is in exactly one of them.
     """
     shards: list[Shard] = []
     for part in _by_tapes(blocks, shard_size):
-        if not remote:
+        if limits is None:
             shards.append(Shard(tuple(part)))
             continue
         for primitive in ("estimator", "sampler"):
-            shards += _pack([b for b in part if b.primitive == primitive])
+            mine = [b for b in part if b.primitive == primitive]
+            for group in _by_shots(mine) if limits.one_number_of_shots else [mine]:
+                shards += _pack(group, limits)
     return tuple(shards)
 
 
@@ -81,30 +102,48 @@ def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> lis
     return chunks
 
 
-def _pack(blocks: Sequence[Block]) -> list[Shard]:
-    shards: list[list[Block]] = []
-    executions = values = 0
+def _by_shots(blocks: Sequence[Block]) -> list[list[Block]]:
+    groups: dict[int, list[Block]] = {}
     for block in blocks:
-        for piece in _pieces(block):
+        groups.setdefault(int(block.shots.total_shots or 0), []).append(block)
+    return list(groups.values())
+
+
+def _circuits(block: Block) -> int:
+    """Circuits of each row; a setting with a random basis has at most one for each basis or shot."""
+    shots = int(block.shots.total_shots or 1)
+    settings = [block.template.settings[i] for i in block.settings]
+    return sum(min(3 ** len(s.wires), shots) if s.random_basis else 1 for s in settings)
+
+
+def _pack(blocks: Sequence[Block], limits: Limits) -> list[Shard]:
+    shards: list[list[Block]] = []
+    executions = values = circuits = 0
+    for block in blocks:
+        for piece in _pieces(block, limits):
             # the service cuts Estimator jobs itself, so their executions are not limited
             more = piece.executions if piece.primitive == "sampler" else 0
             size = piece.values.size * max(1, len(piece.settings))
+            many = 0 if limits.circuits is None else piece.rows * _circuits(piece)
             full = executions + more > MAX_EXECUTIONS or values + size > MAX_VALUES
-            if not shards or full:
+            if not shards or full or circuits + many > (limits.circuits or 0):
                 shards.append([])
-                executions = values = 0
+                executions = values = circuits = 0
             shards[-1].append(piece)
             executions += more
             values += size
+            circuits += many
     return [Shard(tuple(s)) for s in shards]
 
 
-def _pieces(block: Block) -> list[Block]:
+def _pieces(block: Block, limits: Limits) -> list[Block]:
     """Parts of a block that each fit in a job; tapes are never torn apart."""
     circuits = max(1, len(block.settings))
     per_row = int(block.shots.total_shots or 1) * circuits if block.primitive == "sampler" else 0
     width = max(1, block.values.shape[1]) * circuits
     most_rows = min(MAX_EXECUTIONS // per_row if per_row else MAX_VALUES, MAX_VALUES // width)
+    if limits.circuits is not None:
+        most_rows = min(most_rows, max(1, limits.circuits // max(1, _circuits(block))))
     if block.rows <= most_rows:
         return [block]
     pieces, first = [], 0

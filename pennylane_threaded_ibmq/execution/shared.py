@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..ibm.jobs import Jobs
+from ..ibm.service import JobService
 
 
 class SharedBatch:
@@ -18,7 +18,7 @@ class SharedBatch:
         shards: How many jobs there will be; fewer than two need no context.
     """
 
-    def __init__(self, jobs: Jobs, shards: int) -> None:
+    def __init__(self, jobs: JobService, shards: int) -> None:
         self._jobs = jobs
         self._left = shards
         self._wanted = shards > 1

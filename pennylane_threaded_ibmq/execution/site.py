@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..exceptions import JobCancelledError
-from ..ibm.jobs import SentJob
+from ..ibm.service import SentJob
 from .decode import BlockResult
 from .pubs import Request
 from .records import ShardRecord

@@ -26,6 +26,7 @@ from pennylane.operation import Operator
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers, MidCircuitValue
 from .gates import ANGLES, CONSTANT_GATES, is_mid_measure
+from .pauli import pauli_sentence_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class StructureReader:
         if known is not None:
             return known[1]
         data = read_measurement(mp, mid_circuit)
-        if mp.mv is None:
+        if getattr(mp, "mv", None) is None:
             # the object is kept, so that its id cannot be given to another one
             self._seen[id(mp)] = (mp, data)
         return data
@@ -206,13 +207,13 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         mid_circuit: Numbers of the tape's mid-circuit measurements.
     """
     kind = type(mp).__name__
-    if mp.mv is not None:
+    if getattr(mp, "mv", None) is not None:
         value = mid_circuit.value(mp)
         return MeasurementData(
             (kind, "value", value.sources, value.listed, value.deferred, _options(mp)), value=value
         )
     if isinstance(mp, (ExpectationMP, VarianceMP)) and mp.obs is not None:
-        sentence = mp.obs.pauli_rep
+        sentence = pauli_sentence_of(mp.obs)
         if sentence is not None:
             words, coeffs, offset = [], [], 0.0
             for word, coeff in sentence.items():
@@ -257,6 +258,9 @@ def _options(mp: MeasurementProcess) -> Hashable:
 def operator_key(op: Operator) -> Hashable:
     """A key that is equal for equal observables: names, wires and all numbers."""
     operands = getattr(op, "operands", None)
+    if operands is None and isinstance(op.name, list):
+        # a Tensor of PennyLane's before 0.37: it has a list of names, and no operands
+        return ("Tensor", tuple(operator_key(o) for o in op.obs))
     if operands is not None:
         numbers = tuple(_bytes(d) for d in op.data) if op.name == "LinearCombination" else ()
         return (op.name, tuple(operator_key(o) for o in operands), numbers)

@@ -271,7 +271,7 @@ def _append_constant(circuit: QuantumCircuit, op: Operator, qubits: list[int], *
     reverse = qubits[::-1]
     if op.name == "QubitUnitary":
         circuit.append(library.UnitaryGate(np.asarray(op.data[0], dtype=np.complex128)), reverse)
-    elif op.name == "StatePrep":
+    elif op.name in {"StatePrep", "QubitStateVector"}:
         state = np.asarray(op.data[0], dtype=np.complex128).ravel()
         # Initialize resets first, which only wires that something has touched need
         circuit.append(library.StatePreparation(state) if fresh else library.Initialize(state), reverse)

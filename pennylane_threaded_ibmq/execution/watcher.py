@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
 from ..ibm.errors import status_code
-from ..ibm.jobs import Jobs, PendingJob, SentJob, State
+from ..ibm.service import JobService, ListedJob, SentJob, State
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Watcher:
         jobs: Where to look.
     """
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: JobService) -> None:
         self._jobs = jobs
         self._watched: dict[str, _Watched] = {}
         self._wake = threading.Condition()
@@ -164,12 +164,12 @@ class Watcher:
             one.future.set_exception(
                 ServiceError(
                     f"The service could not be reached for the state of job {one.job.job_id}: {error}. The job runs "
-                    f"on; fetch it with QiskitRuntimeService().job({one.job.job_id!r}).result(), or run the same tapes "
+                    f"on; fetch it with {self._jobs.coming_back.format(repr(one.job.job_id))}, or run the same tapes "
                     "again."
                 )
             )
 
-    def _cancel_twins(self, watched: list[_Watched], pending: dict[str, PendingJob]) -> None:
+    def _cancel_twins(self, watched: list[_Watched], pending: dict[str, ListedJob]) -> None:
         mine = {w.job.tag: w.job.job_id for w in watched}
         for job_id, listed in pending.items():
             for tag in listed.tags:

@@ -21,6 +21,7 @@ from pennylane_threaded_ibmq.exceptions import (
 )
 from pennylane_threaded_ibmq.execution import watcher
 from pennylane_threaded_ibmq.ibm import account, jobs
+from pennylane_threaded_ibmq.ibm import service as job_service
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 SOON = 1.0
@@ -45,14 +46,15 @@ def impatient(monkeypatch):
     """Waiting ends after a second, and asking again after two tries."""
     for module, name in (
         (jobs, "ANSWER_SECS"),
-        (jobs, "SEND_SECS"),
-        (jobs, "CANCEL_SECS"),
+        (job_service, "ANSWER_SECS"),
+        (job_service, "SEND_SECS"),
+        (job_service, "CANCEL_SECS"),
     ):
         monkeypatch.setattr(module, name, SOON)
     monkeypatch.setattr(watcher, "MOST_FAILURES", 3)
-    monkeypatch.setattr(jobs, "FETCHES", 2)
-    patiently = jobs.patiently
-    monkeypatch.setattr(jobs, "patiently", lambda errors, **given: patiently(errors, **given, times=2))
+    monkeypatch.setattr(job_service, "FETCHES", 2)
+    patiently = job_service.patiently
+    monkeypatch.setattr(job_service, "patiently", lambda errors, **given: patiently(errors, **given, times=2))
 
 
 @pytest.mark.parametrize(

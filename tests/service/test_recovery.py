@@ -24,7 +24,7 @@ from pennylane_threaded_ibmq.exceptions import (
 from pennylane_threaded_ibmq.execution.journal import Journal
 from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
-from pennylane_threaded_ibmq.ibm.jobs import State
+from pennylane_threaded_ibmq.ibm.service import State
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 SMALL = "ibm_manila"

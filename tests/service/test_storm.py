@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pennylane_threaded_ibmq.execution import watcher
-from pennylane_threaded_ibmq.ibm.jobs import State
+from pennylane_threaded_ibmq.ibm.service import State
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus, fault_mix
 
 SWEEP = os.environ.get("THREADED_IBMQ_SWEEP")

@@ -17,7 +17,7 @@ from pennylane_threaded_ibmq.exceptions import ConfigurationError
 from pennylane_threaded_ibmq.execution.progress import Course
 from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.execution.watcher import Watcher
-from pennylane_threaded_ibmq.ibm.jobs import SentJob, State
+from pennylane_threaded_ibmq.ibm.service import SentJob, State
 
 
 class Screen(io.StringIO):

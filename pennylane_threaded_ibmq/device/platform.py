@@ -1,0 +1,78 @@
+"""Where a device of the current stack works: this machine, or IBM Quantum Platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import ConfigurationError
+from ..execution.shards import PLATFORM_LIMITS
+from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
+from ..ibm.jobs import PlatformJobs
+from ..ibm.local import is_local_name, open_local
+from ..ibm.options import check_transpile_options, split_primitive_options
+from .workplace import Workplace, open_here, open_remote
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+NEVER_USED = frozenset({"rzz"})
+"""Hardware takes a fractional RZZ for angles from 0 to pi/2 only, and the angles of a template can be anything."""
+
+
+def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    """Open the backend that the settings name.
+
+    Raises:
+        ConfigurationError: An option cannot work there.
+        CredentialsError: A real backend was named, and there is no account or IBM refuses it.
+        BackendError: There is no such backend, or it has too few qubits.
+    """
+    check_transpile_options(settings.transpile_options)
+    check_session(settings.session)
+    primitive_options = split_primitive_options(settings.primitive_options)
+    if isinstance(settings.compile_backend, str):
+        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
+    elif settings.compile_backend is not None:
+        is_service_backend(settings.compile_backend, "compile_backend")
+    backend = settings.backend
+    if isinstance(backend, str):
+        if is_local_name(backend):
+            return open_here(open_local(backend), settings, wires)
+        credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
+        service, opened = accounts().connect(credentials, backend, len(wires))
+        return _remote(service, opened, settings, primitive_options, wires)
+    if is_service_backend(backend):
+        return _remote(backend.service, backend, settings, primitive_options, wires)
+    return open_here(backend, settings, wires)
+
+
+def _remote(
+    service: Any,
+    backend: Any,
+    settings: Settings,
+    primitive_options: dict[str, dict[str, Any]],
+    wires: tuple[Any, ...],
+) -> Workplace:
+    if settings.noise_model is not None:
+        raise ConfigurationError(
+            f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
+            argument="noise_model",
+        )
+    check_size(backend, len(wires))
+    jobs = PlatformJobs(service, backend, primitive_options)
+    simulated = bool(getattr(backend.configuration(), "simulator", False))
+
+    def open_inner() -> Any:
+        import pennylane as qml
+
+        return qml.device("qiskit.remote", wires=wires, backend=backend, session=settings.session)
+
+    return open_remote(
+        jobs,
+        settings,
+        instance=instance_of(service),
+        estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
+        limits=PLATFORM_LIMITS,
+        without=NEVER_USED,
+        open_inner=open_inner,
+    )

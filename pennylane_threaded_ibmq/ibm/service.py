@@ -1,0 +1,326 @@
+"""Jobs of a service: what is asked, how long, how often, and what an answer means. Clients differ below this line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from ..exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    ResultError,
+    ServiceError,
+    SubmissionError,
+)
+from .errors import ANSWER_SECS, can_pass, patiently, status_code, within
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FETCHES = 6
+"""Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
+
+SEND_SECS = 300.0
+"""Longest wait for an answer that carries circuits or results."""
+
+CANCEL_SECS = 30.0
+"""Longest wait for a cancellation, tries included."""
+
+
+class State(Enum):
+    """What the service says of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TOO_LONG = "ran too long"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (State.PENDING, State.RUNNING)
+
+
+@dataclass(frozen=True, eq=False)
+class SentJob:
+    """A job that the service accepted.
+
+    Attributes:
+        job_id: The service's id.
+        primitive: ``"sampler"`` or ``"estimator"``.
+        pubs: Number of PUBs.
+        tag: The tag that no other submission carries.
+        handle: What the client knows it by.
+    """
+
+    job_id: str
+    primitive: str
+    pubs: int
+    tag: str
+    handle: Any
+
+
+@dataclass(frozen=True, eq=False)
+class ListedJob:
+    """A job in a list of the service's.
+
+    Attributes:
+        job_id: The service's id.
+        tags: Its tags.
+        handle: What the client knows it by.
+    """
+
+    job_id: str
+    tags: frozenset[str]
+    handle: Any
+
+
+class JobService(ABC):
+    """Jobs on one backend of a service.
+
+    Attributes:
+        options: Options that every job is sent with; they are part of what a job is.
+        coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
+    """
+
+    options: Mapping[str, Any]
+    coming_back: str
+
+    # ------------------------------------------------------------------------------------------- the client's part
+
+    @property
+    @abstractmethod
+    def backend(self) -> Any:
+        """The client's backend."""
+
+    @property
+    @abstractmethod
+    def errors(self) -> tuple[type[BaseException], ...]:
+        """What the client raises when a question fails."""
+
+    @property
+    def problems(self) -> tuple[type[BaseException], ...]:
+        """What a question fails with: an error of the client's, no answer, or one that makes no sense."""
+        return (*self.errors, ServiceError, ValueError)
+
+    @property
+    @abstractmethod
+    def settled(self) -> type[BaseException]:
+        """What the client raises when a job is cancelled that has ended."""
+
+    @abstractmethod
+    def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:
+        """Send one job: its id and handle."""
+
+    @abstractmethod
+    def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
+        """Jobs with a tag, newest first; only those that are queued or running if ``pending``."""
+
+    @abstractmethod
+    def _state(self, job: SentJob) -> State:
+        """The state of a job."""
+
+    @abstractmethod
+    def _results(self, job: SentJob) -> tuple[list[Any], str]:
+        """The results of a finished job, one a PUB, and what is wrong with them if something is."""
+
+    @abstractmethod
+    def _reason(self, job: SentJob) -> str:
+        """Why a job failed."""
+
+    @abstractmethod
+    def _cancel(self, handle: Any) -> None:
+        """Cancel a job."""
+
+    @abstractmethod
+    def _usage(self, job: SentJob) -> float | None:
+        """QPU seconds that a job was charged."""
+
+    @abstractmethod
+    def _left(self) -> float | None:
+        """QPU seconds that are left to whoever pays."""
+
+    @property
+    def rep_delay_secs(self) -> float | None:
+        """The backend's delay between executions, in seconds; ``None`` if it does not say."""
+        delay = getattr(self.backend, "default_rep_delay", None)
+        return None if delay is None else float(delay)
+
+    def open_batch(self) -> Any:
+        """A context for several jobs, or ``None`` where there is none."""
+        return None
+
+    def close_batch(self, batch: Any) -> None:  # noqa: B027 - most have none to close
+        """Close a context: it takes no new jobs, those in it run on."""
+
+    # ----------------------------------------------------------------------------------------------- what is asked
+
+    def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> SentJob:
+        """Send one job.
+
+        Args:
+            primitive: ``"sampler"`` or ``"estimator"``.
+            pubs: PUBs in the primitive's form.
+            mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
+            tags: Tags by which the job can be found again: one of its device, then one of its own.
+
+        Raises:
+            SubmissionError: The service did not accept the job.
+        """
+        try:
+            job_id, handle = within(SEND_SECS, lambda: self._send(primitive, pubs, mode, tags), "a job")
+        except Exception as error:
+            # an answer that cannot be read is an error of any kind, and the job may exist
+            raise SubmissionError(
+                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
+                status_code=status_code(error),
+            ) from error
+        return SentJob(job_id, primitive, len(pubs), tags[1], handle)
+
+    def pending(self, tag: str, most: int) -> dict[str, ListedJob]:
+        """Jobs with a tag that are queued or running, by id: one request for all of them.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        listed = self._ask(lambda: self._list(tag, most, pending=True), "a list of jobs")
+        return {job.job_id: job for job in listed}
+
+    def find(self, tag: str, primitive: str, pubs: int) -> list[SentJob]:
+        """All jobs that carry a tag, oldest first; asked until the service answers.
+
+        Raises:
+            ServiceError: The service did not answer for minutes.
+        """
+        try:
+            for attempt in patiently((ServiceError, OSError), only=can_pass):
+                with attempt:
+                    found = self._ask(lambda: self._list(tag, 20, pending=False), "a list of jobs")
+        except (ServiceError, OSError) as error:
+            raise ServiceError(
+                f"Whether a job with tag {tag} exists could not be asked: {error}",
+                status_code=status_code(error),
+            ) from error
+        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found)]
+
+    def usage(self, job: SentJob) -> float | None:
+        """QPU seconds that a job was charged; ``None`` if the service does not say."""
+        return self._if_told(lambda: self._usage(job), f"the usage of job {job.job_id}")
+
+    def left(self) -> float | None:
+        """QPU seconds left to whoever pays; ``None`` if there is no limit or the service does not say."""
+        return self._if_told(self._left, "the usage that is left")
+
+    def state(self, job: SentJob) -> State:
+        """Ask for the state of one job.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        return self._ask(lambda: self._state(job), f"the state of job {job.job_id}")
+
+    def state_for_sure(self, job: SentJob) -> State:
+        """Ask for the state of one job until the service answers."""
+        for attempt in patiently((ServiceError,), only=can_pass):
+            with attempt:
+                found = self.state(job)
+        return found
+
+    def fetch(self, job: SentJob, state: State) -> list[Any]:
+        """The results of a finished job, one a PUB.
+
+        Raises:
+            JobFailedError: IBM reports the job as failed.
+            JobCancelledError: The job was cancelled.
+            ResultError: The result has the wrong type or length.
+        """
+        if state is State.FAILED:
+            raise JobFailedError(
+                f"Job {job.job_id} failed on {self.backend.name}: {self._reason_for_sure(job)}",
+                job_ids=[job.job_id],
+            )
+        if state is State.TOO_LONG:
+            raise JobFailedError(
+                f"Job {job.job_id} was stopped by {self.backend.name}: it ran too long. Send fewer tapes in a job "
+                "(shard_size=) or fewer shots, or raise max_execution_time in primitive_options.",
+                job_ids=[job.job_id],
+            )
+        if state is State.CANCELLED:
+            raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
+        problem = ""
+        for fetch in range(FETCHES):
+            try:
+                results, problem = within(
+                    SEND_SECS, lambda: self._results(job), f"the result of job {job.job_id}"
+                )
+            except self.problems as error:
+                results, problem = [], f"it could not be downloaded: {error}."
+            if not problem and len(results) != job.pubs:
+                problem = f"{len(results)} PUB results instead of {job.pubs}."
+            if not problem:
+                return results
+            logger.warning("job %s: %s", job.job_id, problem)
+            time.sleep(min(0.1 * 2**fetch, 5.0))
+        raise ResultError(
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} It is kept at "
+            f"IBM: {self.coming_back.format(repr(job.job_id))}.",
+            job_ids=[job.job_id],
+        )
+
+    def cancel(self, job: SentJob | ListedJob) -> None:
+        """Cancel a job, within seconds; one that is already finished stays as it is."""
+
+        def can_be_repeated(error: BaseException) -> bool:
+            return not isinstance(error, self.settled)
+
+        def ask() -> None:
+            for attempt in patiently(self.errors, only=can_be_repeated):
+                with attempt:
+                    self._cancel(job.handle)
+
+        try:
+            within(CANCEL_SECS, ask, f"the cancellation of job {job.job_id}")
+        except self.settled:
+            logger.debug("job %s was finished before it could be cancelled", job.job_id)
+        except self.problems as error:
+            logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+
+    # ------------------------------------------------------------------------------------------------------ inside
+
+    def _ask(self, question: Callable[[], T], what: str) -> T:
+        """Ask once.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        try:
+            return within(ANSWER_SECS, question, what)
+        except self.errors as error:
+            raise ServiceError(
+                f"{what[0].upper()}{what[1:]} could not be read: {error}", status_code=status_code(error)
+            ) from error
+
+    def _if_told(self, question: Callable[[], float | None], what: str) -> float | None:
+        try:
+            seconds = self._ask(question, what)
+        except ServiceError as error:
+            logger.info("%s", error)
+            return None
+        return None if seconds is None else float(seconds)
+
+    def _reason_for_sure(self, job: SentJob) -> str:
+        try:
+            for attempt in patiently((ServiceError,), only=can_pass):
+                with attempt:
+                    reason = self._ask(lambda: self._reason(job), "the reason of a failure")
+        except ServiceError as error:
+            return f"its reason could not be read: {error}"
+        return reason
