@@ -121,6 +121,10 @@ class Settings(BaseModel):
         None,
         description="Where simulations run: a Dask client or its address, or a concurrent.futures.Executor.",
     )
+    provider: Any = Field(None, description="An IBMProvider of the classic stack, logged in.")
+    run_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of a classic backend's run, such as rep_delay."
+    )
     session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
     compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pennylane.exceptions import WireError
 from pennylane.measurements import Shots
-from pennylane.wires import Wires
+from pennylane.wires import WireError, Wires
 
 from ..exceptions import ConfigurationError
 

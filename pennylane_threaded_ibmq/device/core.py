@@ -25,7 +25,7 @@ from ..exceptions import (
 from ..execution.batch import Batch
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
-from ..execution.plan import plan
+from ..execution.plan import Block, plan
 from ..execution.records import BatchRecord
 from ..execution.shards import Shard, cut
 from ..execution.structure import TapeData
@@ -66,7 +66,7 @@ class BatchDevice:
         """
         self._settings = settings
         self._open_workplace = open_workplace
-        self._rng = np.random.default_rng(settings.seed_simulator)
+        self._seeds = np.random.SeedSequence(settings.seed_simulator)
         self._templates = TemplateStore()
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -79,6 +79,10 @@ class BatchDevice:
     @abstractmethod
     def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
         """Make one tape ready: tapes that can run, and what makes its result from theirs; ``None`` for nothing."""
+
+    @abstractmethod
+    def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
+        """Tell an active tracker of a finished batch."""
 
     @property
     def backend_name(self) -> str:
@@ -286,6 +290,7 @@ class BatchDevice:
             batch,
             origins,
             self.tracker,
+            self._tell,
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
             show=progress,
@@ -300,6 +305,8 @@ class BatchDevice:
             estimator=place.estimator,
             parametrise=self._settings.parametrise,
         )
+        if place.limits is not None and place.limits.shots is not None:
+            _refuse_beyond_shots(blocks, place.limits.shots, place.name)
         return cut(blocks, self._settings.shard_size, place.limits)
 
     def _refuse_beyond(self, most: float, found: Estimate) -> None:
@@ -313,7 +320,7 @@ class BatchDevice:
 
     def _next_rng(self) -> np.random.Generator:
         with self._lock:
-            return self._rng.spawn(1)[0]
+            return np.random.default_rng(self._seeds.spawn(1)[0])
 
     def _make_template(self, tape: QuantumScript, data: TapeData) -> Template:
         place = self._open()
@@ -336,3 +343,15 @@ def _close_here(workplace: Workplace, pid: int) -> None:
     """Close what this process opened; a fork has copies of its locks, which nobody may ever release."""
     if pid == os.getpid():
         workplace.close()
+
+
+def _refuse_beyond_shots(blocks: Sequence[Block], most: int, backend: str) -> None:
+    for block in blocks:
+        shots = int(block.shots.total_shots or 0)
+        if shots > most and block.primitive == "sampler":
+            raise ConfigurationError(
+                f"shots={shots}: backend {backend!r} runs a circuit at most {most} times. Use fewer shots, or several "
+                "tapes whose results you average. Nothing was sent.",
+                argument="shots",
+                value=shots,
+            )

@@ -11,15 +11,17 @@ from pennylane.devices.execution_config import ExecutionConfig
 from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
 
+from ..execution.batch import Batch
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
 from .core import BatchDevice
 from .gradients import gradient_method
-from .handle import Origin
+from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
 from .parameters import converted, wants_numpy
 from .platform import open_platform
 from .preprocess import Rules, prepare, prepare_tape
+from .tracking import track
 from .workplace import is_on_this_machine
 
 if TYPE_CHECKING:
@@ -113,3 +115,6 @@ class ThreadedIBMQDevice(BatchDevice, Device):
 
     def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
         return prepare_tape(tape, self._rules())
+
+    def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
+        track(tracker, batch, handle.usage_secs)

@@ -16,7 +16,6 @@ from ..execution.progress import Progress
 from ..execution.timeline import Timeline, make_timeline
 from .display import html_bar, html_shards, wait_and_show
 from .interrupts import termination_interrupts
-from .tracking import track
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +44,7 @@ class BatchHandle:
         batch: The batch, started.
         origins: One entry a tape that the user gave.
         tracker: The device's tracker.
+        tell: Tells it of the finished batch.
         timeout_secs: Longest wait where :meth:`result` is given none.
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
         show: ``True``, ``False`` or ``"auto"``: whether waiting shows how far the batch has got.
@@ -55,6 +55,7 @@ class BatchHandle:
         batch: Batch,
         origins: Sequence[Origin],
         tracker: Any,
+        tell: Callable[[Any, Batch, BatchHandle], None],
         *,
         timeout_secs: float | None = None,
         cancel_on_interrupt: bool = False,
@@ -63,6 +64,7 @@ class BatchHandle:
         self._batch = batch
         self._origins = tuple(origins)
         self._tracker = tracker
+        self._tell = tell
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
         self._show = show
@@ -183,7 +185,7 @@ class BatchHandle:
             if self._tracked or not self._tracker.active:
                 return
             self._tracked = True
-        track(self._tracker, self._batch, self.usage_secs)
+        self._tell(self._tracker, self._batch, self)
 
     def _future(self, origin: Origin) -> Future[Any]:
         parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
-from ..execution.shards import PLATFORM_LIMITS
+from ..execution.shards import Limits
 from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
 from ..ibm.jobs import PlatformJobs
 from ..ibm.local import is_local_name, open_local
@@ -29,6 +29,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     """
     check_transpile_options(settings.transpile_options)
     check_session(settings.session)
+    _refuse_classic(settings)
     primitive_options = split_primitive_options(settings.primitive_options)
     if isinstance(settings.compile_backend, str):
         settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
@@ -72,7 +73,17 @@ def _remote(
         settings,
         instance=instance_of(service),
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
-        limits=PLATFORM_LIMITS,
+        limits=Limits(shots=getattr(backend.configuration(), "max_shots", None)),
         without=NEVER_USED,
         open_inner=open_inner,
     )
+
+
+def _refuse_classic(settings: Settings) -> None:
+    """Options of the classic stack."""
+    for argument in ("provider", "run_options"):
+        if getattr(settings, argument):
+            raise ConfigurationError(
+                f"{argument}: belongs to the classic stack, which this environment does not have. Nothing was sent.",
+                argument=argument,
+            )

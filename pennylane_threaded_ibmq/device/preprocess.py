@@ -15,22 +15,12 @@ import pennylane as qml
 from pennylane.allocation import DynamicWire
 from pennylane.devices.preprocess import decompose, device_resolve_dynamic_wires, validate_device_wires
 from pennylane.measurements import (
-    ClassicalShadowMP,
-    CountsMP,
-    ExpectationMP,
-    MeasurementProcess,
-    ProbabilityMP,
-    SampleMeasurement,
-    SampleMP,
-    ShadowExpvalMP,
     Shots,
-    VarianceMP,
 )
 from pennylane.transforms import broadcast_expand
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
-from .layers import layer_gates
 from .mid_circuit import (
     MidCircuitRules,
     check_postselection,
@@ -39,27 +29,12 @@ from .mid_circuit import (
     put_off,
     runs_natively,
 )
+from .tape_checks import check_measurements, own_gates
 
 if TYPE_CHECKING:
-    from pennylane.operation import Operator
     from pennylane.tape import QuantumScript, QuantumScriptBatch
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
     from pennylane.wires import Wires
-
-SUPPORTED_MEASUREMENTS = (
-    ExpectationMP,
-    VarianceMP,
-    ProbabilityMP,
-    CountsMP,
-    SampleMP,
-    ClassicalShadowMP,
-    ShadowExpvalMP,
-)
-
-MOST_MATRIX_WIRES = 6
-"""Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
-
-ACCEPTED = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
 
 
 @dataclass(frozen=True)
@@ -112,7 +87,7 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
             stacklevel=2,
         )
         tape = tape.copy(shots=Shots(rules.shots))
-    _check_measurements(tape, rules)
+    check_measurements(tape, rules.name)
     if not _is_ready(tape, rules):
         return _transform(tape, rules)
     return (tape,), padding(tape, rules.mid_circuit)
@@ -195,7 +170,7 @@ def _decompose(tape: QuantumScript, rules: Rules) -> QuantumScript:
             stopping_condition=is_native,
             target_gates=set(NATIVE_GATES),
             skip_initial_state_prep=False,
-            decomposer=_decomposed,
+            decomposer=own_gates,
             device_wires=rules.wires,
             name=rules.name,
             error=UnsupportedCircuitError,
@@ -208,42 +183,10 @@ def _decompose(tape: QuantumScript, rules: Rules) -> QuantumScript:
     return tape
 
 
-def _decomposed(op: Operator) -> list[Operator]:
-    """The gates that an operation means; its matrix, if it has nothing else."""
-    gates = layer_gates(op)
-    if gates is not None:
-        return gates
-    if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
-        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    return list(op.decomposition())
-
-
 def _check_wires(tape: QuantumScript, rules: Rules) -> None:
     missing = [w for w in tape.wires if w not in rules.wires and not isinstance(w, DynamicWire)]
     if missing:
         raise UnknownWireError(
             f"Cannot run circuit(s) on {rules.name} as they contain wires not found on the device: {missing}. "
             f"The device has {rules.wires.tolist()}. Nothing was sent."
-        )
-
-
-def _check_measurements(tape: QuantumScript, rules: Rules) -> None:
-    for mp in tape.measurements:
-        # a measurement of the user's own brings its own processing of samples
-        if not isinstance(mp, (*SUPPORTED_MEASUREMENTS, SampleMeasurement)):
-            raise UnsupportedCircuitError(
-                f"Measurement {mp} not accepted with finite shots on {rules.name}; it needs a state vector. "
-                f"Accepted: {ACCEPTED}. Nothing was sent."
-            )
-        _check_observable(mp, rules)
-
-
-def _check_observable(mp: MeasurementProcess, rules: Rules) -> None:
-    if mp.obs is None or mp.obs.pauli_rep is not None:
-        return
-    if not mp.obs.has_diagonalizing_gates:
-        raise UnsupportedCircuitError(
-            f"Observable {mp.obs} of {type(mp).__name__.removesuffix('MP')} not supported on {rules.name}. Accepted: "
-            "sums and products of Pauli operators, and observables with diagonalizing gates, such as Hermitian, "
-            "Projector and Hadamard. Nothing was sent."
         )

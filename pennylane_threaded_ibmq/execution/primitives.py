@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import ResultError
-from ..ibm.service import SentJob
+from ..ibm.service import PubData, SentJob
 from .decode import BlockResult
 from .outcomes import ShotBits
 from .pubs import Pub, Request, collect
@@ -27,7 +27,7 @@ def _as_tuple(pub: Pub) -> tuple[Any, ...]:
 
 
 def read_results(
-    requests: Sequence[Request], results: Sequence[Any], job: SentJob, rng: np.random.Generator
+    requests: Sequence[Request], results: Sequence[PubData], job: SentJob, rng: np.random.Generator
 ) -> list[BlockResult]:
     """Check the results of a job's PUBs and put them together by block.
 
@@ -43,13 +43,13 @@ def read_results(
     return out
 
 
-def _read(pub: Pub, result: Any, job: SentJob) -> Any:
+def _read(pub: Pub, result: PubData, job: SentJob) -> Any:
     rows = len(pub.values)
     if pub.observables:
-        values = np.asarray(getattr(result.data, "evs", None), dtype=np.float64)
+        values = np.asarray(result.values, dtype=np.float64)
         _check_shape(values.shape, (len(pub.observables), rows), job)
         return values
-    packed = np.asarray(getattr(getattr(result.data, "c", None), "array", None))
+    packed = np.asarray(result.bits)
     _check_shape(packed.shape[:-1], (rows, pub.shots), job)
     return ShotBits(packed.astype(np.uint8, copy=False))
 

@@ -308,7 +308,7 @@ class RemoteSite:
         """Wait for a job and read its result."""
         try:
             state = self.watcher.follow(job, partial(self._running, run)).result()
-            results = self._jobs.fetch(job, state)
+            results = self._jobs.fetch(job, state, primitive_pubs(run.requests))
         except JobFailedError as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise

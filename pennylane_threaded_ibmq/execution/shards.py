@@ -22,15 +22,13 @@ class Limits:
 
     Attributes:
         circuits: Most circuits; ``None`` for any number.
+        shots: Most shots of a circuit; ``None`` for any number.
         one_number_of_shots: All circuits of a job run equally often.
     """
 
     circuits: int | None = None
+    shots: int | None = None
     one_number_of_shots: bool = False
-
-
-PLATFORM_LIMITS = Limits()
-"""IBM Quantum Platform: a PUB is a circuit with an array of bindings and shots of its own."""
 
 
 @dataclass(frozen=True, eq=False)

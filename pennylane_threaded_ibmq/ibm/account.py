@@ -281,9 +281,11 @@ def check_session(session: Any) -> None:
     Raises:
         ConfigurationError: It is neither ``None`` nor a Session or Batch of IBM's client.
     """
+    if session is None:
+        return
     from qiskit_ibm_runtime import Session
 
-    if session is not None and not isinstance(session, Session):
+    if not isinstance(session, Session):
         raise ConfigurationError(
             f"session={session!r}: an open Session or Batch of qiskit_ibm_runtime is needed, not "
             f"{type(session).__name__}. Nothing was sent.",

@@ -33,7 +33,9 @@ class Trouble(Enum):
     """The service said no, and will say so again."""
 
 
-_PENDING = re.compile(r"limit of \d+ pending jobs|pending jobs? limit", re.IGNORECASE)
+_PENDING = re.compile(
+    r"limit of \d+ pending jobs|pending jobs? limit|\b3458\b|concurrent jobs", re.IGNORECASE
+)
 _RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
 _CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
 _JOB_CODE = re.compile(r"Error code (\d+)")
@@ -48,9 +50,7 @@ Source: https://quantum.cloud.ibm.com/docs/errors
 
 def judge_submission(error: BaseException) -> Trouble:
     """What a refused submission calls for."""
-    from qiskit_ibm_runtime.exceptions import IBMInputValueError
-
-    if isinstance(error.__cause__, IBMInputValueError):
+    if type(error.__cause__).__name__ in {"IBMInputValueError", "IBMBackendValueError"}:
         return Trouble.REFUSED  # by the client itself, before anything was sent
     status = status_code(error)
     text = all_text(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ANSWER_SECS, within
 from .quiet import quiet
-from .service import JobService, ListedJob, SentJob, State
+from .service import JobService, ListedJob, PubData, SentJob, State
 
 logger = logging.getLogger(__name__)
 
@@ -96,13 +96,13 @@ class PlatformJobs(JobService):
             status, State.PENDING
         )
 
-    def _results(self, job: SentJob) -> tuple[list[Any], str]:
+    def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:  # noqa: ARG002
         from qiskit.primitives import PrimitiveResult
 
         result = job.handle.result()
         if not isinstance(result, PrimitiveResult):
             return [], f"{type(result).__name__} instead of a primitive result."
-        return list(result), ""
+        return [_data(one.data) for one in result], ""
 
     def _reason(self, job: SentJob) -> str:
         return str(job.handle.error_message())
@@ -115,3 +115,7 @@ class PlatformJobs(JobService):
 
     def _left(self) -> float | None:
         return self._service.usage().get("usage_remaining_seconds")  # type: ignore[no-any-return]
+
+
+def _data(data: Any) -> PubData:
+    return PubData(bits=getattr(getattr(data, "c", None), "array", None), values=getattr(data, "evs", None))

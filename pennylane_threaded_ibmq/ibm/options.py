@@ -99,3 +99,36 @@ def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:
     return ConfigurationError(
         f"primitive_options: {text} Nothing was sent.", argument="primitive_options", value=dict(options)
     )
+
+
+def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
+    """Refuse options that a classic backend's ``run`` does not have, or that are given otherwise.
+
+    Raises:
+        ConfigurationError: An option is unknown, or the device's own business.
+    """
+    if not options:
+        return
+    from inspect import signature
+
+    elsewhere = {
+        "circuits": "the tapes",
+        "shots": "shots=",
+        "memory": "the device",
+        "job_tags": "the device",
+        "noise_model": "noise_model=",
+        "seed_simulator": "seed_simulator=",
+        "dynamic": "the device",
+        "run_config": "its options",
+    }
+    known = [name for name in signature(backend.run).parameters if name not in elsewhere]
+    for name in options:
+        if name in elsewhere:
+            text = f"{name!r} is given by {elsewhere[name]}."
+        elif name not in known:
+            text = f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}."
+        else:
+            continue
+        raise ConfigurationError(
+            f"run_options: {text} Nothing was sent.", argument="run_options", value=dict(options)
+        )

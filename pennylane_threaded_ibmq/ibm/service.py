@@ -83,6 +83,19 @@ class ListedJob:
     handle: Any
 
 
+@dataclass(frozen=True, eq=False)
+class PubData:
+    """What came back for one PUB, as it was sent: its shape is checked by whoever knows what was asked.
+
+    Attributes:
+        bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.
+        values: Expectation values (Estimator): shape ``(observables, rows)``.
+    """
+
+    bits: Any = None
+    values: Any = None
+
+
 class JobService(ABC):
     """Jobs on one backend of a service.
 
@@ -129,7 +142,7 @@ class JobService(ABC):
         """The state of a job."""
 
     @abstractmethod
-    def _results(self, job: SentJob) -> tuple[list[Any], str]:
+    def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
         """The results of a finished job, one a PUB, and what is wrong with them if something is."""
 
     @abstractmethod
@@ -234,8 +247,13 @@ class JobService(ABC):
                 found = self.state(job)
         return found
 
-    def fetch(self, job: SentJob, state: State) -> list[Any]:
+    def fetch(self, job: SentJob, state: State, pubs: Sequence[Any]) -> list[PubData]:
         """The results of a finished job, one a PUB.
+
+        Args:
+            job: The job.
+            state: Its final state.
+            pubs: What was sent.
 
         Raises:
             JobFailedError: IBM reports the job as failed.
@@ -255,11 +273,12 @@ class JobService(ABC):
             )
         if state is State.CANCELLED:
             raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
+        results: list[PubData] = []
         problem = ""
         for fetch in range(FETCHES):
             try:
                 results, problem = within(
-                    SEND_SECS, lambda: self._results(job), f"the result of job {job.job_id}"
+                    SEND_SECS, lambda: self._results(job, pubs), f"the result of job {job.job_id}"
                 )
             except self.problems as error:
                 results, problem = [], f"it could not be downloaded: {error}."

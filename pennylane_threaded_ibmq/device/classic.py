@@ -1,0 +1,140 @@
+"""The device on the classic stack: PennyLane's legacy device API, 0.31.1 to 0.37."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pennylane import QubitDevice
+from pennylane.measurements import Shots
+
+from .._version import __version__
+from ..exceptions import UnsupportedCircuitError
+from ..execution.batch import Batch
+from ..execution.gates import NATIVE_GATES
+from ..settings import DEFAULT_SHOTS, hide_token, load_settings
+from .checks import check_shots, check_wires
+from .classic_place import is_local_here, open_classic
+from .classic_preprocess import prepare_classic
+from .classic_tracking import track_classic
+from .core import BatchDevice
+from .handle import BatchHandle
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+    from pennylane.typing import Result
+
+
+class ThreadedIBMQDevice(BatchDevice, QubitDevice):
+    """Run batches of tapes on a classic IBM Quantum service, or on a simulator of this machine.
+
+    Takes the arguments of ``qiskit.ibmq``. Tapes of one structure become one parametrised circuit, transpiled once; a
+    batch becomes as few jobs as it takes.
+
+    Args:
+        wires: Number of wires, or their labels. Labels name wires only; the transpiler chooses qubits.
+        shots: Shots of a circuit that sets none.
+        **options: See :class:`~pennylane_threaded_ibmq.settings.Settings`.
+
+    Raises:
+        ConfigurationError: An option is unknown or has a value that cannot work.
+        CredentialsError: A real backend was named, and there is no account or the service refuses it.
+        BackendError: There is no such backend, or it has fewer qubits than ``wires``.
+    """
+
+    name = "threaded.ibmq"
+    short_name = "threaded.ibmq"
+    pennylane_requires = ">=0.31.1,<0.38"
+    version = __version__
+    author = "The pennylane-threaded-ibmq developers"
+    operations = frozenset(NATIVE_GATES)
+    observables = frozenset(
+        {"PauliX", "PauliY", "PauliZ", "Identity", "Hadamard", "Hermitian", "Projector", "Hamiltonian"}
+        | {"LinearCombination", "Sum", "SProd", "Prod", "Exp"}
+    )
+
+    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
+        hide_token(options)
+        # what qiskit.ibmq reads; on the current stack it would lead to a service that is gone
+        if not options.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
+            options["ibmqx_url"] = os.environ["IBMQX_URL"]
+        settings = load_settings(options)
+        checked = check_shots(shots)
+        if not checked:
+            warnings.warn(
+                f"{self.name} has no analytic results; expectation values, variances and probabilities are estimated "
+                f"from {DEFAULT_SHOTS} shots.",
+                UserWarning,
+                stacklevel=2,
+            )
+            checked = Shots(DEFAULT_SHOTS)
+        self._made_with = checked
+        super().__init__(wires=check_wires(wires), shots=_as_legacy(checked))
+        self._set_up(settings, open_classic, later=is_local_here(settings))
+
+    @classmethod
+    def capabilities(cls) -> dict[str, Any]:
+        """What PennyLane may ask of the device."""
+        return {
+            **super().capabilities(),
+            "model": "qubit",
+            "supports_finite_shots": True,
+            "supports_tensor_observables": True,
+            "supports_broadcasting": True,
+            "returns_probs": True,
+            "returns_state": False,
+        }
+
+    def batch_execute(self, circuits: Sequence[QuantumScript], **_: Any) -> list[Result]:
+        """Run any tapes, preprocessing included; PennyLane calls it for whole gradients.
+
+        Args:
+            circuits: ``n`` tapes; ``n`` may be 0. A tape without shots of its own has those of the device.
+
+        Returns:
+            A list of ``n`` results in the order of the tapes.
+        """
+        self._num_executions += 1
+        return list(super().batch_execute(circuits))
+
+    def execute(self, circuit: QuantumScript, **_: Any) -> Result:
+        """Run one tape."""
+        return self.batch_execute([circuit])[0]
+
+    def expand_fn(self, circuit: QuantumScript, max_expansion: int = 10) -> QuantumScript:  # noqa: ARG002 - PennyLane's signature
+        """Nothing is expanded before a batch is whole: whatever is needed is done once for each structure."""
+        return circuit
+
+    def batch_transform(self, circuit: QuantumScript) -> tuple[list[QuantumScript], Callable[[Any], Any]]:
+        """Nothing is split: sums of observables and broadcast parameters are run as they are."""
+        return [circuit], lambda results: results[0]
+
+    def apply(self, operations: Any, **_: Any) -> None:
+        """A step of PennyLane's execution, which this device does not take: batches are run whole.
+
+        Raises:
+            UnsupportedCircuitError: Always.
+        """
+        raise UnsupportedCircuitError(
+            f"{self.name} runs tapes, not {len(operations)} operations: call execute(tape) or batch_execute(tapes)."
+        )
+
+    def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
+        return prepare_classic(tape, name=self.name, wires=self.wires, shots=self._shots_of(tape))
+
+    def _shots_of(self, tape: QuantumScript) -> Shots:
+        """Shots of a tape: its own, unless somebody has changed the device's, as PennyLane does for ``shots=`` of a call."""
+        mine = Shots(self._raw_shot_sequence if self._shot_vector else self.shots)
+        if tape.shots and mine == self._made_with:
+            return tape.shots
+        return mine or self._made_with
+
+    def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:  # noqa: ARG002 - BatchDevice's face
+        track_classic(tracker, batch, self._open().jobs)
+
+
+def _as_legacy(shots: Shots) -> Any:
+    """Shots as legacy devices take them."""
+    return list(shots) if shots.has_partitioned_shots else shots.total_shots

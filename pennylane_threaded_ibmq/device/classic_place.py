@@ -1,0 +1,139 @@
+"""Where a device of the classic stack works: this machine, or a classic service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import ConfigurationError
+from ..execution.shards import Limits
+from ..ibm.account import check_size
+from ..ibm.classic_account import (
+    ClassicCredentials,
+    ClassicLogin,
+    classic_accounts,
+    is_classic_backend,
+    open_provider,
+)
+from ..ibm.classic_jobs import ClassicJobs
+from ..ibm.local import is_local_name, open_local
+from ..ibm.options import check_run_options, check_transpile_options
+from ..settings import DEFAULT_BACKEND
+from .workplace import Workplace, open_here, open_remote
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+
+def is_local_here(settings: Settings) -> bool:
+    """Whether a backend's name means a simulation on this machine.
+
+    The classic service has an ``ibmq_qasm_simulator``: whoever brings credentials means that one.
+    """
+    name = settings.backend
+    if not isinstance(name, str) or not is_local_name(name):
+        return False
+    return name != DEFAULT_BACKEND or (settings.ibmqx_token is None and settings.provider is None)
+
+
+def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    """Open the backend that the settings name.
+
+    Raises:
+        ConfigurationError: An option cannot work there.
+        CredentialsError: A real backend was named, and there is no account or the service refuses it.
+        BackendError: There is no such backend, or it has too few qubits.
+    """
+    check_transpile_options(settings.transpile_options)
+    _refuse_what_is_not_there(settings)
+    if isinstance(settings.compile_backend, str):
+        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
+    backend = settings.backend
+    if is_local_here(settings):
+        return open_here(open_local(backend), settings, wires)
+    if not isinstance(backend, str):
+        if not is_classic_backend(backend):
+            return open_here(backend, settings, wires)
+        return _remote(open_provider(backend.provider, str(backend.name)), settings, wires)
+    if settings.provider is not None:
+        return _remote(open_provider(settings.provider, backend, _project(settings)), settings, wires)
+    credentials = ClassicCredentials(settings.ibmqx_token, settings.ibmqx_url, _project(settings))
+    return _remote(classic_accounts().connect(credentials, backend), settings, wires)
+
+
+def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    backend = login.backend
+    check_size(backend, len(wires))
+    configuration = backend.configuration()
+    options = dict(settings.run_options)
+    check_run_options(options, backend)
+    simulator = bool(getattr(configuration, "simulator", False))
+    if settings.noise_model is not None:
+        if not simulator:
+            raise ConfigurationError(
+                f"noise_model: backend {backend.name!r} has noise of its own and takes no noise model. Nothing was sent.",
+                argument="noise_model",
+            )
+        options["noise_model"] = settings.noise_model
+    if settings.seed_simulator is not None and simulator:
+        options["seed_simulator"] = settings.seed_simulator
+    return open_remote(
+        ClassicJobs(login, options),
+        settings,
+        instance=login.project,
+        estimator=False,
+        limits=Limits(
+            circuits=getattr(configuration, "max_experiments", None),
+            shots=getattr(configuration, "max_shots", None),
+            one_number_of_shots=True,
+        ),
+        without=frozenset(),
+        open_inner=lambda: _lane_device(login, wires),
+    )
+
+
+def _lane_device(login: ClassicLogin, wires: tuple[Any, ...]) -> Any:
+    """A ``qiskit.ibmq`` of a lane's own."""
+    from pennylane_qiskit import IBMQDevice
+    from pennylane_qiskit.qiskit_device import QiskitDevice
+
+    class LaneDevice(IBMQDevice):
+        """``qiskit.ibmq`` without its connection: that one writes the token to disk, and two at a time race for it."""
+
+        session = None
+
+        def __init__(self) -> None:
+            QiskitDevice.__init__(self, wires=wires, provider=login.provider, backend=login.backend)
+
+    return LaneDevice()
+
+
+def _project(settings: Settings) -> str | None:
+    """``hub/group/project``, where the user chose; the account's own first choice otherwise."""
+    chosen = settings.model_fields_set
+    if settings.instance and settings.instance.count("/") == 2:
+        return settings.instance
+    if chosen.isdisjoint({"hub", "group", "project"}):
+        return None
+    return f"{settings.hub}/{settings.group}/{settings.project}"
+
+
+def _refuse_what_is_not_there(settings: Settings) -> None:
+    """Options of the current stack."""
+    wrong: list[tuple[str, str]] = []
+    if settings.session is not None:
+        wrong.append(("session", "the classic stack has no sessions"))
+    if settings.primitive == "estimator":
+        wrong.append(("primitive", "the classic stack has no Estimator; give 'auto' or 'sampler'"))
+    if settings.primitive_options:
+        wrong.append(
+            ("primitive_options", "the classic stack has no primitives; options of a backend are run_options")
+        )
+    if settings.instance and settings.instance.count("/") != 2:
+        wrong.append(("instance", "the classic stack has no instances; give hub=, group= and project="))
+    if wrong:
+        argument, reason = wrong[0]
+        raise ConfigurationError(
+            f"{argument}={getattr(settings, argument)!r}: {reason}. Nothing was sent.",
+            argument=argument,
+            value=getattr(settings, argument),
+        )

@@ -1,0 +1,103 @@
+"""Preprocessing on the classic stack: what the current one does with PennyLane's transforms, done without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pennylane as qml
+from pennylane.queuing import QueuingManager
+from pennylane.tape import QuantumScript
+
+from ..exceptions import UnknownWireError, UnsupportedCircuitError
+from ..execution.gates import NATIVE_GATES, is_batched_constant, is_conditional, is_mid_measure, is_native
+from .tape_checks import check_measurements, own_gates
+
+if TYPE_CHECKING:
+    from pennylane.measurements import Shots
+    from pennylane.operation import Operator
+    from pennylane.wires import Wires
+
+MOST_DEPTH = 20
+"""Decompositions inside decompositions; nothing in PennyLane comes near it."""
+
+
+def prepare_classic(
+    tape: QuantumScript, *, name: str, wires: Wires, shots: Shots
+) -> tuple[Sequence[QuantumScript], Callable[[Any], Any] | None]:
+    """Make one tape ready for the device.
+
+    Args:
+        tape: Any tape.
+        name: Name of the device, for error texts.
+        wires: Wires of the device.
+        shots: Shots that it runs with.
+
+    Returns:
+        Tapes that can run, and what makes the result from theirs: ``None`` if there is nothing to do.
+
+    Raises:
+        UnsupportedCircuitError: The tape holds something that cannot run.
+        UnknownWireError: The tape uses wires that the device lacks.
+    """
+    missing = [w for w in tape.wires if w not in wires]
+    if missing:
+        raise UnknownWireError(
+            f"Cannot run circuit(s) on {name} as they contain wires not found on the device: {missing}. "
+            f"The device has {wires.tolist()}. Nothing was sent."
+        )
+    check_measurements(tape, name)
+    if any(is_mid_measure(op) for op in tape.operations):
+        tape = _put_off(tape)
+    operations = tape.operations
+    if not all(is_native(op) for op in operations):
+        with QueuingManager.stop_recording():
+            operations = [gate for op in operations for gate in _gates(op, name)]
+    made = QuantumScript(operations, _with_wires(tape, wires), shots=shots)
+    if any(is_batched_constant(op) for op in operations):
+        # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
+        tapes, join = qml.transforms.broadcast_expand(made)
+        return [QuantumScript(t.operations, t.measurements, shots=shots) for t in tapes], join
+    return (made,), None
+
+
+def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
+    """Decompose until the converter knows each gate."""
+    if op.name in NATIVE_GATES:
+        return [op]
+    if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix):
+        return [gate for part in own_gates(op) for gate in _gates(part, device, depth + 1)]
+    raise UnsupportedCircuitError(
+        f"Operator {op} not supported on {device} and does not provide a decomposition. Accepted: "
+        f"{', '.join(sorted(NATIVE_GATES))}, and whatever decomposes into these. Nothing was sent."
+    )
+
+
+def _put_off(tape: QuantumScript) -> QuantumScript:
+    """Mid-circuit measurements become wires that are measured at the end."""
+    put_off = qml.defer_measurements(tape)
+    if isinstance(put_off, QuantumScript):
+        return put_off
+    if callable(put_off):  # before PennyLane 0.33 it is a transform of functions, and the tape is no function
+        with qml.tape.QuantumTape() as recorded:
+            put_off()
+        return recorded
+    (made,), _ = put_off
+    if any(is_mid_measure(op) or is_conditional(op) for op in made.operations):
+        raise UnsupportedCircuitError(
+            "A mid-circuit measurement could not be put off to the end of the circuit. Nothing was sent."
+        )
+    return made
+
+
+def _with_wires(tape: QuantumScript, wires: Wires) -> list[Any]:
+    """Measurements without wires mean all wires of the device."""
+    return [_on(mp, wires) if not mp.wires and mp.obs is None else mp for mp in tape.measurements]
+
+
+def _on(mp: Any, wires: Wires) -> Any:
+    if getattr(mp, "mv", None) is not None:
+        return mp
+    with QueuingManager.stop_recording():
+        options = {"all_outcomes": mp.all_outcomes} if hasattr(mp, "all_outcomes") else {}
+        return type(mp)(wires=wires, **options)

@@ -1,0 +1,191 @@
+"""Jobs of the classic service.
+
+A job is a list of circuits without parameters, all run equally often, so a PUB is bound row by row here.
+
+Jobs are sent by the client's backend. Everything else goes through the client's connection (``_runtime_client``)
+instead of its job object: that one sleeps three seconds between two looks, fetches and decodes all circuits of a job
+with each look, needs three requests for a list, and loses the job when its access token has expired.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .classic_account import ClassicLogin, client_errors
+from .classic_memory import read_counts, read_memory
+from .errors import status_code
+from .service import JobService, ListedJob, PubData, SentJob, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+STATES = {
+    "running": State.RUNNING,
+    "completed": State.DONE,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "cancelled - ran too long": State.TOO_LONG,
+}
+"""States of the service; any other means that the job waits."""
+
+
+class ClassicJobs(JobService):
+    """Jobs on one backend.
+
+    Args:
+        login: The login and its backend.
+        run_options: Options of the backend's ``run``.
+    """
+
+    coming_back = "IBMProvider().retrieve_job({}).result()"
+
+    def __init__(self, login: ClassicLogin, run_options: Mapping[str, Any]) -> None:
+        self._login = login
+        self.options = run_options
+
+    @property
+    def backend(self) -> Any:
+        """The client's backend."""
+        return self._login.backend
+
+    @cached_property
+    def errors(self) -> tuple[type[BaseException], ...]:
+        """What the client raises when a question fails."""
+        return client_errors()
+
+    @property
+    def settled(self) -> type[BaseException]:
+        """What the client raises when a job is cancelled that has ended."""
+        from qiskit_ibm_provider.job.exceptions import IBMJobInvalidStateError
+
+        return IBMJobInvalidStateError  # type: ignore[no-any-return]
+
+    def times(self, job: SentJob) -> dict[str, float]:
+        """Seconds that a finished job was queued and running; empty if the service does not say.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        told = self._ask(
+            lambda: self._with_client(lambda client: client.job_metadata(job.job_id)), "the times of a job"
+        )
+        stamps = told.get("timestamps") or {}
+        try:
+            created, running, finished = (_time(stamps[k]) for k in ("created", "running", "finished"))
+        except (KeyError, TypeError, ValueError):
+            return {}
+        return {
+            "queued": (running - created).total_seconds(),
+            "running": (finished - running).total_seconds(),
+        }
+
+    # ------------------------------------------------------------------------------------------- the client's part
+
+    def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:  # noqa: ARG002 - JobService's face
+        circuits = [
+            circuit.assign_parameters(row) if len(row) else circuit
+            for circuit, values, _ in pubs
+            for row in values
+        ]
+        shots = max(shots for _, _, shots in pubs)
+
+        def run(provider: Any) -> Any:
+            # a lane's own backend is as good as any, until its login has expired
+            backend = mode if getattr(mode, "provider", None) is provider else self._login.backend
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return backend.run(circuits, shots=shots, memory=True, job_tags=list(tags), **self.options)
+
+        job_id = self._with_login(run).job_id()
+        return job_id, job_id
+
+    def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
+        only = {"pending": True} if pending else {}
+        answer = self._with_client(lambda client: client.jobs_get(limit=most, job_tags=[tag], **only))
+        return [
+            ListedJob(view["id"], frozenset(view.get("tags") or ()), view["id"]) for view in answer["jobs"]
+        ]
+
+    def _state(self, job: SentJob) -> State:
+        return STATES.get(str(self._view(job)["state"]["status"]).lower(), State.PENDING)
+
+    def _reason(self, job: SentJob) -> str:
+        state = self._view(job)["state"]
+        code, reason = state.get("reason_code"), state.get("reason") or "the service gives no reason"
+        return f"Error code {code}; {reason}" if code else str(reason)
+
+    def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
+        answer = json.loads(self._with_client(lambda client: client.job_results(job.job_id)))
+        if set(answer) == {"url"}:
+            import requests
+
+            # where it is kept, nobody asks for an access token, and the client sends none
+            answer = requests.get(answer["url"], timeout=60).json()
+        found = answer.get("results", [])
+        wanted = sum(len(values) for _, values, _ in pubs)
+        if len(found) != wanted:
+            return [], f"{len(found)} circuits' results instead of {wanted}."
+        out, start = [], 0
+        for circuit, values, shots in pubs:
+            rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start : start + len(values)]]
+            start += len(values)
+            if any(len(row) < shots for row in rows):
+                return [], f"{min(len(row) for row in rows)} shots instead of {shots}."
+            # all circuits of a job run equally often; one that needs fewer shots takes the first ones
+            out.append(PubData(bits=np.stack([row[:shots] for row in rows])))
+        return out, ""
+
+    def _cancel(self, handle: Any) -> None:
+        try:
+            self._with_client(lambda client: client.job_cancel(handle))
+        except self.errors as error:
+            if status_code(error) == 409:
+                raise self.settled(str(error)) from error
+            raise
+
+    def _usage(self, job: SentJob) -> float | None:  # noqa: ARG002 - JobService's face
+        return None  # the classic service charged nothing
+
+    def _left(self) -> float | None:
+        return None
+
+    # ------------------------------------------------------------------------------------------------------ inside
+
+    def _view(self, job: SentJob) -> Any:
+        return self._with_client(lambda client: client.job_get(job.job_id, exclude_params=True))
+
+    def _with_client(self, ask: Callable[[Any], T]) -> T:
+        return self._with_login(lambda provider: ask(provider._runtime_client))  # noqa: SLF001 - see above
+
+    def _with_login(self, ask: Callable[[Any], T]) -> T:
+        """Ask, and once more with a new login if the access token has expired."""
+        provider = self._login.provider
+        try:
+            return ask(provider)
+        except self.errors as error:
+            if status_code(error) != 401 or not self._login.renew(provider):
+                raise
+        return ask(self._login.provider)
+
+
+def _bits(data: Mapping[str, Any], num_clbits: int, shots: int) -> NDArray[np.uint8]:
+    """Outcomes of one circuit: shape ``(shots, bytes)``, highest bits first."""
+    if "memory" in data:
+        return read_memory(data["memory"], num_clbits)
+    if "counts" in data:
+        return read_counts(data["counts"], num_clbits)
+    # a circuit that measures nothing
+    return np.zeros((shots, max(1, (num_clbits + 7) // 8)), dtype=np.uint8)
+
+
+def _time(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp.rstrip("Z"))
