@@ -22,7 +22,7 @@ each of its shots; 2 s for a job that was cancelled while it ran, nothing for on
 choose; do not build on such details.
 """
 
-from .config import DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig
+from .config import CLASSIC_SIMULATOR, DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig, Project
 from .face import Loopback
 from .faults import Fault, fault_mix
 from .process import LoopbackProcess
@@ -30,6 +30,7 @@ from .records import Counters, JobRecord, JobStatus, SessionRecord
 from .service import LoopbackService
 
 __all__ = [
+    "CLASSIC_SIMULATOR",
     "DEFAULT_CRN",
     "SIMULATOR",
     "Counters",
@@ -41,6 +42,7 @@ __all__ = [
     "LoopbackConfig",
     "LoopbackProcess",
     "LoopbackService",
+    "Project",
     "SessionRecord",
     "fault_mix",
 ]

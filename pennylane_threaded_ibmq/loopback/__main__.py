@@ -1,6 +1,6 @@
 """Run a loopback service in a process of its own.
 
-The first and only line on standard output is a JSON object: ``port``, ``url``, ``ca_bundle``, ``home``, ``key``, and
+The first and only line on standard output is a JSON object: ``port``, ``url``, ``classic_url``, ``ca_bundle``, ``home``, ``key``, and
 ``environment``, the variables that point a client at the service.
 """
 
@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = {
             "port": where.port,
             "url": where.url,
+            "classic_url": where.classic_url,
             "ca_bundle": where.ca_bundle,
             "home": where.home,
             "key": where.key,

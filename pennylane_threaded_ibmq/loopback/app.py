@@ -12,17 +12,28 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from .classic_account import (
+    ACCOUNT_PREFIX,
+    RUNTIME_PREFIX,
+    account_routes,
+    admit_with_token,
+    switched_off,
+)
+from .classic_backends import backend_routes
+from .classic_jobs import classic_job_routes
+from .classic_sessions import classic_session_routes
 from .control import Control
 from .errors import not_found
 from .front import refusal_text
 from .hosts import Service, service_of
-from .pipeline import Call, Pipeline
+from .pipeline import Call, Handler, Pipeline, admit_to_instance
 from .platform import Platform
 from .responses import JSONResponse, PlainTextResponse, Response, error_response
 from .routes_account import catalog_routes, iam_routes, search_routes
 from .routes_jobs import job_routes
 from .routes_runtime import runtime_routes
 from .routes_sessions import session_routes
+from .stack import serves_platform
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,31 +50,54 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         control: Carries out commands from other processes.
         key: Secret that such a process must know.
     """
-    pipeline = Pipeline(platform)
+    platform_face = Pipeline(platform, admit_to_instance)
+    classic_face = Pipeline(platform, admit_with_token)
 
     async def unknown(call: Call) -> Response:
         raise not_found("Route", f"{call.request.method} {call.request.url.path}")
 
-    async def fallback(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        label = f"{request.method} (unknown)"
-        response = await pipeline.serve(label, unknown, request, authorised=False)
-        await response(scope, receive, send)
+    def router(routes: Sequence[BaseRoute], otherwise: Handler = unknown, label: str = "(unknown)") -> Router:
+        async def fallback(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            response = await platform_face.serve(
+                f"{request.method} {label}", otherwise, request, authorised=False
+            )
+            await response(scope, receive, send)
 
-    def router(routes: Sequence[BaseRoute]) -> Router:
         # Redirects to paths with another slash would hide a client's mistake.
         return Router(routes, default=fallback, redirect_slashes=False)
 
-    runtime = [*runtime_routes(pipeline), *job_routes(pipeline), *session_routes(pipeline)]
+    account = router(account_routes(classic_face))
+    classic = router(
+        [
+            *backend_routes(classic_face),
+            *classic_job_routes(classic_face),
+            *classic_session_routes(classic_face),
+        ]
+    )
+    if platform.config.gone is not None:
+        account = classic = router([], switched_off, "(gone)")
+    runtime = router(
+        [*runtime_routes(platform_face), *job_routes(platform_face), *session_routes(platform_face)]
+        if serves_platform()
+        else []
+    )
     commands = Route(CONTROL_PATH, _control_endpoint(platform, control, key), methods=["POST"])
-    services: dict[Service, ASGIApp] = {
-        "iam": router(iam_routes(pipeline)),
-        "search": router(search_routes(pipeline)),
-        "catalog": router(catalog_routes(pipeline)),
+    mounts = [
         # IBM's own hosts carry /api/v1; a base URL with "experimental" in it is used by clients as it stands.
-        "runtime": router(
-            [Mount("/api/v1", router(runtime)), Mount("/experimental", router(runtime)), commands]
-        ),
+        Mount("/api/v1", runtime),
+        Mount("/experimental", runtime),
+        Mount(ACCOUNT_PREFIX, account),
+        Mount(RUNTIME_PREFIX, classic),
+        commands,
+    ]
+    services: dict[Service, ASGIApp] = {
+        "iam": router(iam_routes(platform_face)),
+        "search": router(search_routes(platform_face)),
+        "catalog": router(catalog_routes(platform_face)),
+        "runtime": router(mounts),
+        "classic_account": router([Mount(ACCOUNT_PREFIX, account)]),
+        "classic_runtime": classic,
     }
     return _by_host(services, platform)
 

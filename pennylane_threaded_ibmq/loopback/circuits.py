@@ -11,6 +11,8 @@ import numpy.typing as npt
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, QuantumRegister
 
+from .stack import append_uncopied
+
 _IDLE = frozenset({"barrier", "delay"})
 
 
@@ -41,14 +43,17 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
     wires = QuantumRegister(len(kept), "q")
     places = {circuit.qubits[index]: wires[place] for place, index in enumerate(kept)}
     reduced = QuantumCircuit(wires, circuit.clbits, *circuit.cregs)
-    for variable in circuit.iter_declared_vars():
+    for variable in getattr(
+        circuit, "iter_declared_vars", tuple
+    )():  # circuits before Qiskit 1.1 have no variables
         reduced.add_uninitialized_var(variable)
+    uncopied = append_uncopied()
     for instruction in circuit.data:
         name = instruction.operation.name
         if name == "barrier" or (name == "delay" and instruction.qubits[0] not in places):
             continue
         qubits = [places[bit] for bit in instruction.qubits]
-        reduced.append(instruction.operation, qubits, instruction.clbits, copy=False)
+        reduced.append(instruction.operation, qubits, instruction.clbits, **uncopied)
     return reduced
 
 

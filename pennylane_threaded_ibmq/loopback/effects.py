@@ -7,13 +7,10 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from qiskit.primitives.containers import BitArray, DataBin, PrimitiveResult
-from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
-
 from .errors import ApiError
 from .faults import Fault
 from .platform import Platform
+from .resize import resized
 from .responses import Cut, Dropped, JSONResponse, PlainTextResponse, Response, body_of, error_response
 
 if TYPE_CHECKING:
@@ -95,7 +92,7 @@ def _spoil(fault: Fault, response: Response) -> Response:
         case "extra":
             return JSONResponse(_with_extras(json.loads(text)))
         case _:
-            return PlainTextResponse(_resized(fault, text))
+            return PlainTextResponse(resized(fault, text))
 
 
 def _with_extras(value: Any) -> Any:
@@ -108,35 +105,3 @@ def _with_extras(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_extras(item) for item in value]
     return value
-
-
-def _resized(fault: Fault, text: str) -> str:
-    """Results with another number of PUBs or parameter rows."""
-    result: Any = json.loads(text, cls=RuntimeDecoder)
-    pubs = list(result)
-    if fault.effect == "pubs":
-        pubs = _other_length(pubs, fault.delta)
-    else:
-        pubs = [type(pub)(_other_rows(pub.data, fault.delta), pub.metadata) for pub in pubs]
-    return json.dumps(PrimitiveResult(pubs, result.metadata), cls=RuntimeEncoder)
-
-
-def _other_length(items: list[Any], delta: int) -> list[Any]:
-    """A list shortened at its end, or with its last item repeated."""
-    return items[:delta] if delta < 0 else items + items[-1:] * delta
-
-
-def _other_rows(data: Any, delta: int) -> Any:
-    """A data bin with another number of rows; one without rows gets its only one repeated."""
-    rows = data.shape[0] if data.shape else 1
-    picks = _other_length(list(range(rows)), delta)
-    shape = (len(picks), *data.shape[1:])
-
-    def pick(array: Any) -> Any:
-        return (array if data.shape else np.asarray(array)[np.newaxis])[picks]
-
-    fields = {
-        name: BitArray(pick(value.array), value.num_bits) if isinstance(value, BitArray) else pick(value)
-        for name, value in data.items()
-    }
-    return DataBin(**fields, shape=shape)

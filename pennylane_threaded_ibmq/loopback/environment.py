@@ -39,9 +39,19 @@ class Endpoint:
         """Base URL for direct requests; a client takes it as it stands because of its last word."""
         return f"{self.proxy}/experimental"
 
+    @property
+    def classic_url(self) -> str:
+        """Base URL for clients of the classic API."""
+        return f"{self.proxy}/api"
+
 
 def client_environment(
-    endpoint: Endpoint, *, token: str | None = None, instance: str | None = None, direct: bool = False
+    endpoint: Endpoint,
+    *,
+    token: str | None = None,
+    instance: str | None = None,
+    direct: bool = False,
+    classic: bool = False,
 ) -> dict[str, str]:
     """Environment variables that point a client at a service.
 
@@ -51,6 +61,9 @@ def client_environment(
         instance: Sets ``QISKIT_IBM_INSTANCE``.
         direct: Sets ``QISKIT_IBM_URL``, so that runtime requests go straight to the service; otherwise they go to
             IBM's own host names through its proxy. The client reads it only together with ``token``.
+        classic: Names the service to clients of the classic API in place of the Platform's: sets ``IBMQX_URL`` and,
+            together with ``token``, ``IBMQX_TOKEN`` and the account of ``qiskit-ibm-provider``, which wins over what a
+            program passes. ``instance`` is then ``hub/group/project``; ``direct`` has no meaning.
 
     Returns:
         The variables. Login and instance listing go through the proxy in any case.
@@ -60,11 +73,15 @@ def client_environment(
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT_HOSTS),
         "REQUESTS_CA_BUNDLE": endpoint.ca_bundle,
     }
-    if token is not None:
+    if classic:
+        environment["IBMQX_URL"] = endpoint.classic_url
+        if token is not None:
+            environment.update(IBMQX_TOKEN=token, QISKIT_IBM_TOKEN=token, QISKIT_IBM_URL=endpoint.classic_url)
+    elif token is not None:
         environment |= {"QISKIT_IBM_TOKEN": token, "QISKIT_IBM_CHANNEL": "ibm_quantum_platform"}
     if instance is not None:
         environment["QISKIT_IBM_INSTANCE"] = instance
-    if direct:
+    if direct and not classic:
         environment["QISKIT_IBM_URL"] = endpoint.url
     return environment
 

@@ -11,6 +11,8 @@ import uuid
 from typing import Any
 
 MORE_INFO = "https://quantum.cloud.ibm.com/docs/errors"
+INVALID_JOB = "Check the Job, it is not valid to run on this backend."
+"""IBM's advice for a job whose content is not valid."""
 
 
 class ApiError(Exception):
@@ -33,6 +35,10 @@ class ApiError(Exception):
         self.message = message
         self.solution = solution
         self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the answer."""
+        return error_body(self.code, self.message, self.solution)
 
 
 class JobRefusedError(Exception):

@@ -65,12 +65,22 @@ class Loopback(ABC):
         return self.endpoint.url
 
     @property
+    def classic_url(self) -> str:
+        """Base URL for clients of the classic API: ``ibmqx_url``, ``IBMProvider(url=...)``."""
+        return self.endpoint.classic_url
+
+    @property
     def ca_bundle(self) -> str:
         """File with the certificate that clients must trust."""
         return self.endpoint.ca_bundle
 
     def environment(
-        self, *, token: str | None = None, instance: str | None = None, direct: bool = False
+        self,
+        *,
+        token: str | None = None,
+        instance: str | None = None,
+        direct: bool = False,
+        classic: bool = False,
     ) -> dict[str, str]:
         """Environment variables that point a client, in this or another process, at the service.
 
@@ -80,11 +90,21 @@ class Loopback(ABC):
             direct: Also set the account's URL, so that runtime requests go straight to the service in place of
                 IBM's own host names through its proxy. A client repeats a dropped ``POST`` through a proxy and does
                 not when it is direct. It reads the URL only together with ``token``.
+            classic: For clients of the classic API: sets ``IBMQX_URL`` and, together with ``token``, ``IBMQX_TOKEN``
+                and the account that ``qiskit-ibm-provider`` prefers to what a program passes. ``instance`` is then
+                ``hub/group/project``.
         """
-        return client_environment(self.endpoint, token=token, instance=instance, direct=direct)
+        return client_environment(
+            self.endpoint, token=token, instance=instance, direct=direct, classic=classic
+        )
 
     def applied(
-        self, *, token: str | None = None, instance: str | None = None, direct: bool = False
+        self,
+        *,
+        token: str | None = None,
+        instance: str | None = None,
+        direct: bool = False,
+        classic: bool = False,
     ) -> AbstractContextManager[None]:
         """Set :meth:`environment` in this process for the duration of a ``with`` block.
 
@@ -95,8 +115,9 @@ class Loopback(ABC):
             token: As for :meth:`environment`.
             instance: As for :meth:`environment`.
             direct: As for :meth:`environment`.
+            classic: As for :meth:`environment`.
         """
-        variables = self.environment(token=token, instance=instance, direct=direct)
+        variables = self.environment(token=token, instance=instance, direct=direct, classic=classic)
         return environment_applied(self.endpoint, variables)
 
     # ------------------------------------------------------------------------------------------ what it saw

@@ -7,6 +7,7 @@ host it asked for. Any other connection goes to the HTTP server as it is. Nothin
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import socket
 import ssl
@@ -21,6 +22,7 @@ from .hosts import is_public
 from .tally import Tally
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn import Config
 
 logger = logging.getLogger(__name__)
@@ -77,12 +79,12 @@ class Door:
             received: What it has sent already.
         """
         build = cast("Callable[..., asyncio.Protocol]", self._config.http_protocol_class)
+        # Older servers have no state to hand to the application, so that it is bound to its connection here.
+        stateful = {"app_state": {}} if "app_state" in inspect.signature(build).parameters else {}
         protocol = build(
-            config=self._config,
-            server_state=self._state,
-            app_state={"connection": Connection(transport)},
-            _loop=asyncio.get_running_loop(),
+            config=self._config, server_state=self._state, _loop=asyncio.get_running_loop(), **stateful
         )
+        cast("Any", protocol).app = _bound(self._config.loaded_app, Connection(transport))
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if received:
@@ -113,6 +115,16 @@ class Door:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _bound(app: ASGIApp, connection: Connection) -> ASGIApp:
+    """The application, told on which connection each request came in."""
+
+    async def bound(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = {"connection": connection}
+        await app(scope, receive, send)
+
+    return bound
 
 
 class _Arrival(asyncio.Protocol):

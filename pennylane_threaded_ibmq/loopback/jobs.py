@@ -52,7 +52,7 @@ class Ending:
 class Filter:
     """The query of ``GET /jobs``; fields left out do not filter."""
 
-    instance: str
+    owners: frozenset[str]
     backend: str | None = None
     pending: bool | None = None
     program: str | None = None
@@ -64,7 +64,7 @@ class Filter:
     def matches(self, job: JobRecord) -> bool:
         """Whether a job passes."""
         return (
-            job.instance == self.instance
+            job.instance in self.owners
             and self.backend in {None, job.backend}
             and self.pending in {None, not job.status.final}
             and self.program in {None, job.program_id}

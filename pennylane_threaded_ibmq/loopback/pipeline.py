@@ -74,6 +74,8 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Response]]
+Admit = Callable[[Platform, "Request"], "Instance | None"]
+"""Refuses a request without a valid login, and names the instance that it is for, if its face has instances."""
 
 
 class Pipeline:
@@ -81,10 +83,12 @@ class Pipeline:
 
     Args:
         platform: The service's state.
+        admit: Asked about each request to a route that is authorised.
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, admit: Admit) -> None:
         self._platform = platform
+        self._admit = admit
 
     def route(
         self, label: str, handler: Handler, *, authorised: bool = True, path: str | None = None
@@ -131,7 +135,7 @@ class Pipeline:
         self, handler: Handler, request: Request, body: bytes, fate: Fault | None, *, authorised: bool
     ) -> Response:
         try:
-            instance = self._authorise(request) if authorised else None
+            instance = self._admit(self._platform, request) if authorised else None
             return await handler(Call(self._platform, request, body, instance, fate))
         except ApiError as error:
             return error_response(error)
@@ -139,9 +143,11 @@ class Pipeline:
             logger.exception("%s %s could not be answered", request.method, request.url.path)
             return error_response(ApiError(500, 1000, f"API Internal error: {error!r}", "Retry the action."))
 
-    def _authorise(self, request: Request) -> Instance:
-        self._platform.issuer.check(request.headers)
-        crn = request.headers.get("service-crn", "")
-        if crn not in self._platform.instances:
-            raise wrong_instance(crn)
-        return self._platform.instances[crn]
+
+def admit_to_instance(platform: Platform, request: Request) -> Instance:
+    """The Platform's way: an access token, and the CRN of an instance of the account."""
+    platform.issuer.check(request.headers)
+    crn = request.headers.get("service-crn", "")
+    if crn not in platform.instances:
+        raise wrong_instance(crn)
+    return platform.instances[crn]

@@ -7,14 +7,16 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any
 
-from .config import Instance, LoopbackConfig
+from .classic_machines import ClassicMachine
+from .config import Instance, LoopbackConfig, Project
 from .faults import FaultPlan
 from .jobs import JobStore
-from .programs import Programs
+from .runner import Runner
 from .scheduler import Scheduler
 from .sessions import SessionStore
 from .signals import Change
 from .snapshots import Machine, load_machines
+from .stack import serves_platform
 from .tally import Tally
 from .tokens import Issuer
 
@@ -29,7 +31,9 @@ class Platform:
 
     def __init__(self, config: LoopbackConfig, pool: Executor) -> None:
         self.config = config
-        self.machines = load_machines(config)
+        self.machines = load_machines(config.snapshots, Machine) if serves_platform() else {}
+        self.classic_machines = load_machines(config.classic_snapshots, ClassicMachine)
+        self.projects = {project.name: project for project in config.projects}
         self.instances = {instance.crn: instance for instance in config.instances}
         self.issuer = Issuer(config.tokens, config.token_lifetime_secs, any_key=config.any_token)
         self.change = Change()
@@ -38,12 +42,17 @@ class Platform:
         self._let_go = asyncio.Event()
         self.jobs = JobStore(config, self.tally)
         self.sessions = SessionStore(config.keep_jobs)
-        self.programs = Programs(self.machines, noise=config.noise, seed=config.seed)
-        self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.programs.execute, pool)
+        machines = {**self.machines, **self.classic_machines}
+        self.runner = Runner(machines, noise=config.noise, seed=config.seed)
+        self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.runner.execute, pool)
 
     def machine(self, name: str, instance: Instance) -> Machine | None:
         """A backend that an instance may use."""
         return self.machines.get(name) if instance.offers(name) else None
+
+    def classic_machine(self, name: str, project: Project) -> ClassicMachine | None:
+        """A backend that a project may use."""
+        return self.classic_machines.get(name) if project.offers(name) else None
 
     def queue_length(self, backend: str) -> int:
         """Jobs of a backend that are queued or running."""

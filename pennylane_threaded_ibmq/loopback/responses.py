@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from .errors import ApiError, error_body
+from .errors import ApiError
 from .front import Connection
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ __all__ = [
 
 def error_response(error: ApiError) -> Response:
     """IBM's answer to a request that it refuses."""
-    body = error_body(error.code, error.message, error.solution)
-    return JSONResponse(body, status_code=error.status, headers=error.headers)
+    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
 
 
 def no_content() -> Response:

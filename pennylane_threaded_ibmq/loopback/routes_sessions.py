@@ -50,23 +50,30 @@ async def _open(call: Call) -> Response:
     )
     call.platform.sessions.add(session)
     call.platform.scheduler.limit(session)
-    return JSONResponse(_describe(session))
+    return JSONResponse(describe_session(session))
 
 
 async def _get(call: Call) -> Response:
-    return JSONResponse(_describe(_session(call)))
+    return JSONResponse(describe_session(_session(call)))
 
 
 async def _patch(call: Call) -> Response:
-    session = _session(call)
+    return patch_session(call, _session(call))
+
+
+async def _close(call: Call) -> Response:
+    return close_session(call, _session(call))
+
+
+def patch_session(call: Call, session: SessionRecord) -> Response:
+    """Take no more jobs, if the body says so; those that are in go on."""
     if call.json().get("accepting_jobs") is False:
         call.platform.sessions.close(session.id)
     return no_content()
 
 
-async def _close(call: Call) -> Response:
+def close_session(call: Call, session: SessionRecord) -> Response:
     """Take no more jobs and drop those that are queued; those that run go on."""
-    session = _session(call)
     call.platform.sessions.close(session.id)
     for job_id in call.platform.sessions.jobs_in(session.id):
         job = call.platform.jobs.get(job_id)
@@ -82,7 +89,8 @@ def _session(call: Call) -> SessionRecord:
     return session
 
 
-def _describe(session: SessionRecord) -> dict[str, object]:
+def describe_session(session: SessionRecord) -> dict[str, object]:
+    """The session as IBM describes it."""
     return {
         "id": session.id,
         "backend_name": session.backend,

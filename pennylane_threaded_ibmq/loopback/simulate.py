@@ -59,15 +59,27 @@ class Engine:
         machine: The backend.
         noise: Whether to add the errors of its snapshot; a simulator has none.
         seed: Makes the counts of a row depend on its content alone; ``None`` draws afresh.
+        noise_model: Aer's noise model, for a simulator that is given one.
     """
 
-    def __init__(self, machine: Machine, *, noise: bool, seed: int | None) -> None:
+    def __init__(self, machine: Machine, *, noise: bool, seed: int | None, noise_model: Any = None) -> None:
         self.seed = seed
         self._machine = machine
         self._noise = noise and not machine.simulator
+        self._given = noise_model
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
         self._native = frozenset(self._aer.operation_names)
         self._noise_models: dict[tuple[int, ...], Any] = {}
+
+    def variant(self, *, seed: int | None, noise_model: Any) -> Engine:
+        """The same backend for one job.
+
+        Args:
+            seed: The job's own seed; ``None`` for that of this engine.
+            noise_model: The job's own noise model.
+        """
+        seed = self.seed if seed is None else seed
+        return Engine(self._machine, noise=self._noise, seed=seed, noise_model=noise_model)
 
     def sample(self, runs: Sequence[Run], shots: int) -> list[list[Counts]]:
         """Simulate circuits, each with all its bindings at once; with a seed, each row by itself.
@@ -84,7 +96,7 @@ class Engine:
         """
         counts: list[list[Counts]] = [[] for _ in runs]
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        wires = [sorted(active_qubits(run.circuit) | set(run.measured or ())) or [0] for run in runs]
+        wires = [self._wires(run) for run in runs]
         for index, kept in enumerate(wires):
             # Only the noise of a circuit depends on where it runs, so that ideal circuits make one group.
             groups[tuple(kept) if self._noise else ()].append(index)
@@ -92,10 +104,16 @@ class Engine:
             circuits = [self._prepare(runs[index], wires[index]) for index in members]
             bindings = [runs[index].bindings for index in members]
             run = self._run if self.seed is None else self._run_row_by_row
-            found = run(circuits, bindings, shots, self._noise_model(place) if place else None)
+            found = run(circuits, bindings, shots, self._noise_model(place) if place else self._given)
             for index, rows in zip(members, found, strict=True):
                 counts[index] = rows
         return counts
+
+    def _wires(self, run: Run) -> list[int]:
+        """Qubits to keep."""
+        if self._given is not None:  # it may name qubits, so that they keep their numbers
+            return list(range(run.circuit.num_qubits))
+        return sorted(active_qubits(run.circuit) | set(run.measured or ())) or [0]
 
     def _run_row_by_row(
         self,

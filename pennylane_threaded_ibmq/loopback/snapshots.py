@@ -7,13 +7,12 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
-from .config import LoopbackConfig
 from .errors import JobRefusedError
 
 _SIMULATOR_QUBITS = 32
@@ -41,6 +40,9 @@ class Machine:
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """IBM's configuration dictionary."""
+        return self._described()
+
+    def _described(self) -> dict[str, Any]:
         if self._snapshot is None:
             return {**_simulator_configuration(), "backend_name": self.name}
         return {**_read(self._snapshot.dirname, self._snapshot.conf_filename), "backend_name": self.name}
@@ -59,6 +61,11 @@ class Machine:
     def max_shots(self) -> int:
         """Most shots of one PUB."""
         return int(self.configuration["max_shots"])
+
+    @property
+    def max_circuits(self) -> int:
+        """Most circuits of one job of the classic API."""
+        return int(self.configuration.get("max_experiments") or 300)
 
     @cached_property
     def configuration_body(self) -> bytes:
@@ -90,12 +97,13 @@ class Machine:
             gates[gate["name"]] = frozenset(map(tuple, places)) if places else None
         return gates
 
-    def check_circuit(self, circuit: QuantumCircuit, index: int) -> None:
+    def check_circuit(self, circuit: QuantumCircuit, index: int, what: str = "PUB") -> None:
         """Refuse a circuit that is not written in this backend's instructions.
 
         Args:
-            circuit: The circuit of a PUB.
-            index: Position of the PUB, for the message.
+            circuit: The circuit.
+            index: Its position in the job, for the message.
+            what: What is at that position, for the message.
 
         Raises:
             JobRefusedError: An instruction, its qubits or the width do not fit the backend.
@@ -103,7 +111,7 @@ class Machine:
         if circuit.num_qubits > self.num_qubits:
             raise JobRefusedError(
                 1109,
-                f"The circuit of PUB {index} has {circuit.num_qubits} qubits but the target system {self.name} has "
+                f"The circuit of {what} {index} has {circuit.num_qubits} qubits but the target system {self.name} has "
                 f"{self.num_qubits}.",
                 "Run the job on a backend that supports sufficient number of qubits for the job.",
             )
@@ -115,7 +123,7 @@ class Machine:
             if name not in self._gates:
                 raise JobRefusedError(
                     1106,
-                    f"The instruction {name} on qubits {qubits} in PUB {index} is not supported by the target system "
+                    f"The instruction {name} on qubits {qubits} in {what} {index} is not supported by the target system "
                     f"{self.name}: the circuit uses gates that are not among the backend's basis gates.",
                     "Transpile your circuits for the target before submitting a primitive query.",
                 )
@@ -123,7 +131,7 @@ class Machine:
             if places is not None and qubits not in places:
                 raise JobRefusedError(
                     1107,
-                    f"The instruction {name} on qubits {qubits} in PUB {index} is not supported by the target system "
+                    f"The instruction {name} on qubits {qubits} in {what} {index} is not supported by the target system "
                     f"{self.name}: it assumes a coupling map that is different from the backend's.",
                     "Transpile your circuits for the target before submitting a primitive query.",
                 )
@@ -144,14 +152,18 @@ def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...
                 )
 
 
-def load_machines(config: LoopbackConfig) -> Mapping[str, Machine]:
-    """Find the snapshots of all configured backends.
+MachineT = TypeVar("MachineT", bound=Machine)
+
+
+def load_machines(snapshots: Mapping[str, str | None], kind: type[MachineT]) -> Mapping[str, MachineT]:
+    """Find the snapshots of backends.
 
     Args:
-        config: Names the backends and their snapshots.
+        snapshots: Snapshot by name of the backend, ``None`` for a simulator.
+        kind: Class of the backends.
 
     Returns:
-        The backends by name, in the order of the configuration.
+        The backends by name, in the same order.
 
     Raises:
         ValueError: ``qiskit-ibm-runtime`` ships no such snapshot.
@@ -163,14 +175,14 @@ def load_machines(config: LoopbackConfig) -> Mapping[str, Machine]:
     ]
     known = {item.backend_name: item for item in classes}
     machines = {}
-    for name, fake in config.snapshots.items():
+    for name, fake in snapshots.items():
         if fake is None:
-            machines[name] = Machine(name, None)
+            machines[name] = kind(name, None)
             continue
         if fake not in known:
             near = difflib.get_close_matches(fake, known, n=3) or sorted(known)
             raise ValueError(f"no snapshot {fake!r} for backend {name!r}; there are {', '.join(near)}")
-        machines[name] = Machine(name, known[fake])
+        machines[name] = kind(name, known[fake])
     return machines
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import unauthorized
+from .records import iso, utc_now
 
 
 class Issuer:
@@ -41,18 +42,33 @@ class Issuer:
 
     def issue(self) -> dict[str, Any]:
         """The answer of IBM's identity service to a successful login."""
-        now = int(time.time())
-        expiration = now + self._lifetime_secs
-        claims = {"iam_id": "IBMid-loopback", "iss": "https://iam.cloud.ibm.com/identity", "iat": now}
-        payload = f"{_encode({'typ': 'JWT', 'alg': 'HS256'})}.{_encode({**claims, 'exp': expiration})}"
+        token, expiration = self._token()
         return {
-            "access_token": f"{payload}.{self._signature(payload)}",
+            "access_token": token,
             "refresh_token": "not_supported",
             "token_type": "Bearer",
             "expires_in": self._lifetime_secs,
             "expiration": expiration,
             "scope": "ibm openid",
         }
+
+    def issue_classic(self) -> dict[str, Any]:
+        """The answer of the classic API to a successful login."""
+        token, _ = self._token()
+        return {
+            "id": token,
+            "ttl": self._lifetime_secs,
+            "created": iso(utc_now()),
+            "userId": "loopback-user",
+        }
+
+    def _token(self) -> tuple[str, int]:
+        """An access token and when it expires."""
+        now = int(time.time())
+        expiration = now + self._lifetime_secs
+        claims = {"iam_id": "IBMid-loopback", "iss": "https://iam.cloud.ibm.com/identity", "iat": now}
+        payload = f"{_encode({'typ': 'JWT', 'alg': 'HS256'})}.{_encode({**claims, 'exp': expiration})}"
+        return f"{payload}.{self._signature(payload)}", expiration
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Check the header ``Authorization``: a token of ours that has not expired, or an API key as such.
@@ -66,9 +82,21 @@ class Issuer:
         scheme, _, value = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "apikey" and self.knows(value):
             return
-        payload, _, signature = value.rpartition(".")
-        expected = self._signature(payload).encode()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(signature.encode(), expected):
+        if scheme.lower() != "bearer":
+            raise unauthorized()
+        self.check_token(value)
+
+    def check_token(self, token: str) -> None:
+        """Check an access token: one of ours that has not expired.
+
+        Args:
+            token: The token.
+
+        Raises:
+            ApiError: 401.
+        """
+        payload, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(payload).encode()):
             raise unauthorized()
         claims = json.loads(base64.urlsafe_b64decode(payload.partition(".")[2] + "=="))
         if time.time() >= claims["exp"]:

@@ -1,0 +1,145 @@
+"""The classic API's programs: a list of circuits in, Qiskit's result dictionary out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from .errors import INVALID_JOB, JobRefusedError
+from .programs import Output, Program
+from .records import iso, utc_now
+from .simulate import Counts, Engine, Run
+from .snapshots import Machine
+from .typed_values import decoded_circuit, decoded_noise_model
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+DEFAULT_SHOTS = 4000
+_CLASSIFIED = 2
+
+
+def classic_programs(engine: Callable[[Machine], Engine]) -> dict[str, Program]:
+    """The programs by id: one for circuits, one for dynamic circuits.
+
+    Args:
+        engine: Gives the engine that simulates a backend.
+    """
+
+    def run(machine: Machine, params: Mapping[str, Any]) -> Output:
+        job = _job(machine, params)
+        simulator = engine(machine)
+        if job.seed is not None or job.noise_model is not None:
+            simulator = simulator.variant(seed=job.seed, noise_model=job.noise_model)
+        return _run(simulator, machine, job)
+
+    return {"circuit-runner": run, "qasm3-runner": run}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Inputs, decoded and checked."""
+
+    circuits: Sequence[QuantumCircuit]
+    shots: int
+    memory: bool
+    seed: int | None
+    noise_model: Any
+
+
+def _job(machine: Machine, params: Mapping[str, Any]) -> _Job:
+    try:
+        sent = params["circuits"]
+        circuits = [decoded_circuit(value) for value in (sent if isinstance(sent, list) else [sent])]
+        shots, seed = int(params.get("shots") or DEFAULT_SHOTS), params.get("seed_simulator")
+        noise_model = params.get("noise_model")
+        if noise_model is not None:
+            noise_model = decoded_noise_model(noise_model)
+    except Exception as error:
+        raise JobRefusedError(
+            1002, f"Error in the validation process of the job. {error}", INVALID_JOB
+        ) from error
+    if params.get("meas_level", _CLASSIFIED) != _CLASSIFIED:
+        raise JobRefusedError(1002, "Only meas_level=2 is simulated.", INVALID_JOB)
+    if not circuits:
+        raise JobRefusedError(1002, "The job has no circuits.", INVALID_JOB)
+    if len(circuits) > machine.max_circuits:
+        raise JobRefusedError(
+            1102,
+            f"The job has {len(circuits)} circuits; {machine.name} supports {machine.max_circuits}.",
+            "Use fewer circuits.",
+        )
+    if not 0 < shots <= machine.max_shots:
+        raise JobRefusedError(
+            1103,
+            f"The job asks for {shots} shots; {machine.name} supports {machine.max_shots}.",
+            "Use fewer shots.",
+        )
+    for index, circuit in enumerate(circuits):
+        machine.check_circuit(circuit, index, "circuit")
+        if circuit.num_parameters:
+            raise JobRefusedError(1002, f"Circuit {index} has parameters without a value.", INVALID_JOB)
+    simulator = machine.simulator
+    return _Job(
+        circuits,
+        shots,
+        bool(params.get("memory")),
+        int(seed) if seed is not None and simulator else None,
+        noise_model if simulator else None,
+    )
+
+
+def _run(engine: Engine, machine: Machine, job: _Job) -> Output:
+    no_bindings = np.empty((1, 0))
+    rows = engine.sample([Run(circuit, no_bindings) for circuit in job.circuits], job.shots)
+    result = {
+        "backend_name": machine.name,
+        "backend_version": machine.configuration["backend_version"],
+        "qobj_id": "",
+        "job_id": "",
+        "success": True,
+        "status": "COMPLETED",
+        "date": iso(utc_now()),
+        "results": [
+            _experiment(circuit, rows[index][0], job, engine.seed)
+            for index, circuit in enumerate(job.circuits)
+        ],
+    }
+    return Output(json.dumps(result), len(job.circuits), len(job.circuits) * job.shots)
+
+
+def _experiment(circuit: QuantumCircuit, counts: Counts, job: _Job, seed: int | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"counts": dict(counts)}
+    if job.memory:
+        data["memory"] = _memory(counts, job.shots, seed)
+    return {
+        "shots": job.shots,
+        "success": True,
+        "status": "DONE",
+        "meas_level": _CLASSIFIED,
+        "data": data,
+        "header": {
+            "name": circuit.name,
+            "memory_slots": circuit.num_clbits,
+            "creg_sizes": [[register.name, register.size] for register in circuit.cregs],
+            "qreg_sizes": [[register.name, register.size] for register in circuit.qregs],
+            "n_qubits": circuit.num_qubits,
+            "global_phase": float(circuit.global_phase),
+            "metadata": circuit.metadata or {},
+        },
+    }
+
+
+def _memory(counts: Counts, shots: int, seed: int | None) -> list[str]:
+    """One outcome per shot: counts say how often, not when, so they come in random order as a machine would give them."""
+    outcomes = list(counts)
+    picks = np.repeat(np.arange(len(outcomes)), list(counts.values()))
+    assert len(picks) == shots, "a simulation gave another number of outcomes"
+    seeds = None if seed is None else [seed, crc32(repr(sorted(counts.items())).encode())]
+    np.random.default_rng(seeds).shuffle(picks)
+    return [outcomes[pick] for pick in picks.tolist()]
