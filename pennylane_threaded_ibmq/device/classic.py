@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pennylane import QubitDevice
 from pennylane.measurements import Shots
+from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
 
 from .._version import __version__
 from ..exceptions import UnsupportedCircuitError
@@ -23,7 +24,6 @@ from .core import BatchDevice
 from .handle import BatchHandle
 
 if TYPE_CHECKING:
-    from pennylane.tape import QuantumScript
     from pennylane.typing import Result
 
 

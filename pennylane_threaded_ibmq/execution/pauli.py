@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
 from typing import Any
 
 from pennylane.operation import Operator
@@ -16,12 +18,26 @@ def pauli_sentence_of(obs: Any) -> Any:
     Returns:
         PennyLane's ``PauliSentence``: each word with its coefficient; ``None`` if there is none.
     """
-    if hasattr(Operator, "pauli_rep"):
-        return obs.pauli_rep
-    # PennyLane before 0.34 has the attribute on some classes only, under another name
-    from pennylane.pauli import pauli_sentence
+    return obs.pauli_rep if hasattr(Operator, "pauli_rep") else _made(obs)
 
+
+def _made(obs: Any) -> Any:
+    """The same before PennyLane 0.34, where a copied product of observables has lost its words."""
+    from pennylane.pauli import PauliSentence, pauli_sentence
+
+    if isinstance(obs.name, list):  # a Tensor
+        parts = [_made(part) for part in obs.obs]
+        return None if any(part is None for part in parts) else reduce(mul, parts)
+    if obs.name == "Hamiltonian":
+        total: dict[Any, Any] = {}
+        for coeff, term in zip(obs.coeffs, obs.ops):
+            sentence = _made(term)
+            if sentence is None:
+                return None
+            for word, factor in sentence.items():
+                total[word] = total.get(word, 0.0) + coeff * factor
+        return PauliSentence(total)
     try:
         return pauli_sentence(obs)
-    except ValueError:
+    except (ValueError, AttributeError):
         return None

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from math import pi
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,8 @@ class Template:
             # one register for all bits: each setting reads its own part, and results decode as ever
             width = self._measured_before + max(len(s.wires) for s in self.settings)
             circuit.add_register(ClassicalRegister(width, "c"))
+        # each gate is new and nobody else's; Qiskit before 1.1 never copies
+        self._no_copy = {"copy": False} if "copy" in signature(circuit.append).parameters else {}
         self._append_stretches(circuit, parts, vector, fixed)
         self._vector = tuple(vector)[: len(self._sources)]
         return circuit
@@ -221,7 +224,7 @@ class Template:
                     self._sources.append(start + angle.source)
                     self._scales.append(angle.scale)
                     self._offsets.append(angle.offset)
-            circuit.append(_gate(step.gate)(*angles), [qubits[i] for i in step.wires], copy=False)
+            circuit.append(_gate(step.gate)(*angles), [qubits[i] for i in step.wires], **self._no_copy)
         return start + ANGLES[op.name]
 
     def _measured(self, setting: Setting) -> QuantumCircuit:

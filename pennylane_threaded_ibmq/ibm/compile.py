@@ -56,7 +56,7 @@ class Compiler:
                 raise
 
     def _build(self) -> Any:
-        from qiskit.transpiler import generate_preset_pass_manager
+        from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
 
         target = getattr(self._backend, "target", None)
         if target is not None and self._without & self.operation_names:

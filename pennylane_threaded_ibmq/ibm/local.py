@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 AER_NAMES = frozenset({"aer_simulator", "ibmq_qasm_simulator"})
 """``ibmq_qasm_simulator`` was retired in IBM's cloud; its name stands for Aer on this machine."""
 
+BRANCHES = frozenset({"if_else", "switch_case", "while_loop", "for_loop"})
+"""Operations of Qiskit that hold circuits."""
+
 AER_METHODS = (
     "automatic",
     "statevector",
@@ -172,7 +175,7 @@ class LocalBackend:
         many: list[Any] = []
         many_binds: list[Any] = []
         for circuit, array, bind in zip(circuits, values, binds, strict=True):
-            if bind and circuit.has_control_flow_op():
+            if bind and not BRANCHES.isdisjoint(circuit.count_ops()):
                 # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
                 many += [circuit.assign_parameters(row) for row in array]
                 many_binds += [{}] * len(array)

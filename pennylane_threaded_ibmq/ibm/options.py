@@ -20,7 +20,7 @@ def check_transpile_options(options: Mapping[str, Any]) -> None:
         return
     from inspect import signature
 
-    from qiskit.transpiler import generate_preset_pass_manager
+    from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
 
     given = {"backend", "target", "basis_gates", "coupling_map"}
     known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
