@@ -35,7 +35,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pennylane.exceptions import DeviceError, WireError
+try:
+    from pennylane.exceptions import DeviceError, WireError
+except ImportError:
+    # where PennyLane had them until 0.41
+    from pennylane import DeviceError
+    from pennylane.wires import WireError
 
 __all__ = [
     "BackendError",

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pennylane.devices import Device
@@ -44,6 +44,7 @@ from .workplace import Workplace, is_on_this_machine, open_workplace
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
+    from typing_extensions import Self
 
 _SMALL = 20
 """Wires that any backend of this machine has; only more of them are worth the import of a simulator."""

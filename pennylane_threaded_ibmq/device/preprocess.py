@@ -28,6 +28,7 @@ from pennylane.measurements import (
 )
 from pennylane.transforms import broadcast_expand
 
+from .._compat import without_suffix
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
 from .layers import layer_gates
@@ -59,7 +60,7 @@ SUPPORTED_MEASUREMENTS = (
 MOST_MATRIX_WIRES = 6
 """Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
 
-ACCEPTED = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
+ACCEPTED = ", ".join(without_suffix(t.__name__, "MP") for t in SUPPORTED_MEASUREMENTS)
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def _check_observable(mp: MeasurementProcess, rules: Rules) -> None:
         return
     if not mp.obs.has_diagonalizing_gates:
         raise UnsupportedCircuitError(
-            f"Observable {mp.obs} of {type(mp).__name__.removesuffix('MP')} not supported on {rules.name}. Accepted: "
+            f"Observable {mp.obs} of {without_suffix(type(mp).__name__, 'MP')} not supported on {rules.name}. Accepted: "
             "sums and products of Pauli operators, and observables with diagonalizing gates, such as Hermitian, "
             "Projector and Hadamard. Nothing was sent."
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._compat import zip_strict
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .outcomes import ShotCounts
@@ -92,7 +93,7 @@ def run_local(
         counts = backend.sample(
             [p.circuit for p in group], [p.values for p in group], shots, _seed(rng, seeded=seeded)
         )
-        for pub, rows in zip(group, counts, strict=True):
+        for pub, rows in zip_strict(group, counts):
             results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, shots)
     estimated = [pub for pub in pubs if pub.observables]
     if estimated:
@@ -103,7 +104,7 @@ def run_local(
             [p.shots**-0.5 for p in estimated],
             _seed(rng, seeded=seeded),
         )
-        results.update({id(p): v for p, v in zip(estimated, values, strict=True)})
+        results.update({id(p): v for p, v in zip_strict(estimated, values)})
     return [collect(r, [results[id(p)] for p in r.pubs], rng) for r in requests]
 
 

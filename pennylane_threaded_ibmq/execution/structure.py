@@ -30,8 +30,9 @@ from .gates import ANGLES, CONSTANT_GATES, is_mid_measure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-Word = tuple[tuple[Any, str], ...]
+Word: TypeAlias = "tuple[tuple[Any, str], ...]"
 """A Pauli word: ``((wire, "X"), ...)`` without identities."""
 
 

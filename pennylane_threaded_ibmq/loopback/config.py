@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .._compat import without_prefix
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SIMULATOR = "loopback_simulator"
 """Name of the one backend that reports itself as a simulator; it has no snapshot behind it."""
@@ -105,7 +110,8 @@ class LoopbackConfig(Model):
         if isinstance(self.backends, Mapping):
             return {name: None if name == SIMULATOR else fake for name, fake in self.backends.items()}
         return {
-            name: None if name == SIMULATOR else "fake_" + name.removeprefix("ibm_") for name in self.backends
+            name: None if name == SIMULATOR else "fake_" + without_prefix(name, "ibm_")
+            for name in self.backends
         }
 
     @model_validator(mode="after")

@@ -61,7 +61,7 @@ def client_environment(
         "REQUESTS_CA_BUNDLE": endpoint.ca_bundle,
     }
     if token is not None:
-        environment |= {"QISKIT_IBM_TOKEN": token, "QISKIT_IBM_CHANNEL": "ibm_quantum_platform"}
+        environment.update(QISKIT_IBM_TOKEN=token, QISKIT_IBM_CHANNEL="ibm_quantum_platform")
     if instance is not None:
         environment["QISKIT_IBM_INSTANCE"] = instance
     if direct:

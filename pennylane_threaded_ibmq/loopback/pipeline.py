@@ -22,6 +22,7 @@ from .snapshots import Machine
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from typing_extensions import TypeAlias
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Call:
         return self.platform.machine(name, self.account)
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
 
 
 class Pipeline:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+import re
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -251,7 +252,7 @@ def _moment(query: QueryParams, name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
     except ValueError:
         raise bad_request(f"{name} must be a time in ISO 8601, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
