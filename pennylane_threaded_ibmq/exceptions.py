@@ -38,6 +38,7 @@ from typing import Any
 try:
     from pennylane.exceptions import DeviceError, WireError
 except ImportError:
+    # where PennyLane had them until 0.41
     from pennylane import DeviceError
     from pennylane.wires import WireError
 

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from ._compat import without_prefix
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .exceptions import ConfigurationError, nearest
 
@@ -289,7 +290,7 @@ def _explain(error: ValidationError, arguments: dict[str, Any]) -> Configuration
     secret = name == "ibmqx_token"
     value = None if secret else arguments.get(name)
     shown = "" if secret else f"={value!r}"
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = without_prefix(str(first["msg"]), "Value error, ")
     description = (Settings.model_fields[name].description or "").rstrip(".")
     return ConfigurationError(
         f"{name}{shown}: {reason}. ({name} is: {description}.) Nothing was sent.", argument=name, value=value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from .._compat import entry_points
 from .._version import __version__
 from .helping import Command
 from .output import json_option, say_json, span
@@ -123,7 +124,7 @@ def look(backend: str | None, instance: str | None) -> Iterator[Check]:
 
 def _stack() -> Iterator[Check]:
     """The packages, without importing them."""
-    from importlib.metadata import PackageNotFoundError, entry_points, requires, version
+    from importlib.metadata import PackageNotFoundError, requires, version
 
     from packaging.requirements import Requirement
 
@@ -145,7 +146,7 @@ def _stack() -> Iterator[Check]:
             yield Check(name, "bad", f"{found}; {wanted} is needed", install)
         else:
             yield Check(name, "ok", found)
-    if not any(point.name == "threaded.ibmq" for point in entry_points(group="pennylane.plugins")):
+    if not any(point.name == "threaded.ibmq" for point in entry_points("pennylane.plugins")):
         yield Check("plugin", "bad", "PennyLane does not know the device 'threaded.ibmq'", install)
 
 

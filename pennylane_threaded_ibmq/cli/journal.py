@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..execution.journal import Journal
     from ..execution.records import BatchRecord
 
-C = TypeVar("C", bound=Callable[..., Any])
+C = TypeVar("C", bound="Callable[..., Any]")
 
 EVERYTHING = 1_000_000
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import click
 
-C = TypeVar("C", bound=Callable[..., Any])
+from .._compat import zip_strict
+
+C = TypeVar("C", bound="Callable[..., Any]")
 
 
 def json_option(command: C) -> C:
@@ -43,9 +45,9 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
     if sys.stdout.isatty():
         _draw(columns, cells)
         return
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    widths = [max(map(len, column)) for column in zip_strict(columns, *cells)]
     for row in (columns, *cells):
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        padded = (cell.ljust(width) for cell, width in zip_strict(row, widths))
         click.echo("  ".join(padded).rstrip())
 
 
@@ -72,12 +74,12 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
 def moment(seconds: float) -> str:
     """A time of the journal, for people, in the zone of this machine."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso(seconds: float) -> str:
     """A time of the journal, for programs."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
 
 
 def span(seconds: float) -> str:

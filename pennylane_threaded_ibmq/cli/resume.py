@@ -136,7 +136,7 @@ def plain(result: Any) -> Any:
     """A result as JSON has it: arrays as lists, complex numbers as ``[real, imaginary]``."""
     if isinstance(result, dict):
         return {str(key): plain(value) for key, value in result.items()}
-    if isinstance(result, list | tuple):
+    if isinstance(result, (list, tuple)):
         return [plain(part) for part in result]
     if hasattr(result, "tolist"):
         return plain(result.tolist())

@@ -6,6 +6,8 @@ import re
 
 import click
 
+from .._compat import without_suffix
+
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?")
 
@@ -29,7 +31,7 @@ def share(text: str) -> float:
         BadParameter: It is none.
     """
     try:
-        found = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+        found = float(without_suffix(text.strip(), "%")) / (100 if text.strip().endswith("%") else 1)
     except ValueError:
         found = -1.0
     if not 0 <= found <= 1:

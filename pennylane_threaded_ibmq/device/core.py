@@ -7,9 +7,9 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pennylane.tape import QuantumScript
@@ -39,6 +39,7 @@ from .workplace import Workplace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pennylane.typing import ResultBatch
+    from typing_extensions import Self
 
 _SMALL = 20
 """Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
@@ -268,7 +269,7 @@ class BatchDevice:
         place = self._open()
         shards = self._cut(tapes)
         most = self._settings.max_usage_secs
-        estimate = cache(lambda: place.estimate(shards, ask=False))
+        estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
         if most is not None and place.remote:
             self._refuse_beyond(most, estimate())
         stop_if_only_estimating(place, shards, len(tapes))

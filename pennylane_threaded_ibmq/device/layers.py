@@ -15,15 +15,18 @@ import numpy as np
 from pennylane.ops.functions import bind_new_parameters
 from pennylane.queuing import QueuingManager
 
+from .._compat import zip_strict
+
 if TYPE_CHECKING:
     from pennylane.operation import Operator
+    from typing_extensions import TypeAlias
 
 LAYERS = frozenset(
     {"StronglyEntanglingLayers", "BasicEntanglerLayers", "SimplifiedTwoDesign", "AngleEmbedding"}
 )
 """Templates whose angles are entries of their weights, whatever the weights are."""
 
-Recipe = tuple[tuple["Operator", tuple[int, ...]], ...]
+Recipe: TypeAlias = "tuple[tuple[Operator, tuple[int, ...]], ...]"
 """Example gates, and for each of their angles its place among all weights."""
 
 
@@ -82,7 +85,7 @@ def _recipe(layer: _Layer) -> Recipe | None:
     angles = [[float(angle) for angle in gate.data] for gate in gates]
     if any(angle not in place for row in angles for angle in row):
         return None
-    return tuple((gate, tuple(place[a] for a in row)) for gate, row in zip(gates, angles, strict=True))
+    return tuple((gate, tuple(place[a] for a in row)) for gate, row in zip_strict(gates, angles))
 
 
 def _with_angles(gate: Operator, angles: list[float]) -> Operator:

@@ -12,6 +12,7 @@ from pennylane.ops import MeasurementValue, MidMeasure
 from pennylane.queuing import QueuingManager
 from pennylane.transforms import defer_measurements
 
+from .._compat import zip_strict
 from ..exceptions import ConfigurationError, UnsupportedCircuitError
 from ..execution.gates import is_conditional, is_mid_measure
 
@@ -152,7 +153,7 @@ def put_off(tape: QuantumScript) -> QuantumScript:
         count = len(tape.measurements)
         ends = [
             MidMeasure(probe.wires, postselect=op.postselect)
-            for op, probe in zip(chosen, made.measurements[count:], strict=True)
+            for op, probe in zip_strict(chosen, made.measurements[count:])
         ]
         return made.copy(operations=[*made.operations, *ends], measurements=made.measurements[:count])
 
@@ -172,14 +173,14 @@ def padding(tape: QuantumScript, rules: MidCircuitRules) -> PostprocessingFn | N
         parts = result if several else (result,)
         filled = tuple(
             _fill(part, shots) if isinstance(mp, SampleMP) else part
-            for mp, part in zip(tape.measurements, parts, strict=True)
+            for mp, part in zip_strict(tape.measurements, parts)
         )
         return filled if several else filled[0]
 
     def post(results: ResultBatch) -> Result:
         if not tape.shots.has_partitioned_shots:
             return pad(results[0], copies[0])
-        return tuple(pad(r, n) for r, n in zip(results[0], copies, strict=True))
+        return tuple(pad(r, n) for r, n in zip_strict(results[0], copies))
 
     return post
 

@@ -17,6 +17,7 @@ from pennylane.measurements import (
     VarianceMP,
 )
 
+from .._compat import without_suffix
 from ..exceptions import UnsupportedCircuitError
 from ..execution.pauli import pauli_sentence_of
 from .layers import layer_gates
@@ -38,7 +39,7 @@ SUPPORTED_MEASUREMENTS = (
 MOST_MATRIX_WIRES = 6
 """Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
 
-ACCEPTED = ", ".join(t.__name__.removesuffix("MP") for t in SUPPORTED_MEASUREMENTS)
+ACCEPTED = ", ".join(without_suffix(t.__name__, "MP") for t in SUPPORTED_MEASUREMENTS)
 
 
 def own_gates(op: Operator) -> list[Operator]:
@@ -76,7 +77,7 @@ def _check_observable(mp: MeasurementProcess, device: str) -> None:
         return
     if not mp.obs.has_diagonalizing_gates:
         raise UnsupportedCircuitError(
-            f"Observable {mp.obs} of {type(mp).__name__.removesuffix('MP')} not supported on {device}. Accepted: "
+            f"Observable {mp.obs} of {without_suffix(type(mp).__name__, 'MP')} not supported on {device}. Accepted: "
             "sums and products of Pauli operators, and observables with diagonalizing gates, such as Hermitian, "
             "Projector and Hadamard. Nothing was sent."
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from ..exceptions import (
     DeviceClosedError,
     JobCancelledError,
@@ -32,13 +33,14 @@ from .steps import Phase
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
+    from typing_extensions import TypeAlias
 
 logger = logging.getLogger(__name__)
 
 LET_GO_SECS = 5.0
 """How long a batch that is let go waits for what is just being sent."""
 
-Parts = dict[tuple[int, int], list[Any]]
+Parts: TypeAlias = "dict[tuple[int, int], list[Any]]"
 """For each tape and measurement, one result a copy of the shot vector."""
 
 
@@ -86,7 +88,7 @@ class Batch:
                 _transpile(block)
         seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
         slips = site.register(self.tapes, shards, seeds, resume) if shards else []
-        self.runs = tuple(_run(slip, shard) for slip, shard in zip(slips, shards, strict=True))
+        self.runs = tuple(_run(slip, shard) for slip, shard in zip_strict(slips, shards))
         self.batch_id = slips[0].batch_id if slips else ""
         self.course = Course(
             len(self.tapes), len(shards), batch_id=self.batch_id, qpu_secs=qpu_secs, observers=observers
@@ -223,7 +225,7 @@ class Batch:
     def _carry(self, run: ShardRun, shared: Any, inner: Any) -> Parts:
         """What a lane does with a shard."""
         parts: Parts = {}
-        for request, result in zip(run.requests, self._site.run(run, inner, shared), strict=True):
+        for request, result in zip_strict(run.requests, self._site.run(run, inner, shared)):
             parts.update(decode_block(request.block, result, run.rng))
         return parts
 
@@ -296,7 +298,7 @@ class Batch:
 def assemble(tape: QuantumScript, parts: dict[int, list[Any]]) -> Result:
     """Nest results as PennyLane wants them: shot copies outside, measurements inside."""
     columns = [parts[i] for i in range(len(tape.measurements))]
-    copies = [tuple(c) if len(c) > 1 else c[0] for c in zip(*columns, strict=True)]
+    copies = [tuple(c) if len(c) > 1 else c[0] for c in zip_strict(*columns)]
     return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pennylane.measurements import CountsMP
 from pennylane.wires import Wires
 
+from .._compat import zip_strict
 from .dynamic import MidCircuitValue, read_values
 from .measure import Kind, Readout
 from .outcomes import Outcomes, ShotBits
@@ -117,7 +118,7 @@ def _bins(shots: Any) -> list[tuple[int, int] | None]:
     if not shots.has_partitioned_shots:
         return [None]
     ends = np.cumsum(list(shots)).tolist()
-    return list(zip([0, *ends[:-1]], ends, strict=True))
+    return list(zip_strict([0, *ends[:-1]], ends))
 
 
 def _of_member(rows: Any, member: Member) -> Any:

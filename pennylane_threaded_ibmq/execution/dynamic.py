@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pennylane.measurements import CountsMP
 
+from .._compat import zip_strict
 from .gates import LOWERING, is_conditional, is_mid_measure
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from pennylane.measurements import MeasurementProcess
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
     from .measure import Readout
     from .outcomes import ShotBits
 
-Postselection = tuple[tuple[int, int], ...]
+Postselection: TypeAlias = "tuple[tuple[int, int], ...]"
 """``((bit, value), ...)``: shots in which a bit reads something else do not count."""
 
 
@@ -53,7 +55,7 @@ class Condition:
         """Whether exactly one of the two holds, whatever is measured."""
         if other is None or self.bits != other.bits:
             return False
-        return all(a != b for a, b in zip(self.table, other.table, strict=True))
+        return all(a != b for a, b in zip_strict(self.table, other.table))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +263,6 @@ def _formula(bits: Sequence[Any], table: tuple[bool, ...]) -> Any:
         return expr.logic_and(bit, if_set)
     if if_not is True:
         return expr.logic_or(expr.logic_not(bit), if_set)
-    if all(a != b for a, b in zip(low, high, strict=True)):
+    if all(a != b for a, b in zip_strict(low, high)):
         return expr.bit_xor(bit, if_not)
     return expr.logic_or(expr.logic_and(bit, if_set), expr.logic_and(expr.logic_not(bit), if_not))

@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from math import ceil
 from typing import Any
 
+from .._compat import zip_strict
 from ..exceptions import ConfigurationError, JobFailedError
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
@@ -76,7 +77,7 @@ class EngineSite(LocalSite):
         results = iter(self._run_all(run, [piece for pieces, _ in cuts for piece in pieces]))
         joined = [
             whole.join([next(results) for _ in pieces], places)
-            for whole, (pieces, places) in zip(wholes, cuts, strict=True)
+            for whole, (pieces, places) in zip_strict(wholes, cuts)
         ]
         return read_pieces(run.requests, joined, run.rng)
 
@@ -121,7 +122,7 @@ class EngineSite(LocalSite):
                 extra={"batch_id": "", "job_id": "", "shard": run.slip.number, "state": "running"},
             )
             refuse_given_up(run)
-            for number, result in zip(lost, self._run_here([sent[n] for n in lost]), strict=True):
+            for number, result in zip_strict(lost, self._run_here([sent[n] for n in lost])):
                 results[number] = result
         return results
 

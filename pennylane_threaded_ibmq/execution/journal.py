@@ -22,13 +22,14 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from .._compat import zip_strict
 from ..exceptions import JournalError
 from .records import BatchRecord, NewShard, ShardRecord, ShardState
 from .schema import migrate
@@ -132,7 +133,7 @@ class Journal:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (batch, i, s.content, *_origin(s, claim), now)
-                    for i, (s, claim) in enumerate(zip(shards, claims, strict=True))
+                    for i, (s, claim) in enumerate(zip_strict(shards, claims))
                 ],
             )
         return batch, claims
@@ -398,7 +399,7 @@ class Journals:
             return journal
 
 
-@cache
+@lru_cache(maxsize=None)
 def journals() -> Journals:
     """The one owner of this process's journals."""
     return Journals()

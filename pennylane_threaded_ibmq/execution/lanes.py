@@ -11,12 +11,15 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..exceptions import DeviceClosedError
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
 T = TypeVar("T")
-Task = Callable[[Any], Any]
+Task: TypeAlias = "Callable[[Any], Any]"
 
 
 class Lanes:

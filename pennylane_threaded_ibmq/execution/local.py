@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._compat import zip_strict
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .outcomes import ShotCounts
@@ -120,11 +121,11 @@ def read_pieces(
     results: dict[int, Any] = {}
     groups = _by_shots(requests)
     for group, counts in zip(groups, found, strict=False):
-        for pub, rows in zip(group, counts, strict=True):
+        for pub, rows in zip_strict(group, counts):
             results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, pub.shots)
     estimated = _estimated(requests)
     if estimated:
-        results.update({id(p): v for p, v in zip(estimated, found[len(groups)], strict=True)})
+        results.update({id(p): v for p, v in zip_strict(estimated, found[len(groups)])})
     return [collect(r, [results[id(p)] for p in r.pubs], rng) for r in requests]
 
 

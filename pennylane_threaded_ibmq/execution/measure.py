@@ -22,6 +22,7 @@ from pennylane.measurements import (
 )
 from pennylane.queuing import QueuingManager
 
+from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
@@ -145,7 +146,7 @@ def plan_measurements(
     order = {w: i for i, w in enumerate(all_wires)}
     groups: list[_Group] = []
     pending: list[tuple[MeasurementProcess, MeasurementData, Any]] = []
-    for mp, read in zip(tape.measurements, data.measurements, strict=True):
+    for mp, read in zip_strict(tape.measurements, data.measurements):
         pending.append((mp, read, _requirement(mp, read, all_wires)))
     wanted = [word for mp, _, need in pending for word in _measured_words(mp, need)]
     # the computational basis first: words of Z then join it instead of opening their own setting
@@ -298,9 +299,7 @@ def _group_readout(
         products, pairs = _square(words) if variance else ((), ())
         measured = words if shared is not None else words + products
         homes = tuple(_home(w, groups) if shared is None else shared for w in measured)
-        bits = tuple(
-            tuple(settings[h].bits([w for w, _ in word])) for h, word in zip(homes, measured, strict=True)
-        )
+        bits = tuple(tuple(settings[h].bits([w for w, _ in word])) for h, word in zip_strict(homes, measured))
         return Readout(Kind.WORDS, homes, bits, variance, words, products, pairs, direct=shared is not None)
     home = _home(words[0], groups)
     wires = [w for w, _ in words[0]] if mp.obs is None else list(mp.obs.wires)

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._compat import zip_strict
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -38,7 +43,7 @@ def _index(packed: NDArray[np.uint8], bits: Sequence[int]) -> IntArray:
 def _agree(packed: NDArray[np.uint8], bits: Sequence[int], values: Sequence[int]) -> NDArray[np.bool_]:
     """Whether all ``bits`` read ``values``."""
     agree = np.ones(packed.shape[:-1], dtype=np.bool_)
-    for bit, value in zip(bits, values, strict=True):
+    for bit, value in zip_strict(bits, values):
         agree &= _column(packed, bit) == value
     return agree
 
@@ -225,5 +230,5 @@ class ShotCounts:
         return ShotBits(packed)
 
 
-Outcomes: TypeAlias = ShotBits | ShotCounts
+Outcomes: TypeAlias = "ShotBits | ShotCounts"
 """Outcomes of some circuits, each run the same number of times."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from ..ibm.local import LocalBackend, open_local
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Piece:
     @property
     def cost(self) -> float:
         """How long it takes, in no unit."""
-        return sum(_cost(c) * len(v) for c, v in zip(self.circuits, self.values, strict=True))
+        return sum(_cost(c) * len(v) for c, v in zip_strict(self.circuits, self.values))
 
     def run(self, backend: LocalBackend) -> list[Any]:
         """One result a circuit: counts of each row, or an array of shape ``(observables, rows)``."""
@@ -106,8 +107,8 @@ class Piece:
     def join(self, results: Sequence[list[Any]], places: Sequence[list[int]]) -> list[Any]:
         """Put the results of the pieces of this one together."""
         whole: list[list[Any]] = [[] for _ in self.circuits]
-        for result, mine in zip(results, places, strict=True):
-            for place, one in zip(mine, result, strict=True):
+        for result, mine in zip_strict(results, places):
+            for place, one in zip_strict(mine, result):
                 whole[place].append(one)
         if self.precisions:
             return [np.concatenate(parts, axis=1) for parts in whole]

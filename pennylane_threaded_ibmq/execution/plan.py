@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-MakeTemplate = Callable[["QuantumScript", TapeData], Template]
+MakeTemplate: TypeAlias = "Callable[[QuantumScript, TapeData], Template]"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from ..exceptions import ResultError
 from ..ibm.service import PubData, SentJob
 from .decode import BlockResult
@@ -38,7 +39,7 @@ def read_results(
     for request in requests:
         mine = results[start : start + len(request.pubs)]
         start += len(request.pubs)
-        read = [_read(pub, result, job) for pub, result in zip(request.pubs, mine, strict=True)]
+        read = [_read(pub, result, job) for pub, result in zip_strict(request.pubs, mine)]
         out.append(collect(request, read, rng))
     return out
 

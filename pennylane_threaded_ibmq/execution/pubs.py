@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from .decode import BlockResult
 from .outcomes import Outcomes, ShotBits
 from .plan import Block
@@ -106,7 +107,7 @@ def _random_pubs(
         unique, inverse = np.unique(recipes[row], axis=0, return_inverse=True)
         order = np.argsort(inverse.ravel(), kind="stable")
         ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(unique)))
-        for recipe, shots in zip(unique, np.split(order, ends[:-1]), strict=True):
+        for recipe, shots in zip_strict(unique, np.split(order, ends[:-1])):
             angles = np.zeros(size)
             angles[: 2 * len(recipe)] = ANGLES[recipe].ravel()
             slots = np.stack([np.full(len(shots), row), shots], axis=1)
@@ -128,7 +129,7 @@ def collect(request: Request, results: Sequence[Any], rng: np.random.Generator) 
         return BlockResult({}, word_values=np.stack([np.asarray(r).T for r in results]))
     outcomes: dict[int, Outcomes] = {}
     scattered: dict[int, NDArray[np.uint8]] = {}
-    for pub, result in zip(request.pubs, results, strict=True):
+    for pub, result in zip_strict(request.pubs, results):
         if pub.slots is None:
             outcomes[pub.setting] = result
             continue

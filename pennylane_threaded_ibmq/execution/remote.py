@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from .._compat import zip_strict
 from ..exceptions import JobCancelledError, JobFailedError, JournalError, SubmissionError
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
 from ..ibm.pace import Pacer
@@ -89,11 +90,11 @@ class RemoteSite:
             tapes,
             [
                 NewShard(shard.content(self._jobs.options), slip.seed, shard.positions, slip.tag)
-                for slip, shard in zip(slips, shards, strict=True)
+                for slip, shard in zip_strict(slips, shards)
             ],
             resume=resume,
         )
-        for slip, claim in zip(slips, claims, strict=True):
+        for slip, claim in zip_strict(slips, claims):
             slip.batch_id = batch_id
             if claim is not None:
                 slip.claimed, slip.seed, slip.tag = claim, claim.seed, claim.tag
@@ -243,20 +244,20 @@ class RemoteSite:
             try:
                 job = self._send_once(run, pubs, mode)
             except SubmissionError as error:
-                match judge_submission(error):
-                    case Trouble.PENDING_LIMIT:
-                        run.slotted = False
-                        self._pacer.no_slot()
-                    case Trouble.RATE_LIMIT:
-                        run.slotted = False
-                        self._pacer.too_fast(retry_after(error))
-                    case Trouble.CLOSED if self._session is None and mode is not self._jobs.backend:
-                        logger.info("IBM's Batch is over, jobs run singly: %s", error)
-                        mode = self._jobs.backend
-                    case trouble:
-                        unanswered += 1
-                        known = trouble is not Trouble.UNKNOWN
-                        job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
+                trouble = judge_submission(error)
+                if trouble is Trouble.PENDING_LIMIT:
+                    run.slotted = False
+                    self._pacer.no_slot()
+                elif trouble is Trouble.RATE_LIMIT:
+                    run.slotted = False
+                    self._pacer.too_fast(retry_after(error))
+                elif trouble is Trouble.CLOSED and self._session is None and mode is not self._jobs.backend:
+                    logger.info("IBM's Batch is over, jobs run singly: %s", error)
+                    mode = self._jobs.backend
+                else:
+                    unanswered += 1
+                    known = trouble is not Trouble.UNKNOWN
+                    job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
             finally:
                 if job is None:
                     self._free_slot(run)

@@ -31,8 +31,9 @@ from .pauli import pauli_sentence_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-Word = tuple[tuple[Any, str], ...]
+Word: TypeAlias = "tuple[tuple[Any, str], ...]"
 """A Pauli word: ``((wire, "X"), ...)`` without identities."""
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from .dynamic import Condition, Stretch, has_gates, postselection, qiskit_condition, stretches
 from .gates import ANGLES, LOWERING, Angle, is_mid_measure
 from .measure import Setting, plan_measurements
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
+    from typing_extensions import TypeAlias
 
-Transpile = Callable[["QuantumCircuit"], "QuantumCircuit"]
+Transpile: TypeAlias = "Callable[[QuantumCircuit], QuantumCircuit]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +282,7 @@ def _append_constant(circuit: QuantumCircuit, op: Operator, qubits: list[int], *
         circuit.append(library.StatePreparation(state) if fresh else library.Initialize(state), reverse)
     elif op.name == "BasisState":
         bits = np.asarray(op.data[0] if op.data else op.hyperparameters["state"]).astype(int)
-        for qubit, bit in zip(qubits, bits, strict=True):
+        for qubit, bit in zip_strict(qubits, bits):
             if bit:
                 circuit.x(qubit)
     else:

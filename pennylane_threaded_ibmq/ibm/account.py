@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from .._compat import without_prefix
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .errors import can_pass, patiently, status_code, within
 from .local import AER_NAMES
@@ -98,7 +99,7 @@ class Accounts:
         return service, _find(service, name, wires)
 
 
-@cache
+@lru_cache(maxsize=None)
 def accounts() -> Accounts:
     """The one owner of this process's logins."""
     return Accounts()
@@ -118,7 +119,7 @@ def log_in(credentials: Credentials) -> Any:
 def stand_in(name: str) -> str:
     """Advice on running here what was meant to run at IBM."""
     known = fake_names()
-    snapshot = "fake_" + name.removeprefix("ibmq_").removeprefix("ibm_")
+    snapshot = "fake_" + without_prefix(without_prefix(name, "ibmq_"), "ibm_")
     if snapshot in known:
         return f"backend={snapshot!r} simulates it on this machine with its noise"
     return "backend='ibmq_qasm_simulator' simulates on this machine without an account"

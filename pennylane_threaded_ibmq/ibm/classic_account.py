@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -126,7 +126,7 @@ class ClassicAccounts:
             return provider
 
 
-@cache
+@lru_cache(maxsize=None)
 def classic_accounts() -> ClassicAccounts:
     """The one owner of this process's logins at the classic service."""
     return ClassicAccounts()

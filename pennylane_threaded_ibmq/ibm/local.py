@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
 from .compile import Compiler
 from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
@@ -48,7 +49,7 @@ def open_local(name: str) -> Any:
     if name in AER_NAMES:
         return AerSimulator()
     if name.startswith("aer_simulator_"):
-        method = name.removeprefix("aer_simulator_")
+        method = without_prefix(name, "aer_simulator_")
         if method not in AER_METHODS:
             raise BackendError(
                 f"backend={name!r}: Aer has no method {method!r}.{nearest(method, AER_METHODS)} "
@@ -169,12 +170,12 @@ class LocalBackend:
             return self._sample_anywhere(circuits, values, shots, options)
         binds = [
             {p: array[:, i] for i, p in enumerate(circuit.parameters)}
-            for circuit, array in zip(circuits, values, strict=True)
+            for circuit, array in zip_strict(circuits, values)
         ]
         # a circuit without parameters has no row count of its own: it is repeated
         many: list[Any] = []
         many_binds: list[Any] = []
-        for circuit, array, bind in zip(circuits, values, binds, strict=True):
+        for circuit, array, bind in zip_strict(circuits, values, binds):
             if bind and not BRANCHES.isdisjoint(circuit.count_ops()):
                 # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
                 many += [circuit.assign_parameters(row) for row in array]
@@ -211,9 +212,9 @@ class LocalBackend:
         from qiskit.primitives import BackendSamplerV2
 
         sampler = BackendSamplerV2(backend=self.backend, options={"default_shots": shots, **options})
-        result = sampler.run([(c, v) for c, v in zip(circuits, values, strict=True)], shots=shots).result()
+        result = sampler.run([(c, v) for c, v in zip_strict(circuits, values)], shots=shots).result()
         out = []
-        for pub, array in zip(result, values, strict=True):
+        for pub, array in zip_strict(result, values):
             bits = pub.join_data()
             rows = [bits.get_int_counts(i) for i in range(len(array))]
             out.append([{hex(k): n for k, n in row.items()} for row in rows])
@@ -245,7 +246,7 @@ class LocalBackend:
         estimator = EstimatorV2.from_backend(simulator, options=options)
         pubs = [
             (c, [[o] for o in obs], v, p)
-            for c, obs, v, p in zip(circuits, observables, values, precisions, strict=True)
+            for c, obs, v, p in zip_strict(circuits, observables, values, precisions)
         ]
         result = estimator.run(pubs).result()
         return [np.asarray(r.data.evs, dtype=np.float64) for r in result]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._compat import without_prefix
 from ..exceptions import ConfigurationError, nearest
 
 PRIMITIVES = ("estimator", "sampler")
@@ -92,7 +93,7 @@ def _first_problem(error: Exception) -> str:
         return f"{str(error).rstrip('.')}."
     first = problems()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}={first['input']!r}: {str(first['msg']).removeprefix('Value error, ').rstrip('.')}."
+    return f"{where}={first['input']!r}: {without_prefix(str(first['msg']), 'Value error, ').rstrip('.')}."
 
 
 def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .._compat import without_prefix
 from ..exceptions import ServiceError
 from .account import Credentials, instance_of, log_in
 from .errors import ANSWER_SECS, status_code, within
@@ -122,7 +123,7 @@ class Overview:
         for backend in _ask("the list of backends", self._service.backends):
             name = str(backend.name)
             online, queue = self._queue(backend)
-            snapshot = f"fake_{name.removeprefix('ibm_')}"
+            snapshot = f"fake_{without_prefix(name, 'ibm_')}"
             found.append(
                 BackendFacts(
                     name,

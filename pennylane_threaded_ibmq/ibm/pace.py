@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from functools import cache
+from functools import lru_cache
 from weakref import WeakValueDictionary
 
 LEARNED_SECS = 60.0
@@ -113,7 +113,7 @@ class Pacers:
             return pacer
 
 
-@cache
+@lru_cache(maxsize=None)
 def pacers() -> Pacers:
     """The one owner of this process's pacers."""
     return Pacers()

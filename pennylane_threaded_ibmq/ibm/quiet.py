@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import lru_cache
 
 
 class Quiet:
@@ -39,7 +39,7 @@ class Quiet:
                         warnings.filters.remove(self._filter)  # type: ignore[attr-defined]
 
 
-@cache
+@lru_cache(maxsize=None)
 def quiet() -> Quiet:
     """The one owner of that filter."""
     return Quiet()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
 from .platform import Platform
 from .scheduler import Stage
 
-Command = Callable[..., Awaitable[Any]]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Command: TypeAlias = "Callable[..., Awaitable[Any]]"
 
 
 class Control:
@@ -91,12 +94,17 @@ class Control:
                 if (job.status.final if status is None else job.status.value == status)
             ]
 
-        async with asyncio.timeout(timeout_secs):
-            await self._platform.change.until(lambda: len(found()) >= count)
+        await self._until(lambda: len(found()) >= count, timeout_secs)
         return found()
 
     async def _wait_for_requests(self, label: str, count: int, timeout_secs: float) -> int:
         tally = self._platform.tally
-        async with asyncio.timeout(timeout_secs):
-            await self._platform.change.until(lambda: tally.seen(label) >= count)
+        await self._until(lambda: tally.seen(label) >= count, timeout_secs)
         return tally.seen(label)
+
+    async def _until(self, happened: Callable[[], bool], timeout_secs: float) -> None:
+        try:
+            await asyncio.wait_for(self._platform.change.until(happened), timeout_secs)
+        except asyncio.TimeoutError:
+            # before Python 3.11 that is another class than the built-in one
+            raise TimeoutError from None

@@ -15,8 +15,9 @@ from .responses import Cut, Dropped, JSONResponse, PlainTextResponse, Response, 
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from typing_extensions import TypeAlias
 
-Act = Callable[[], Awaitable[Response]]
+Act: TypeAlias = "Callable[[], Awaitable[Response]]"
 
 
 async def answer(platform: Platform, fault: Fault, request: Request, act: Act) -> Response:
@@ -31,25 +32,23 @@ async def answer(platform: Platform, fault: Fault, request: Request, act: Act) -
     Returns:
         The answer.
     """
-    match fault.effect:
-        case "status" | "reset" | "stall":
-            acted = await act() if fault.when == "after" else None
-            if fault.effect == "reset":
-                return Dropped()
-            if fault.effect == "status":
-                return _error(fault)
-            if not await _stall(platform, fault, request):
-                return Response(status_code=503)  # nobody is there to read it
-            return acted or await act()
-        case "empty":
-            await act()
-            return Response(status_code=fault.status or 204)
-        case "job":
-            return await act()
-        case "short":
-            return Cut(await act(), fault.keep)
-        case _:
-            return _spoil(fault, await act())
+    if fault.effect in ("status", "reset", "stall"):
+        acted = await act() if fault.when == "after" else None
+        if fault.effect == "reset":
+            return Dropped()
+        if fault.effect == "status":
+            return _error(fault)
+        if not await _stall(platform, fault, request):
+            return Response(status_code=503)  # nobody is there to read it
+        return acted or await act()
+    answered = await act()
+    if fault.effect == "empty":
+        return Response(status_code=fault.status or 204)
+    if fault.effect == "job":
+        return answered
+    if fault.effect == "short":
+        return Cut(answered, fault.keep)
+    return _spoil(fault, answered)
 
 
 def _error(fault: Fault) -> Response:
@@ -83,16 +82,14 @@ def _spoil(fault: Fault, response: Response) -> Response:
     if response.status_code != 200:
         return response
     text = bytes(response.body).decode()
-    match fault.effect:
-        case "truncate":
-            return PlainTextResponse(text[: int(len(text) * fault.keep)])
-        case "count":
-            body = body_of(response)
-            return JSONResponse({**body, "count": body["count"] + fault.delta})
-        case "extra":
-            return JSONResponse(_with_extras(json.loads(text)))
-        case _:
-            return PlainTextResponse(resized(fault, text))
+    if fault.effect == "truncate":
+        return PlainTextResponse(text[: int(len(text) * fault.keep)])
+    if fault.effect == "count":
+        body = body_of(response)
+        return JSONResponse({**body, "count": body["count"] + fault.delta})
+    if fault.effect == "extra":
+        return JSONResponse(_with_extras(json.loads(text)))
+    return PlainTextResponse(resized(fault, text))
 
 
 def _with_extras(value: Any) -> Any:

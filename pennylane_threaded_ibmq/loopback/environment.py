@@ -78,7 +78,7 @@ def client_environment(
         if token is not None:
             environment.update(IBMQX_TOKEN=token, QISKIT_IBM_TOKEN=token, QISKIT_IBM_URL=endpoint.classic_url)
     elif token is not None:
-        environment |= {"QISKIT_IBM_TOKEN": token, "QISKIT_IBM_CHANNEL": "ibm_quantum_platform"}
+        environment.update(QISKIT_IBM_TOKEN=token, QISKIT_IBM_CHANNEL="ibm_quantum_platform")
     if instance is not None:
         environment["QISKIT_IBM_INSTANCE"] = instance
     if direct and not classic:

@@ -15,19 +15,21 @@ import numpy as np
 import numpy.typing as npt
 from qiskit.primitives.containers import DataBin, PrimitiveResult, PubResult
 
+from .._compat import zip_strict
 from .circuits import bit_columns
 from .sampler import binding_rows
 from .simulate import Counts, Engine, Run
 
 if TYPE_CHECKING:
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
+    from typing_extensions import TypeAlias
 
-Observable = Mapping[str, float]
+Observable: TypeAlias = "Mapping[str, float]"
 Observables = Any
 """An array of :data:`Observable`; to mypy, what an object array holds is an array again."""
 
 
-Place = tuple[int, ...]
+Place: TypeAlias = "tuple[int, ...]"
 """Where in the array of a PUB's results."""
 
 
@@ -107,15 +109,11 @@ def _sample(engine: Engine, pub: EstimatorPub, bases: list[_Basis], shots: int) 
     bindings = binding_rows(pub)
     needed = [sorted(basis.rows) for basis in bases]
     runs = [
-        Run(pub.circuit, bindings[members], basis.letters)
-        for basis, members in zip(bases, needed, strict=True)
+        Run(pub.circuit, bindings[members], basis.letters) for basis, members in zip_strict(bases, needed)
     ]
     return [
-        {
-            row: _Sample(counts, pub.circuit.num_clbits, basis)
-            for row, counts in zip(members, found, strict=True)
-        }
-        for basis, members, found in zip(bases, needed, engine.sample(runs, shots), strict=True)
+        {row: _Sample(counts, pub.circuit.num_clbits, basis) for row, counts in zip_strict(members, found)}
+        for basis, members, found in zip_strict(bases, needed, engine.sample(runs, shots))
     ]
 
 
@@ -125,7 +123,7 @@ def _moments(
     """Expectation value of one observable for one row, and its variance for one shot."""
     mean = sum(weight for label, weight in observable.items() if not _letters(label))
     variance = 0.0
-    for basis, by_row in zip(bases, samples, strict=True):
+    for basis, by_row in zip_strict(bases, samples):
         terms = {label: weight for label, weight in observable.items() if label in basis.labels}
         if terms:
             part, spread = by_row[row].moments(terms)

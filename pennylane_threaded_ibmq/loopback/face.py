@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from .config import LoopbackConfig
 from .environment import Endpoint, client_environment, environment_applied
 from .faults import Fault
 from .records import Counters, JobRecord, JobStatus, SessionRecord
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Loopback(ABC):

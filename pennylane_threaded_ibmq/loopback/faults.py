@@ -9,11 +9,14 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from .config import Model
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Effect = Literal[
     "status", "reset", "stall", "truncate", "short", "empty", "pubs", "rows", "count", "extra", "job"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timezone
 
 from pydantic import Field
 
+from .._compat import StrEnum
 from .config import Model
 
 
 def utc_now() -> datetime:
     """The time, in UTC."""
-    return datetime.now(UTC)
+    return datetime.now(timezone.utc)
 
 
 def iso(moment: datetime | None) -> str | None:
     """A time as IBM writes it: UTC, microseconds, ``Z``."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class JobStatus(StrEnum):

@@ -71,7 +71,7 @@ async def _usage(call: Call) -> Response:
         "usage_limit_reached": limit is not None and used >= limit,
     }
     if limit is not None:
-        usage |= {"usage_limit_seconds": limit, "usage_remaining_seconds": max(limit - used, 0)}
+        usage.update(usage_limit_seconds=limit, usage_remaining_seconds=max(limit - used, 0))
     return JSONResponse(usage)
 
 

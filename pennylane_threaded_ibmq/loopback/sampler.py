@@ -12,6 +12,7 @@ import numpy.typing as npt
 from qiskit.primitives.containers import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit_ibm_runtime.execution_span import DoubleSliceSpan, ExecutionSpans
 
+from .._compat import zip_strict
 from .circuits import bit_columns
 from .records import utc_now
 from .simulate import Counts, Engine, Run
@@ -37,7 +38,7 @@ def run_sampler(engine: Engine, pubs: Sequence[SamplerPub]) -> PrimitiveResult:
     results: list[Any] = [None] * len(pubs)
     for shots, members in by_shots.items():
         runs = [Run(pubs[index].circuit, binding_rows(pubs[index])) for index in members]
-        for index, rows in zip(members, engine.sample(runs, shots), strict=True):
+        for index, rows in zip_strict(members, engine.sample(runs, shots)):
             results[index] = _pub_result(pubs[index], rows, shots, engine.seed)
     slices = {
         index: ((*pub.shape, pub.shots), slice(0, pub.parameter_values.size), slice(0, pub.shots))
@@ -72,7 +73,7 @@ def _pub_result(pub: SamplerPub, rows: list[Counts], shots: int, seed: int | Non
     if seed is None:
         picks = np.random.default_rng().permuted(picks, axis=1)
     else:
-        for row, counts in zip(picks, rows, strict=True):
+        for row, counts in zip_strict(picks, rows):
             np.random.default_rng([seed, crc32(repr(counts).encode())]).shuffle(row)
     fields = {}
     for register in circuit.cregs:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .config import LoopbackConfig
 from .errors import JobRefusedError
@@ -17,10 +17,13 @@ from .records import JobRecord, JobStatus, SessionRecord
 from .sessions import SessionStore
 from .signals import Change, Gate
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
 logger = logging.getLogger(__name__)
 
 Stage = Literal["queued", "running"]
-Execute = Callable[[str, str, Mapping[str, Any]], Output]
+Execute: TypeAlias = "Callable[[str, str, Mapping[str, Any]], Output]"
 
 
 class Scheduler:

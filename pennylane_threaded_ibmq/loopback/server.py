@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from .._compat import end_pool
 from .app import build_app
 from .authority import Authority
 from .config import LoopbackConfig
@@ -85,7 +86,7 @@ class Server:
                 loop.call_soon_threadsafe(stop.set)
             self._thread.join()
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            end_pool(self._pool)
         if self._folder is not None:
             self._folder.cleanup()
         self.endpoint = self._thread = self._pool = self._folder = None

@@ -15,12 +15,14 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
+from .._compat import zip_strict
 from .circuits import active_qubits, update_digest, without_idle_wires
 from .errors import JobRefusedError
 from .snapshots import Machine
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from typing_extensions import TypeAlias
 
 _MEMORY_MB = 1024
 """Most memory for one statevector: 26 qubits. Wider circuits that are not Clifford go to matrix product states."""
@@ -48,7 +50,7 @@ class Run:
     measured: Mapping[int, str] | None = None
 
 
-Counts = Mapping[str, int]
+Counts: TypeAlias = "Mapping[str, int]"
 """Outcomes over all classical bits, as Aer's hexadecimal text, and how often each occurred."""
 
 
@@ -105,7 +107,7 @@ class Engine:
             bindings = [runs[index].bindings for index in members]
             run = self._run if self.seed is None else self._run_row_by_row
             found = run(circuits, bindings, shots, self._noise_model(place) if place else self._given)
-            for index, rows in zip(members, found, strict=True):
+            for index, rows in zip_strict(members, found):
                 counts[index] = rows
         return counts
 
@@ -125,7 +127,7 @@ class Engine:
         """As :meth:`_run`, each row with a seed from its own content: Aer takes one seed for all that it runs at once."""
         return [
             [self._run_row(circuit.assign_parameters(row), shots, noise_model) for row in rows]
-            for circuit, rows in zip(circuits, bindings, strict=True)
+            for circuit, rows in zip_strict(circuits, bindings)
         ]
 
     def _run_row(self, bound: QuantumCircuit, shots: int, noise_model: Any) -> Counts:
@@ -154,13 +156,12 @@ class Engine:
     ) -> list[list[Counts]]:
         # Without parameters Aer takes no bindings: such a circuit is run once for each row.
         repeats = [
-            1 if circuit.num_parameters else len(rows)
-            for circuit, rows in zip(circuits, bindings, strict=True)
+            1 if circuit.num_parameters else len(rows) for circuit, rows in zip_strict(circuits, bindings)
         ]
-        expanded = [circuit for circuit, times in zip(circuits, repeats, strict=True) for _ in range(times)]
+        expanded = [circuit for circuit, times in zip_strict(circuits, repeats) for _ in range(times)]
         binds = [
             {parameter: rows[:, column] for column, parameter in enumerate(circuit.parameters)}
-            for circuit, rows, times in zip(circuits, bindings, repeats, strict=True)
+            for circuit, rows, times in zip_strict(circuits, bindings, repeats)
             for _ in range(times)
         ]
         if not expanded:

@@ -13,6 +13,7 @@ from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
+from .._compat import zip_strict
 from .errors import JobRefusedError
 
 _SIMULATOR_QUBITS = 32
@@ -147,8 +148,7 @@ def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...
             yield instruction.operation.name, qubits
             if isinstance(instruction.operation, ControlFlowOp):
                 pending.extend(
-                    (body, dict(zip(body.qubits, qubits, strict=True)))
-                    for body in instruction.operation.blocks
+                    (body, dict(zip_strict(body.qubits, qubits))) for body in instruction.operation.blocks
                 )
 
 

@@ -70,7 +70,7 @@ class Tally:
     def snapshot(self) -> Counters:
         """The counters now."""
         return Counters(
-            requests=self._by_route.total(),
+            requests=sum(self._by_route.values()),
             by_route=dict(sorted(self._by_route.items())),
             logins=self.logins,
             jobs=self._jobs,

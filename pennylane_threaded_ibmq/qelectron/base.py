@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
 
 from pennylane.measurements import Shots
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from .._compat import without_prefix
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
 from .config import Found, right_name
 from .runners import Submission
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
 
-ShotsField = int | None | tuple[int | tuple[int, int], ...]
+ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 
 
 class Futures:
@@ -116,7 +117,7 @@ class BaseQExecutor(BaseModel):
     def __init__(self, **data: Any) -> None:
         found = self._look_up(data)
         given = {name: value for name, value in data.items() if name not in found}
-        merged = {name: f.value for name, f in found.items()} | given
+        merged = {**{name: f.value for name, f in found.items()}, **given}
         for name in data:
             self._warn_of_typo(name)
         try:
@@ -294,7 +295,7 @@ def _explain(
     name = str(first["loc"][0]) if first["loc"] else ""
     secret = any(word in name.lower() for word in _SECRET_WORDS)
     value = None if secret else data.get(name, found[name].value if name in found else None)
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = without_prefix(str(first["msg"]), "Value error, ")
     shown = name if secret or not name else f"{name}={value!r}"
     field = cls.model_fields.get(name)
     about = f" ({name}: {field.description})" if field is not None and field.description else ""

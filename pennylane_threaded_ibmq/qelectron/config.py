@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
+from .._compat import load_toml
 from ..exceptions import ConfigurationFileError, ConfigurationWarning
 from ..settings import home_folder
 
@@ -187,8 +187,8 @@ def _read(path: Path) -> str | None:
 
 def _table(path: Path, text: str) -> dict[str, Any]:
     try:
-        node: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        node: Any = load_toml(text)
+    except ValueError as error:
         match = re.search(r"\(at line (\d+), column (\d+)\)|\(at end of document\)", str(error))
         line = int(match[1]) if match and match[1] else text.count("\n") + 1
         reason = re.sub(r"\s*\(at .*?\)$", "", str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import pennylane as qml
 
@@ -19,6 +19,7 @@ from .selectors import check_selector
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
+    from typing_extensions import Self
 
     from .selectors import Selector
 

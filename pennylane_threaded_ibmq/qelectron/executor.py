@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pennylane as qml
 from pennylane.measurements import Shots
@@ -25,6 +25,9 @@ from .config import Found, find_token, find_values
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
 from .sender import Sender
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 OWN_DEVICE = "threaded.ibmq"
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})

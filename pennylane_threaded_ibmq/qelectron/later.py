@@ -13,12 +13,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
 from pennylane.devices import Device
 from pennylane.tape import QuantumScript
 
+from .._compat import AnyFuture
 from .routing import Routed
 from .runners import recording_lock
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 _REPEATABLE = ("param_shift", "param_shift_cv", "finite_diff", "hadamard_grad")
 
 
-class LaterFuture(Future[Any]):
+class LaterFuture(AnyFuture):
     """The result of a call that was submitted, as in ``concurrent.futures``; it can also be awaited.
 
     It is done when its circuits are. What PennyLane does with their results happens once, in the thread that first
@@ -134,10 +136,11 @@ class LaterFuture(Future[Any]):
         limit = self._routed.timeout_s if timeout is None and self._routed is not None else timeout
         try:
             super().exception(limit)
-        except TimeoutError:
+        except FutureTimeoutError:
             if timeout is None and self._routed is not None and not self.done():
                 raise self._routed.overdue() from None
-            raise
+            # before Python 3.11 the other is no TimeoutError
+            raise TimeoutError from None
 
     def _hasten(self) -> None:
         if self._routed is not None and not self.done():

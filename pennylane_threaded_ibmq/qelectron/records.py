@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import zip_strict
 from ..exceptions import RecordsWarning
 from .config import data_folder
 from .runners import Submission
@@ -287,7 +288,7 @@ class Writer:
                 _shots(tape.shots),
                 *_outcome(future),
             )
-            for position, (tape, future) in enumerate(zip(call.tapes, call.futures, strict=True))
+            for position, (tape, future) in enumerate(zip_strict(call.tapes, call.futures))
         ]
         self.connection.executemany("INSERT INTO circuits VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 

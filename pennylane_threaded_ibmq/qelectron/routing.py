@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pennylane.devices.preprocess import validate_device_wires
 from pennylane.wires import Wires
 
+from .._compat import zip_strict
 from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor
 from .runners import Submission
@@ -18,8 +20,9 @@ from .runners import Submission
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-Choose = Callable[["QuantumScript", Mapping[int, int]], BaseQExecutor]
+Choose: TypeAlias = "Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Routed:
             return future.result()
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
+        except (TimeoutError, FutureTimeoutError):
             if future.done():
                 raise
             raise self.overdue() from None
@@ -146,9 +149,9 @@ def submit_routed(
         raise
     if len(parts) == 1:
         return Routed(parts, parts[0].sent.futures)
-    futures: list[Future[Any]] = [cast(Future[Any], None)] * len(tapes)
+    futures: list[Future[Any]] = [cast("Future[Any]", None)] * len(tapes)
     for part in parts:
-        for position, future in zip(part.positions, part.sent.futures, strict=True):
+        for position, future in zip_strict(part.positions, part.sent.futures):
             futures[position] = future
     return Routed(parts, futures)
 

@@ -18,6 +18,7 @@ import pennylane as qml
 from pennylane.queuing import AnnotatedQueue, QueuingManager
 from pennylane.wires import Wires
 
+from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def recording_lock() -> AbstractContextManager[Any]:
     """The re-entrant lock under which PennyLane records circuits."""
-    return cast(AbstractContextManager[Any], getattr(AnnotatedQueue, "_lock", None) or nullcontext())
+    return cast("AbstractContextManager[Any]", getattr(AnnotatedQueue, "_lock", None) or nullcontext())
 
 
 @contextmanager
@@ -81,12 +82,12 @@ class HandedOver:
     @property
     def futures(self) -> tuple[Future[Result], ...]:
         """One future a tape."""
-        return cast(tuple[Future[Any], ...], self._handle.futures)
+        return cast("tuple[Future[Any], ...]", self._handle.futures)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far."""
-        return cast(tuple[str, ...], self._handle.job_ids)
+        return cast("tuple[str, ...]", self._handle.job_ids)
 
     def help(self) -> None:
         """Nothing: the device works by itself."""
@@ -172,7 +173,7 @@ class OneRun:
                     if not future.done():
                         future.set_exception(error)
             else:
-                for future, result in zip(self.futures, results, strict=True):
+                for future, result in zip_strict(self.futures, results):
                     if not future.done():
                         future.set_result(result)
 
@@ -242,4 +243,4 @@ class LocalRunner:
 
 
 def _execute(tapes: Sequence[QuantumScript], device: Any) -> Sequence[Any]:
-    return cast(Sequence[Any], qml.execute(tapes, device, diff_method=None, interface=None))
+    return cast("Sequence[Any]", qml.execute(tapes, device, diff_method=None, interface=None))

@@ -18,6 +18,7 @@ from pennylane.devices.qubit.sampling import get_num_shots_and_executions
 from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
 
+from .._compat import zip_strict
 from .base import BaseQExecutor
 from .cluster import QCluster
 from .routing import Routed, submit_routed
@@ -177,7 +178,7 @@ class SelectorDevice(Device):
         for job_id in job_ids:
             self.tracker.update(job_ids=job_id)
         self.tracker.record()
-        for circuit, result in zip(circuits, results, strict=True):
+        for circuit, result in zip_strict(circuits, results):
             executions, shots = get_num_shots_and_executions(circuit)
             specs = circuit.specs
             self.tracker.update(

@@ -11,10 +11,11 @@ from ..exceptions import ConfigurationError, SelectorError
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
 SELECTORS = ("cyclic", "random", "least_busy")
 
-Selector = str | Callable[[Any, Any], Any]
+Selector: TypeAlias = "str | Callable[[Any, Any], Any]"
 
 
 class Turn:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pennylane.wires import Wires
 
+from .._compat import zip_strict
 from ..exceptions import JobCancelledError
 from .runners import Runner, Submission, making_operators
 
@@ -72,7 +73,7 @@ class Waiting:
     def follow(self, sent: Submission, start: int, shared: Shared) -> None:
         """Take the results from the submission that carries this call."""
         self._sent, self._shared = sent, shared
-        for mine, theirs in zip(self.futures, sent.futures[start : start + len(self.tapes)], strict=True):
+        for mine, theirs in zip_strict(self.futures, sent.futures[start : start + len(self.tapes)]):
             theirs.add_done_callback(_copier(mine))
 
     def fail(self, error: BaseException) -> None:
