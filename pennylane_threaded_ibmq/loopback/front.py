@@ -80,7 +80,9 @@ class Door:
         """
         build = cast("Callable[..., asyncio.Protocol]", self._config.http_protocol_class)
         # Older servers have no state to hand to the application, so that it is bound to its connection here.
-        stateful = {"app_state": {}} if "app_state" in inspect.signature(build).parameters else {}
+        stateful: dict[str, Any] = (
+            {"app_state": {}} if "app_state" in inspect.signature(build).parameters else {}
+        )
         protocol = build(
             config=self._config, server_state=self._state, _loop=asyncio.get_running_loop(), **stateful
         )

@@ -133,7 +133,12 @@ def ibmq():
     def make(service, wires=2, **options):
         import pennylane as qml
 
-        options = {"backend": CLASSIC_SIMULATOR, "ibmqx_token": TOKEN, "ibmqx_url": service.classic_url, **options}
+        options = {
+            "backend": CLASSIC_SIMULATOR,
+            "ibmqx_token": TOKEN,
+            "ibmqx_url": service.classic_url,
+            **options,
+        }
         return qml.device("qiskit.ibmq", wires=wires, **options)
 
     return make

@@ -43,8 +43,8 @@ def test_projects_and_their_backends(start, login):
         Project(),
     )
     provider = login(start(projects=projects))
-    assert set(provider.instances()) == {"lab/a/b", "ibm-q/open/main"}
-    assert provider.active_account()["instance"] is None
+    # The client expects the open project as the default, and puts it last.
+    assert provider.instances() == ["ibm-q/open/main", "lab/a/b"]
     names = {backend.name for backend in provider.backends()}
     assert names == {CLASSIC_SIMULATOR, SMALL}
     assert [backend.name for backend in provider.backends(instance="lab/a/b")] == [SMALL]
@@ -67,7 +67,9 @@ def test_backends_describe_themselves(start, login):
 def test_counts_and_memory(backend, bell, bounded):
     """Counts and memory tell the same, in Qiskit's bit order, for each circuit under its own name."""
     service, simulator = backend()
-    other = QuantumCircuit(QuantumRegister(3), ClassicalRegister(2, "a"), ClassicalRegister(1, "b"), name="other")
+    other = QuantumCircuit(
+        QuantumRegister(3), ClassicalRegister(2, "a"), ClassicalRegister(1, "b"), name="other"
+    )
     other.x(0)
     other.measure([0, 1, 2], [0, 1, 2])
     job = simulator.run([bell, other], shots=500, memory=True)
@@ -140,7 +142,9 @@ def test_a_seed_and_a_noise_model_of_the_job(backend, bell, bounded):
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
     service, simulator = backend()
-    seeded = [finished(service, simulator.run(bell, seed_simulator=7, memory=True), bounded) for _ in range(2)]
+    seeded = [
+        finished(service, simulator.run(bell, seed_simulator=7, memory=True), bounded) for _ in range(2)
+    ]
     assert seeded[0].get_memory() == seeded[1].get_memory()
     noise = NoiseModel()
     noise.add_readout_error(ReadoutError([[0.0, 1.0], [1.0, 0.0]]), [0])
