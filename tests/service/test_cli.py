@@ -184,6 +184,48 @@ def test_a_batch_is_listed_shown_and_collected(loopback, tmp_path):
     assert service.counters.jobs == 2
 
 
+def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
+    service = loopback()
+    batch = left_behind(service, shard_size=2)
+    monkeypatch.chdir(tmp_path)
+    running = told("timeline", batch)
+    assert (running["batch"], running["finished"], running["lanes"]) == (batch, False, 2)
+    service.release()
+    run("resume", batch, "--option", "shard_size=2", "-o", "results.json")
+    sent = service.counters.requests
+    # the resumed batch is one of its own in the journal, whose jobs are those of the first
+    newest = told("batches", "-n", "1")[0]["id"]
+    for file, begins in (("a.png", b"\x89PNG"), ("b.SVG", b"<?xml"), ("c.html", b"<!doctype html>")):
+        done = run("timeline", newest[:8], "-o", file, "--dark")
+        assert (done.exit_code, done.stdout) == (0, ""), done.output
+        assert "2 shards over" in done.stderr
+        assert (tmp_path / file).read_bytes().startswith(begins)
+    finished = told("timeline", newest, "-o", "d.png")
+    assert finished["finished"]
+    assert finished["output"] == "d.png"
+    assert {event["phase"] for event in finished["events"]} >= {"queued", "done"}
+    assert {one["job_id"] for one in finished["spans"]} == {job.id for job in service.jobs}
+    shown = run("timeline", newest).stdout
+    assert all(job.id in shown for job in service.jobs)
+    assert service.counters.requests == sent, "the journal alone is read"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["-o", "picture.jpeg"], 2, "picture.jpeg ends with '.jpeg'; write .png, .svg, .pdf, .html."),
+        (["-o", "picture"], 2, "picture has no ending; write .png"),
+        (["-o", "no-such-folder/a.png"], 1, "no-such-folder/a.png cannot be written: No such file"),
+    ],
+)
+def test_a_picture_that_cannot_be_written(loopback, arguments, code, said):
+    batch = left_behind(loopback())
+    done = run("timeline", batch, *arguments)
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_resume_prints_its_results(loopback):
     service = loopback()
     batch = left_behind(service)

@@ -133,6 +133,9 @@ def test_an_expected_error_has_no_traceback():
     done = run("show", "3f2a")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
+    done = run("timeline", "3f2a", "-o", "timeline.png")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
     done = run("show", "3f2a", "--journal", "no-such-file.sqlite")
     assert (done.exit_code, done.stderr) == (1, "Error: there is no journal no-such-file.sqlite.\n")
 
