@@ -356,6 +356,7 @@ class ThreadedIBMQDevice(Device):
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
             show=progress,
+            device=self,
         )
 
     def _cut(self, tapes: tuple[QuantumScript, ...]) -> tuple[Shard, ...]:

@@ -154,6 +154,7 @@ class PlainLines:
             progress.cancelled,
             progress.retries,
             int(progress.fraction * 10),
+            progress.queue_position,
         )
         now = time.monotonic()
         if new == self._last or (now < self._next and not progress.finished):
@@ -216,10 +217,13 @@ def html_shards(timeline: Timeline) -> str:
 
 def describe(progress: Progress) -> str:
     """What a person wants to know, in one line."""
+    place = [] if progress.queue_position is None else [f"place {progress.queue_position}"]
+    if progress.start_secs is not None:
+        place.append(f"starts in ~{clock(progress.start_secs)}")
     counts = (
         (progress.planned, "planned"),
         (progress.sending, "sending"),
-        (progress.queued, "queued"),
+        (progress.queued, f"queued ({', '.join(place)})" if place else "queued"),
         (progress.running, "running"),
         (progress.done, "done"),
         (progress.failed, "failed"),

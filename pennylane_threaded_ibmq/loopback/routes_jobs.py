@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -168,7 +168,13 @@ async def _metrics(call: Call) -> Response:
     }
     if job.status is JobStatus.QUEUED:
         ahead = [other.id for other in call.platform.jobs.live() if other.backend == job.backend]
-        metrics["position_in_queue"] = ahead.index(job.id) + 1
+        position = ahead.index(job.id) + 1
+        metrics["position_in_queue"] = position
+        config = call.platform.config
+        waits = max(config.queue_secs, (position - 1) // config.slots * config.job_secs)
+        start = max(job.created + timedelta(seconds=waits), datetime.now(UTC))
+        metrics["estimated_start_time"] = iso(start)
+        metrics["estimated_completion_time"] = iso(start + timedelta(seconds=config.job_secs))
     return JSONResponse(metrics)
 
 
