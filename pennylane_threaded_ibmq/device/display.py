@@ -21,7 +21,9 @@ from ..execution.timeline import Span, Timeline
 AUTO_SECS = 2.0
 """How long ``"auto"`` waits before it shows anything."""
 
-TICK_SECS = 0.2
+TICK_SECS = 0.5
+"""How often a display looks for something new; drawing a line takes a millisecond or two."""
+
 PLAIN_SECS = 5.0
 """Shortest time between two plain lines."""
 
@@ -103,9 +105,28 @@ def open_display() -> Iterator[Draw]:
         from rich.live import Live
 
         with Live(console=Console(stderr=True), auto_refresh=False, transient=False) as live:
-            yield lambda progress: live.update(rich_line(progress), refresh=True)
+            yield LiveLine(live)
         return
     yield PlainLines(sys.stderr)
+
+
+class LiveLine:
+    """A line of a terminal that is drawn anew where it says something new: each second, and at each change.
+
+    Args:
+        live: Rich's display.
+    """
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._last: tuple[object, ...] = ()
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw it anew."""
+        new = (describe(progress), progress.fraction)
+        if new != self._last:
+            self._last = new
+            self._live.update(rich_line(progress), refresh=True)
 
 
 def rich_line(progress: Progress) -> Any:

@@ -258,6 +258,20 @@ def test_a_handle_knows_its_progress():
     assert handle.progress.done == 2
 
 
+def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    drawn = []
+    line = display.LiveLine(types.SimpleNamespace(update=lambda what, refresh: drawn.append(what)))
+    course = Course(2, 2)
+    for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
+        line(course.progress())
+    assert len(drawn) == 2, "the clock has two values"
+    course.report(0, Phase.RUNNING)
+    line(course.progress())
+    assert len(drawn) == 3
+
+
 def test_a_handle_keeps_the_device_that_nobody_else_keeps():
     handle = qml.device("threaded.ibmq", wires=1, shard_size=1).submit(tapes(6))
     gc.collect()
