@@ -123,7 +123,7 @@ class Waiting(Executor):
         return self._threads.submit(self._wait, arguments[1])
 
     def _wait(self, sent: bytes) -> list[Any]:
-        piece = pickle.loads(sent)
+        piece, _ = pickle.loads(sent)
         secs = MESSAGE_SECS + ROW_SECS * piece.rows
         time.sleep(secs)
         self.busy[threading.get_ident()] += secs
