@@ -30,7 +30,7 @@ from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import plan
 from ..execution.records import BatchRecord
-from ..execution.shards import Shard, cut
+from ..execution.shards import Shard, cut, cut_like
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
@@ -329,7 +329,7 @@ class ThreadedIBMQDevice(Device):
         send: bool = True,
     ) -> BatchHandle:
         place = self._open()
-        shards = self._cut(tapes)
+        shards = self._cut(tapes, None if resume is None else self._journal().batch(resume))
         most = self._settings.max_usage_secs
         estimate = cache(lambda: place.estimate(shards, ask=False))
         if most is not None and place.remote:
@@ -359,7 +359,7 @@ class ThreadedIBMQDevice(Device):
             device=self,
         )
 
-    def _cut(self, tapes: tuple[QuantumScript, ...]) -> tuple[Shard, ...]:
+    def _cut(self, tapes: tuple[QuantumScript, ...], like: BatchRecord | None = None) -> tuple[Shard, ...]:
         place = self._open()
         blocks = plan(
             tapes,
@@ -368,7 +368,10 @@ class ThreadedIBMQDevice(Device):
             estimator=place.estimator,
             parametrise=self._settings.parametrise,
         )
-        return cut(blocks, self._settings.shard_size, remote=place.remote)
+        size = self._settings.shard_size
+        if like is None:
+            return cut(blocks, size, remote=place.remote)
+        return cut_like(blocks, [shard.tapes for shard in like.shards], size, remote=place.remote)
 
     def _refuse_beyond(self, most: float, found: Estimate) -> None:
         if found.qpu_secs > most:

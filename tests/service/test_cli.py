@@ -176,7 +176,7 @@ def test_a_batch_is_listed_shown_and_collected(loopback, tmp_path):
         assert job.id in shown
     assert "0-1" in shown
     service.release()
-    done = run("resume", batch[:6], "-o", str(tmp_path / "r.json"), "--option", "shard_size=2")
+    done = run("resume", batch[:6], "-o", str(tmp_path / "r.json"))
     assert done.exit_code == 0, done.output
     assert "4 of 4 results" in done.stderr
     results = json.loads((tmp_path / "r.json").read_text())
@@ -239,13 +239,31 @@ def test_resume_prints_its_results(loopback):
 
 def test_resume_sends_nothing_for_a_device_of_other_options(loopback):
     service = loopback()
-    batch = left_behind(service, shard_size=2)
+    batch = left_behind(service, primitive="sampler")
     service.release()
-    service.wait_for_jobs(2)
+    service.wait_for_jobs(1)
     done = run("resume", batch)
     assert done.exit_code == 1
     assert "send=False" in done.stderr
     assert "--option" in done.stderr
+    assert service.counters.jobs == 1
+    assert len(json.loads(run("resume", batch, "--option", "primitive=sampler").stdout)) == 4
+    assert service.counters.jobs == 1
+
+
+def test_resume_cuts_a_batch_as_it_was_sent(loopback):
+    """The journal tells which tapes a job has; three, and then the one that is left."""
+    service = loopback()
+    service.hold()
+    dev = qml.device("threaded.ibmq", wires=2, backend=SMALL, shard_size=3)
+    handle = dev.submit(ladder(4))
+    service.wait_for_jobs(2, JobStatus.QUEUED)
+    handle.detach()
+    dev.close()
+    service.release()
+    with qml.device("threaded.ibmq", wires=2, backend=SMALL) as other:
+        results = other.resume(handle.batch_id, send=False).result(60)
+    np.testing.assert_allclose(np.array(results, float), np.cos(np.linspace(0, np.pi, 4)), atol=0.2)
     assert service.counters.jobs == 2
 
 
