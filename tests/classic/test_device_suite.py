@@ -28,10 +28,11 @@ REFUSED = {
 @pytest.mark.parametrize("name", FILES)
 def test_suite(name, tmp_path):
     hidden = ("PYTEST_", "QISKIT_IBM_", "IBMQX_")
+    alone = ["-c", os.devnull, "--rootdir", str(FOLDER)]
+    alone += ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:warnings"]
+    options = ["--device", "threaded.ibmq", "--shots", str(SHOTS), "--skip-ops", "--no-flaky-report"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", str(FOLDER / name), "-q", "--tb=short", "-c", os.devnull]
-        + ["--rootdir", str(FOLDER), "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:warnings"]
-        + ["--device", "threaded.ibmq", "--shots", str(SHOTS), "--skip-ops", "--no-flaky-report"],
+        [sys.executable, "-m", "pytest", str(FOLDER / name), "-q", "--tb=short", *alone, *options],
         cwd=tmp_path,
         env={k: v for k, v in os.environ.items() if not k.startswith(hidden)},
         capture_output=True,
