@@ -192,7 +192,9 @@ def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
     assert (running["batch"], running["finished"], running["lanes"]) == (batch, False, 2)
     service.release()
     run("resume", batch, "--option", "shard_size=2", "-o", "results.json")
-    sent = service.counters.requests
+    jobs = {job.id for job in service.jobs}
+    # the journal alone is read: at a service that answers nothing but errors, all goes well
+    service.inject(Fault(effect="status", status=503, on=".*", times=None))
     # the resumed batch is one of its own in the journal, whose jobs are those of the first
     newest = told("batches", "-n", "1")[0]["id"]
     for file, begins in (("a.png", b"\x89PNG"), ("b.SVG", b"<?xml"), ("c.html", b"<!doctype html>")):
@@ -204,10 +206,9 @@ def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
     assert finished["finished"]
     assert finished["output"] == "d.png"
     assert {event["phase"] for event in finished["events"]} >= {"queued", "done"}
-    assert {one["job_id"] for one in finished["spans"]} == {job.id for job in service.jobs}
+    assert {one["job_id"] for one in finished["spans"]} == jobs
     shown = run("timeline", newest).stdout
-    assert all(job.id in shown for job in service.jobs)
-    assert service.counters.requests == sent, "the journal alone is read"
+    assert all(job in shown for job in jobs)
 
 
 @pytest.mark.parametrize(

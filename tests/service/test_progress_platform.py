@@ -66,6 +66,7 @@ def asked(service):
 
 def test_the_place_in_the_queue_is_asked_for_once_for_many_jobs(loopback, device, monkeypatch):
     monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    monkeypatch.setattr(places, "AGAIN_SECS", 3600.0)  # how often is a matter of the unit tests
     service = loopback(direct=True, queue_secs=0.5)
     service.hold()
     dev = device(shard_size=1)
@@ -126,6 +127,7 @@ def test_a_service_that_does_not_tell_the_place_is_no_trouble(loopback, device, 
 
 def test_a_job_that_runs_among_others_is_seen_when_its_place_is_asked_for(loopback, device, monkeypatch):
     monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    monkeypatch.setattr(places, "AGAIN_SECS", 0.2)  # the first answer may be that it is queued
     service = loopback(direct=True)
     service.hold("running")
     runs = threading.Event()
