@@ -129,8 +129,13 @@ class Environment:
 
 CURRENT = Environment(".venv")
 CLASSIC = (
-    (Environment(".venv-classic", newest=(3, 12)), "classic"),
-    (Environment(".venv-covalent", newest=(3, 11)), "covalent"),
+    (Environment(".venv-classic", newest=(3, 12)), "classic", ()),
+    # the same client as in the other, so that what is about the loopback service alone is tested there
+    (
+        Environment(".venv-covalent", newest=(3, 11)),
+        "covalent",
+        ("-m", "not (sweep or suite)", "--ignore-glob=*/test_loopback_*.py"),
+    ),
 )
 
 
@@ -184,11 +189,11 @@ def test(extra: "list[str]") -> None:
 def test_classic(extra: "list[str]") -> None:
     """Run the tests of the classic stack in each of its environments."""
     setup_classic([])
-    for environment, name in CLASSIC:
+    for environment, name, options in CLASSIC:
         step(
             environment,
             "tests of the {} stack".format(name),
-            [environment.python, "-m", "pytest", "-n", "2", "tests/classic", *extra],
+            [environment.python, "-m", "pytest", "-n", "2", "tests/classic", *options, *extra],
         )
 
 
@@ -222,7 +227,7 @@ def setup(extra: "list[str]") -> None:
 def setup_classic(extra: "list[str]") -> None:
     """Make the two environments of the classic stack, and run nothing."""
     refuse(extra, "setup-classic")
-    for environment, name in CLASSIC:
+    for environment, name, _ in CLASSIC:
         environment.prepare(name, "test-classic")
 
 

@@ -426,6 +426,9 @@ def test_both_who_follow_one_job_are_told_once_that_it_runs():
             self.looks += 1
             return State.DONE if self.end.is_set() and self.looks > 2 else State.RUNNING
 
+        def place(self, job):
+            raise AssertionError("nobody is curious")
+
     jobs, told = Jobs(), []
     both = threading.Event()
 
