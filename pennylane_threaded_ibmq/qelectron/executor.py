@@ -25,9 +25,14 @@ from .config import Found, find_token, find_values
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
 from .sender import Sender
+from .stacks import part
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from . import current_tapes as tapes_of_stack
+else:
+    tapes_of_stack = part("tapes")
 
 OWN_DEVICE = "threaded.ibmq"
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
@@ -226,7 +231,7 @@ class IBMQExecutor(BaseQExecutor):
             shots = tape.shots if override is None else override
             if override is None and not shots and self.qnode_device_shots is not None:
                 shots = Shots(self.qnode_device_shots)
-            tapes.append(tape if shots == tape.shots else tape.copy(shots=shots))
+            tapes.append(tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots))
         if not tapes:
             return []
         wires = Wires.all_wires([tape.wires for tape in tapes])

@@ -21,12 +21,17 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
+from .stacks import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
+
+    from . import current_tapes as tapes_of_stack
+else:
+    tapes_of_stack = part("tapes")
 
 
 def recording_lock() -> AbstractContextManager[Any]:
@@ -206,7 +211,7 @@ class LocalRunner:
         if self._closed:
             raise DeviceClosedError("The executor was closed and takes no more circuits.")
         device = self._device_with(wires)
-        return OneRun(tapes, lambda batch: _execute(batch, device))
+        return OneRun(tapes, lambda batch: tapes_of_stack.run_on(device, batch))
 
     def start(self, run: OneRun) -> None:
         """Run it in the background, after those before it."""
@@ -240,7 +245,3 @@ class LocalRunner:
             if device is None:
                 device = self._devices[wires] = qml.device(self._name, wires=wires)
             return device
-
-
-def _execute(tapes: Sequence[QuantumScript], device: Any) -> Sequence[Any]:
-    return cast("Sequence[Any]", qml.execute(tapes, device, diff_method=None, interface=None))
