@@ -2,15 +2,18 @@
 """Set this project up on a bare machine and run it.
 
     python3 tasks.py demo              VQE of H2, with a convergence plot
-    python3 tasks.py test              every check and every test
-    python3 tasks.py test -- -k foo    the same, with arguments for pytest
+    python3 tasks.py test              every check and every test, on each stack
+    python3 tasks.py test -- -k foo    the checks, and the current stack's tests with arguments for pytest
+    python3 tasks.py test-classic      only the tests of the classic stack, without and with Covalent
     python3 tasks.py lint              the checks that need no test
     python3 tasks.py docs              the documentation, in docs/_build/html
     python3 tasks.py bench             the benchmarks
     python3 tasks.py setup             only the environment
+    python3 tasks.py setup-classic     only the two environments of the classic stack
 
-Needs Python 3.11 or newer and nothing else. Everything is installed into `.venv` beside this file, which is
-used again until setup.cfg, pyproject.toml or the Python version changes; delete it to start afresh.
+Needs Python 3.11 or newer and nothing else; the classic stack needs 3.11 or 3.12, and with Covalent 3.11. Everything
+is installed into `.venv` beside this file, the classic stack into `.venv-classic` and `.venv-covalent`. They are used
+again until setup.cfg, pyproject.toml or the Python version changes; delete one to start it afresh.
 """
 
 import argparse
@@ -30,14 +33,105 @@ if TYPE_CHECKING:
 MINIMUM = (3, 11)
 KNOWN = ((3, 13), (3, 12), (3, 11))
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-STAMP = VENV / "setup-stamp.json"
-BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 
 class StepError(Exception):
     """A step failed; its text says which, and what to do."""
+
+
+class Environment:
+    """One virtual environment beside this file.
+
+    Args:
+        name: Its folder.
+        newest: The newest Python that its packages can be installed on; ``None`` for any.
+    """
+
+    def __init__(self, name: str, newest: "tuple[int, int] | None" = None) -> None:
+        self.name = name
+        self.folder = ROOT / name
+        self.newest = newest
+        self.stamp = self.folder / "setup-stamp.json"
+        self.bin = self.folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.bin / ("python.exe" if os.name == "nt" else "python")
+
+    def prepare(self, *extras: str) -> None:
+        """Make it hold this project with some extras; do nothing if it does already."""
+        wanted = self.fingerprint()
+        stamp = self.read_stamp()
+        known = (
+            stamp.get("extras", []) if stamp.get("fingerprint") == wanted and self.python.exists() else None
+        )
+        if known is not None and ("dev" in known or set(extras) <= set(known)):
+            return
+        if known is None:
+            self.make()
+        target = ".[{}]".format(",".join(extras))
+        # A failed installation must not look like a finished one.
+        self.stamp.unlink(missing_ok=True)
+        options = ["--quiet", "--quiet", "--disable-pip-version-check", "-e", target]
+        step(
+            self,
+            "install {} into {} (the first time takes some minutes)".format(target, self.name),
+            [self.python, "-m", "pip", "install", *options],
+        )
+        self.stamp.write_text(
+            json.dumps({"fingerprint": wanted, "extras": sorted({*(known or []), *extras})}), encoding="utf-8"
+        )
+
+    def make(self) -> None:
+        """Make it empty, in place of an outdated one."""
+        interpreter = self.interpreter()
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        try:
+            step(
+                self,
+                "virtual environment {} ({})".format(self.name, interpreter),
+                [interpreter, "-m", "venv", self.folder],
+            )
+        except StepError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise StepError(
+                "{}. On Debian and Ubuntu the module is a package of its own: "
+                "apt-get install python{}.{}-venv".format(error, *sys.version_info)
+            ) from None
+
+    def interpreter(self) -> str:
+        """Return the Python to make it with: this one, unless it is too new."""
+        if self.newest is None or sys.version_info[:2] <= self.newest:
+            return sys.executable
+        for version in KNOWN:
+            name = "python{}.{}".format(*version)
+            if version <= self.newest and runs(name):
+                return name
+        raise StepError(
+            "{} needs Python {}.{} at most; this is {}.{}. Install python3.11 beside it, or run tasks.py with "
+            "that.".format(self.name, *self.newest, *sys.version_info[:2])
+        )
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that the environment depends on."""
+        digest = hashlib.sha256()
+        for name in ("setup.cfg", "pyproject.toml"):
+            digest.update((ROOT / name).read_bytes())
+        # A copied or moved environment is broken, so its place counts too.
+        digest.update("{} {} {}".format(sys.version, sys.base_prefix, self.folder).encode())
+        return digest.hexdigest()
+
+    def read_stamp(self) -> "dict[str, Any]":
+        """Return what the last installation left, or an empty mapping."""
+        try:
+            return dict(json.loads(self.stamp.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+
+CURRENT = Environment(".venv")
+CLASSIC = (
+    (Environment(".venv-classic", newest=(3, 12)), "classic"),
+    (Environment(".venv-covalent", newest=(3, 11)), "covalent"),
+)
 
 
 def main(argv: "list[str]") -> int:
@@ -73,58 +167,86 @@ def split_arguments(argv: "list[str]") -> "tuple[list[str], list[str]]":
 
 def demo(extra: "list[str]") -> None:
     """Run the example that the README shows."""
-    prepare("examples")
-    step("demo: VQE of H2", [PYTHON, "examples/h2_vqe.py", *extra])
+    CURRENT.prepare("examples")
+    step(CURRENT, "demo: VQE of H2", [CURRENT.python, "examples/h2_vqe.py", *extra])
 
 
 def test(extra: "list[str]") -> None:
-    """Run every check, cheap ones first; pytest comes last so that its summary is the last line."""
-    prepare("dev")
+    """Run every check, cheap ones first, then the tests of each stack; with arguments those of the current one."""
+    CURRENT.prepare("dev")
     run_lint()
     build_docs()
-    step("tests", [PYTHON, "-m", "pytest", "-n", "2", *extra])
+    step(CURRENT, "tests", [CURRENT.python, "-m", "pytest", "-n", "2", *extra])
+    if not extra:
+        test_classic([])
+
+
+def test_classic(extra: "list[str]") -> None:
+    """Run the tests of the classic stack in each of its environments."""
+    setup_classic([])
+    for environment, name in CLASSIC:
+        step(
+            environment,
+            "tests of the {} stack".format(name),
+            [environment.python, "-m", "pytest", "-n", "2", "tests/classic", *extra],
+        )
 
 
 def lint(extra: "list[str]") -> None:
     """Run the static checks."""
     refuse(extra, "lint")
-    prepare("dev")
+    CURRENT.prepare("dev")
     run_lint()
 
 
 def docs(extra: "list[str]") -> None:
     """Build the documentation."""
     refuse(extra, "docs")
-    prepare("dev")
+    CURRENT.prepare("dev")
     build_docs()
     print("Open {}".format(ROOT / "docs" / "_build" / "html" / "index.html"))
 
 
 def bench(extra: "list[str]") -> None:
     """Run the benchmarks side by side and print their table."""
-    prepare("dev")
-    step("benchmarks", [PYTHON, "-m", "benchmarks", *extra])
+    CURRENT.prepare("dev")
+    step(CURRENT, "benchmarks", [CURRENT.python, "-m", "benchmarks", *extra])
 
 
 def setup(extra: "list[str]") -> None:
     """Make the environment with everything in it, and run nothing."""
     refuse(extra, "setup")
-    prepare("dev")
+    CURRENT.prepare("dev")
+
+
+def setup_classic(extra: "list[str]") -> None:
+    """Make the two environments of the classic stack, and run nothing."""
+    refuse(extra, "setup-classic")
+    for environment, name in CLASSIC:
+        environment.prepare(name, "test-classic")
 
 
 def run_lint() -> None:
     """Run the static checks, cheap to expensive."""
-    step("style (ruff check)", [BIN / "ruff", "check"])
-    step("format (ruff format)", [BIN / "ruff", "format", "--check"])
-    step("imports (import-linter)", [BIN / "lint-imports"])
-    step("types (mypy)", [BIN / "mypy"])
+    step(CURRENT, "style (ruff check)", [CURRENT.bin / "ruff", "check"])
+    step(CURRENT, "format (ruff format)", [CURRENT.bin / "ruff", "format", "--check"])
+    step(CURRENT, "imports (import-linter)", [CURRENT.bin / "lint-imports"])
+    step(CURRENT, "types (mypy)", [CURRENT.bin / "mypy"])
+    # Tests run on newer Pythons only, so nothing else would notice.
+    names = ["--backport", "typing_extensions", "--exclude-regex", r"_compat\.py$"]
+    step(
+        CURRENT,
+        "oldest Python (vermin)",
+        [CURRENT.bin / "vermin", "--no-tips", "--violations", "-t=3.8-", *names, "pennylane_threaded_ibmq"],
+    )
 
 
 def build_docs() -> None:
     """Build the documentation; a warning is a failure."""
     source = ROOT / "docs"
     options = ["-W", "--keep-going", "-q", "-b", "html"]
-    step("documentation (sphinx)", [PYTHON, "-m", "sphinx", *options, source, source / "_build" / "html"])
+    target = source / "_build" / "html"
+    step(CURRENT, "documentation (sphinx)", [CURRENT.python, "-m", "sphinx", *options, source, target])
 
 
 def refuse(extra: "list[str]", command: str) -> None:
@@ -133,72 +255,14 @@ def refuse(extra: "list[str]", command: str) -> None:
         raise StepError("'{}' takes no arguments after --, got {}".format(command, " ".join(extra)))
 
 
-# --------------------------------------------------------------------------------------------- environment
-
-
-def prepare(extra_name: str) -> None:
-    """Make ``.venv`` hold this project with one set of extras; do nothing if it does already."""
-    wanted = fingerprint()
-    stamp = read_stamp()
-    known = stamp.get("extras", []) if stamp.get("fingerprint") == wanted and PYTHON.exists() else None
-    if known is not None and (extra_name in known or "dev" in known):
-        return
-    if known is None:
-        make_venv()
-    target = ".[{}]".format(extra_name)
-    # A failed installation must not look like a finished one.
-    STAMP.unlink(missing_ok=True)
-    options = ["--quiet", "--quiet", "--disable-pip-version-check", "-e", target]
-    step(
-        "install {} (the first time takes some minutes)".format(target),
-        [PYTHON, "-m", "pip", "install", *options],
-    )
-    STAMP.write_text(
-        json.dumps({"fingerprint": wanted, "extras": sorted({*(known or []), extra_name})}), encoding="utf-8"
-    )
-
-
-def make_venv() -> None:
-    """Make an empty environment, in place of an outdated one."""
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    title = "virtual environment .venv (Python {}.{})".format(*sys.version_info)
-    try:
-        step(title, [sys.executable, "-m", "venv", VENV])
-    except StepError as error:
-        shutil.rmtree(VENV, ignore_errors=True)
-        raise StepError(
-            "{}. On Debian and Ubuntu the module is a package of its own: "
-            "apt-get install python{}.{}-venv".format(error, *sys.version_info)
-        ) from None
-
-
-def fingerprint() -> str:
-    """Return a digest of all that the environment depends on."""
-    digest = hashlib.sha256()
-    for name in ("setup.cfg", "pyproject.toml"):
-        digest.update((ROOT / name).read_bytes())
-    # A copied or moved environment is broken, so its place counts too.
-    digest.update("{} {} {}".format(sys.version, sys.base_prefix, VENV).encode())
-    return digest.hexdigest()
-
-
-def read_stamp() -> "dict[str, Any]":
-    """Return what the last installation left, or an empty mapping."""
-    try:
-        return dict(json.loads(STAMP.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
 # --------------------------------------------------------------------------------------------------- steps
 
 
-def step(title: str, command: "Sequence[str | Path]") -> None:
-    """Run one command in the project's folder; announce it, and raise if it fails."""
+def step(inside: Environment, title: str, command: "Sequence[str | Path]") -> None:
+    """Run one command in the project's folder and an environment; announce it, and raise if it fails."""
     print("==> {}".format(title), flush=True)
-    environment = dict(os.environ, VIRTUAL_ENV=str(VENV), PYTHONUTF8="1")
-    environment["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
+    environment = dict(os.environ, VIRTUAL_ENV=str(inside.folder), PYTHONUTF8="1")
+    environment["PATH"] = os.pathsep.join([str(inside.bin), os.environ.get("PATH", "")])
     environment.pop("PYTHONHOME", None)
     started = time.monotonic()
     arguments = [str(part) for part in command]
@@ -233,7 +297,16 @@ def runs(name: str) -> bool:
         return False
 
 
-COMMANDS = {"demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench, "setup": setup}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "test-classic": test_classic,
+    "lint": lint,
+    "docs": docs,
+    "bench": bench,
+    "setup": setup,
+    "setup-classic": setup_classic,
+}
 
 if __name__ == "__main__":
     too_old = check_python()

@@ -9,6 +9,7 @@ The tree::
     │   ├── UsageLimitError                  a batch would use more QPU time than allowed
     │   ├── ConfigurationFileError           a configuration file is broken
     │   └── SelectorError                    a selector chose no executor of its list
+    ├── StackError                           the installed packages do not go together
     ├── UnsupportedCircuitError              a tape holds something that cannot run (DeviceError)
     ├── ServiceError                         IBM's service answered with an error
     │   └── SubmissionError                  a shard was not accepted
@@ -58,6 +59,7 @@ __all__ = [
     "SelectorError",
     "ServiceError",
     "ShardFailedError",
+    "StackError",
     "SubmissionError",
     "ThreadedIBMQError",
     "UnknownWireError",
@@ -117,6 +119,20 @@ class ConfigurationFileError(ConfigurationError):
         super().__init__(message, argument=argument, value=value)
         self.path = path
         self.line = line
+
+
+class StackError(ThreadedIBMQError):
+    """The installed packages are neither the current nor the classic stack, or one of them is missing.
+
+    Attributes:
+        installed: Version of each package that was looked at and is there.
+        problems: What is wrong, by package.
+    """
+
+    def __init__(self, message: str, *, installed: Mapping[str, str], problems: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.installed = dict(installed)
+        self.problems = dict(problems)
 
 
 class SelectorError(ConfigurationError):

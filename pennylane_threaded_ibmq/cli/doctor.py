@@ -18,7 +18,6 @@ from .output import json_option, say_json, span
 if TYPE_CHECKING:
     from .first_run import FirstRun
 
-STACK = ("pennylane", "pennylane-qiskit", "qiskit", "qiskit-aer", "qiskit-ibm-runtime")
 DISTRIBUTION = "pennylane-threaded-ibmq"
 MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
@@ -124,30 +123,36 @@ def look(backend: str | None, instance: str | None) -> Iterator[Check]:
 
 def _stack() -> Iterator[Check]:
     """The packages, without importing them."""
-    from importlib.metadata import PackageNotFoundError, requires, version
-
-    from packaging.requirements import Requirement
+    from ..stack import how_to_install, installed, judge
 
     yield Check(DISTRIBUTION, "ok", __version__)
-    try:
-        lines = requires(DISTRIBUTION) or []
-    except PackageNotFoundError:
-        lines = []
-    needs = {r.name: r.specifier for r in map(Requirement, lines) if r.marker is None}
-    install = f"pip install --upgrade {DISTRIBUTION}"
-    for name in STACK:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            yield Check(name, "bad", "is not installed", install)
-            continue
-        wanted = needs.get(name)
-        if wanted is not None and not wanted.contains(found, prereleases=True):
-            yield Check(name, "bad", f"{found}; {wanted} is needed", install)
+    versions = installed()
+    verdict = judge(versions)
+    for name in verdict.needs:
+        problem = verdict.problems.get(name)
+        if problem is None:
+            yield Check(name, "ok", versions[name])
         else:
-            yield Check(name, "ok", found)
+            yield Check(name, "bad", problem)
+    if verdict.problems:
+        advice = (
+            f"What is installed does not go together. Use a fresh environment and one of:\n{how_to_install()}"
+        )
+        yield Check(
+            "stack",
+            "bad",
+            "neither" if verdict.stack is None else f"{verdict.stack.value}, incomplete",
+            advice,
+        )
+    elif verdict.stack is not None:
+        yield Check("stack", "ok", verdict.stack.value)
     if not any(point.name == "threaded.ibmq" for point in entry_points("pennylane.plugins")):
-        yield Check("plugin", "bad", "PennyLane does not know the device 'threaded.ibmq'", install)
+        yield Check(
+            "plugin",
+            "bad",
+            "PennyLane does not know the device 'threaded.ibmq'",
+            f"pip install --upgrade {DISTRIBUTION}",
+        )
 
 
 def left(seconds: float | None) -> str:

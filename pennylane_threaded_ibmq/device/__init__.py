@@ -1,10 +1,26 @@
-"""What PennyLane sees."""
+"""What PennyLane sees: one device class a stack, chosen here."""
 
-import pennylane as _qml
+from __future__ import annotations
 
-if tuple(int(x) for x in _qml.__version__.split(".")[:2]) < (0, 38):
-    from .classic import ThreadedIBMQDevice
-else:
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..stack import Stack, stack
+
+if TYPE_CHECKING:
     from .current import ThreadedIBMQDevice
 
 __all__ = ["ThreadedIBMQDevice"]
+
+_HOMES = {Stack.CURRENT: ".current", Stack.CLASSIC: ".classic"}
+
+
+def __getattr__(name: str) -> Any:
+    """Give the class of the installed stack, looked for when it is first asked for.
+
+    Raises:
+        StackError: What is installed is neither stack.
+    """
+    if name == "ThreadedIBMQDevice":
+        return import_module(_HOMES[stack()], __name__).ThreadedIBMQDevice
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from ..execution.batch import Batch
 from ..execution.gates import NATIVE_GATES
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
-from .classic_place import is_local_here, open_classic
+from .classic_place import check_options, is_local_here, open_classic
 from .classic_preprocess import prepare_classic
 from .classic_tracking import track_classic
 from .core import BatchDevice
@@ -61,6 +61,7 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
         if not options.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
             options["ibmqx_url"] = os.environ["IBMQX_URL"]
         settings = load_settings(options)
+        check_options(settings)
         checked = check_shots(shots)
         if not checked:
             warnings.warn(

@@ -44,7 +44,6 @@ def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         BackendError: There is no such backend, or it has too few qubits.
     """
     check_transpile_options(settings.transpile_options)
-    _refuse_what_is_not_there(settings)
     if isinstance(settings.compile_backend, str):
         settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
     backend = settings.backend
@@ -117,8 +116,12 @@ def _project(settings: Settings) -> str | None:
     return f"{settings.hub}/{settings.group}/{settings.project}"
 
 
-def _refuse_what_is_not_there(settings: Settings) -> None:
-    """Options of the current stack."""
+def check_options(settings: Settings) -> None:
+    """Refuse options of the current stack.
+
+    Raises:
+        ConfigurationError: One was given.
+    """
     wrong: list[tuple[str, str]] = []
     if settings.session is not None:
         wrong.append(("session", "the classic stack has no sessions"))

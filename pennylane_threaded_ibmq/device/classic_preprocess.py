@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pennylane as qml
+from pennylane.measurements import SampleMP
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
+from .._compat import zip_strict
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import NATIVE_GATES, is_batched_constant, is_conditional, is_mid_measure, is_native
 from .tape_checks import check_measurements, own_gates
@@ -58,7 +61,25 @@ def prepare_classic(
         # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
         tapes, join = qml.transforms.broadcast_expand(made)
         return [QuantumScript(t.operations, t.measurements, shots=shots) for t in tapes], join
-    return (made,), None
+    return (made,), _squeezing(made)
+
+
+def _squeezing(tape: QuantumScript) -> Callable[[Any], Any] | None:
+    """Samples without axes of length 1, as legacy devices give them; ``None`` for a tape without samples."""
+    samples = [isinstance(mp, SampleMP) for mp in tape.measurements]
+    if not any(samples):
+        return None
+
+    def one(result: Any) -> Any:
+        if len(samples) == 1:
+            return np.squeeze(result)
+        return tuple(np.squeeze(r) if s else r for r, s in zip_strict(result, samples))
+
+    def squeeze(results: Any) -> Any:
+        copies = results[0]
+        return tuple(one(copy) for copy in copies) if tape.shots.has_partitioned_shots else one(copies)
+
+    return squeeze
 
 
 def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:

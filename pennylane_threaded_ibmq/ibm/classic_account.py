@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 IBM_URL = "https://auth.quantum-computing.ibm.com/api"
 """IBM's own classic service, until July 2025."""
 
+DEFAULT_PROJECT = "ibm-q/open/main"
+
 SWITCHED_OFF = (
     "IBM switched its classic API off in July 2025. To run at IBM, use the current stack: in a fresh environment with "
     "Python 3.11 or newer, pip install pennylane-threaded-ibmq; then give ibmqx_token= (an API key from "
@@ -41,7 +43,7 @@ class ClassicCredentials:
     Attributes:
         token: API token; ``None`` for the account that the client has saved.
         url: URL of the service's login; ``None`` for IBM's own.
-        project: ``hub/group/project``; ``None`` for whichever the account puts first.
+        project: ``hub/group/project``; ``None`` for the default, or the account's first.
     """
 
     token: SecretStr | None
@@ -56,7 +58,7 @@ class ClassicLogin:
         credentials: Who logs in; ``None`` where the user gave a provider, which cannot be renewed.
         provider: The client's provider.
         name: Name of the backend.
-        project: ``hub/group/project``; ``None`` for the account's first.
+        project: ``hub/group/project``; ``None`` for the default, or the account's first.
     """
 
     def __init__(
@@ -216,7 +218,8 @@ def _project(provider: Any, wanted: str | None) -> str:
     """The hub, group and project that pays. The client would warn of an unknown one, and charge another."""
     there = list(provider.instances())
     if wanted is None:
-        return str(there[0])
+        # the default of qiskit.ibmq; an account that lacks it has one of its own in front
+        return DEFAULT_PROJECT if DEFAULT_PROJECT in there else str(there[0])
     if wanted in there:
         return wanted
     asked, offered = wanted.split("/"), [name.split("/") for name in there]

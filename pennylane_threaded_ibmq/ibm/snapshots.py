@@ -25,11 +25,12 @@ MOST_KEPT = 16
 
 def snapshot_classes() -> dict[str, Any]:
     """Snapshot classes by name. IBM's provider would make an object of every one."""
+    from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import fake_provider
 
-    classes = {
-        str(getattr(c, "backend_name", "")): c for c in vars(fake_provider).values() if inspect.isclass(c)
-    }
+    # until 2024 there was an older class beside each, with the same name and without a target
+    found = [c for c in vars(fake_provider).values() if inspect.isclass(c) and issubclass(c, BackendV2)]
+    classes = {str(getattr(c, "backend_name", "")): c for c in found}
     return {name: c for name, c in classes.items() if name.startswith("fake_")}
 
 

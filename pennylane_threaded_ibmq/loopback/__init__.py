@@ -11,7 +11,14 @@ nothing that they send leaves the machine::
         ...
         print(service.counters.by_route)
 
-* :class:`LoopbackConfig`, :class:`Instance`: what the service pretends to be.
+It also speaks the classic API, IBM's before the Platform, to ``qiskit-ibm-provider`` and to PennyLane's
+``qiskit.ibmq``. Where Qiskit is too old for the Platform's primitives it speaks that alone. Both faces share one table
+of jobs, one set of limits, faults and counters::
+
+    with LoopbackService() as service:
+        dev = qml.device("qiskit.ibmq", wires=2, ibmqx_token="loopback-token", ibmqx_url=service.classic_url)
+
+* :class:`LoopbackConfig`, :class:`Instance`, :class:`Project`: what the service pretends to be.
 * :class:`LoopbackService`: the service in a thread; :class:`LoopbackProcess`: the same in a process of its own. Both
   have the face of :class:`Loopback`. ``python -m pennylane_threaded_ibmq.loopback`` runs one from a shell.
 * :class:`Fault`: trouble on order; :func:`fault_mix`: trouble of all kinds, at random.

@@ -41,8 +41,9 @@ class Fault(Model):
     * ``short``: the body ends after the share ``keep`` of the announced ``Content-Length``.
     * ``empty``: an answer without a body, status 204 unless ``status`` says otherwise. The client gives ``None``
       as the result of a job for it.
-    * ``pubs``: results with ``delta`` more or fewer PUBs.
-    * ``rows``: results whose PUBs have ``delta`` more or fewer parameter rows.
+    * ``pubs``: results with ``delta`` more or fewer PUBs; of the classic API, circuits.
+    * ``rows``: results whose PUBs have ``delta`` more or fewer parameter rows; of the classic API, circuits whose
+      memory has more or fewer shots.
     * ``count``: a job list whose ``count`` is off by ``delta``.
     * ``extra``: JSON objects, nested ones too, with a field that no client knows; typed values, and with them
       results, stay as they are. The client takes this everywhere but in a backend's configuration.

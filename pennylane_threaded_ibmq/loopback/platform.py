@@ -42,7 +42,8 @@ class Platform:
         self._let_go = asyncio.Event()
         self.jobs = JobStore(config, self.tally)
         self.sessions = SessionStore(config.keep_jobs)
-        machines = {**self.machines, **self.classic_machines}
+        # A name of both faces is checked by the wider of its two descriptions.
+        machines = {**self.classic_machines, **self.machines}
         self.runner = Runner(machines, noise=config.noise, seed=config.seed)
         self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.runner.execute, pool)
 

@@ -19,6 +19,7 @@ from .._compat import zip_strict
 from .circuits import active_qubits, update_digest, without_idle_wires
 from .errors import JobRefusedError
 from .snapshots import Machine
+from .stack import native_operations
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -70,7 +71,7 @@ class Engine:
         self._noise = noise and not machine.simulator
         self._given = noise_model
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
-        self._native = frozenset(self._aer.operation_names)
+        self._native = native_operations(self._aer)
         self._noise_models: dict[tuple[int, ...], Any] = {}
 
     def variant(self, *, seed: int | None, noise_model: Any) -> Engine:

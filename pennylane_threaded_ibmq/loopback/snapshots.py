@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
-from qiskit_ibm_runtime import fake_provider
-from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from .._compat import zip_strict
 from .errors import JobRefusedError
+from .stack import snapshot_classes
 
 _SIMULATOR_QUBITS = 32
 # fmt: off
@@ -166,14 +165,9 @@ def load_machines(snapshots: Mapping[str, str | None], kind: type[MachineT]) -> 
         The backends by name, in the same order.
 
     Raises:
-        ValueError: ``qiskit-ibm-runtime`` ships no such snapshot.
+        ValueError: There is no such snapshot.
     """
-    classes: list[Any] = [
-        item
-        for item in vars(fake_provider).values()
-        if isinstance(item, type) and issubclass(item, FakeBackendV2)
-    ]
-    known = {item.backend_name: item for item in classes}
+    known = snapshot_classes()
     machines = {}
     for name, fake in snapshots.items():
         if fake is None:

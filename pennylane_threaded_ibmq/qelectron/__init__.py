@@ -6,6 +6,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+# First of all, so that a mix of stacks gets the error that says so, and not what its PennyLane lacks below.
+from ..device import ThreadedIBMQDevice as _Device  # noqa: F401
 from .base import BaseQExecutor
 from .cluster import QCluster
 from .decorator import QElectron, qelectron

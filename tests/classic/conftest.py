@@ -100,7 +100,7 @@ def bounded():
         def call():
             try:
                 ended["value"] = function(*arguments, **options)
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
                 ended["error"] = error
 
         thread = threading.Thread(target=call, daemon=True)

@@ -226,7 +226,7 @@ def test_from_a_shell(tmp_path, end):
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         said = json.loads(child.stdout.readline())
-        assert set(said) == {"port", "url", "ca_bundle", "home", "key", "environment"}
+        assert set(said) == {"port", "url", "classic_url", "ca_bundle", "home", "key", "environment"}
         assert said["environment"]["QISKIT_IBM_TOKEN"] == "abc"
         assert said["environment"]["HTTPS_PROXY"] == f"http://127.0.0.1:{said['port']}"
         program = (

@@ -1,0 +1,272 @@
+"""The device on the classic stack, on a simulator of this machine, compared with exact simulation."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane import numpy as pnp
+
+from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
+
+SHOTS = 20_000
+CLOSE = {"atol": 0.06}
+
+
+def device(wires=3, **options):
+    return qml.device("threaded.ibmq", **{"wires": wires, "shots": SHOTS, "seed_simulator": 7, **options})
+
+
+def exact(function, *args, wires=3):
+    return qml.QNode(function, qml.device("default.qubit", wires=wires))(*args)
+
+
+def layers(weights):
+    qml.StronglyEntanglingLayers(weights, wires=[0, 1, 2])
+    qml.CRX(0.3, wires=[0, 2])
+    qml.PhaseShift(0.2, wires=1)
+    qml.U2(0.1, 0.4, wires=2)
+    qml.ControlledPhaseShift(0.7, wires=[1, 2])
+    qml.Toffoli(wires=[0, 1, 2])
+
+
+WEIGHTS = np.random.default_rng(5).uniform(0, np.pi, (2, 3, 3))
+H2 = qml.Hamiltonian(
+    [0.4, -0.7, 0.2], [qml.PauliZ(0) @ qml.PauliZ(1), qml.PauliX(0) @ qml.PauliX(2), qml.PauliY(1)]
+)
+
+MEASUREMENTS = {
+    "word": lambda: qml.expval(qml.PauliZ(0) @ qml.PauliX(2)),
+    "hamiltonian": lambda: qml.expval(H2),
+    "hermitian": lambda: qml.expval(qml.Hermitian(np.array([[1, 1j], [-1j, 0.5]]), wires=1)),
+    "tensor": lambda: qml.expval(qml.Hermitian(np.array([[1, 0], [0, -2.0]]), wires=1) @ qml.PauliX(0)),
+    "projector": lambda: qml.expval(qml.Projector([1, 0], wires=[0, 2])),
+    "variance": lambda: qml.var(qml.PauliY(1)),
+    "probabilities": lambda: qml.probs(wires=[2, 0]),
+    "hadamard": lambda: qml.expval(qml.Hadamard(2)),
+}
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_values_are_those_of_exact_simulation(name):
+    def circuit(weights):
+        layers(weights)
+        return MEASUREMENTS[name]()
+
+    found = qml.QNode(circuit, device())(WEIGHTS)
+    np.testing.assert_allclose(found, exact(circuit, WEIGHTS), **CLOSE)
+
+
+def test_several_returns_nest_as_they_do_elsewhere():
+    def circuit(weights):
+        layers(weights)
+        return qml.expval(qml.PauliZ(0)), qml.probs(wires=[0, 1]), qml.var(qml.PauliX(2))
+
+    found = qml.QNode(circuit, device())(WEIGHTS)
+    wanted = exact(circuit, WEIGHTS)
+    assert isinstance(found, tuple)
+    for mine, theirs in zip(found, wanted):
+        np.testing.assert_allclose(mine, theirs, **CLOSE)
+
+
+def test_a_gradient_is_one_batch_and_transpiles_once():
+    dev = device()
+
+    def circuit(weights):
+        layers(weights)
+        return qml.expval(qml.PauliZ(0) @ qml.PauliX(2))
+
+    weights = pnp.array(WEIGHTS, requires_grad=True)
+    with qml.Tracker(dev) as tracker:
+        found = qml.grad(qml.QNode(circuit, dev))(weights)
+    wanted = qml.grad(qml.QNode(circuit, qml.device("default.qubit", wires=3)))(weights)
+    np.testing.assert_allclose(found, wanted, **CLOSE)
+    assert tracker.history["batch_len"] == [1, 2 * weights.size]
+    assert dev.transpiles == 1
+    qml.grad(qml.QNode(circuit, dev))(weights + 0.1)
+    assert dev.transpiles == 1
+
+
+def test_samples_and_counts():
+    @qml.qnode(device(wires=2, shots=50))
+    def circuit():
+        qml.PauliX(wires=1)
+        return qml.sample(wires=[0, 1]), qml.counts(wires=[1]), qml.sample(qml.PauliZ(1))
+
+    samples, counts, values = circuit()
+    assert samples.shape == (50, 2)
+    assert (samples == [0, 1]).all()
+    assert counts == {"1": 50}
+    assert (values == -1).all()
+
+
+def test_shots_of_a_call_of_the_device_and_of_a_tape():
+    dev = device(wires=1, shots=100)
+
+    @qml.qnode(dev)
+    def circuit():
+        qml.Hadamard(wires=0)
+        return qml.sample(wires=0)
+
+    assert circuit().shape == (100,)
+    assert circuit(shots=7).shape == (7,)
+    assert circuit().shape == (100,)
+    tape = qml.tape.QuantumScript([qml.Hadamard(0)], [qml.sample(wires=[0])], shots=9)
+    assert np.shape(dev.batch_execute([tape])[0])[0] == 9
+    dev.shots = 5
+    assert circuit().shape == (5,)
+
+
+def test_a_shot_vector():
+    @qml.qnode(device(wires=1, shots=[1000, 3000]))
+    def circuit(x):
+        qml.RY(x, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    values = circuit(0.4)
+    assert len(values) == 2
+    np.testing.assert_allclose(values, np.cos(0.4), atol=0.15)
+
+
+def test_no_shots_warn_and_become_1024():
+    with pytest.warns(UserWarning, match="estimated from 1024 shots"):
+        dev = device(wires=1, shots=None)
+    assert dev.shots == 1024
+
+
+def test_broadcast_parameters_stay_one_tape():
+    dev = device(wires=2)
+    angles = np.linspace(0, np.pi, 5)
+
+    @qml.qnode(dev)
+    def circuit(x):
+        qml.RY(x, wires=0)
+        qml.CNOT(wires=[0, 1])
+        return qml.expval(qml.PauliZ(1))
+
+    with qml.Tracker(dev) as tracker:
+        np.testing.assert_allclose(circuit(angles), np.cos(angles), **CLOSE)
+    assert tracker.totals["executions"] == 1
+
+
+def test_a_broadcast_matrix_is_expanded():
+    matrices = np.stack([np.eye(2), [[0, 1], [1, 0]]])
+
+    @qml.qnode(device(wires=1))
+    def circuit():
+        qml.QubitUnitary(matrices, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    np.testing.assert_allclose(circuit(), [1, -1])
+
+
+def test_state_preparation_and_labels():
+    @qml.qnode(qml.device("threaded.ibmq", wires=["a", "b"], shots=SHOTS))
+    def circuit():
+        qml.QubitStateVector(np.array([0, 0.6, 0.8, 0]), wires=["a", "b"])
+        return qml.probs(wires=["a", "b"])
+
+    np.testing.assert_allclose(circuit(), [0, 0.36, 0.64, 0], atol=0.03)
+
+
+def test_mid_circuit_measurements_are_put_off():
+    @qml.qnode(device(wires=3))
+    def circuit(x):
+        qml.RX(x, wires=0)
+        outcome = qml.measure(0)
+        qml.cond(outcome, qml.PauliX)(wires=1)
+        return qml.expval(qml.PauliZ(1))
+
+    np.testing.assert_allclose(circuit(0.8), np.cos(0.8), **CLOSE)
+
+
+def test_classical_shadows():
+    @qml.qnode(device(wires=2, shots=4000))
+    def circuit():
+        qml.Hadamard(wires=0)
+        qml.CNOT(wires=[0, 1])
+        return qml.shadow_expval(qml.PauliX(0) @ qml.PauliX(1))
+
+    np.testing.assert_allclose(circuit(), 1.0, atol=0.25)
+
+
+def test_a_fake_backend_is_noisy():
+    @qml.qnode(qml.device("threaded.ibmq", wires=2, shots=SHOTS, backend="fake_lima", seed_simulator=3))
+    def circuit():
+        qml.Hadamard(wires=0)
+        qml.CNOT(wires=[0, 1])
+        return qml.probs(wires=[0, 1])
+
+    found = circuit()
+    assert 0.005 < found[1] + found[2] < 0.25
+
+
+def test_runs_with_a_seed_repeat():
+    tape = qml.tape.QuantumScript([qml.Hadamard(0)], [qml.sample(wires=[0])])
+    first, second = (device(wires=1, shots=40).batch_execute([tape])[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_an_empty_batch():
+    assert device().batch_execute([]) == []
+
+
+def test_a_batch_by_qml_execute():
+    dev = device(wires=1)
+    angles = np.linspace(0, np.pi, 6)
+    tapes = [qml.tape.QuantumScript([qml.RY(a, 0)], [qml.expval(qml.PauliZ(0))]) for a in angles]
+    np.testing.assert_allclose(qml.execute(tapes, dev, gradient_fn=None), np.cos(angles), **CLOSE)
+
+
+def test_submit_returns_a_handle():
+    tapes = [qml.tape.QuantumScript([qml.RY(a, 0)], [qml.expval(qml.PauliZ(0))]) for a in (0.0, np.pi)]
+    dev = device(wires=1)
+    handle = dev.submit(tapes)
+    np.testing.assert_allclose([future.result(60) for future in handle.futures], [1, -1])
+    np.testing.assert_allclose(handle.result(60), [1, -1])
+    assert handle.done()
+
+
+def test_nothing_deprecated_is_said_to_whoever_did_nothing_deprecated():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+
+        @qml.qnode(device(wires=1))
+        def circuit(x):
+            qml.RY(x, wires=0)
+            return qml.expval(qml.PauliZ(0))
+
+        circuit(0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"wires": 0}, ConfigurationError, "give the number of wires"),
+        ({"shots": 1.5}, ConfigurationError, "give a whole number"),
+        ({"backned": "x"}, ConfigurationError, "Did you mean 'backend'"),
+        ({"primitive": "estimator"}, ConfigurationError, "has no Estimator"),
+        ({"session": 1}, ConfigurationError, "has no sessions"),
+        ({"instance": "crn:v1"}, ConfigurationError, "give hub=, group= and project="),
+        ({"primitive_options": {"resilience_level": 1}}, ConfigurationError, "has no primitives"),
+        ({"transpile_options": {"optimisation_level": 1}}, ConfigurationError, "optimization_level"),
+        ({"max_jobs": 0}, ConfigurationError, "max_jobs=0"),
+    ],
+)
+def test_bad_arguments_are_refused(options, error, text):
+    with pytest.raises(error, match=text):
+        device(**options)
+
+
+def test_what_cannot_run_is_refused():
+    dev = device(wires=2)
+    with pytest.raises(UnknownWireError, match="not found on the device"):
+        dev.batch_execute([qml.tape.QuantumScript([qml.PauliX(5)], [qml.expval(qml.PauliZ(0))])])
+    with pytest.raises(UnsupportedCircuitError, match="needs a state vector"):
+        dev.batch_execute([qml.tape.QuantumScript([qml.PauliX(0)], [qml.state()])])
+    with pytest.raises(UnsupportedCircuitError, match="finite numbers"):
+        dev.batch_execute([qml.tape.QuantumScript([qml.RX(np.nan, 0)], [qml.expval(qml.PauliZ(0))])])
+    with pytest.raises(UnsupportedCircuitError, match="call execute"):
+        dev.apply([])

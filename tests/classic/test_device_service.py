@@ -1,0 +1,496 @@
+"""The device on the classic stack with the real client, over HTTP: jobs, requests, logins, secrets, trouble."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane import numpy as pnp
+
+from pennylane_threaded_ibmq.exceptions import (
+    BackendError,
+    ConfigurationError,
+    CredentialsError,
+    JobCancelledError,
+    JobFailedError,
+    ServiceError,
+    SubmissionError,
+    WaitTimeoutError,
+)
+from pennylane_threaded_ibmq.ibm.classic_account import classic_accounts
+from pennylane_threaded_ibmq.ibm.pace import pacers
+from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, Fault, JobStatus, Project
+
+TOKEN = "loopback-token"
+LOGIN = "POST /users/loginWithToken"
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits():
+    """No test inherits what another has learned of a service that is gone."""
+    pacers.cache_clear()
+    classic_accounts.cache_clear()
+
+
+@pytest.fixture
+def device(tmp_path):
+    """Make devices of a service whose journal is in this test's folder."""
+    made = []
+
+    def make(service, **options):
+        options = {
+            "wires": 2,
+            "shots": 400,
+            "ibmqx_token": TOKEN,
+            "ibmqx_url": service.classic_url,
+            "journal": tmp_path / "journal.sqlite",
+            **options,
+        }
+        made.append(qml.device("threaded.ibmq", **options))
+        return made[-1]
+
+    yield make
+    for dev in made:
+        dev.close()
+
+
+def ladder(count, shots=400):
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.PauliZ(1))], shots=shots)
+        for angle in np.linspace(0, np.pi, count)
+    ]
+
+
+def right(results, atol=0.3):
+    wanted = np.cos(np.linspace(0, np.pi, len(results)))
+    np.testing.assert_allclose(np.array(results, dtype=float), wanted, atol=atol)
+
+
+# ------------------------------------------------------------------------------------------------------- what it costs
+
+
+def test_twenty_tapes_are_one_job_and_few_requests(start, device):
+    service = start(slots=20)
+    dev = device(service)
+    service.reset_counters()
+    right(dev.batch_execute(ladder(20)))
+    assert service.counters.jobs == 1
+    assert service.counters.requests <= 8
+    assert service.counters.by_route.get(LOGIN, 0) == 0
+
+
+def test_a_gradient_is_two_jobs_and_the_next_transpiles_nothing(start, device):
+    service = start()
+    dev = device(service)
+
+    @qml.qnode(dev)
+    def circuit(x):
+        qml.BasicEntanglerLayers(x, wires=[0, 1])
+        return qml.expval(qml.PauliZ(1))
+
+    x = pnp.array([[0.3, 0.5], [0.2, 0.9]], requires_grad=True)
+    qml.grad(circuit)(x)
+    assert service.counters.jobs == 2  # the value and the gradient
+    once = dev.transpiles
+    assert once == 1
+    qml.grad(circuit)(x + 0.1)
+    assert dev.transpiles == once
+    assert service.counters.jobs == 4
+
+
+def test_one_login_serves_all_devices_and_lanes(start, device):
+    service = start()
+    devices = [device(service, max_jobs=4, shard_size=1) for _ in range(3)]
+    threads = [threading.Thread(target=dev.batch_execute, args=(ladder(6),)) for dev in devices]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert service.counters.jobs == 18
+    assert service.counters.by_route[LOGIN] == 1
+
+
+def test_shards_run_in_lanes_and_come_back_in_order(start, device):
+    service = start(slots=20)
+    dev = device(service, shard_size=1, max_jobs=3)
+    right(dev.batch_execute(ladder(9)))
+    assert service.counters.jobs == 9
+    assert service.counters.max_pending <= 3
+
+
+def test_a_batch_is_cut_where_the_backend_ends(start, device):
+    service = start()
+    most = 10
+    dev = device(service)
+    configuration = dev._open().jobs.backend.configuration()
+    limit = configuration.max_experiments
+    assert limit >= most
+    results = dev.batch_execute(ladder(limit + 5, shots=20))
+    right(results, atol=0.9)
+    assert service.counters.jobs == 2
+
+
+def test_tapes_of_different_shots_are_different_jobs(start, device):
+    service = start()
+    right(device(service).batch_execute([*ladder(3, shots=300), *ladder(3, shots=500)])[:3])
+    assert service.counters.jobs == 2
+
+
+def test_every_kind_of_result(start, device):
+    service = start()
+
+    @qml.qnode(device(service, shots=2000))
+    def circuit():
+        qml.PauliX(wires=1)
+        qml.RX(0.4, wires=0)
+        return (
+            qml.expval(qml.PauliZ(0)),
+            qml.probs(wires=[1, 0]),
+            qml.counts(wires=[1]),
+            qml.sample(wires=[1]),
+            qml.var(qml.PauliX(0)),
+        )
+
+    value, probabilities, counts, samples, variance = circuit()
+    np.testing.assert_allclose(value, np.cos(0.4), atol=0.1)
+    np.testing.assert_allclose(probabilities[:2], [0, 0], atol=1e-12)
+    assert counts == {"1": 2000}
+    assert samples.shape == (2000,)
+    assert samples.all()
+    np.testing.assert_allclose(variance, 1, atol=0.05)
+    assert service.counters.jobs == 1
+
+
+def test_shadows_share_a_job_though_their_bases_run_differently_often(start, device):
+    service = start()
+    dev = device(service, shots=300)
+
+    @qml.qnode(dev)
+    def circuit():
+        qml.Hadamard(wires=0)
+        qml.CNOT(wires=[0, 1])
+        return qml.classical_shadow(wires=[0, 1])
+
+    bits, recipes = circuit()
+    assert np.shape(bits) == np.shape(recipes) == (300, 2)
+    same = (np.asarray(recipes)[:, 0] == np.asarray(recipes)[:, 1]) & (np.asarray(recipes)[:, 0] == 0)
+    assert same.sum() > 10
+    assert (np.asarray(bits)[same, 0] == np.asarray(bits)[same, 1]).all()
+    assert service.counters.jobs == 1
+
+
+def test_a_real_device_takes_what_is_transpiled_for_it(start, device):
+    service = start()
+    right(device(service, backend="ibmq_lima").batch_execute(ladder(4)))
+    assert service.counters.jobs == 1
+
+
+def test_a_noise_model_reaches_the_simulator(start, device):
+    from qiskit_aer.noise import NoiseModel, ReadoutError
+
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[0.5, 0.5], [0.5, 0.5]]))
+    service = start()
+    values = device(service, noise_model=noise).batch_execute(ladder(2, shots=4000))
+    np.testing.assert_allclose(values, [0, 0], atol=0.1)
+
+
+def test_the_tracker_knows_jobs_and_their_times(start, device):
+    service = start(job_secs=0.2)
+    dev = device(service)
+    with qml.Tracker(dev) as tracker:
+        dev.batch_execute(ladder(3))
+    assert tracker.totals["executions"] == 3
+    assert tracker.history["batch_len"] == [3]
+    assert tracker.totals["jobs"] == 1
+    assert tracker.history["job_ids"] == [service.jobs[0].id]
+    (times,) = tracker.history["job_time"]
+    assert times["queued"] >= 0
+    assert times["running"] >= 0.2
+
+
+def test_long_results_and_results_without_memory(start, device):
+    service = start(inline_bytes=100)
+    right(device(service).batch_execute(ladder(5)))
+
+
+def test_threads_on_one_device_get_their_own_results(start, device):
+    service = start()
+    dev = device(service)
+    wrong = []
+
+    def user(number):
+        tapes = ladder(2 + number)
+        for _ in range(3):
+            try:
+                right(dev.batch_execute(tapes))
+            except Exception as error:  # noqa: BLE001 - the test reports it
+                wrong.append(error)
+
+    threads = [threading.Thread(target=user, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert service.counters.jobs == 12
+
+
+# ------------------------------------------------------------------------------------------------------------- secrets
+
+
+def test_nothing_of_the_token_is_written(start, device, wiped_environment, tmp_path, caplog):
+    caplog.set_level("DEBUG", logger="pennylane_threaded_ibmq")
+    service = start()
+    dev = device(service)
+    dev.batch_execute(ladder(2))
+    folders = [wiped_environment, tmp_path]
+    files = [Path(folder) / name for top in folders for folder, _, names in os.walk(top) for name in names]
+    assert not [file for file in files if TOKEN.encode() in file.read_bytes()]
+    assert not [file for file in files if "qiskit" in str(file)]
+    assert TOKEN not in repr(dev) + caplog.text
+    assert TOKEN.encode() not in pickle.dumps(dev._settings)
+    assert all(TOKEN not in str(job) for job in service.jobs)
+
+
+def test_two_tokens_in_one_process_are_two_logins(start, device):
+    service = start(tokens=(TOKEN, "other-token"))
+    for token in (TOKEN, "other-token"):
+        right(device(service, ibmqx_token=token).batch_execute(ladder(2)))
+    assert service.counters.by_route[LOGIN] == 2
+
+
+def test_the_environment_gives_token_and_address(loopback, device):
+    service = loopback()
+    dev = qml.device("threaded.ibmq", wires=2, journal=False)
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_a_provider_may_be_given(start, login, device):
+    service = start()
+    dev = device(service, provider=login(service), ibmqx_token=None)
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.by_route[LOGIN] == 1
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+TEAMS = (
+    Project(hub="ibm-q", group="open", project="main"),
+    Project(hub="uni", group="lab", project="first", backends=("ibmq_lima",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"backend": "ibmq_limo"}, BackendError, "Did you mean 'ibmq_lima'"),
+        ({"backend": "ibmq_essex"}, BackendError, "may be retired.*ibmq_lima"),
+        (
+            {"hub": "nui"},
+            ConfigurationError,
+            "no such hub. Did you mean 'uni'.*uni/lab/first, ibm-q/open/main",
+        ),
+        ({"hub": "uni", "group": "lob"}, ConfigurationError, "no such group.*'lab'"),
+        ({"hub": "uni", "group": "lab", "project": "second"}, ConfigurationError, "no such project"),
+        (
+            {"hub": "uni", "group": "lab", "project": "first"},
+            BackendError,
+            "uni/lab/first has no such backend",
+        ),
+        ({"ibmqx_token": "wrong-token"}, CredentialsError, "does not accept these credentials"),
+        ({"wires": 6, "backend": "ibmq_lima"}, BackendError, "has 5 qubits"),
+        ({"run_options": {"rep_dalay": 1}}, ConfigurationError, "Did you mean 'rep_delay'"),
+        ({"run_options": {"shots": 1}}, ConfigurationError, "given by shots="),
+        ({"backend": "ibmq_lima", "noise_model": object()}, ConfigurationError, "noise of its own"),
+        ({"provider": object()}, ConfigurationError, "an IBMProvider"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_sent(start, device, options, error, text):
+    service = start(projects=TEAMS)
+    with pytest.raises(error, match=text) as caught:
+        device(service, **options)
+    assert "wrong-token" not in str(caught.value)
+    assert service.counters.jobs == 0
+
+
+def test_a_project_is_chosen_by_name(start, device):
+    service = start(projects=TEAMS)
+    dev = device(service, hub="uni", group="lab", project="first", backend="ibmq_lima")
+    right(dev.batch_execute(ladder(2)))
+    assert dev._open().instance == "uni/lab/first"
+
+
+def test_an_account_without_the_default_project_uses_its_first(start, device):
+    service = start(projects=(Project(hub="uni", group="lab", project="first"),))
+    dev = device(service)
+    assert dev._open().instance == "uni/lab/first"
+
+
+def test_too_many_shots_are_refused(start, device):
+    service = start()
+    dev = device(service)
+    with pytest.raises(ConfigurationError, match="at most"):
+        dev.batch_execute(ladder(1, shots=10_000_000))
+    assert service.counters.jobs == 0
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_service_that_is_gone_says_how_to_move(start, device, status):
+    service = start(gone=status)
+    with pytest.raises(ServiceError, match=r"switched its classic API off in July 2025.*current stack"):
+        device(service)
+
+
+def test_no_account_says_what_to_do(device, start):
+    service = start()
+    with pytest.raises(CredentialsError, match=r"ibmqx_token=.*or stay local"):
+        device(service, ibmqx_token=None, backend="ibmq_lima")
+
+
+# ------------------------------------------------------------------------------------------------------------- trouble
+
+
+def test_an_expired_login_renews(start, device):
+    service = start()
+    dev = device(service)
+    dev.batch_execute(ladder(2))
+    service.expire_logins()
+    right(dev.batch_execute(ladder(4)))
+    assert service.counters.by_route[LOGIN] == 2
+
+
+def test_a_login_that_expires_while_jobs_run_loses_nothing(start, device):
+    service = start()
+    service.hold()
+    dev = device(service)
+    handle = dev.submit(ladder(4))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    service.expire_logins()
+    service.release()
+    right(handle.result(60))
+    assert service.counters.jobs == 1
+
+
+def test_a_failed_job_gives_the_reason(start, device):
+    service = start()
+    service.inject(
+        Fault(
+            effect="job", on="POST /jobs", job_status="Failed", reason="the fridge is warm", reason_code=8001
+        )
+    )
+    with pytest.raises(JobFailedError, match=r"8001.*the fridge is warm") as caught:
+        device(service).batch_execute(ladder(2))
+    assert caught.value.job_ids == (service.jobs[0].id,)
+
+
+def test_a_job_limit_is_waited_for(start, device):
+    service = start(max_pending=2, job_secs=0.1)
+    right(device(service, shard_size=1, max_jobs=6).batch_execute(ladder(6)))
+    assert service.counters.jobs == 6
+    assert service.counters.max_pending <= 2
+
+
+def test_a_submission_whose_answer_is_lost_is_paid_once(start, device):
+    service = start()
+    dev = device(service)
+    service.inject(Fault(effect="reset", on="POST /jobs", when="after"))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_a_job_that_comes_twice_loses_its_twin(start, device):
+    service = start()
+    dev = device(service)
+    service.hold()
+    service.inject(Fault(effect="status", status=502, on="POST /jobs", when="after"))
+    handle = dev.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.CANCELLED, timeout_secs=60)
+    service.release()
+    right(handle.result(60))
+    assert sorted(job.status for job in service.jobs) == sorted([JobStatus.CANCELLED, JobStatus.COMPLETED])
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [{"effect": "truncate", "keep": 0.5}, {"effect": "pubs", "delta": -1}, {"effect": "rows", "delta": -1}],
+)
+def test_a_damaged_result_is_fetched_again(start, device, effect):
+    service = start()
+    dev = device(service)
+    service.inject(Fault(on="GET /jobs/{id}/results", times=1, **effect))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_trouble_with_looks_is_no_trouble(start, device):
+    service = start(job_secs=0.3)
+    dev = device(service)
+    service.inject(Fault(effect="status", status=429, retry_after=0, on="GET /jobs.*", times=2))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_waiting_ends_and_can_be_taken_up_again(start, device):
+    service = start()
+    service.hold()
+    dev = device(service, timeout_secs=0.5)
+    with pytest.raises(WaitTimeoutError, match="run on") as caught:
+        dev.batch_execute(ladder(3))
+    service.release()
+    right(dev.resume(caught.value.batch_id).result(60))
+    assert service.counters.jobs == 1
+
+
+def test_running_the_same_again_takes_the_job_over(start, device):
+    service = start()
+    service.hold()
+    first = device(service)
+    handle = first.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    handle.detach()
+    service.release()
+    right(device(service).batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_cancel_cancels_what_is_queued(start, device):
+    service = start()
+    service.hold()
+    handle = device(service).submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    handle.cancel()
+    with pytest.raises(JobCancelledError):
+        handle.result(60)
+    assert service.jobs[0].status is JobStatus.CANCELLED
+
+
+def test_a_refused_submission_gives_the_reason(start, device):
+    service = start()
+    dev = device(service)
+    service.inject(
+        Fault(
+            effect="status", status=403, message="this project may not run jobs", on="POST /jobs", times=None
+        )
+    )
+    with pytest.raises(SubmissionError, match="this project may not run jobs"):
+        dev.batch_execute(ladder(2))
+    assert service.counters.jobs == 0
+
+
+def test_the_journal_and_the_estimate(start, device):
+    service = start()
+    dev = device(service)
+    dev.batch_execute(ladder(3))
+    (record,) = dev.batches()
+    assert record.backend == CLASSIC_SIMULATOR
+    assert record.instance == "ibm-q/open/main"
+    estimate = dev.estimate(ladder(3))
+    assert estimate.jobs == 1
+    assert estimate.circuits == 3

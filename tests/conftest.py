@@ -1,0 +1,18 @@
+"""The tests of the current stack; those of the classic one are in a folder with settings of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from pennylane_threaded_ibmq.stack import Stack, stack
+
+collect_ignore = ["classic"]
+
+
+def pytest_configure(config):
+    if stack() is not Stack.CURRENT:
+        raise pytest.UsageError("This environment has the classic stack. Run 'pytest tests/classic'.")
+    # A deprecation of PennyLane's that our own code causes is a failure. Not in pyproject.toml: a PennyLane
+    # without this class could not even read that file.
+    warning = "pennylane.exceptions.PennyLaneDeprecationWarning"
+    config.addinivalue_line("filterwarnings", f"error::{warning}:pennylane_threaded_ibmq")
