@@ -24,7 +24,7 @@ from .base import BaseQExecutor, ShotsField, check_shots, whole_number
 from .config import Found, find_token, find_values
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
-from .sender import Sender
+from .sender import GAP_S, MOST_S, Sender
 from .stacks import part
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class IBMQExecutor(BaseQExecutor):
     """
 
     known_extras: ClassVar[frozenset[str]] = frozenset(Settings.model_fields)
+    gather_gap_s: ClassVar[float] = GAP_S
+    gather_most_s: ClassVar[float] = MOST_S
 
     max_jobs: int = Field(20, ge=1, description="the most jobs in flight at once, at least 1")
     shots: ShotsField = Field(
@@ -305,7 +307,8 @@ class IBMQExecutor(BaseQExecutor):
             runner = IBMRunner(self._device_options())
         else:
             runner = LocalRunner(self.runs_on)
-        return Engine(made_for, runner, Sender(runner, self.max_jobs))
+        sender = Sender(runner, self.max_jobs, gap_s=self.gather_gap_s, most_s=self.gather_most_s)
+        return Engine(made_for, runner, sender)
 
     def _device_options(self) -> dict[str, Any]:
         extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in Settings.model_fields}

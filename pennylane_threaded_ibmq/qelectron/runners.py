@@ -74,6 +74,9 @@ class Runner(Protocol):
     def submit(self, tapes: Sequence[QuantumScript], wires: Wires) -> Submission:
         """Hand tapes over."""
 
+    def prepare(self, wires: Wires) -> None:
+        """Do what can be done before the first tapes are there."""
+
     def close(self) -> None:
         """Take no more."""
 
@@ -124,6 +127,10 @@ class IBMRunner:
         device = self._device_with(wires)
         with making_operators():
             return HandedOver(device.submit(tapes))
+
+    def prepare(self, wires: Wires) -> None:
+        """Make the device, which logs in."""
+        self._device_with(wires)
 
     def close(self) -> None:
         """Close the devices."""
@@ -220,6 +227,9 @@ class LocalRunner:
             if not self._busy:
                 self._busy = True
                 threading.Thread(target=self._work, name="threaded-ibmq-simulator", daemon=True).start()
+
+    def prepare(self, wires: Wires) -> None:
+        """Nothing: a simulator is made in no time."""
 
     def close(self) -> None:
         """Take no more; what waits is cancelled."""
