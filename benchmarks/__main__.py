@@ -21,7 +21,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import decode, gradient, many, service, start, vqe
+from . import decode, gradient, many, progress, service, start, vqe
 from .report import Work, as_json, show
 from .timing import Effort
 
@@ -32,6 +32,7 @@ WORKS: dict[str, Callable[[Effort], Work]] = {
     "many": many.run,
     "decode": decode.run,
     "vqe": vqe.run,
+    "progress": progress.run,
     "service": service.run,
 }
 

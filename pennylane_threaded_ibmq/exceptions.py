@@ -33,15 +33,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-try:
-    from pennylane.exceptions import DeviceError, WireError
-except ImportError:
-    # where PennyLane had them until 0.41
-    from pennylane import DeviceError
-    from pennylane.wires import WireError
+if TYPE_CHECKING:
+    from ._circuit_errors import UnknownWireError, UnsupportedCircuitError
 
 __all__ = [
     "BackendError",
@@ -67,6 +64,20 @@ __all__ = [
     "UsageLimitError",
     "WaitTimeoutError",
 ]
+
+_CIRCUIT_ERRORS = frozenset({"UnknownWireError", "UnsupportedCircuitError"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import the errors that are PennyLane's too when they are asked for: they bring PennyLane with them."""
+    if name in _CIRCUIT_ERRORS:
+        return getattr(import_module("._circuit_errors", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All names, also of what is not imported yet."""
+    return sorted({*globals(), *_CIRCUIT_ERRORS})
 
 
 class ThreadedIBMQError(Exception):
@@ -145,22 +156,6 @@ class ConfigurationWarning(UserWarning):
 
 class RecordsWarning(UserWarning):
     """Executed circuits could not be written to the database; the calls themselves are not affected."""
-
-
-class UnsupportedCircuitError(ThreadedIBMQError, DeviceError):
-    """A tape holds a gate, measurement or value that this device cannot run; nothing was sent.
-
-    Attributes:
-        tape: Position of the tape in the batch, if known.
-    """
-
-    def __init__(self, message: str, *, tape: int | None = None) -> None:
-        super().__init__(message)
-        self.tape = tape
-
-
-class UnknownWireError(UnsupportedCircuitError, WireError):
-    """A tape uses wires that the device does not have."""
 
 
 class ServiceError(ThreadedIBMQError):

@@ -24,7 +24,7 @@ def credentials(instance: str | None = None) -> Credentials | None:
         instance: CRN or name, in place of what the environment says.
     """
     from ..ibm.account import Credentials
-    from ..ibm.overview import saved_account
+    from ..ibm.saved import saved_account
     from ..settings import load_settings
 
     settings = load_settings({"instance": instance})
@@ -102,7 +102,7 @@ def config_command(*, as_json: bool) -> None:
 
 def settings_table() -> list[dict[str, Any]]:
     """Name, value and source of each setting; the token is only told as set."""
-    from ..ibm.overview import saved_account
+    from ..ibm.saved import saved_account
     from ..settings import Settings, home_folder, load_settings, variable_of
 
     settings = load_settings({})

@@ -16,6 +16,7 @@ from .helping import unraw
 from .journal import batches_command, cancel_command, prune_command, show_command
 from .rehearse import rehearse_command
 from .resume import resume_command
+from .timeline import timeline_command
 
 COMMANDS = (
     doctor_command,
@@ -25,6 +26,7 @@ COMMANDS = (
     rehearse_command,
     batches_command,
     show_command,
+    timeline_command,
     resume_command,
     cancel_command,
     prune_command,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..execution.records import BatchRecord
 
 ADVICE = (
-    " If the device of the batch had options that shape its jobs, such as shard_size, give them with --option. "
+    " If the device of the batch had options that shape its jobs, such as primitive, give them with --option. "
     "--send sends what is missing, and it is paid for."
 )
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
@@ -55,7 +55,7 @@ def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
     multiple=True,
     callback=read_option,
     metavar="NAME=VALUE",
-    help="An option that the batch's device had, such as shard_size=4.",
+    help="An option that the batch's device had, such as primitive=sampler.",
 )
 @journal_option
 @json_option
@@ -78,7 +78,7 @@ def resume_command(
     Examples:
       threaded-ibmq resume 3f2a -o results.json
       threaded-ibmq resume 3f2a --timeout 10m
-      threaded-ibmq resume 3f2a --option shard_size=4
+      threaded-ibmq resume 3f2a --option primitive=sampler
     """
     from ..exceptions import ShardFailedError, SubmissionError, WaitTimeoutError
 

@@ -73,6 +73,8 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
             checked = Shots(DEFAULT_SHOTS)
         self._made_with = checked
         super().__init__(wires=check_wires(wires), shots=_as_legacy(checked))
+        # PennyLane's own is one for all devices of the process
+        self.measurement_map: dict[type, str] = {}
         self._set_up(settings, open_classic, later=is_local_here(settings))
 
     @classmethod
@@ -123,7 +125,7 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
         )
 
     def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
-        return prepare_classic(tape, name=self.name, wires=self.wires, shots=self._shots_of(tape))
+        return prepare_classic(tape, device=self, shots=self._shots_of(tape))
 
     def _shots_of(self, tape: QuantumScript) -> Shots:
         """Shots of a tape: its own, unless somebody has changed the device's, as PennyLane does for ``shots=`` of a call."""

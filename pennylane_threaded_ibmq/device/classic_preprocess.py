@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pennylane as qml
-from pennylane.measurements import SampleMP
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
-from .._compat import zip_strict
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import NATIVE_GATES, is_batched_constant, is_conditional, is_mid_measure, is_native
+from .classic_results import Post, as_legacy, own_methods
 from .tape_checks import check_measurements, own_gates
 
 if TYPE_CHECKING:
@@ -26,29 +24,34 @@ MOST_DEPTH = 20
 
 
 def prepare_classic(
-    tape: QuantumScript, *, name: str, wires: Wires, shots: Shots
-) -> tuple[Sequence[QuantumScript], Callable[[Any], Any] | None]:
+    tape: QuantumScript, *, device: Any, shots: Shots
+) -> tuple[Sequence[QuantumScript], Post]:
     """Make one tape ready for the device.
 
     Args:
         tape: Any tape.
-        name: Name of the device, for error texts.
-        wires: Wires of the device.
+        device: The device.
         shots: Shots that it runs with.
 
     Returns:
-        Tapes that can run, and what makes the result from theirs: ``None`` if there is nothing to do.
+        Tapes that can run, and what makes the result from theirs.
 
     Raises:
         UnsupportedCircuitError: The tape holds something that cannot run.
         UnknownWireError: The tape uses wires that the device lacks.
     """
+    name, wires = device.name, device.wires
     missing = [w for w in tape.wires if w not in wires]
     if missing:
         raise UnknownWireError(
             f"Cannot run circuit(s) on {name} as they contain wires not found on the device: {missing}. "
             f"The device has {wires.tolist()}. Nothing was sent."
         )
+    own = own_methods(tape, device)
+    post = as_legacy(tape.measurements, own, copies=shots.has_partitioned_shots)
+    if own:
+        left = [mp for place, mp in enumerate(tape.measurements) if place not in own]
+        tape = QuantumScript(tape.operations, left, shots=shots)
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _put_off(tape)
@@ -60,26 +63,10 @@ def prepare_classic(
     if any(is_batched_constant(op) for op in operations):
         # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
         tapes, join = qml.transforms.broadcast_expand(made)
-        return [QuantumScript(t.operations, t.measurements, shots=shots) for t in tapes], join
-    return (made,), _squeezing(made)
-
-
-def _squeezing(tape: QuantumScript) -> Callable[[Any], Any] | None:
-    """Samples without axes of length 1, as legacy devices give them; ``None`` for a tape without samples."""
-    samples = [isinstance(mp, SampleMP) for mp in tape.measurements]
-    if not any(samples):
-        return None
-
-    def one(result: Any) -> Any:
-        if len(samples) == 1:
-            return np.squeeze(result)
-        return tuple(np.squeeze(r) if s else r for r, s in zip_strict(result, samples))
-
-    def squeeze(results: Any) -> Any:
-        copies = results[0]
-        return tuple(one(copy) for copy in copies) if tape.shots.has_partitioned_shots else one(copies)
-
-    return squeeze
+        return [
+            QuantumScript(t.operations, t.measurements, shots=shots) for t in tapes
+        ], lambda results: post((join(results),))
+    return (made,), post
 
 
 def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:

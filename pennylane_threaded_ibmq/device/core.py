@@ -27,7 +27,7 @@ from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
 from ..execution.records import BatchRecord
-from ..execution.shards import Shard, cut
+from ..execution.shards import Shard, cut, cut_like
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
@@ -267,7 +267,7 @@ class BatchDevice:
         send: bool = True,
     ) -> BatchHandle:
         place = self._open()
-        shards = self._cut(tapes)
+        shards = self._cut(tapes, None if resume is None else self._journal().batch(resume))
         most = self._settings.max_usage_secs
         estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
         if most is not None and place.remote:
@@ -295,9 +295,10 @@ class BatchDevice:
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
             show=progress,
+            device=self,
         )
 
-    def _cut(self, tapes: tuple[QuantumScript, ...]) -> tuple[Shard, ...]:
+    def _cut(self, tapes: tuple[QuantumScript, ...], like: BatchRecord | None = None) -> tuple[Shard, ...]:
         place = self._open()
         blocks = plan(
             tapes,
@@ -308,7 +309,10 @@ class BatchDevice:
         )
         if place.limits is not None and place.limits.shots is not None:
             _refuse_beyond_shots(blocks, place.limits.shots, place.name)
-        return cut(blocks, self._settings.shard_size, place.limits)
+        size = self._settings.shard_size
+        if like is None:
+            return cut(blocks, size, place.limits)
+        return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
 
     def _refuse_beyond(self, most: float, found: Estimate) -> None:
         if found.qpu_secs > most:

@@ -21,7 +21,9 @@ from ..execution.timeline import Span, Timeline
 AUTO_SECS = 2.0
 """How long ``"auto"`` waits before it shows anything."""
 
-TICK_SECS = 0.2
+TICK_SECS = 0.5
+"""How often a display looks for something new; drawing a line takes a millisecond or two."""
+
 PLAIN_SECS = 5.0
 """Shortest time between two plain lines."""
 
@@ -103,9 +105,28 @@ def open_display() -> Iterator[Draw]:
         from rich.live import Live
 
         with Live(console=Console(stderr=True), auto_refresh=False, transient=False) as live:
-            yield lambda progress: live.update(rich_line(progress), refresh=True)
+            yield LiveLine(live)
         return
     yield PlainLines(sys.stderr)
+
+
+class LiveLine:
+    """A line of a terminal that is drawn anew where it says something new: each second, and at each change.
+
+    Args:
+        live: Rich's display.
+    """
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._last: tuple[object, ...] = ()
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw it anew."""
+        new = (describe(progress), progress.fraction)
+        if new != self._last:
+            self._last = new
+            self._live.update(rich_line(progress), refresh=True)
 
 
 def rich_line(progress: Progress) -> Any:
@@ -154,6 +175,7 @@ class PlainLines:
             progress.cancelled,
             progress.retries,
             int(progress.fraction * 10),
+            progress.queue_position,
         )
         now = time.monotonic()
         if new == self._last or (now < self._next and not progress.finished):
@@ -216,10 +238,13 @@ def html_shards(timeline: Timeline) -> str:
 
 def describe(progress: Progress) -> str:
     """What a person wants to know, in one line."""
+    place = [] if progress.queue_position is None else [f"place {progress.queue_position}"]
+    if progress.start_secs is not None:
+        place.append(f"starts in ~{clock(progress.start_secs)}")
     counts = (
         (progress.planned, "planned"),
         (progress.sending, "sending"),
-        (progress.queued, "queued"),
+        (progress.queued, f"queued ({', '.join(place)})" if place else "queued"),
         (progress.running, "running"),
         (progress.done, "done"),
         (progress.failed, "failed"),

@@ -48,6 +48,7 @@ class BatchHandle:
         timeout_secs: Longest wait where :meth:`result` is given none.
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
         show: ``True``, ``False`` or ``"auto"``: whether waiting shows how far the batch has got.
+        device: The device, which would close if it were forgotten while its batch runs.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class BatchHandle:
         timeout_secs: float | None = None,
         cancel_on_interrupt: bool = False,
         show: object = False,
+        device: object = None,
     ) -> None:
         self._batch = batch
         self._origins = tuple(origins)
@@ -68,6 +70,7 @@ class BatchHandle:
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
         self._show = show
+        self._device = device
         self._lock = threading.Lock()
         self._tracked = False
 
@@ -90,7 +93,7 @@ class BatchHandle:
 
     @property
     def progress(self) -> Progress:
-        """How far the batch has got; nothing is asked of the service."""
+        """How far the batch has got, at once; while somebody asks, the watcher also asks for places in the queue."""
         return self._batch.progress()
 
     @cached_property

@@ -95,6 +95,8 @@ class Batch:
         )
         for number, run in enumerate(self.runs):
             run.report = partial(self.course.report, number)
+            run.curious = self.course.looked_at
+            run.place = partial(self.course.place, number)
         for position, tape in enumerate(self.tapes):
             if not tape.measurements:
                 self._results[position], self._settled[position] = (), True

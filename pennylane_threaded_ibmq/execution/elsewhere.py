@@ -23,7 +23,7 @@ from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .engine import Engine
 from .local import LocalSite, make_pieces, read_pieces
-from .pieces import BackendSpec, Piece, run_piece
+from .pieces import BackendSpec, Piece, pack, run_piece
 from .site import ShardRun, refuse_given_up
 from .steps import Phase
 
@@ -86,7 +86,7 @@ class EngineSite(LocalSite):
         self._engine.close()
 
     def _run_all(self, run: ShardRun, pieces: Sequence[Piece]) -> list[list[Any]]:
-        sent = [pickle.dumps(piece) for piece in pieces]
+        sent = pack(pieces)
         results: list[Any] = [None] * len(sent)
         lost: list[int] = []
         waiting: dict[Future[Any], int] = {}

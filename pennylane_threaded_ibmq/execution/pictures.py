@@ -181,10 +181,12 @@ def _draw(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> N
 
 
 def _label(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> None:
-    """The number of the shard, where it fits."""
+    """The number of the shard, and its try, as far as they fit."""
     start, width = span.start / scale, (span.end - span.start) / scale
-    label = f"{span.shard}" + (f" (try {span.attempt})" if span.attempt > 1 else "")
-    if span.phase in (Phase.RUNNING, Phase.QUEUED) and width > longest * (0.012 + 0.0095 * len(label)):
+    labels = [f"{span.shard} (try {span.attempt})"] if span.attempt > 1 else []
+    fitting = [text for text in (*labels, f"{span.shard}") if width > longest * (0.012 + 0.0095 * len(text))]
+    if span.phase in (Phase.RUNNING, Phase.QUEUED) and fitting:
+        label = fitting[0]
         strong = span.phase is Phase.RUNNING
         colour = look.paper if strong else look.ink
         axes.text(start + width / 2, span.lane, label, color=colour, ha="center", va="center", fontsize=8)
@@ -224,7 +226,8 @@ def _summary(what: Timeline) -> str:
     ]
     failed = sum(span.outcome is Phase.FAILED for span in what.spans)
     cancelled = sum(span.outcome is Phase.CANCELLED for span in what.spans)
-    parts += [f"{n} {word}" for n, word in ((failed, "failed jobs"), (cancelled, "cancelled")) if n]
+    jobs = "failed job" if failed == 1 else "failed jobs"
+    parts += [f"{n} {word}" for n, word in ((failed, jobs), (cancelled, "cancelled")) if n]
     if what.retries:
         parts.append(f"{what.retries} sent again")
     parts.append(f"{what.secs / scale:.1f} {unit}" + ("" if what.finished else ", not finished"))

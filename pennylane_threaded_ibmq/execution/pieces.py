@@ -28,6 +28,9 @@ SEED_STEP = 2113
 MOST_KEPT = 4
 """Backends that a worker keeps open."""
 
+MOST_CIRCUITS = 32
+"""Circuits that a worker keeps: all pieces of a run share them, and reading one takes longer than a small row."""
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -141,15 +144,36 @@ def _opened(spec: bytes) -> LocalBackend:
     return LocalBackend(backend, noise_model=told.noise_model)
 
 
-def run_piece(spec: bytes, piece: bytes) -> list[Any]:
+@lru_cache(maxsize=MOST_CIRCUITS)
+def _circuit(sent: bytes) -> QuantumCircuit:
+    return pickle.loads(sent)  # noqa: S301 - as above
+
+
+def pack(pieces: Sequence[Piece]) -> list[bytes]:
+    """Pieces as they are sent; a circuit that several share is written once, and read once by a worker."""
+    circuits = {id(circuit): circuit for piece in pieces for circuit in piece.circuits}
+    written = {key: pickle.dumps(circuit) for key, circuit in circuits.items()}
+    return [
+        pickle.dumps((replace(piece, circuits=()), [written[id(circuit)] for circuit in piece.circuits]))
+        for piece in pieces
+    ]
+
+
+def unpack(sent: bytes) -> Piece:
+    """A piece as it was before it was sent."""
+    piece: Piece
+    piece, circuits = pickle.loads(sent)  # noqa: S301 - as above
+    return replace(piece, circuits=tuple(_circuit(one) for one in circuits))
+
+
+def run_piece(spec: bytes, sent: bytes) -> list[Any]:
     """Run a piece in the process of a worker.
 
     Args:
         spec: The backend: a pickled :class:`BackendSpec`. It is opened once and kept.
-        piece: A pickled :class:`Piece`.
+        sent: The piece, from :func:`pack`.
     """
-    told: Piece = pickle.loads(piece)  # noqa: S301 - from the program that asked for this work
-    return told.run(_opened(spec))
+    return unpack(sent).run(_opened(spec))
 
 
 def _main() -> None:

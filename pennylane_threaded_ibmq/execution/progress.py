@@ -1,7 +1,8 @@
 """How far a batch has got: one owner of its steps, and frozen records for whoever wants to know.
 
 The batch and its site report steps; observers are called with a record after each. Nothing here asks a service for
-anything: what is shown is what the watcher and the lanes know anyway.
+anything: what is shown is what the watcher and the lanes know anyway. Only for a place in the queue does the watcher
+ask, seldom, and only while :meth:`Course.looked_at` says that somebody looks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ..ibm.queue import Place
 from .steps import Phase, Step
 
 logger = logging.getLogger(__name__)
+
+LOOKING_SECS = 60.0
+"""How long somebody who asked is taken to go on looking."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,13 @@ class Progress:
         retries: How often shards were sent again.
         fraction: How much is finished, from 0 to 1.
         elapsed_secs: Seconds since the batch was started.
-        left_secs: Estimated seconds until the end, as if the rest went like what is finished; ``None`` before
-            anything is.
+        left_secs: Estimated seconds until the end, as if the rest went like what is finished; before anything is, what
+            the service reckons; ``None`` where it says nothing.
         qpu_secs: QPU seconds that the batch is estimated to use; ``None`` where nothing is charged.
         job_ids: Jobs accepted so far.
+        queue_position: Place in the queue, from 1, of the job that is next, as the service told it within the last
+            half minute or so; ``None`` where it does not say.
+        start_secs: Seconds until that job starts, as the service reckons; ``None`` where it does not say.
     """
 
     batch_id: str
@@ -59,6 +67,8 @@ class Progress:
     left_secs: float | None
     qpu_secs: float | None
     job_ids: tuple[str, ...]
+    queue_position: int | None = None
+    start_secs: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -109,6 +119,8 @@ class Course:
         self._shards = [_ShardState() for _ in range(shards)]
         self._steps = [Step(self._started, i, 1, Phase.PLANNED) for i in range(shards)]
         self._retries = 0
+        self._place: tuple[int, Place] | None = None
+        self._looked = -LOOKING_SECS
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -132,11 +144,35 @@ class Course:
             if self._step(shard, phase, job_id, fraction):
                 self._tell()
 
+    def place(self, shard: int, place: Place) -> None:
+        """The service told the place of a shard's job in the queue.
+
+        Args:
+            shard: Its place in the batch.
+            place: Its job's place in the queue.
+        """
+        with self._telling:
+            with self._lock:
+                known = None if self._shards[shard].phase is not Phase.QUEUED else (shard, place)
+                if known == self._place:
+                    return
+                self._place = known
+            if self._observers:
+                self._tell()
+
+    def looked_at(self) -> bool:
+        """Whether somebody follows it: a function of the user's, or one who asked within the last minute."""
+        return bool(self._observers) or time.monotonic() - self._looked < LOOKING_SECS
+
     def progress(self) -> Progress:
         """The batch now."""
+        self._looked = time.monotonic()
         qpu_secs = self._estimated
         with self._lock:
-            return replace(self._progress(), qpu_secs=qpu_secs)
+            record = replace(self._progress(), qpu_secs=qpu_secs)
+        if record.left_secs is None and record.start_secs is not None:
+            return replace(record, left_secs=record.start_secs + (qpu_secs or 0.0))
+        return record
 
     # ------------------------------------------------------------------------------------------------ inside
 
@@ -156,6 +192,8 @@ class Course:
                 self._retries += 1
             moved = shard.phase is not phase
             shard.phase, shard.job_id, shard.fraction = phase, job_id, fraction
+            if self._place is not None and self._place[0] == number:
+                self._place = None
             now = time.time()
             if moved:
                 self._steps.append(Step(now, number, shard.attempt, phase, job_id))
@@ -175,7 +213,9 @@ class Course:
         total = len(self._shards)
         finished = sum(1.0 if s.phase.final else s.fraction for s in self._shards)
         fraction = finished / total if total else 1.0
-        elapsed = max(0.0, (self._ended or time.time()) - self._started)
+        now = self._ended or time.time()
+        elapsed = max(0.0, now - self._started)
+        place = Place() if self._place is None else self._place[1]
         return Progress(
             self.batch_id,
             self._tapes,
@@ -193,6 +233,8 @@ class Course:
             elapsed * (1 - fraction) / fraction if fraction else None,
             None,
             tuple(shard.job_id for shard in self._shards if shard.job_id),
+            place.position,
+            None if place.starts_at is None else max(0.0, place.starts_at - now),
         )
 
     def _tell(self) -> None:

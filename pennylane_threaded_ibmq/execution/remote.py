@@ -17,6 +17,7 @@ from ..ibm.pace import Pacer
 from ..ibm.service import JobService, SentJob
 from .decode import BlockResult
 from .journal import Journal
+from .places import Listener
 from .primitives import primitive_pubs, read_results
 from .records import NewShard, ShardRecord, ShardState
 from .recovery import Found, decide
@@ -308,7 +309,8 @@ class RemoteSite:
     def _collect(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
-            state = self.watcher.follow(job, partial(self._running, run)).result()
+            listener = Listener(partial(self._running, run), run.curious, run.place)
+            state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, primitive_pubs(run.requests))
         except JobFailedError as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))

@@ -85,6 +85,25 @@ def cut(
     return tuple(shards)
 
 
+def cut_like(
+    blocks: Sequence[Block],
+    told: Sequence[tuple[int, ...]],
+    shard_size: int | Literal["auto"],
+    limits: Limits | None,
+) -> tuple[Shard, ...]:
+    """Cut blocks as an earlier batch was cut, so that its jobs are recognised whatever ``shard_size`` it had.
+
+    Args:
+        blocks: Blocks of one batch.
+        told: Positions of the tapes of each of its shards.
+        shard_size: What is tried first, and taken if nothing fits.
+        limits: As for :func:`cut`.
+    """
+    sizes: tuple[int | Literal["auto"], ...] = (shard_size, "auto", max(map(len, told), default=1))
+    cuts = [cut(blocks, size, limits) for size in dict.fromkeys(sizes)]
+    return next((c for c in cuts if [shard.positions for shard in c] == list(told)), cuts[0])
+
+
 def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> list[list[Block]]:
     if shard_size == "auto" or not blocks:
         return [list(blocks)] if blocks else []

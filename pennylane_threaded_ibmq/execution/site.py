@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..exceptions import JobCancelledError
+from ..ibm.queue import Place
 from ..ibm.service import SentJob
 from .decode import BlockResult
 from .pubs import Request
@@ -55,6 +56,8 @@ class ShardRun:
         cancelled: Its job is not wanted either; set before ``given_up``.
         idle: Cleared while it is being sent, and nobody can know whether its job exists.
         report: Tells where it got to: ``report(phase, job_id=..., fraction=...)``.
+        curious: Whether somebody wants to know its place in the queue now.
+        place: Tells that place.
     """
 
     slip: Slip
@@ -67,6 +70,8 @@ class ShardRun:
     cancelled: bool = False
     idle: threading.Event = field(default_factory=threading.Event)
     report: Callable[..., None] = lambda *_, **__: None
+    curious: Callable[[], bool] = lambda: False
+    place: Callable[[Place], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.idle.set()

@@ -5,19 +5,22 @@ grows, and begins anew whenever a job is added or finishes.
 
 The client repeats a request that the service answered with an error, also the one that creates a job. So the first
 look at a job is always at the list, where a twin shows: a job with the same tag that nobody waits for. It is cancelled.
+
+While somebody looks on, one of the jobs is also asked for its place in the queue, twice a minute.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
 from ..ibm.errors import status_code
 from ..ibm.service import JobService, ListedJob, SentJob, State
+from .places import Listener, Places
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,10 @@ class _Watched:
     future: Future[State]
     listed: bool = False
     failures: int = 0
-    running: list[Callable[[], None]] = field(default_factory=list)
+    runs: bool = False
+    told: int = 0
+    listeners: list[Listener] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
 
 
 class Watcher:
@@ -51,23 +57,24 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._fresh = False
+        self._places = Places(jobs.place)
 
-    def follow(self, job: SentJob, running: Callable[[], None] | None = None) -> Future[State]:
+    def follow(self, job: SentJob, listener: Listener | None = None) -> Future[State]:
         """Follow a job; the future gets its final state. Two that follow one job share its future.
 
         Args:
             job: The job.
-            running: Called once if a look happens to show that it runs; a list of jobs does not.
+            listener: Told what a look happens to show.
         """
         future: Future[State] = Future()
         with self._wake:
             if self._closed:
                 raise DeviceClosedError("The device was closed.")
-            heard = [] if running is None else [running]
+            listeners = [] if listener is None else [listener]
             if job.job_id in self._watched:
-                self._watched[job.job_id].running += heard
+                self._watched[job.job_id].listeners += listeners
                 return self._watched[job.job_id].future
-            self._watched[job.job_id] = _Watched(job, future, running=heard)
+            self._watched[job.job_id] = _Watched(job, future, listeners=listeners)
             self._fresh = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
@@ -105,6 +112,7 @@ class Watcher:
             interval = min(interval * GROWTH, LONGEST_INTERVAL_SECS)
             if self._look(watched):
                 interval = FIRST_INTERVAL_SECS
+            self._look_for_a_place()
 
     def _look(self, watched: list[_Watched]) -> bool:
         """One tick; whether a job has finished."""
@@ -179,9 +187,27 @@ class Watcher:
 
     def _tell_running(self, watched: _Watched) -> None:
         with self._wake:
-            heard, watched.running = watched.running, []
-        for running in heard:
-            running()
+            watched.runs = True
+            new, watched.told = watched.listeners[watched.told :], len(watched.listeners)
+        for listener in new:
+            listener.running()
+
+    def _look_for_a_place(self) -> None:
+        """Ask for a place in the queue, if it is time and somebody wants to know."""
+        with self._wake:
+            waiting = [(w.job, w.since, list(w.listeners)) for w in self._watched.values() if not w.runs]
+        found = None if self._closed else self._places.look(waiting)
+        if found is None:
+            return
+        job, place = found
+        with self._wake:
+            watched = self._watched.get(job.job_id)
+        if watched is None:
+            return
+        if place.running:
+            self._tell_running(watched)
+        for listener in watched.listeners:
+            listener.place(place)
 
     def _settle(self, watched: _Watched, state: State) -> None:
         with self._wake:

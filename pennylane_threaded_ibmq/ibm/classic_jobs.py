@@ -75,9 +75,7 @@ class ClassicJobs(JobService):
         Raises:
             ServiceError: The service did not answer properly.
         """
-        told = self._ask(
-            lambda: self._with_client(lambda client: client.job_metadata(job.job_id)), "the times of a job"
-        )
+        told = self._ask(lambda: self._metrics(job), "the times of a job")
         stamps = told.get("timestamps") or {}
         try:
             created, running, finished = (_time(stamps[k]) for k in ("created", "running", "finished"))
@@ -143,6 +141,9 @@ class ClassicJobs(JobService):
             # all circuits of a job run equally often; one that needs fewer shots takes the first ones
             out.append(PubData(bits=np.stack([row[:shots] for row in rows])))
         return out, ""
+
+    def _metrics(self, job: SentJob) -> Any:
+        return self._with_client(lambda client: client.job_metadata(job.job_id))
 
     def _cancel(self, handle: Any) -> None:
         try:

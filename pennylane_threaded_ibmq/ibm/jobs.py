@@ -107,6 +107,9 @@ class PlatformJobs(JobService):
     def _reason(self, job: SentJob) -> str:
         return str(job.handle.error_message())
 
+    def _metrics(self, job: SentJob) -> Any:
+        return job.handle.metrics()
+
     def _cancel(self, handle: Any) -> None:
         handle.cancel()
 

@@ -183,13 +183,6 @@ def local_backends() -> tuple[BackendFacts, ...]:
     return tuple(found)
 
 
-def saved_account() -> bool:
-    """Whether IBM's client has an account saved on this machine."""
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    return bool(QiskitRuntimeService.saved_accounts())
-
-
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 

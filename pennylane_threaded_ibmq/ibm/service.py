@@ -18,6 +18,7 @@ from ..exceptions import (
     SubmissionError,
 )
 from .errors import ANSWER_SECS, can_pass, patiently, status_code, within
+from .queue import Place, read_place
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ SEND_SECS = 300.0
 
 CANCEL_SECS = 30.0
 """Longest wait for a cancellation, tries included."""
+
+PLACE_SECS = 10.0
+"""Longest wait for a place in the queue: nothing depends on it."""
 
 
 class State(Enum):
@@ -150,6 +154,10 @@ class JobService(ABC):
         """Why a job failed."""
 
     @abstractmethod
+    def _metrics(self, job: SentJob) -> Any:
+        """Times of a job and its place in the queue."""
+
+    @abstractmethod
     def _cancel(self, handle: Any) -> None:
         """Cancel a job."""
 
@@ -231,6 +239,20 @@ class JobService(ABC):
     def left(self) -> float | None:
         """QPU seconds left to whoever pays; ``None`` if there is no limit or the service does not say."""
         return self._if_told(self._left, "the usage that is left")
+
+    def place(self, job: SentJob) -> Place | None:
+        """Ask for the place of one job in its queue.
+
+        Returns:
+            The place; ``None`` if the service did not answer properly, which is no harm.
+        """
+        try:
+            return read_place(
+                within(PLACE_SECS, lambda: self._metrics(job), f"the place of job {job.job_id}")
+            )
+        except (*self.problems, OSError) as error:  # type: ignore[misc]
+            logger.info("the place of job %s is not known: %s", job.job_id, error)
+            return None
 
     def state(self, job: SentJob) -> State:
         """Ask for the state of one job.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from .errors import ApiError, bad_request, too_many_pending, too_many_requests, usage_exceeded, wrong_state
@@ -109,7 +109,13 @@ def metrics_of(call: Call, job: JobRecord) -> dict[str, Any]:
     }
     if job.status is JobStatus.QUEUED:
         ahead = [other.id for other in call.platform.jobs.live() if other.backend == job.backend]
-        metrics["position_in_queue"] = ahead.index(job.id) + 1
+        position = ahead.index(job.id) + 1
+        metrics["position_in_queue"] = position
+        config = call.platform.config
+        waits = max(config.queue_secs, (position - 1) // config.slots * config.job_secs)
+        start = max(job.created + timedelta(seconds=waits), datetime.now(timezone.utc))
+        metrics["estimated_start_time"] = iso(start)
+        metrics["estimated_completion_time"] = iso(start + timedelta(seconds=config.job_secs))
     return metrics
 
 

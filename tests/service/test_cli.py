@@ -176,12 +176,55 @@ def test_a_batch_is_listed_shown_and_collected(loopback, tmp_path):
         assert job.id in shown
     assert "0-1" in shown
     service.release()
-    done = run("resume", batch[:6], "-o", str(tmp_path / "r.json"), "--option", "shard_size=2")
+    done = run("resume", batch[:6], "-o", str(tmp_path / "r.json"))
     assert done.exit_code == 0, done.output
     assert "4 of 4 results" in done.stderr
     results = json.loads((tmp_path / "r.json").read_text())
     np.testing.assert_allclose(results, np.cos(np.linspace(0, np.pi, 4)), atol=0.2)
     assert service.counters.jobs == 2
+
+
+def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
+    service = loopback()
+    batch = left_behind(service, shard_size=2)
+    monkeypatch.chdir(tmp_path)
+    running = told("timeline", batch)
+    assert (running["batch"], running["finished"], running["lanes"]) == (batch, False, 2)
+    service.release()
+    run("resume", batch, "--option", "shard_size=2", "-o", "results.json")
+    jobs = {job.id for job in service.jobs}
+    # the journal alone is read: at a service that answers nothing but errors, all goes well
+    service.inject(Fault(effect="status", status=503, on=".*", times=None))
+    # the resumed batch is one of its own in the journal, whose jobs are those of the first
+    newest = told("batches", "-n", "1")[0]["id"]
+    for file, begins in (("a.png", b"\x89PNG"), ("b.SVG", b"<?xml"), ("c.html", b"<!doctype html>")):
+        done = run("timeline", newest[:8], "-o", file, "--dark")
+        assert (done.exit_code, done.stdout) == (0, ""), done.output
+        assert "2 shards over" in done.stderr
+        assert (tmp_path / file).read_bytes().startswith(begins)
+    finished = told("timeline", newest, "-o", "d.png")
+    assert finished["finished"]
+    assert finished["output"] == "d.png"
+    assert {event["phase"] for event in finished["events"]} >= {"queued", "done"}
+    assert {one["job_id"] for one in finished["spans"]} == jobs
+    shown = run("timeline", newest).stdout
+    assert all(job in shown for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["-o", "picture.jpeg"], 2, "picture.jpeg ends with '.jpeg'; write .png, .svg, .pdf, .html."),
+        (["-o", "picture"], 2, "picture has no ending; write .png"),
+        (["-o", "no-such-folder/a.png"], 1, "no-such-folder/a.png cannot be written: No such file"),
+    ],
+)
+def test_a_picture_that_cannot_be_written(loopback, arguments, code, said):
+    batch = left_behind(loopback())
+    done = run("timeline", batch, *arguments)
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_resume_prints_its_results(loopback):
@@ -197,13 +240,31 @@ def test_resume_prints_its_results(loopback):
 
 def test_resume_sends_nothing_for_a_device_of_other_options(loopback):
     service = loopback()
-    batch = left_behind(service, shard_size=2)
+    batch = left_behind(service, primitive="sampler")
     service.release()
-    service.wait_for_jobs(2)
+    service.wait_for_jobs(1)
     done = run("resume", batch)
     assert done.exit_code == 1
     assert "send=False" in done.stderr
     assert "--option" in done.stderr
+    assert service.counters.jobs == 1
+    assert len(json.loads(run("resume", batch, "--option", "primitive=sampler").stdout)) == 4
+    assert service.counters.jobs == 1
+
+
+def test_resume_cuts_a_batch_as_it_was_sent(loopback):
+    """The journal tells which tapes a job has; three, and then the one that is left."""
+    service = loopback()
+    service.hold()
+    dev = qml.device("threaded.ibmq", wires=2, backend=SMALL, shard_size=3)
+    handle = dev.submit(ladder(4))
+    service.wait_for_jobs(2, JobStatus.QUEUED)
+    handle.detach()
+    dev.close()
+    service.release()
+    with qml.device("threaded.ibmq", wires=2, backend=SMALL) as other:
+        results = other.resume(handle.batch_id, send=False).result(60)
+    np.testing.assert_allclose(np.array(results, float), np.cos(np.linspace(0, np.pi, 4)), atol=0.2)
     assert service.counters.jobs == 2
 
 

@@ -1,14 +1,16 @@
 """Progress of a batch on IBM Quantum Platform: the real client, over real HTTP, against the loopback service."""
 
 import logging
+import threading
 
 import numpy as np
 import pennylane as qml
 import pytest
 
+from pennylane_threaded_ibmq.execution import places
 from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.execution.timeline import timeline_of
-from pennylane_threaded_ibmq.loopback import Fault
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 SMALL = "ibm_manila"
 
@@ -53,6 +55,86 @@ def test_a_job_that_runs_is_seen_to_run_without_more_requests(loopback, device):
     device(progress=seen.append).batch_execute(ladder(2))
     assert any(p.running for p in seen)
     assert not [route for route in service.counters.by_route if "metrics" in route]
+
+
+METRICS = "GET /jobs/{id}/metrics"
+
+
+def asked(service):
+    return service.counters.by_route.get(METRICS, 0)
+
+
+def test_the_place_in_the_queue_is_asked_for_once_for_many_jobs(loopback, device, monkeypatch):
+    monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    monkeypatch.setattr(places, "AGAIN_SECS", 3600.0)  # how often is a matter of the unit tests
+    service = loopback(direct=True, queue_secs=0.5)
+    service.hold()
+    dev = device(shard_size=1)
+    first = dev.submit(ladder(1))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    told = threading.Event()
+    seen = []
+
+    def look(progress):
+        seen.append(progress)
+        if progress.queue_position is not None:
+            told.set()
+
+    second = device(shard_size=1, progress=look).submit(ladder(4))
+    assert told.wait(60)
+    # of the first in line of its own jobs; those of others stand before it
+    last = seen[-1]
+    assert last.queue_position >= 2
+    assert last.start_secs is not None
+    assert last.left_secs == pytest.approx(last.start_secs + last.qpu_secs)
+    ticks = service.counters.by_route["GET /jobs"]
+    service.wait_for_requests("GET /jobs", ticks + 4)
+    assert asked(service) == 1, "once, however often and for how many jobs the watcher looks"
+    service.release()
+    second.result(60)
+    first.result(60)
+    assert seen[-1].queue_position is None
+
+
+def test_nobody_who_looks_nothing_that_is_asked(loopback, device, monkeypatch):
+    monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    service = loopback(direct=True)
+    service.hold()
+    handle = device(shard_size=1, progress=False).submit(ladder(2))
+    service.wait_for_requests("GET /jobs", 3)
+    assert asked(service) == 0
+    assert handle.progress.queued + handle.progress.sending == 2
+    service.wait_for_requests(METRICS, 1)
+    service.release()
+    handle.result(60)
+
+
+def test_a_service_that_does_not_tell_the_place_is_no_trouble(loopback, device, monkeypatch, caplog):
+    monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    service = loopback(direct=True)
+    service.inject(Fault(effect="status", status=404, on=".*metrics", times=None))
+    service.hold()
+    seen = []
+    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.ibm.queue"):
+        handle = device(progress=seen.append).submit(ladder(2))
+        service.wait_for_requests(METRICS, 1)
+        service.release()
+        handle.result(60)
+    assert seen[-1].done == 1
+    assert all(p.queue_position is None for p in seen)
+    assert "is not known" in caplog.text
+
+
+def test_a_job_that_runs_among_others_is_seen_when_its_place_is_asked_for(loopback, device, monkeypatch):
+    monkeypatch.setattr(places, "FIRST_SECS", 0.0)
+    monkeypatch.setattr(places, "AGAIN_SECS", 0.2)  # the first answer may be that it is queued
+    service = loopback(direct=True)
+    service.hold("running")
+    runs = threading.Event()
+    handle = device(shard_size=1, progress=lambda p: p.running and runs.set()).submit(ladder(3))
+    assert runs.wait(60)
+    service.release(stage="running")
+    handle.result(60)
 
 
 def test_a_shard_that_is_sent_again_is_counted(loopback, device):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -19,6 +22,8 @@ from pennylane_threaded_ibmq.cli.rehearse import NEEDED
 from pennylane_threaded_ibmq.cli.report import Rehearsal, make_report, say_report
 from pennylane_threaded_ibmq.cli.resume import plain
 from pennylane_threaded_ibmq.cli.types import duration, share
+from pennylane_threaded_ibmq.execution.journal import Journal
+from pennylane_threaded_ibmq.execution.records import NewShard
 from pennylane_threaded_ibmq.loopback import Counters, JobRecord, JobStatus, LoopbackConfig
 
 SECRET = "a-key-that-nobody-may-see"  # pragma: allowlist secret
@@ -36,7 +41,7 @@ def no_account(monkeypatch, tmp_path):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.overview.saved_account", lambda: False)
+    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.saved.saved_account", lambda: False)
 
 
 def run(*arguments, **options):
@@ -57,6 +62,82 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "Usage:" in done.stdout
     assert "LOADED []" in done.stdout
+
+
+LOADED = """
+import sys
+from pennylane_threaded_ibmq.cli import main
+
+main(sys.argv[1:], standalone_mode=False)
+heavy = {"pennylane", "qiskit", "qiskit_ibm_runtime", "numpy", "scipy", "matplotlib", "starlette"}
+print("LOADED", sorted(heavy & set(sys.modules)), "OF", len(sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config"],
+        ["config", "--json"],
+        ["batches"],
+        ["show", "{id}"],
+        ["timeline", "{id}"],
+        ["timeline", "{id}", "--json"],
+        ["prune"],
+        ["completion", "bash"],
+    ],
+    ids=" ".join,
+)
+def test_commands_that_only_look_load_neither_pennylane_nor_qiskit(arguments, tmp_path):
+    journal = Journal(tmp_path / "home" / "journal.sqlite")
+    batch, _ = journal.begin("ibm_manila", "crn", [], [NewShard("hash", 1, (0,), "tag")])
+    journal.close()
+    words = [word.format(id=batch) for word in arguments]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    said, _, number = done.stdout.splitlines()[-1].partition(" OF ")
+    assert said == "LOADED []"
+    # all of PennyLane is 1500 modules more
+    assert int(number) < 500
+
+
+def test_errors_of_circuits_are_where_they_always_were():
+    """They are PennyLane's errors too, and imported only when somebody asks for them."""
+    from pennylane.exceptions import DeviceError, WireError
+
+    from pennylane_threaded_ibmq import exceptions
+
+    wrong = exceptions.UnknownWireError("no such wire", tape=3)
+    for base in (exceptions.ThreadedIBMQError, DeviceError, WireError):
+        assert isinstance(wrong, base)
+    again = pickle.loads(pickle.dumps(wrong))
+    assert (type(again), again.tape) == (exceptions.UnknownWireError, 3)
+    assert set(exceptions.__all__) <= set(dir(exceptions))
+    assert "pennylane_threaded_ibmq.exceptions.UnknownWireError" in repr(type(wrong))
+    with pytest.raises(AttributeError, match="NoSuchError"):
+        _ = exceptions.NoSuchError
+
+
+@pytest.mark.parametrize("file", [True, False])
+def test_a_saved_account_is_only_looked_for_where_there_is_a_file(file, tmp_path, monkeypatch):
+    from pennylane_threaded_ibmq.ibm import saved
+
+    asked = []
+    client = SimpleNamespace(
+        QiskitRuntimeService=SimpleNamespace(saved_accounts=lambda: asked.append(1) or {"a": 1})
+    )
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "qiskit_ibm_runtime", raising=False)
+    if file:
+        (tmp_path / ".qiskit").mkdir()
+        (tmp_path / ".qiskit" / "qiskit-ibm.json").write_text("{}")
+        monkeypatch.setattr(saved, "import_module", lambda _: client)
+    assert saved.saved_account() is file
+    assert bool(asked) is file
 
 
 @pytest.mark.parametrize("name", list(main.commands))
@@ -133,6 +214,9 @@ def test_an_expected_error_has_no_traceback():
     done = run("show", "3f2a")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
+    done = run("timeline", "3f2a", "-o", "timeline.png")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
     done = run("show", "3f2a", "--journal", "no-such-file.sqlite")
     assert (done.exit_code, done.stderr) == (1, "Error: there is no journal no-such-file.sqlite.\n")
 
@@ -171,7 +255,7 @@ def test_config_tells_sources_and_never_the_token(monkeypatch):
 
 
 def test_config_tells_of_a_saved_account(monkeypatch):
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.overview.saved_account", lambda: True)
+    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.saved.saved_account", lambda: True)
     told = json.loads(run("config", "--json").stdout)
     assert told["ibmqx_token"] == {"value": "set", "source": "account saved by Qiskit's IBM client"}
 

@@ -19,7 +19,7 @@ import pytest
 from pennylane_threaded_ibmq.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("howto/command-line.md", "howto/rehearse.md", "first-contact.md")
+PAGES = ("howto/command-line.md", "howto/timeline.md", "howto/rehearse.md", "first-contact.md")
 BLOCK = re.compile(r"^```text(?P<info>[^\n]*)\n(?P<lines>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -14,7 +14,7 @@ from qiskit.circuit import Parameter
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JobCancelledError, JobFailedError
 from pennylane_threaded_ibmq.execution.engine import open_engine
-from pennylane_threaded_ibmq.execution.pieces import BackendSpec, Piece, run_piece
+from pennylane_threaded_ibmq.execution.pieces import BackendSpec, Piece, pack, run_piece, unpack
 from pennylane_threaded_ibmq.ibm.local import LocalBackend, open_local
 
 
@@ -105,6 +105,19 @@ def test_pieces_of_a_run_give_what_the_run_gives(most):
     assert whole.join([piece.run(backend) for piece in pieces], places) == whole.run(backend)
 
 
+def test_a_circuit_of_many_pieces_is_written_once_and_read_once(monkeypatch):
+    whole = sample_piece()
+    pieces, _ = whole.cut(12)
+    written = []
+    dumps = pickle.dumps
+    monkeypatch.setattr("pickle.dumps", lambda what: written.append(what) or dumps(what))
+    sent = pack(pieces)
+    assert sum(isinstance(what, QuantumCircuit) for what in written) == 3
+    arrived = [unpack(one) for one in sent]
+    assert [p.rows for p in arrived] == [p.rows for p in pieces]
+    assert len({id(circuit) for p in arrived for circuit in p.circuits}) == 3
+
+
 def test_pieces_take_about_the_same_time():
     piece = sample_piece()
     heavy = QuantumCircuit(20, 20)
@@ -127,7 +140,8 @@ def test_a_seeded_estimate_is_not_cut():
 def test_a_worker_opens_a_backend_from_its_name():
     spec = pickle.dumps(BackendSpec("aer_simulator"))
     piece = sample_piece()
-    assert run_piece(spec, pickle.dumps(piece)) == piece.run(LocalBackend(open_local("aer_simulator")))
+    (sent,) = pack([piece])
+    assert run_piece(spec, sent) == piece.run(LocalBackend(open_local("aer_simulator")))
 
 
 # ------------------------------------------------------------------------------------------------------ same results

@@ -1,5 +1,6 @@
 """Progress: what is counted, who is told, what is shown and where."""
 
+import gc
 import io
 import logging
 import sys
@@ -14,9 +15,11 @@ import pytest
 from pennylane_threaded_ibmq import Progress
 from pennylane_threaded_ibmq.device import display
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
-from pennylane_threaded_ibmq.execution.progress import Course
+from pennylane_threaded_ibmq.execution.places import AGAIN_SECS, FIRST_SECS, TROUBLE_SECS, Listener, Places
+from pennylane_threaded_ibmq.execution.progress import LOOKING_SECS, Course
 from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.execution.watcher import Watcher
+from pennylane_threaded_ibmq.ibm.queue import Place, read_place
 from pennylane_threaded_ibmq.ibm.service import SentJob, State
 
 
@@ -120,6 +123,83 @@ def test_the_rest_is_estimated_from_what_is_finished(monkeypatch):
     assert (now.elapsed_secs, now.left_secs) == (4.0, 12.0)
 
 
+def test_a_place_in_the_queue_is_kept_until_its_shard_moves_on(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 100.0)
+    seen = []
+    course = Course(2, 2, qpu_secs=lambda: 4.0, observers=[seen.append])
+    course.report(0, Phase.QUEUED, job_id="a")
+    course.report(1, Phase.QUEUED, job_id="b")
+    course.place(0, Place(12, starts_at=160.0))
+    course.place(0, Place(12, starts_at=160.0))
+    assert len(seen) == 3, "the same place is no news"
+    now = course.progress()
+    assert (now.queue_position, now.start_secs, now.left_secs) == (12, 60.0, 64.0)
+    course.report(1, Phase.RUNNING)
+    assert course.progress().queue_position == 12
+    course.report(0, Phase.RUNNING)
+    now = course.progress()
+    assert (now.queue_position, now.start_secs, now.left_secs) == (None, None, None)
+    course.place(0, Place(1))
+    assert course.progress().queue_position is None, "what runs has no place"
+
+
+def test_somebody_looks_on_who_gave_a_function_or_asked_within_a_minute(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    assert Course(1, 1, observers=[lambda _: None]).looked_at()
+    course = Course(1, 1)
+    assert not course.looked_at()
+    course.progress()
+    assert course.looked_at()
+    now[0] += LOOKING_SECS
+    assert not course.looked_at()
+
+
+def test_places_are_asked_for_seldom_however_many_jobs_there_are(monkeypatch):
+    now, asked, answer = [100.0], [], [Place(3)]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    curious = [True]
+    jobs = [SentJob(f"j{i}", "sampler", 1, f"d-{i}", None) for i in range(50)]
+    listener = Listener(curious=lambda: curious[0])
+    waiting = [(job, 100.0, [listener]) for job in jobs]
+    places = Places(lambda job: asked.append(job.job_id) or answer[0])
+
+    def pass_time(secs):
+        for _ in range(int(secs * 4)):
+            now[0] += 0.25
+            places.look(waiting)
+
+    pass_time(FIRST_SECS - 0.25)
+    assert asked == []
+    pass_time(0.25)
+    assert asked == ["j0"], "the first in line"
+    pass_time(AGAIN_SECS * 3)
+    assert asked == ["j0"] * 4
+    curious[0] = False
+    pass_time(AGAIN_SECS * 3)
+    assert len(asked) == 4, "nobody looks on"
+    curious[0], answer[0] = True, None
+    pass_time(TROUBLE_SECS)
+    assert len(asked) == 5, "a service in trouble is left alone"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "place"),
+    [
+        ({"position_in_queue": 3, "timestamps": {"running": None}}, Place(3)),
+        ({"estimated_start_time": "1970-01-01T00:01:00Z"}, Place(None, 60.0)),
+        ({"estimated_start_time": "1970-01-01T00:01:00"}, Place(None, 60.0)),
+        ({"timestamps": {"running": "2025-01-01T00:00:00Z", "finished": None}}, Place(running=True)),
+        ({"timestamps": {"running": "x", "finished": "y"}}, Place()),
+        ({"position_in_queue": "soon", "estimated_start_time": 7, "timestamps": None}, Place()),
+        ({"position_in_queue": True}, Place()),
+        (None, Place()),
+    ],
+)
+def test_a_place_is_read_from_whatever_the_service_says(metrics, place):
+    assert read_place(metrics) == place
+
+
 def test_a_batch_without_shards_is_finished():
     now = Course(1, 0).progress()
     assert now.finished
@@ -172,9 +252,30 @@ def test_a_function_may_cancel_the_batch():
 
 
 def test_a_handle_knows_its_progress():
-    handle = qml.device("threaded.ibmq", wires=1, shard_size=1).submit(tapes(2))
-    handle.result()
+    with qml.device("threaded.ibmq", wires=1, shard_size=1) as dev:
+        handle = dev.submit(tapes(2))
+        handle.result()
     assert handle.progress.done == 2
+
+
+def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    drawn = []
+    line = display.LiveLine(types.SimpleNamespace(update=lambda what, refresh: drawn.append(what)))
+    course = Course(2, 2)
+    for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
+        line(course.progress())
+    assert len(drawn) == 2, "the clock has two values"
+    course.report(0, Phase.RUNNING)
+    line(course.progress())
+    assert len(drawn) == 3
+
+
+def test_a_handle_keeps_the_device_that_nobody_else_keeps():
+    handle = qml.device("threaded.ibmq", wires=1, shard_size=1).submit(tapes(6))
+    gc.collect()
+    assert len(handle.result()) == 6
 
 
 @pytest.mark.parametrize("value", [1, "yes", None, 2.5])
@@ -335,8 +436,8 @@ def test_both_who_follow_one_job_are_told_once_that_it_runs():
 
     watcher = Watcher(jobs)
     job = SentJob("job", "sampler", 1, "device-shard", None)
-    first = watcher.follow(job, lambda: hear("first"))
-    second = watcher.follow(job, lambda: hear("second"))
+    first = watcher.follow(job, Listener(lambda: hear("first")))
+    second = watcher.follow(job, Listener(lambda: hear("second")))
     assert both.wait(20)
     jobs.end.set()
     assert first.result(20) is second.result(20) is State.DONE

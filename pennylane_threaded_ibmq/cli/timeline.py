@@ -1,0 +1,91 @@
+"""``threaded-ibmq timeline``: a batch of the journal over time, as a picture, a table or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .helping import Command
+from .journal import find_batch, journal_option
+from .output import iso, json_option, note, say_json, say_table, span
+
+if TYPE_CHECKING:
+    from ..execution.records import BatchRecord
+    from ..execution.timeline import Timeline
+
+
+@click.command("timeline", cls=Command)
+@click.argument("batch_id", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the picture: .png, .svg, .pdf or .html.  [default: a table on standard output]",
+)
+@click.option("--dark", is_flag=True, help="For a dark background. A page follows its reader by itself.")
+@journal_option
+@json_option
+def timeline_command(
+    *, batch_id: str, output: Path | None, dark: bool, journal_path: Path | None, as_json: bool
+) -> None:
+    r"""Draw a batch over time: what was sent when, and how long it queued and ran.
+
+    Nothing is asked of IBM: the journal has the times. The first letters of the ID are enough. A picture needs the extra
+    pennylane-threaded-ibmq[pictures].
+
+    \b
+    Examples:
+      threaded-ibmq timeline 3f2a -o timeline.png
+      threaded-ibmq timeline 3f2a -o timeline.svg --dark
+      threaded-ibmq timeline 3f2a --json
+    """
+    from ..execution.timeline import timeline_of
+
+    _, batch = find_batch(journal_path, batch_id)
+    if output is not None:
+        _draw(batch, output, dark=dark)
+    what = timeline_of(batch)
+    if as_json:
+        say_json(timeline_json(batch, what, output))
+    elif output is None:
+        say_table(
+            ("SHARD", "TRY", "LANE", "PHASE", "FROM S", "TO S", "JOB", "END"),
+            [
+                (s.shard, s.attempt, s.lane, s.phase, f"{s.start:.1f}", f"{s.end:.1f}", s.job_id, s.outcome)
+                for s in what.spans
+            ],
+            empty="Nothing of this batch was sent.",
+        )
+    else:
+        note(f"{what.shards} shards over {span(what.secs)} are in {output}.")
+
+
+def timeline_json(batch: BatchRecord, what: Timeline, output: Path | None) -> dict[str, Any]:
+    """A timeline for programs: each event with its time, and the stretches that lie between them in seconds."""
+    return {
+        "batch": batch.id,
+        "backend": batch.backend,
+        "created": iso(batch.created),
+        "secs": what.secs,
+        "finished": what.finished,
+        "retries": what.retries,
+        "lanes": what.lanes,
+        "events": [{**asdict(step), "at": iso(step.at)} for step in batch.steps],
+        "spans": [asdict(one) for one in what.spans],
+        "output": output,
+    }
+
+
+def _draw(batch: BatchRecord, output: Path, *, dark: bool) -> None:
+    from ..execution.pictures import SUFFIXES, save_timeline
+
+    if output.suffix.lower() not in SUFFIXES:
+        ends = f"ends with {output.suffix!r}" if output.suffix else "has no ending"
+        raise click.BadParameter(f"{output} {ends}; write {', '.join(SUFFIXES)}.", param_hint="--output")
+    try:
+        save_timeline(batch, output, dark=dark)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {error.strerror or error}.") from None
