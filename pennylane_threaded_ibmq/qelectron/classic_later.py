@@ -92,6 +92,8 @@ class Twice(qml.QNode):
         call: A copy of the qelectron for this call.
     """
 
+    execute_kwargs: dict[str, Any]
+
     def __init__(self, call: QElectron) -> None:
         self.__dict__.update(call.__dict__)
         self._interface_asked = call.interface
@@ -101,7 +103,7 @@ class Twice(qml.QNode):
         self._replay = False
         self._once: list[_Once] = []
         self._transform_program = self._each_once(call.transform_program)
-        self._cache = call.execute_kwargs.get("cache")
+        self._cache: Any = call.execute_kwargs.get("cache")
         self._snapshot = dict(self._cache) if isinstance(self._cache, MutableMapping) else None
 
     @property

@@ -31,6 +31,11 @@ class QElectron(qml.QNode):
         original_qnode: The QNode it was made from.
     """
 
+    execute_kwargs: dict[str, Any]
+    gradient_kwargs: dict[str, Any]
+    _tape: Any
+    _transform_program: Any
+
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
         self.__dict__.update(qnode.__dict__)
         self._own()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pennylane import QubitDevice
-from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
 from pennylane.wires import Wires
 
@@ -26,6 +25,7 @@ from .routing import Routed, submit_routed
 from .runners import recording_lock
 
 if TYPE_CHECKING:
+    from pennylane.measurements import Shots
     from pennylane.typing import Result
     from typing_extensions import Self
 

@@ -42,13 +42,15 @@ if TYPE_CHECKING:
 
 __all__ = ["IBMQExecutor", "ThreadedIBMQExecutor", "register"]
 
-_COVALENTS_OWN = frozenset({"name", "shots", "shots_converter", "persist_data", "qelectron_info", "qnode_specs"})
+_COVALENTS_OWN = frozenset(
+    {"name", "shots", "shots_converter", "persist_data", "qelectron_info", "qnode_specs"}
+)
 """Fields that Covalent fills in or acts on; our executor behind this one does not get them."""
 
 _FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
 
 
-class ThreadedIBMQExecutor(BaseQExecutor):  # type: ignore[misc]
+class ThreadedIBMQExecutor(BaseQExecutor):
     """A Covalent executor that runs circuits on IBM Quantum backends through the ``threaded.ibmq`` device.
 
     Fields that are not given come from where :class:`~pennylane_threaded_ibmq.qelectron.IBMQExecutor` takes them from,

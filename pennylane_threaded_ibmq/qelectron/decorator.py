@@ -14,13 +14,15 @@ from .base import BaseQExecutor
 from .cluster import QCluster, check_executors
 from .executor import IBMQExecutor
 from .selectors import check_selector
-from .stacks import part
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from .current_node import QElectron
     from .selectors import Selector
 else:
-    QElectron = part("node").QElectron
+    QElectron = of_stack("node").QElectron
+
+__all__ = ["QElectron", "qelectron"]
 
 _SIMULATOR_GRADIENTS = ("backprop", "adjoint", "device")
 

@@ -25,14 +25,14 @@ from .config import Found, find_token, find_values
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
 from .sender import GAP_S, MOST_S, Sender
-from .stacks import part
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from . import current_tapes as tapes_of_stack
 else:
-    tapes_of_stack = part("tapes")
+    tapes_of_stack = of_stack("tapes")
 
 OWN_DEVICE = "threaded.ibmq"
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})

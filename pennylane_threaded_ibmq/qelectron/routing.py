@@ -15,7 +15,7 @@ from .._compat import zip_strict
 from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor
 from .runners import Submission
-from .stacks import part
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from . import current_tapes as tapes_of_stack
 else:
-    tapes_of_stack = part("tapes")
+    tapes_of_stack = of_stack("tapes")
 
 Choose: TypeAlias = "Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]"
 

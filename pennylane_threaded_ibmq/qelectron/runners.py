@@ -21,7 +21,7 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
-from .stacks import part
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from . import current_tapes as tapes_of_stack
 else:
-    tapes_of_stack = part("tapes")
+    tapes_of_stack = of_stack("tapes")
 
 
 def recording_lock() -> AbstractContextManager[Any]:

@@ -165,20 +165,21 @@ class Sender:
             self._runner.prepare(call.wires)
         except (CredentialsError, ServiceError) as error:
             self._failed = error
-        except Exception:  # noqa: BLE001 - it happens again when the call is sent, and is raised to whoever made it
+        except Exception:
+            # it happens again when the call is sent, and is raised to whoever made it
             logger.debug("Preparing failed", exc_info=True)
 
     def _send_together(self, calls: list[Waiting]) -> None:
         tapes = [tape for call in calls for tape in call.tapes]
         failed, self._failed = self._failed, None
+        if failed is not None:
+            _fail(calls, failed)
+            return
         try:
-            if failed is not None:
-                raise failed
             sent = self._runner.submit(tapes, Wires.all_wires([call.wires for call in calls]))
         except (CredentialsError, ServiceError) as error:
             # the same for all of them; each would only ask again
-            for call in calls:
-                call.fail(error)
+            _fail(calls, error)
             return
         except Exception as error:  # noqa: BLE001 - the call whose fault it is gets it
             if len(calls) == 1:
@@ -234,6 +235,11 @@ class Sender:
                     self._state.wait(wait)
                     continue
             self.flush()
+
+
+def _fail(calls: Sequence[Waiting], error: Exception) -> None:
+    for call in calls:
+        call.fail(error)
 
 
 def _copier(mine: Future[Any]) -> Callable[[Future[Any]], None]:

@@ -12,6 +12,6 @@ from types import ModuleType
 from ..stack import stack
 
 
-def part(name: str) -> ModuleType:
-    """The module of this name that serves the installed PennyLane: ``part("tapes")``."""
+def of_stack(name: str) -> ModuleType:
+    """The module of this name that serves the installed PennyLane: ``of_stack("tapes")``."""
     return import_module(f".{stack().value}_{name}", __package__)

@@ -30,7 +30,9 @@ collect_ignore_glob = [] if CLASSIC else ["test_*.py"]
 def wiped_environment(monkeypatch, tmp_path_factory):
     """No account, no proxy and no home of the machine is seen by any test. The value is the home."""
     for name in list(os.environ):
-        if name.startswith(("QISKIT_IBM_", "IBMQX_", "QE_", "COVALENT_", "XDG_", "THREADED_IBMQ_")) or name.lower().endswith("_proxy"):
+        if name.startswith(
+            ("QISKIT_IBM_", "IBMQX_", "QE_", "COVALENT_", "XDG_", "THREADED_IBMQ_")
+        ) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)

@@ -64,7 +64,10 @@ def test_it_replaces_covalents_when_asked_to(ct, service):
     cls = register(replace=True)
     assert ct.executor.IBMQExecutor is cls
     assert cls.__name__ == "IBMQExecutor"
-    executors = [ct.executor.IBMQExecutor(ibmqx_token=TOKEN), ct.executor.IBMQExecutor(ibmqx_token=TOKEN, shots=5)]
+    executors = [
+        ct.executor.IBMQExecutor(ibmqx_token=TOKEN),
+        ct.executor.IBMQExecutor(ibmqx_token=TOKEN, shots=5),
+    ]
     circuit = ct.qelectron(plain, executors=executors)
     assert [len(circuit(0.1)) for _ in range(2)] == [20, 5]
     assert service.counters.logins == 1
@@ -86,9 +89,17 @@ def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_pa
         "assert ct.executor.IBMQExecutor is type(ex), ct.executor.IBMQExecutor\n"
         "print(ex.ibmqx_token.get_secret_value(), ex.shots)\n"
     )
-    environment = {"IBMQX_TOKEN": "of-the-worker", "HOME": str(wiped_environment), "PYTHONPATH": ":".join(sys.path)}
+    environment = {
+        "IBMQX_TOKEN": "of-the-worker",
+        "HOME": str(wiped_environment),
+        "PYTHONPATH": ":".join(sys.path),
+    }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.split()[-2:] == ["of-the-worker", "5"], done.stderr
 
@@ -96,8 +107,16 @@ def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_pa
 def test_the_token_is_nowhere_to_be_seen(ct, service):
     """Covalent dumps, pickles, prints and stores executors; none of it has the token."""
     executor = ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN)
-    cluster = ct.executor.QCluster(executors=[executor, ct.executor.ThreadedIBMQExecutor(backend="fake_manila")])
-    for shown in (repr(executor), str(executor.dict()), executor.model_dump_json(), repr(cluster), str(cluster.dict())):
+    cluster = ct.executor.QCluster(
+        executors=[executor, ct.executor.ThreadedIBMQExecutor(backend="fake_manila")]
+    )
+    for shown in (
+        repr(executor),
+        str(executor.dict()),
+        executor.model_dump_json(),
+        repr(cluster),
+        str(cluster.dict()),
+    ):
         assert TOKEN not in shown
     assert TOKEN.encode() not in pickle.dumps(executor)
     circuit = ct.qelectron(plain, executors=cluster)
@@ -117,7 +136,9 @@ def covalent_database():
 def test_covalents_database_has_results_and_job_ids(ct, service):
     from covalent.quantum.qclient.core import middleware
 
-    circuit = ct.qelectron(plain, executors=ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN), name="to be found")
+    circuit = ct.qelectron(
+        plain, executors=ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN), name="to be found"
+    )
     circuit(0.0)
     entries = middleware.database.get_db_dict(dispatch_id=None, node_id=None).values()
     (entry,) = [e for e in entries if e["circuit_name"] == "to be found"]
@@ -158,14 +179,14 @@ def test_executors_of_equal_fields_share_login_and_templates(ct, service):
 def test_more_executors_than_covalents_cache_holds(ct, service):
     executors = [ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN, shots=n) for n in range(2, 14)]
     circuit = ct.qelectron(plain, executors=executors)
-    assert [len(circuit.run_later(0.1).result()[0]) if n == 2 else len(circuit(0.1)) for n in range(2, 14)] == [
-        *range(2, 14)
-    ]
+    assert [
+        len(circuit.run_later(0.1).result()[0]) if n == 2 else len(circuit(0.1)) for n in range(2, 14)
+    ] == [*range(2, 14)]
     assert service.counters.logins == 1
 
 
 def test_what_covalent_cannot_look_up_is_refused_early(ct):
-    with pytest.raises(ConfigurationError, match="run_options.*Covalent looks executors up"):
+    with pytest.raises(ConfigurationError, match=r"run_options.*Covalent looks executors up"):
         ct.executor.ThreadedIBMQExecutor(run_options={"memory": True})
 
 

@@ -307,7 +307,9 @@ def test_a_random_transform_is_applied_once():
     @qml.transform
     def flipped(tape):
         turns.append(len(turns))
-        return [type(tape)([qml.RX(np.pi * turns[-1], 0)], tape.measurements, shots=tape.shots)], lambda r: r[0]
+        return [type(tape)([qml.RX(np.pi * turns[-1], 0)], tape.measurements, shots=tape.shots)], lambda r: r[
+            0
+        ]
 
     circuit = flipped(qelectron(node(lambda: qml.expval(qml.PauliZ(0))), executors=IBMQExecutor()))
     assert isinstance(circuit, QElectron)
@@ -318,7 +320,9 @@ def test_a_random_transform_is_applied_once():
 # ------------------------------------------------------------------------------------ calls, shots, threads
 
 
-@pytest.mark.parametrize(("override", "given", "expected"), [(0, 30, 30), (0, None, 12), (7, 30, 7), (7, None, 7)])
+@pytest.mark.parametrize(
+    ("override", "given", "expected"), [(0, 30, 30), (0, None, 12), (7, 30, 7), (7, None, 7)]
+)
 def test_shots_of_executor_call_and_qnode(override, given, expected):
     circuit = qelectron(
         node(lambda: qml.sample(wires=0), shots=12),
@@ -427,7 +431,9 @@ def test_drawing_specs_tape_and_copies():
     circuit(0.3)
     assert [op.name for op in circuit.tape.operations] == ["RX", "CNOT"]
     assert circuit.original_qnode is plain
-    assert plain.device.short_name.startswith("default.qubit") if hasattr(plain.device, "short_name") else True
+    assert (
+        plain.device.short_name.startswith("default.qubit") if hasattr(plain.device, "short_name") else True
+    )
     assert [leaf.shots for leaf in circuit.executors] == [0, 3]
 
 
@@ -469,7 +475,11 @@ def test_gradients_of_simulators_are_refused(method):
 
 @pytest.mark.parametrize(
     ("executors", "selector", "error"),
-    [([], "cyclic", ConfigurationError), (["ibmq"], "cyclic", ConfigurationError), (None, "best", ConfigurationError)],
+    [
+        ([], "cyclic", ConfigurationError),
+        (["ibmq"], "cyclic", ConfigurationError),
+        (None, "best", ConfigurationError),
+    ],
 )
 def test_bad_executors_and_selectors_are_refused(executors, selector, error):
     with pytest.raises(error):
@@ -490,7 +500,9 @@ def test_the_database_has_what_ran(loopback):
         rows = database.execute("SELECT operations, result, job_ids, backend FROM executions").fetchall()
     assert len(rows) == 2
     assert {job for row in rows for job in json.loads(row[2])} == {job.id for job in service.jobs}
-    assert all("RX" in row[0] and float(json.loads(row[1])) == 1 and row[3] == CLASSIC_SIMULATOR for row in rows)
+    assert all(
+        "RX" in row[0] and float(json.loads(row[1])) == 1 and row[3] == CLASSIC_SIMULATOR for row in rows
+    )
 
 
 def test_clusters_go_through_pickles_without_their_tokens():
