@@ -93,9 +93,15 @@ def do(work, circuit, x):
 
 def measure(name, work, rounds):
     """What one contender needs, in this process."""
-    import pennylane_qiskit  # noqa: F401 - importing is not what is measured
+    # importing is not what is measured
+    import pennylane_qiskit  # noqa: F401
     import qiskit_ibm_provider  # noqa: F401
     from pennylane import numpy as pnp
+
+    import pennylane_threaded_ibmq.qelectron  # noqa: F401
+
+    if name in {"covalent", "theirs"}:
+        import covalent  # noqa: F401
 
     from pennylane_threaded_ibmq.loopback import LoopbackConfig, LoopbackProcess
 
