@@ -93,7 +93,7 @@ def do(work, circuit, x):
 
 def measure(name, work, rounds):
     """What one contender needs, in this process."""
-    # importing is not what is measured
+    # what is imported here is not measured
     import pennylane_qiskit  # noqa: F401
     import qiskit_ibm_provider  # noqa: F401
     from pennylane import numpy as pnp

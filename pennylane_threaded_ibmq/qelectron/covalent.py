@@ -26,6 +26,7 @@ from .cluster import chooser
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
 from .routing import submit_routed
+from .runners import recording_lock
 
 try:
     import covalent.executor as _executors
@@ -127,7 +128,8 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         if not tapes:
             return []
         executor = self._behind()
-        sent = submit_routed(tapes, self._wires(tapes), chooser(executor), later=True)
+        with recording_lock():
+            sent = submit_routed(tapes, self._wires(tapes), chooser(executor), later=True)
         return [Pending(future, sent, self._result) for future in sent.futures]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:

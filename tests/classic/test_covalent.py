@@ -185,6 +185,29 @@ def test_more_executors_than_covalents_cache_holds(ct, service):
     assert service.counters.logins == 1
 
 
+@pytest.mark.parametrize(("shots", "expected"), [(-1, 20), (0, 20), (7, 7)])
+def test_shots_as_covalent_and_as_the_page_write_them(ct, shots, expected):
+    circuit = ct.qelectron(plain, executors=ct.executor.ThreadedIBMQExecutor(shots=shots))
+    assert len(circuit(0.1)) == expected
+
+
+def test_labels_of_wires_and_measurements_of_all_of_them(ct):
+    @ct.qelectron(executors=ct.executor.ThreadedIBMQExecutor())
+    @qml.qnode(qml.device("default.qubit", wires=3, shots=10))
+    def circuit():
+        qml.PauliX(wires=1)
+        return qml.probs()
+
+    assert list(circuit()) == [0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_gradients_are_pickled_by_name_and_found_again(ct):
+    for gradient in (qml.gradients.param_shift, qml.gradients.finite_diff, qml.gradients.spsa_grad):
+        data = pickle.dumps(gradient)
+        assert len(data) < 200
+        assert pickle.loads(data) is gradient
+
+
 def test_what_covalent_cannot_look_up_is_refused_early(ct):
     with pytest.raises(ConfigurationError, match=r"run_options.*Covalent looks executors up"):
         ct.executor.ThreadedIBMQExecutor(run_options={"memory": True})
