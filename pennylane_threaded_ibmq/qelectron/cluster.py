@@ -12,10 +12,11 @@ from pydantic import PrivateAttr, SerializeAsAny, field_serializer, field_valida
 
 from ..exceptions import ConfigurationError
 from .base import BaseQExecutor
-from .routing import Routed, submit_routed
+from .routing import Choose, Routed, submit_routed
 from .selectors import Turn, check_selector, choose
 
 if TYPE_CHECKING:
+    from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
 
 
@@ -116,6 +117,24 @@ class QCluster(BaseQExecutor):
         """Close all members."""
         for member in self.executors:
             member.close()
+
+
+def leaves_of(target: BaseQExecutor) -> tuple[BaseQExecutor, ...]:
+    """All executors that may run a circuit."""
+    return tuple(target.leaves()) if isinstance(target, QCluster) else (target,)
+
+
+def chooser(target: BaseQExecutor) -> Choose:
+    """What chooses the executor of a circuit."""
+    return target.choose if isinstance(target, QCluster) else lambda _circuit, _taken: target
+
+
+def common_shots(target: BaseQExecutor) -> Shots | None:
+    """The shots that all executors put in the place of the QNode's; ``None`` if they do not agree on any."""
+    first, *others = [leaf.shots_override for leaf in leaves_of(target)]
+    # no Shots is compared with None: before PennyLane 0.32 that is an error
+    agreed = first is not None and all(other is not None and other == first for other in others)
+    return first if agreed else None
 
 
 class _Portable:

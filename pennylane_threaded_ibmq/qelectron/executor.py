@@ -24,10 +24,15 @@ from .base import BaseQExecutor, ShotsField, check_shots, whole_number
 from .config import Found, find_token, find_values
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
-from .sender import Sender
+from .sender import GAP_S, MOST_S, Sender
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from . import current_tapes as tapes_of_stack
+else:
+    tapes_of_stack = of_stack("tapes")
 
 OWN_DEVICE = "threaded.ibmq"
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
@@ -131,6 +136,8 @@ class IBMQExecutor(BaseQExecutor):
     """
 
     known_extras: ClassVar[frozenset[str]] = frozenset(Settings.model_fields)
+    gather_gap_s: ClassVar[float] = GAP_S
+    gather_most_s: ClassVar[float] = MOST_S
 
     max_jobs: int = Field(20, ge=1, description="the most jobs in flight at once, at least 1")
     shots: ShotsField = Field(
@@ -226,7 +233,7 @@ class IBMQExecutor(BaseQExecutor):
             shots = tape.shots if override is None else override
             if override is None and not shots and self.qnode_device_shots is not None:
                 shots = Shots(self.qnode_device_shots)
-            tapes.append(tape if shots == tape.shots else tape.copy(shots=shots))
+            tapes.append(tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots))
         if not tapes:
             return []
         wires = Wires.all_wires([tape.wires for tape in tapes])
@@ -300,7 +307,8 @@ class IBMQExecutor(BaseQExecutor):
             runner = IBMRunner(self._device_options())
         else:
             runner = LocalRunner(self.runs_on)
-        return Engine(made_for, runner, Sender(runner, self.max_jobs))
+        sender = Sender(runner, self.max_jobs, gap_s=self.gather_gap_s, most_s=self.gather_most_s)
+        return Engine(made_for, runner, sender)
 
     def _device_options(self) -> dict[str, Any]:
         extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in Settings.model_fields}

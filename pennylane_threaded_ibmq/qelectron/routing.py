@@ -9,18 +9,22 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from pennylane.devices.preprocess import validate_device_wires
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor
 from .runners import Submission
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
     from typing_extensions import TypeAlias
+
+    from . import current_tapes as tapes_of_stack
+else:
+    tapes_of_stack = of_stack("tapes")
 
 Choose: TypeAlias = "Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]"
 
@@ -162,9 +166,9 @@ def _prepared(tape: QuantumScript, executor: BaseQExecutor, wires: Wires | None)
     if override is not None and override != tape.shots:
         if override.has_partitioned_shots or tape.shots.has_partitioned_shots:
             raise _mixed_vectors(tape.shots, override)
-        tape = tape.copy(shots=override)
-    if any(not mp.wires and mp.obs is None and mp.mv is None for mp in tape.measurements):
-        (tape,), _ = validate_device_wires(tape, wires=wires or tape.wires, name="qelectron")
+        tape = tapes_of_stack.with_shots(tape, override)
+    if any(not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements):
+        tape = tapes_of_stack.with_wires(tape, wires or tape.wires)
     return tape
 
 

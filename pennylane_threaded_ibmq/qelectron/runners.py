@@ -21,12 +21,17 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
+from .stacks import of_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
+
+    from . import current_tapes as tapes_of_stack
+else:
+    tapes_of_stack = of_stack("tapes")
 
 
 def recording_lock() -> AbstractContextManager[Any]:
@@ -68,6 +73,9 @@ class Runner(Protocol):
 
     def submit(self, tapes: Sequence[QuantumScript], wires: Wires) -> Submission:
         """Hand tapes over."""
+
+    def prepare(self, wires: Wires) -> None:
+        """Do what can be done before the first tapes are there."""
 
     def close(self) -> None:
         """Take no more."""
@@ -119,6 +127,10 @@ class IBMRunner:
         device = self._device_with(wires)
         with making_operators():
             return HandedOver(device.submit(tapes))
+
+    def prepare(self, wires: Wires) -> None:
+        """Make the device, which logs in."""
+        self._device_with(wires)
 
     def close(self) -> None:
         """Close the devices."""
@@ -206,7 +218,7 @@ class LocalRunner:
         if self._closed:
             raise DeviceClosedError("The executor was closed and takes no more circuits.")
         device = self._device_with(wires)
-        return OneRun(tapes, lambda batch: _execute(batch, device))
+        return OneRun(tapes, lambda batch: tapes_of_stack.run_on(device, batch))
 
     def start(self, run: OneRun) -> None:
         """Run it in the background, after those before it."""
@@ -215,6 +227,9 @@ class LocalRunner:
             if not self._busy:
                 self._busy = True
                 threading.Thread(target=self._work, name="threaded-ibmq-simulator", daemon=True).start()
+
+    def prepare(self, wires: Wires) -> None:
+        """Nothing: a simulator is made in no time."""
 
     def close(self) -> None:
         """Take no more; what waits is cancelled."""
@@ -240,7 +255,3 @@ class LocalRunner:
             if device is None:
                 device = self._devices[wires] = qml.device(self._name, wires=wires)
             return device
-
-
-def _execute(tapes: Sequence[QuantumScript], device: Any) -> Sequence[Any]:
-    return cast("Sequence[Any]", qml.execute(tapes, device, diff_method=None, interface=None))

@@ -7,6 +7,7 @@ then all that wait go as one batch, which the device plans into as few jobs as i
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
-from ..exceptions import JobCancelledError
+from ..exceptions import CredentialsError, JobCancelledError, ServiceError
 from .runners import Runner, Submission, making_operators
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
+
+logger = logging.getLogger(__name__)
 
 GAP_S = 0.01
 """How long a call waits for the next one."""
@@ -106,11 +109,17 @@ class Sender:
     Args:
         runner: Where they go.
         most: Most submissions under way at once; further calls wait together.
+        gap_s: How long a call waits for the next one.
+        most_s: How long a call waits while others keep coming.
     """
 
-    def __init__(self, runner: Runner, most: int) -> None:
+    def __init__(self, runner: Runner, most: int, *, gap_s: float = GAP_S, most_s: float = MOST_S) -> None:
         self._runner = runner
         self._most = most
+        self._gap_s = gap_s
+        self._most_s = most_s
+        self._prepared = False
+        self._failed: Exception | None = None
         self._state = threading.Condition()
         self._waiting: list[Waiting] = []
         self._first = self._last = 0.0
@@ -118,14 +127,14 @@ class Sender:
         self._thread: threading.Thread | None = None
 
     def send(self, tapes: Sequence[QuantumScript], wires: Wires) -> Waiting:
-        """Take the tapes of one call; they are sent within ``MOST_S`` of a slot being free."""
+        """Take the tapes of one call; they are sent within ``most_s`` of a slot being free."""
         call = Waiting(tapes, wires, self)
         with self._state:
             self._last = time.monotonic()
             if not self._waiting:
                 self._first = self._last
             self._waiting.append(call)
-            overdue = self._last - self._first > MOST_S and self._under_way < self._most
+            overdue = self._last - self._first > self._most_s and self._under_way < self._most
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="threaded-ibmq-sender", daemon=True)
                 self._thread.start()
@@ -150,10 +159,28 @@ class Sender:
             if calls:
                 self._send_together(calls)
 
+    def _prepare(self, call: Waiting) -> None:
+        """Log in and the like while the call waits for others."""
+        try:
+            self._runner.prepare(call.wires)
+        except (CredentialsError, ServiceError) as error:
+            self._failed = error
+        except Exception:
+            # it happens again when the call is sent, and is raised to whoever made it
+            logger.debug("Preparing failed", exc_info=True)
+
     def _send_together(self, calls: list[Waiting]) -> None:
         tapes = [tape for call in calls for tape in call.tapes]
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            _fail(calls, failed)
+            return
         try:
             sent = self._runner.submit(tapes, Wires.all_wires([call.wires for call in calls]))
+        except (CredentialsError, ServiceError) as error:
+            # the same for all of them; each would only ask again
+            _fail(calls, error)
+            return
         except Exception as error:  # noqa: BLE001 - the call whose fault it is gets it
             if len(calls) == 1:
                 calls[0].fail(error)
@@ -193,14 +220,26 @@ class Sender:
                 if not self._state.wait_for(lambda: bool(self._waiting), IDLE_S):
                     self._thread = None
                     return
+                first = None if self._prepared else self._waiting[0]
+                self._prepared = True
+            if first is not None:
+                self._prepare(first)
+            with self._state:
+                if not self._waiting:
+                    continue
                 if self._under_way >= self._most:
                     self._state.wait()
                     continue
-                wait = min(self._first + MOST_S, self._last + GAP_S) - time.monotonic()
+                wait = min(self._first + self._most_s, self._last + self._gap_s) - time.monotonic()
                 if wait > 0:
                     self._state.wait(wait)
                     continue
             self.flush()
+
+
+def _fail(calls: Sequence[Waiting], error: Exception) -> None:
+    for call in calls:
+        call.fail(error)
 
 
 def _copier(mine: Future[Any]) -> Callable[[Future[Any]], None]:

@@ -30,12 +30,15 @@ collect_ignore_glob = [] if CLASSIC else ["test_*.py"]
 def wiped_environment(monkeypatch, tmp_path_factory):
     """No account, no proxy and no home of the machine is seen by any test. The value is the home."""
     for name in list(os.environ):
-        if name.startswith(("QISKIT_IBM_", "IBMQX_", "QE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(
+            ("QISKIT_IBM_", "IBMQX_", "QE_", "COVALENT_", "XDG_", "THREADED_IBMQ_")
+        ) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(home / "threaded-ibmq"))
     # The client fixes the path of its saved accounts when it is imported.
     manager = "qiskit_ibm_provider.accounts.management.AccountManager._default_account_config_json_file"
     monkeypatch.setattr(manager, str(home / ".qiskit" / "qiskit-ibm.json"))
@@ -142,3 +145,19 @@ def ibmq():
         return qml.device("qiskit.ibmq", wires=wires, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def covalent(tmp_path_factory):
+    """The real Covalent, with a configuration and a database of its own, and our executor in it."""
+    if find_spec("covalent") is None:
+        pytest.skip("Covalent is not installed")
+    home = str(tmp_path_factory.mktemp("covalent"))
+    with pytest.MonkeyPatch.context() as patch:
+        # it fixes its paths when it is imported
+        for name in ("HOME", "COVALENT_CONFIG_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(name, home)
+        import covalent
+
+        import pennylane_threaded_ibmq.qelectron.covalent  # noqa: F401 - makes the executor known
+    return covalent

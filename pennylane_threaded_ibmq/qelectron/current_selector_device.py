@@ -6,9 +6,7 @@ those of any QNode.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,50 +18,14 @@ from pennylane.transforms.core import CompilePipeline
 
 from .._compat import zip_strict
 from .base import BaseQExecutor
-from .cluster import QCluster
+from .cluster import chooser, common_shots, leaves_of
+from .guard import Guard
 from .routing import Routed, submit_routed
 from .runners import recording_lock
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
     from pennylane.wires import Wires
-
-
-class Guard:
-    """Holds PennyLane's recording lock around a call, and lets it go while the call waits for results.
-
-    What PennyLane does around the recording of a circuit is not safe in several threads: operators made there land in
-    the circuit that another thread records.
-    """
-
-    def __init__(self) -> None:
-        self._mine = threading.local()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Around a call."""
-        with recording_lock():
-            self._mine.levels = getattr(self._mine, "levels", 0) + 1
-            try:
-                yield
-            finally:
-                self._mine.levels -= 1
-
-    @contextmanager
-    def released(self) -> Iterator[None]:
-        """Around waiting in it."""
-        if not getattr(self._mine, "levels", 0):
-            yield
-            return
-        lock = recording_lock()
-        lock.__exit__(None, None, None)
-        try:
-            yield
-        finally:
-            lock.__enter__()
-
-    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
-        return (type(self), ())
 
 
 class SelectorDevice(Device):
@@ -93,16 +55,15 @@ class SelectorDevice(Device):
     @property
     def leaves(self) -> tuple[BaseQExecutor, ...]:
         """All executors that may be chosen."""
-        return tuple(self.target.leaves()) if isinstance(self.target, QCluster) else (self.target,)
+        return leaves_of(self.target)
 
     def with_common_shots(self, circuit: QuantumScript) -> QuantumScript:
         """A circuit with the shots that all executors put in the place of the QNode's, if they agree on any.
 
         PennyLane then sees the shots that will be used, as it must where they are a vector.
         """
-        overrides = [leaf.shots_override for leaf in self.leaves]
-        shots = overrides[0]
-        if shots is None or shots == circuit.shots or any(o != shots for o in overrides):
+        shots = common_shots(self.target)
+        if shots is None or shots == circuit.shots:
             return circuit
         trainable = circuit.trainable_params
         circuit = circuit.copy(shots=shots)
@@ -132,7 +93,7 @@ class SelectorDevice(Device):
             later: Nobody waits for the results yet.
         """
         with recording_lock():
-            return submit_routed(circuits, self.wires, self._choose, later=later)
+            return submit_routed(circuits, self.wires, chooser(self.target), later=later)
 
     def collect(self, circuits: Sequence[QuantumScript], routed: Routed) -> tuple[Result, ...]:
         """Wait for results and tell the tracker.
@@ -166,10 +127,6 @@ class SelectorDevice(Device):
         if not circuits:
             return ()
         return self.collect(circuits, self.send(circuits, later=False))
-
-    def _choose(self, circuit: QuantumScript, taken: Mapping[int, int]) -> BaseQExecutor:
-        target = self.target
-        return target.choose(circuit, taken) if isinstance(target, QCluster) else target
 
     def _track(
         self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
