@@ -120,7 +120,7 @@ def read_pieces(
     """Results of the pieces of :func:`make_pieces`, put together by block."""
     results: dict[int, Any] = {}
     groups = _by_shots(requests)
-    for group, counts in zip(groups, found, strict=False):
+    for group, counts in zip(groups, found):
         for pub, rows in zip_strict(group, counts):
             results[id(pub)] = ShotCounts.from_counts(rows, pub.circuit.num_clbits, pub.shots)
     estimated = _estimated(requests)
