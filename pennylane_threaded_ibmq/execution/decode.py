@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pennylane.measurements import CountsMP
+from pennylane.measurements import CountsMP, SampleMP
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
@@ -185,8 +185,20 @@ def _process(readout: Readout, bits: ShotBits) -> Any:
     if bits.shots == 0 and isinstance(mp, CountsMP):
         # PennyLane's processing fails without shots; with all_outcomes it names what there is to be counted
         blank = np.zeros((1, len(readout.bits)), dtype=np.int64)
-        return dict.fromkeys(mp.process_samples(blank, wire_order=order), 0) if mp.all_outcomes else {}
-    return mp.process_samples(bits.samples(0, readout.bits), wire_order=order)
+        return dict.fromkeys(_count(mp, blank, order), 0) if mp.all_outcomes else {}
+    samples = bits.samples(0, readout.bits)
+    return (
+        _count(mp, samples, order)
+        if isinstance(mp, CountsMP)
+        else mp.process_samples(samples, wire_order=order)
+    )
+
+
+def _count(mp: CountsMP, samples: Any, order: Wires) -> Any:
+    """As ``mp.process_samples``, which makes a measurement: it lands in the circuit that another thread records."""
+    twin = SampleMP.__new__(SampleMP)
+    twin.__dict__.update({**mp.__dict__, "_eigvals": None, "_dtype": None})
+    return mp._samples_to_counts(twin.process_samples(samples, wire_order=order))  # noqa: SLF001 - see above
 
 
 def _read_words(view: _View, readout: Readout, index: int, copy: int) -> FloatArray:

@@ -361,3 +361,40 @@ def test_timeout_secs_of_the_executor_ends_the_wait_and_not_the_circuits():
     assert not any(f.cancelled() for f in executor._given)
     executor._given[1].set_result(np.float64(1))
     assert future.result() == 1
+
+
+def test_decoding_makes_nothing_that_another_thread_could_record(monkeypatch):
+    """PennyLane records in one list for all threads: what a lane makes would land in the circuit recorded just then."""
+    from pennylane.queuing import AnnotatedQueue, QueuingManager
+
+    unlocked = []
+
+    def watched(name):
+        plain = getattr(QueuingManager, name).__func__
+
+        def call(cls, *args, **options):
+            if not AnnotatedQueue._lock._is_owned():
+                unlocked.append((name, args, threading.current_thread().name))
+            return plain(cls, *args, **options)
+
+        monkeypatch.setattr(QueuingManager, name, classmethod(call))
+
+    @qelectron(executors=IBMQExecutor(persist_data=False))
+    @qml.qnode(dev, shots=20)
+    def circuit(x):
+        qml.RX(x, wires=0)
+        return (
+            qml.counts(wires=0),
+            qml.counts(qml.PauliZ(1), all_outcomes=True),
+            qml.sample(qml.PauliZ(0)),
+            qml.probs(wires=[0, 1]),
+            qml.expval(qml.PauliX(1) @ qml.PauliZ(0)),
+            qml.var(qml.PauliZ(0)),
+        )
+
+    circuit(0.0)
+    for name in ("append", "stop_recording"):
+        watched(name)
+    for future in [circuit.run_later(np.pi) for _ in range(3)]:
+        assert future.result(60)[:2] == ({"1": 20}, {1.0: 20, -1.0: 0})
+    assert not unlocked
