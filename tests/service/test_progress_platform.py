@@ -115,7 +115,7 @@ def test_a_service_that_does_not_tell_the_place_is_no_trouble(loopback, device, 
     service.inject(Fault(effect="status", status=404, on=".*metrics", times=None))
     service.hold()
     seen = []
-    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.ibm.queue"):
+    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.ibm.service"):
         handle = device(progress=seen.append).submit(ladder(2))
         service.wait_for_requests(METRICS, 1)
         service.release()
