@@ -155,9 +155,6 @@ def test_closing_a_device_tells_all_who_wait_for_it(loopback, device):
 # ---------------------------------------------------------------------------------------------- programs that leave
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the interpreter's own end sometimes hangs, in native code; not understood yet"
-)
 def test_a_program_leaves_with_jobs_pending(start, program):
     service = start()
     service.hold()
