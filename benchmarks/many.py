@@ -103,14 +103,14 @@ def ours(sizes: list[int]) -> dict[str, float]:
 @contextmanager
 def parts() -> Iterator[dict[str, Stopwatch]]:
     """Watch what the device spends its time on."""
-    from pennylane_threaded_ibmq.device import current
+    from pennylane_threaded_ibmq.device import core, current
     from pennylane_threaded_ibmq.execution import batch
     from pennylane_threaded_ibmq.ibm.local import LocalBackend
 
     watches = {name: Stopwatch() for name in PARTS}
     places = [
         (current, "prepare_tape"),
-        (current, "plan"),
+        (core, "plan"),
         (LocalBackend, "sample"),
         (batch, "decode_block"),
     ]

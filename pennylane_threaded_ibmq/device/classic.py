@@ -20,7 +20,7 @@ from .checks import check_shots, check_wires
 from .classic_place import check_options, is_local_here, open_classic
 from .classic_preprocess import prepare_classic
 from .classic_tracking import track_classic
-from .core import BatchDevice
+from .core import BatchDevice, Preparation
 from .handle import BatchHandle
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
             f"{self.name} runs tapes, not {len(operations)} operations: call execute(tape) or batch_execute(tapes)."
         )
 
-    def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
-        return prepare_classic(tape, device=self, shots=self._shots_of(tape))
+    def _preparation(self) -> Preparation:
+        return lambda tape: prepare_classic(tape, device=self, shots=self._shots_of(tape))
 
     def _shots_of(self, tape: QuantumScript) -> Shots:
         """Shots of a tape: its own, unless somebody has changed the device's, as PennyLane does for ``shots=`` of a call."""

@@ -39,10 +39,14 @@ from .workplace import Workplace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pennylane.typing import ResultBatch
-    from typing_extensions import Self
+    from typing_extensions import Self, TypeAlias
 
 _SMALL = 20
 """Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
+
+
+Preparation: TypeAlias = "Callable[[QuantumScript], tuple[Sequence[QuantumScript], Any]]"
+"""Makes one tape ready: tapes that can run, and what makes its result from theirs; ``None`` for nothing."""
 
 
 class BatchDevice:
@@ -78,8 +82,8 @@ class BatchDevice:
             self._open()
 
     @abstractmethod
-    def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
-        """Make one tape ready: tapes that can run, and what makes its result from theirs; ``None`` for nothing."""
+    def _preparation(self) -> Preparation:
+        """What makes the tapes of one batch ready."""
 
     @abstractmethod
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
@@ -213,6 +217,7 @@ class BatchDevice:
     def _prepare(self, tapes: tuple[QuantumScript, ...]) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
         made: list[QuantumScript] = []
         origins: list[Origin] = []
+        prepare = self._preparation()
         for position, tape in enumerate(tapes):
             if not isinstance(tape, QuantumScript):
                 raise UnsupportedCircuitError(
@@ -220,7 +225,7 @@ class BatchDevice:
                     tape=position,
                 )
             try:
-                ready, post = self._ready(tape)
+                ready, post = prepare(tape)
             except UnsupportedCircuitError as error:
                 raise type(error)(f"Tape {position}: {error}", tape=position) from None
             unchanged = len(ready) == 1 and post is None

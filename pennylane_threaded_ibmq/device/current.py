@@ -14,7 +14,7 @@ from pennylane.transforms.core import CompilePipeline
 from ..execution.batch import Batch
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
-from .core import BatchDevice
+from .core import BatchDevice, Preparation
 from .gradients import gradient_method
 from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
@@ -26,9 +26,6 @@ from .workplace import is_on_this_machine
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
-
-_SMALL = 20
-"""Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
 
 
 class ThreadedIBMQDevice(BatchDevice, Device):
@@ -113,8 +110,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         )
         return Rules(self.name, self.wires, self._default_shots, mid_circuit)
 
-    def _ready(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Any]:
-        return prepare_tape(tape, self._rules())
+    def _preparation(self) -> Preparation:
+        rules = self._rules()
+        return lambda tape: prepare_tape(tape, rules)
 
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         track(tracker, batch, handle.usage_secs)

@@ -21,6 +21,7 @@ from pennylane.transforms import broadcast_expand
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
+from ..execution.structure import REMEMBERED
 from .mid_circuit import (
     MidCircuitRules,
     check_postselection,
@@ -32,6 +33,7 @@ from .mid_circuit import (
 from .tape_checks import check_measurements, own_gates
 
 if TYPE_CHECKING:
+    from pennylane.operation import Operator
     from pennylane.tape import QuantumScript, QuantumScriptBatch
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
     from pennylane.wires import Wires
@@ -46,12 +48,14 @@ class Rules:
         wires: Wires of the device.
         shots: Shots of a tape that brings none.
         mid_circuit: How mid-circuit measurements are to be run.
+        ready: Gates that were looked at and need nothing, by their id. Tapes of a gradient share most of theirs.
     """
 
     name: str
     wires: Wires
     shots: int
     mid_circuit: MidCircuitRules = field(default_factory=MidCircuitRules)
+    ready: dict[int, Operator] = field(default_factory=dict, repr=False, compare=False)
 
 
 def _first(results: ResultBatch) -> Result:
@@ -95,9 +99,11 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
 
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     """Whether the tape can go as it is: one look at each gate."""
-    known = rules.wires
+    known, ready = rules.wires, rules.ready
     midway = False
     for op in tape.operations:
+        if id(op) in ready:
+            continue
         native = op.name in NATIVE_GATES
         if not native:
             if not is_native(op):
@@ -109,6 +115,9 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
         for wire in op.wires.labels:
             if wire not in known:
                 return False
+        if native and len(ready) < REMEMBERED:
+            # the object is kept, so that its id cannot be given to another one
+            ready[id(op)] = op
     if not all(w in known for mp in tape.measurements for w in mp.wires) or not all(
         mp.wires or mp.obs is not None for mp in tape.measurements
     ):

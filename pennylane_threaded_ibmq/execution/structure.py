@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 Word: TypeAlias = "tuple[tuple[Any, str], ...]"
 """A Pauli word: ``((wire, "X"), ...)`` without identities."""
 
+_Gate: TypeAlias = "tuple[Operator, tuple[Any, ...], int | None]"
+
+REMEMBERED = 4096
+"""Gates that are remembered at most: enough for the tapes of a gradient, little next to a batch of 10 000 others."""
+
 
 @dataclass(frozen=True, eq=False)
 class MeasurementData:
@@ -77,10 +82,12 @@ class StructureReader:
     """Reads the tapes of one batch.
 
     Measurements are read once per object: the tapes of a gradient share theirs, and a molecular Hamiltonian takes
-    milliseconds to read.
+    milliseconds to read. They share most gates too, and PennyLane puts the wires of a CNOT together each time that
+    somebody asks for them.
     """
 
     def __init__(self) -> None:
+        self._gates: dict[int, _Gate] = {}
         self._seen: dict[int, tuple[MeasurementProcess, MeasurementData]] = {}
 
     def read(self, tape: QuantumScript, position: int) -> TapeData:
@@ -98,22 +105,30 @@ class StructureReader:
         phases: list[Any] = []
         mid_circuit = MidCircuitNumbers()
         for op in tape.operations:
-            name = op.name
-            count = ANGLES.get(name)
+            _, gate, count = self._gates.get(id(op)) or self._gate(op)
             if count is not None:
-                key.append((name, op.wires.labels))
+                key.append(gate)
                 if count:
                     raw += op.data
                 elif op.data:
                     phases += op.data
-            elif name in CONSTANT_GATES:
-                key.append((name, op.wires.labels, _constants(op)))
+            elif op.name in CONSTANT_GATES:
+                key.append((*gate, _constants(op)))
             else:
                 key.append(_mid_circuit_key(op, mid_circuit, raw, phases))
         measurements = tuple(self._measurement(mp, mid_circuit) for mp in tape.measurements)
         # a phase is dropped, but one that is broadcast still makes a batch
         angles, batch_size = _angle_rows(raw, tape, position, scalars=all(np.ndim(p) == 0 for p in phases))
         return TapeData((tuple(key), tuple(m.key for m in measurements)), angles, batch_size, measurements)
+
+    def _gate(self, op: Operator) -> _Gate:
+        """A gate with its part of the key and the number of its angles; ``None`` if its numbers are structure."""
+        name = op.name
+        found = (op, (name, op.wires.labels), ANGLES.get(name))
+        if len(self._gates) < REMEMBERED:
+            # the object is kept, so that its id cannot be given to another one
+            self._gates[id(op)] = found
+        return found
 
     def _measurement(self, mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
         known = self._seen.get(id(mp))
