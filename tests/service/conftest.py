@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +104,23 @@ def device(tmp_path: Path) -> Iterator[Callable[..., Any]]:
         dev.close()
 
 
+def program_environment(service: Loopback, home: Path) -> dict[str, str]:
+    """What the program needs to find the service, and nothing of this machine's."""
+    return {
+        **service.environment(token="loopback-token", instance=service.config.instances[0].crn),
+        "HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAM.parent)]),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the program against a service; whatever is left of it is killed at the end."""
     running: list[subprocess.Popen[str]] = []
 
     def start(service: Loopback, *, result: str = "result", **options: Any) -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            **service.environment(token="loopback-token", instance=service.config.instances[0].crn),
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-        }
+        environment = {**os.environ, **program_environment(service, tmp_path)}
         arguments = [f"{name}={value!r}" for name, value in options.items()]
         child = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(tmp_path / "journal"), str(tmp_path / result), *arguments],
@@ -130,6 +136,56 @@ def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for child in running:
         child.kill()
         child.communicate()
+
+
+class ForkedProgram:
+    """The program as a fork of a process that has PennyLane and IBM's client loaded: it starts in no time."""
+
+    def __init__(self, *arguments: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["pytest", "forked"])
+        self._ready, ready = context.Pipe(duplex=False)
+        self._errors = Path(arguments[1]).with_name("errors")
+        self._process = context.Process(
+            target=import_module("forked").main, args=(ready, str(self._errors), *arguments)
+        )
+        self._process.start()
+        ready.close()
+
+    def wait_ready(self) -> None:
+        """Wait until the device is there."""
+        assert self._ready.poll(120), self._errors.read_text()
+        assert self._ready.recv() == "ready"
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and wait for its end."""
+        self._process.kill()
+        self._process.join()
+
+    def end(self, timeout_secs: float) -> None:
+        """Wait for its end, which must be a good one."""
+        self._process.join(timeout_secs)
+        assert self._process.exitcode == 0, self._errors.read_text()
+
+
+@pytest.fixture
+def forked_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Loopback], ForkedProgram]]:
+    """Start the program against the one service of a test, many times."""
+    running: list[ForkedProgram] = []
+    monkeypatch.syspath_prepend(PROGRAM.parent)
+
+    def start(service: Loopback) -> ForkedProgram:
+        # the process that forks is started with the first one, and keeps this environment
+        for name, value in program_environment(service, tmp_path).items():
+            monkeypatch.setenv(name, value)
+        running.append(ForkedProgram(str(tmp_path / "journal"), str(tmp_path / "result")))
+        return running[-1]
+
+    yield start
+    for child in running:
+        child.kill()
 
 
 @pytest.fixture

@@ -13,28 +13,36 @@ from pathlib import Path
 import numpy as np
 import pennylane as qml
 
-journal, result, *options = sys.argv[1:]
-chosen = dict(option.split("=", 1) for option in options)
-extra = {name: ast.literal_eval(value) for name, value in chosen.items()}
-leave = extra.pop("leave", False)
-tapes = [
-    qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
-    for angle in np.linspace(0, np.pi, 24)
-]
-dev = qml.device(
-    "threaded.ibmq",
-    wires=2,
-    backend="ibm_manila",
-    journal=journal,
-    **{"shard_size": 2, "max_jobs": 4, **extra},
-)
-print("ready", os.getpid(), flush=True)
-if leave:
-    handle = dev.submit(tapes)
-    while len(handle.job_ids) < 4:
-        time.sleep(0.02)
-    sys.exit()
-values = dev.batch_execute(tapes)
-scratch = Path(result + ".part")
-scratch.write_text(json.dumps([float(v) for v in values]))
-scratch.rename(result)
+
+def run(journal, result, ready, *, leave=False, **options):
+    """Run it: ``ready`` is called when the device is there and nothing is sent yet."""
+    tapes = [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
+        for angle in np.linspace(0, np.pi, 24)
+    ]
+    dev = qml.device(
+        "threaded.ibmq",
+        wires=2,
+        backend="ibm_manila",
+        journal=journal,
+        **{"shard_size": 2, "max_jobs": 4, **options},
+    )
+    ready()
+    if leave:
+        handle = dev.submit(tapes)
+        while len(handle.job_ids) < 4:
+            time.sleep(0.02)
+        sys.exit()
+    values = dev.batch_execute(tapes)
+    scratch = Path(result + ".part")
+    scratch.write_text(json.dumps([float(v) for v in values]))
+    scratch.rename(result)
+
+
+if __name__ == "__main__":
+    run(
+        sys.argv[1],
+        sys.argv[2],
+        lambda: print("ready", os.getpid(), flush=True),
+        **{name: ast.literal_eval(value) for name, value in (o.split("=", 1) for o in sys.argv[3:])},
+    )

@@ -58,7 +58,25 @@ def journalled(folder):
     return [bool(delivered) for _, delivered in rows]
 
 
-def kills(start, program, tmp_path, count, seed):
+class Spawned:
+    """The program as a process of its own, from its first import on."""
+
+    def __init__(self, child):
+        self._child = child
+
+    def wait_ready(self):
+        assert self._child.stdout.readline().startswith("ready"), self._child.communicate()
+
+    def kill(self):
+        self._child.send_signal(signal.SIGKILL)
+        self._child.communicate()
+
+    def end(self, timeout_secs):
+        _, errors = self._child.communicate(timeout=timeout_secs)
+        assert self._child.returncode == 0, errors
+
+
+def kills(start, launch, tmp_path, count, seed):
     """Kill the program at random moments, once or twice in a row, then run it to its end; until ``count`` were killed."""
     chance = random.Random(seed)
     service = start(job_secs=0.02, queue_secs=0.02)
@@ -69,19 +87,18 @@ def kills(start, program, tmp_path, count, seed):
         before = {job.id for job in service.jobs}
         batches = len(journalled(tmp_path)) if (tmp_path / "journal").exists() else 0
         for _ in range(chance.choice([1, 1, 2])):
-            child = program(service)
-            assert child.stdout.readline().startswith("ready"), child.communicate()
+            child = launch(service)
+            child.wait_ready()
             time.sleep(chance.uniform(0, 1.0))
-            child.send_signal(signal.SIGKILL)
-            child.communicate()
+            child.kill()
             if result.exists():
                 break
             seen["killed"] += 1
         seen["too late"] += result.exists()
         if not result.exists():
-            last = program(service)
-            _, errors = last.communicate(timeout=600)
-            assert last.returncode == 0, errors
+            last = launch(service)
+            last.wait_ready()
+            last.end(600)
         right(result)
         jobs = [job for job in service.jobs if job.id not in before]
         paid = [job for job in jobs if job.status is JobStatus.COMPLETED]
@@ -101,10 +118,10 @@ def kills(start, program, tmp_path, count, seed):
 
 
 def test_a_program_killed_at_any_moment_is_finished_by_the_next_run(start, program, tmp_path):
-    kills(start, program, tmp_path, count=3, seed=1)
+    kills(start, lambda service: Spawned(program(service)), tmp_path, count=3, seed=1)
 
 
 @pytest.mark.sweep
 @pytest.mark.timeout(7200)
-def test_many_kills(start, program, tmp_path):
-    kills(start, program, tmp_path, count=int(os.environ.get("THREADED_IBMQ_SWEEP", "200")), seed=2)
+def test_many_kills(start, forked_program, tmp_path):
+    kills(start, forked_program, tmp_path, count=int(os.environ.get("THREADED_IBMQ_SWEEP", "200")), seed=2)
