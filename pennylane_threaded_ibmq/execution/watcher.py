@@ -25,7 +25,7 @@ from .places import Listener, Places
 logger = logging.getLogger(__name__)
 
 FIRST_INTERVAL_SECS = 0.25
-GROWTH = 1.6
+GROWTH = 1.3
 LONGEST_INTERVAL_SECS = 10.0
 MOST_FAILURES = 12
 """Looks at a job in a row that may fail before the waiting is given up: about a minute and a half."""

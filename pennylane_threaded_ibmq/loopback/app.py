@@ -121,13 +121,13 @@ def _by_host(services: dict[Service, ASGIApp], platform: Platform) -> ASGIApp:
 
 def _normalise(scope: Scope) -> str:
     """Bring a proxy's absolute URL into the form of a direct request, and name the host that is asked."""
-    target = unquote(scope["raw_path"].decode("latin-1"))
+    target = unquote(str(scope["raw_path"], "latin-1"))
     if target.startswith("http://"):
         url = urlsplit(target)
         scope["path"] = url.path or "/"
         scope["raw_path"] = scope["path"].encode()
         return url.netloc
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    return next((str(value, "latin-1") for name, value in scope["headers"] if name == b"host"), "")
 
 
 def _control_endpoint(platform: Platform, control: Control, key: str) -> Any:

@@ -87,6 +87,7 @@ NOT_OURS = {
     "contain wires not found on the device",
     "not accepted with finite shots",
     "ensurepip is not available",
+    "cannot import name 'concrete_or_error' from 'jax.core",
     "The environment seems broken",
 }
 """Messages of others, and what no message says."""
