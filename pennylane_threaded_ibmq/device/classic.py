@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pennylane import QubitDevice
 from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
 
-from .._version import __version__
-from ..exceptions import UnsupportedCircuitError
 from ..execution.batch import Batch
 from ..execution.gates import NATIVE_GATES
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
@@ -22,12 +19,13 @@ from .classic_preprocess import prepare_classic
 from .classic_tracking import track_classic
 from .core import BatchDevice, Preparation
 from .handle import BatchHandle
+from .legacy import WholeBatchDevice
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
 
 
-class ThreadedIBMQDevice(BatchDevice, QubitDevice):
+class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
     """Run batches of tapes on a classic IBM Quantum service, or on a simulator of this machine.
 
     Takes the arguments of ``qiskit.ibmq``. Tapes of one structure become one parametrised circuit, transpiled once; a
@@ -46,9 +44,6 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
 
     name = "threaded.ibmq"
     short_name = "threaded.ibmq"
-    pennylane_requires = ">=0.31.1,<0.38"
-    version = __version__
-    author = "The pennylane-threaded-ibmq developers"
     operations = frozenset(NATIVE_GATES)
     observables = frozenset(
         {"PauliX", "PauliY", "PauliZ", "Identity", "Hadamard", "Hermitian", "Projector", "Hamiltonian"}
@@ -77,19 +72,6 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
         self.measurement_map: dict[type, str] = {}
         self._set_up(settings, open_classic, later=is_local_here(settings))
 
-    @classmethod
-    def capabilities(cls) -> dict[str, Any]:
-        """What PennyLane may ask of the device."""
-        return {
-            **super().capabilities(),
-            "model": "qubit",
-            "supports_finite_shots": True,
-            "supports_tensor_observables": True,
-            "supports_broadcasting": True,
-            "returns_probs": True,
-            "returns_state": False,
-        }
-
     def batch_execute(self, circuits: Sequence[QuantumScript], **_: Any) -> list[Result]:
         """Run any tapes, preprocessing included; PennyLane calls it for whole gradients.
 
@@ -101,28 +83,6 @@ class ThreadedIBMQDevice(BatchDevice, QubitDevice):
         """
         self._num_executions += 1
         return list(super().batch_execute(circuits))
-
-    def execute(self, circuit: QuantumScript, **_: Any) -> Result:
-        """Run one tape."""
-        return self.batch_execute([circuit])[0]
-
-    def expand_fn(self, circuit: QuantumScript, max_expansion: int = 10) -> QuantumScript:  # noqa: ARG002 - PennyLane's signature
-        """Nothing is expanded before a batch is whole: whatever is needed is done once for each structure."""
-        return circuit
-
-    def batch_transform(self, circuit: QuantumScript) -> tuple[list[QuantumScript], Callable[[Any], Any]]:
-        """Nothing is split: sums of observables and broadcast parameters are run as they are."""
-        return [circuit], lambda results: results[0]
-
-    def apply(self, operations: Any, **_: Any) -> None:
-        """A step of PennyLane's execution, which this device does not take: batches are run whole.
-
-        Raises:
-            UnsupportedCircuitError: Always.
-        """
-        raise UnsupportedCircuitError(
-            f"{self.name} runs tapes, not {len(operations)} operations: call execute(tape) or batch_execute(tapes)."
-        )
 
     def _preparation(self) -> Preparation:
         return lambda tape: prepare_classic(tape, device=self, shots=self._shots_of(tape))

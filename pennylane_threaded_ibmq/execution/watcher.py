@@ -25,6 +25,7 @@ from .places import Listener, Places
 logger = logging.getLogger(__name__)
 
 FIRST_INTERVAL_SECS = 0.25
+"""Before the first look at a job, and before the second: a simulator's takes half a second."""
 GROWTH = 1.3
 LONGEST_INTERVAL_SECS = 10.0
 MOST_FAILURES = 12
@@ -95,12 +96,13 @@ class Watcher:
             )
 
     def _run(self) -> None:
-        interval = FIRST_INTERVAL_SECS
+        interval = 0.0
         while True:
             with self._wake:
                 if self._fresh:
-                    interval, self._fresh = FIRST_INTERVAL_SECS, False
-                self._wake.wait_for(lambda: self._closed or self._fresh, timeout=interval)
+                    interval, self._fresh = 0.0, False
+                wait = max(interval, FIRST_INTERVAL_SECS)
+                self._wake.wait_for(lambda: self._closed or self._fresh, timeout=wait)
                 if self._closed:
                     return
                 if self._fresh:
@@ -109,9 +111,9 @@ class Watcher:
                 if not watched:
                     self._thread = None
                     return
-            interval = min(interval * GROWTH, LONGEST_INTERVAL_SECS)
+            interval = min(interval * GROWTH or FIRST_INTERVAL_SECS, LONGEST_INTERVAL_SECS)
             if self._look(watched):
-                interval = FIRST_INTERVAL_SECS
+                interval = 0.0
             self._look_for_a_place()
 
     def _look(self, watched: list[_Watched]) -> bool:

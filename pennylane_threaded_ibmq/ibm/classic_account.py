@@ -264,7 +264,13 @@ def _backend(provider: Any, name: str, project: str) -> Any:
 
 def _look(provider: Any, name: str, project: str) -> Any:
     if name != "least_busy":
-        return provider.get_backend(name, instance=project)
+        backend = provider.get_backend(name, instance=project)
+        if backend.configuration().simulator:
+            from qiskit_ibm_provider.ibm_backend import target_from_server_data
+
+            # the client would ask for properties and pulses first, and a simulator has neither
+            backend._target = target_from_server_data(backend.configuration())  # noqa: SLF001
+        return backend
     real = [b for b in provider.backends(instance=project) if not b.configuration().simulator]
     from qiskit_ibm_provider import least_busy
 

@@ -7,16 +7,14 @@ copy: calls in several threads would run with each other's shots otherwise, and 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pennylane import QubitDevice
 from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
-from .._version import __version__
-from ..exceptions import UnsupportedCircuitError
+from ..device.legacy import WholeBatchDevice
 from .base import BaseQExecutor
 from .classic_tapes import legacy_shots, shots_of, with_shots
 from .cluster import chooser, common_shots, leaves_of
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SelectorDevice(QubitDevice):
+class SelectorDevice(WholeBatchDevice):
     """Runs each circuit on the executor that the selector chooses.
 
     Args:
@@ -41,9 +39,6 @@ class SelectorDevice(QubitDevice):
 
     name = "qelectron"
     short_name = "qelectron"
-    pennylane_requires = ">=0.31.1,<0.38"
-    version = __version__
-    author = "The pennylane-threaded-ibmq developers"
     operations: frozenset[str] = frozenset()
     observables: frozenset[str] = frozenset()
 
@@ -56,19 +51,6 @@ class SelectorDevice(QubitDevice):
     def __repr__(self) -> str:
         names = ", ".join(leaf.backend_name for leaf in self.leaves)
         return f"<qelectron device: wires={len(self.wires) or None}, backends={names}>"
-
-    @classmethod
-    def capabilities(cls) -> dict[str, Any]:
-        """What PennyLane may ask of the device."""
-        return {
-            **super().capabilities(),
-            "model": "qubit",
-            "supports_finite_shots": True,
-            "supports_tensor_observables": True,
-            "supports_broadcasting": True,
-            "returns_probs": True,
-            "returns_state": False,
-        }
 
     @property
     def leaves(self) -> tuple[BaseQExecutor, ...]:
@@ -120,28 +102,6 @@ class SelectorDevice(QubitDevice):
             return []
         self._first._num_executions += 1  # noqa: SLF001 - the same class's
         return self.collect(batch, self.send(batch, later=False))
-
-    def execute(self, circuit: QuantumScript, **_: Any) -> Result:
-        """Run one circuit."""
-        return self.batch_execute([circuit])[0]
-
-    def expand_fn(self, circuit: QuantumScript, max_expansion: int = 10) -> QuantumScript:  # noqa: ARG002 - PennyLane's signature
-        """Nothing: the executor's device prepares the circuits for itself."""
-        return circuit
-
-    def batch_transform(self, circuit: QuantumScript) -> tuple[list[QuantumScript], Callable[[Any], Any]]:
-        """Nothing, for the same reason."""
-        return [circuit], lambda results: results[0]
-
-    def apply(self, operations: Any, **_: Any) -> None:
-        """A step of PennyLane's execution, which this device does not take.
-
-        Raises:
-            UnsupportedCircuitError: Always.
-        """
-        raise UnsupportedCircuitError(
-            f"A qelectron's device runs tapes, not {len(operations)} operations: call batch_execute(tapes)."
-        )
 
     def _with_shots(self, circuit: QuantumScript) -> QuantumScript:
         """The circuit with the shots of the call; gradients may have made circuits that have none."""
