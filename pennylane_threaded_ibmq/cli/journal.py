@@ -158,6 +158,7 @@ def show_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> 
             "backend": batch.backend,
             "instance": batch.instance,
             "tapes": batch.tapes,
+            "options": ", ".join(f"{k}={v!r}" for k, v in batch.options.items() if v not in ({}, None)),
             "state": standing(batch),
             "QPU seconds": charged(batch),
         }

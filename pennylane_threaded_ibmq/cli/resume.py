@@ -17,10 +17,7 @@ from .types import duration
 if TYPE_CHECKING:
     from ..execution.records import BatchRecord
 
-ADVICE = (
-    " If the device of the batch had options that shape its jobs, such as primitive, give them with --option. "
-    "--send sends what is missing, and it is paid for."
-)
+ADVICE = " --send sends what is missing, and it is paid for."
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
 
 
@@ -55,7 +52,7 @@ def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
     multiple=True,
     callback=read_option,
     metavar="NAME=VALUE",
-    help="An option that the batch's device had, such as primitive=sampler.",
+    help="An option for the device; those that shape its jobs, such as primitive, are in the journal.",
 )
 @journal_option
 @json_option
@@ -78,7 +75,7 @@ def resume_command(
     Examples:
       threaded-ibmq resume 3f2a -o results.json
       threaded-ibmq resume 3f2a --timeout 10m
-      threaded-ibmq resume 3f2a --option primitive=sampler
+      threaded-ibmq resume 3f2a --send --option max_usage_secs=60
     """
     from ..exceptions import ShardFailedError, SubmissionError, WaitTimeoutError
 
@@ -128,7 +125,7 @@ def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, An
         backend=batch.backend,
         instance=batch.instance or None,
         journal=settings.journal_file,
-        **options,
+        **{**batch.options, **options},
     )
 
 

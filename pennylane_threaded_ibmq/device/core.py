@@ -150,7 +150,7 @@ class BatchDevice:
 
         Raises:
             JournalError: There is no journal or no such batch.
-            ConfigurationError: The batch is one of another backend or instance.
+            ConfigurationError: The batch is one of another backend or instance, or of a device with other options.
         """
         journal = self._journal()
         record = journal.batch(batch_id)
@@ -169,6 +169,15 @@ class BatchDevice:
                 argument="batch_id",
                 value=batch_id,
             )
+        for name, value in record.options.items():
+            if place.shaping.get(name, value) != value:
+                # its jobs would not be recognised, and would be paid for again
+                raise ConfigurationError(
+                    f"batch {batch_id!r} was sent with {name}={value!r}, and this device has "
+                    f"{name}={place.shaping[name]!r}. Make a device with {name}={value!r}. Nothing was sent.",
+                    argument=name,
+                    value=place.shaping[name],
+                )
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
     def batches(self, limit: int = 100) -> tuple[BatchRecord, ...]:

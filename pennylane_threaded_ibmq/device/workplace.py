@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError, JournalError
@@ -45,6 +46,7 @@ class Workplace:
         lanes: Carry them.
         jobs: Jobs of the service; ``None`` on this machine.
         instance: Who pays; empty on this machine.
+        shaping: Options by which its jobs are recognised later; empty on this machine.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Workplace:
     lanes: Lanes
     jobs: JobService | None = None
     instance: str = ""
+    shaping: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def remote(self) -> bool:
@@ -170,6 +173,7 @@ def open_remote(
             argument="engine",
         )
     backend = jobs.backend
+    shaping = _shaping(settings, jobs, estimator=estimator)
     site = RemoteSite(
         jobs,
         open_inner,
@@ -178,6 +182,7 @@ def open_remote(
         pacer=pacers().of(instance, str(backend.name)),
         journal=_journal(settings),
         max_retries=settings.max_retries,
+        shaping=shaping,
     )
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(
@@ -190,4 +195,26 @@ def open_remote(
         Lanes(settings.max_jobs, site.open_inner),
         jobs,
         instance,
+        shaping,
     )
+
+
+def _shaping(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[str, Any]:
+    """Options by which jobs are recognised later: with others, the same tapes are other jobs."""
+    found: dict[str, Any] = {
+        "primitive": "estimator" if estimator else "sampler",
+        "parametrise": settings.parametrise,
+        "primitive_options": settings.primitive_options,
+        "run_options": settings.run_options,
+    }
+    if "seed_simulator" in jobs.options:
+        found["seed_simulator"] = settings.seed_simulator
+    return {name: value for name, value in found.items() if _is_json(value)}
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a value comes out of JSON as it went in; an object of the client's does not."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False

@@ -20,11 +20,11 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -97,6 +97,7 @@ class Journal:
         tapes: Sequence[QuantumScript],
         shards: Sequence[NewShard],
         *,
+        options: Mapping[str, Any] | None = None,
         resume: str | None = None,
     ) -> tuple[str, list[ShardRecord | None]]:
         """Write down a batch, and take over what an earlier program left of it, in one transaction.
@@ -109,6 +110,7 @@ class Journal:
             instance: Who pays.
             tapes: The batch.
             shards: The same, cut.
+            options: Options of the device by which its jobs are recognised, in JSON's types.
             resume: Take from this batch only, delivered and adopted shards too: the user asked for it by its id.
 
         Returns:
@@ -125,8 +127,17 @@ class Journal:
                 self._refuse_being_sent(resume)
             claims = self._claim([s.content for s in shards], backend, instance, resume)
             self._db.execute(
-                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (batch, self.owner, backend, instance, now, len(tapes), content),
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    batch,
+                    self.owner,
+                    backend,
+                    instance,
+                    now,
+                    len(tapes),
+                    content,
+                    json.dumps(dict(options or {})),
+                ),
             )
             self._db.executemany(
                 "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, changed) "
@@ -329,6 +340,7 @@ class Journal:
             row["tapes"],
             tuple(map(_shard, shards)),
             tuple(map(_step, steps)),
+            json.loads(row["options"]),
         )
 
     @contextmanager

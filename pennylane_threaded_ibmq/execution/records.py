@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from .._compat import StrEnum
 from .steps import Step
@@ -62,6 +63,7 @@ class BatchRecord:
         tapes: How many tapes it has.
         shards: Its shards.
         steps: What happened to them, in order.
+        options: Options of the device by which its jobs are recognised, such as ``primitive``; empty if not known.
     """
 
     id: str
@@ -71,6 +73,7 @@ class BatchRecord:
     tapes: int
     shards: tuple[ShardRecord, ...]
     steps: tuple[Step, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivered(self) -> bool:

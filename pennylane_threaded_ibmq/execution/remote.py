@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -59,6 +59,7 @@ class RemoteSite:
         pacer: Pacer,
         journal: Journal | None,
         max_retries: int,
+        shaping: Mapping[str, Any],
     ) -> None:
         self._jobs = jobs
         self._open_inner = open_inner
@@ -67,6 +68,7 @@ class RemoteSite:
         self._pacer = pacer
         self._journal = journal
         self._max_retries = max_retries
+        self._shaping = shaping
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
         self.watcher = Watcher(jobs)
 
@@ -93,6 +95,7 @@ class RemoteSite:
                 NewShard(shard.content(self._jobs.options), slip.seed, shard.positions, slip.tag)
                 for slip, shard in zip_strict(slips, shards)
             ],
+            options=self._shaping,
             resume=resume,
         )
         for slip, claim in zip_strict(slips, claims):

@@ -52,6 +52,10 @@ _MIGRATIONS = (
     CREATE TRIGGER shard_moved AFTER UPDATE ON shards WHEN NEW.state <> OLD.state OR NEW.attempt <> OLD.attempt
         BEGIN INSERT INTO steps VALUES (NEW.batch, NEW.number, NEW.attempt, NEW.state, NEW.job_id, NEW.changed); END;
     """,
+    # options of the device by which its jobs are recognised, JSON; an empty object where they are not known
+    """
+    ALTER TABLE batches ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -155,7 +155,10 @@ class ForkedProgram:
     def wait_ready(self) -> None:
         """Wait until the device is there."""
         assert self._ready.poll(120), self._errors.read_text()
-        assert self._ready.recv() == "ready"
+        try:
+            assert self._ready.recv() == "ready"
+        except EOFError:
+            raise AssertionError(self._errors.read_text()) from None
 
     def kill(self) -> None:
         """Kill it with SIGKILL and wait for its end."""

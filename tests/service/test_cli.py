@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pennylane_threaded_ibmq.cli import main
+from pennylane_threaded_ibmq.exceptions import ConfigurationError
 from pennylane_threaded_ibmq.loopback import DEFAULT_CRN, Fault, Instance, JobStatus
 
 SMALL = "ibm_manila"
@@ -238,18 +239,35 @@ def test_resume_prints_its_results(loopback):
     assert service.counters.jobs == 1
 
 
-def test_resume_sends_nothing_for_a_device_of_other_options(loopback):
+@pytest.mark.parametrize(
+    ("options", "said", "other"),
+    [
+        ({"primitive": "sampler"}, "primitive='sampler', parametrise=True", {"primitive": "estimator"}),
+        (
+            {"primitive_options": {"resilience_level": 1}},
+            "primitive='estimator', parametrise=True, primitive_options={'resilience_level': 1}",
+            {},
+        ),
+        ({"parametrise": False}, "primitive='estimator', parametrise=False", {"parametrise": True}),
+    ],
+)
+def test_a_batch_is_resumed_with_the_options_that_shaped_its_jobs(loopback, options, said, other):
+    """By itself on the command line; a device of other options would pay again, and is told so."""
     service = loopback()
-    batch = left_behind(service, primitive="sampler")
+    batch = left_behind(service, **options)
     service.release()
-    service.wait_for_jobs(1)
-    done = run("resume", batch)
-    assert done.exit_code == 1
-    assert "send=False" in done.stderr
-    assert "--option" in done.stderr
-    assert service.counters.jobs == 1
-    assert len(json.loads(run("resume", batch, "--option", "primitive=sampler").stdout)) == 4
-    assert service.counters.jobs == 1
+    service.wait_for_jobs(service.counters.jobs)
+    sent = service.counters.jobs
+    assert said in run("show", batch).stdout
+    assert told("show", batch)["options"].items() >= options.items()
+    (name,) = options
+    with qml.device("threaded.ibmq", wires=2, backend=SMALL, **other) as dev:
+        with pytest.raises(ConfigurationError, match=f"{batch}' was sent with {name}=") as caught:
+            dev.resume(batch)
+        assert caught.value.argument == name
+        assert f"Make a device with {name}={options[name]!r}. Nothing was sent." in str(caught.value)
+    assert len(json.loads(run("resume", batch).stdout)) == 4
+    assert service.counters.jobs == sent
 
 
 def test_resume_cuts_a_batch_as_it_was_sent(loopback):

@@ -124,4 +124,8 @@ def test_a_program_killed_at_any_moment_is_finished_by_the_next_run(start, progr
 @pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_many_kills(start, forked_program, tmp_path):
-    kills(start, forked_program, tmp_path, count=int(os.environ.get("THREADED_IBMQ_SWEEP", "200")), seed=2)
+    count, seed = (
+        int(os.environ.get(name, default))
+        for name, default in (("THREADED_IBMQ_SWEEP", "200"), ("THREADED_IBMQ_SEED", "2"))
+    )
+    kills(start, forked_program, tmp_path, count=count, seed=seed)
