@@ -21,8 +21,9 @@ from .._compat import zip_strict
 if TYPE_CHECKING:
     from pennylane.measurements import MeasurementProcess
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-Post = Callable[[Any], Any]
+Post: TypeAlias = "Callable[[Any], Any]"
 
 
 def own_methods(tape: QuantumScript, device: Any) -> dict[int, Callable[[], Any]]:

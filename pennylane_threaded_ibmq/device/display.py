@@ -13,10 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ..execution.progress import Progress
 from ..execution.timeline import Span, Timeline
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 AUTO_SECS = 2.0
 """How long ``"auto"`` waits before it shows anything."""
@@ -30,7 +33,7 @@ PLAIN_SECS = 5.0
 MOST_ROWS = 20
 """Shards that a notebook shows of a batch."""
 
-Draw = Callable[[Progress], None]
+Draw: TypeAlias = "Callable[[Progress], None]"
 
 
 class Waitable(Protocol):

@@ -14,9 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..ibm.queue import Place
 from .steps import Phase, Step
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ class Progress:
         return self.done + self.failed + self.cancelled == self.shards
 
 
-Observer = Callable[[Progress], None]
+Observer: TypeAlias = "Callable[[Progress], None]"
 
 
 @dataclass

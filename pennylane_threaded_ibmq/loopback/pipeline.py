@@ -22,6 +22,7 @@ from .snapshots import Machine
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from typing_extensions import TypeAlias
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ class Call:
         return self.platform.machine(name, self.account)
 
 
-Handler = Callable[[Call], Awaitable[Response]]
-Admit = Callable[[Platform, "Request"], "Instance | None"]
+Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
+Admit: TypeAlias = "Callable[[Platform, Request], Instance | None]"
 """Refuses a request without a valid login, and names the instance that it is for, if its face has instances."""
 
 

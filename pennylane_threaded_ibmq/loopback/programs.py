@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .snapshots import Machine
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 OVERHEAD_SECS = 2.0
 SECS_PER_SHOT = 250e-6
@@ -27,7 +30,7 @@ class Output:
     shots: int
 
 
-Program = Callable[[Machine, Mapping[str, Any]], Output]
+Program: TypeAlias = "Callable[[Machine, Mapping[str, Any]], Output]"
 """Runs one job on a backend: ``params`` of the job's body, with its typed values still encoded, to its output.
 
 Raises :class:`.errors.JobRefusedError` if the job's content is not valid or cannot be simulated.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import collections.abc
+from pathlib import Path
+
 import pytest
 
 from pennylane_threaded_ibmq import _compat
 from pennylane_threaded_ibmq._compat import StrEnum, without_prefix, without_suffix, zip_strict
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("strict", [zip_strict, _compat._zip_strict])
@@ -34,3 +40,69 @@ def test_members_of_an_enumeration_print_as_their_text():
 def test_ends_are_cut_as_str_does(text, part):
     assert without_prefix(text, part) == text.removeprefix(part)
     assert without_suffix(text, part) == text.removesuffix(part)
+
+
+# ------------------------------------------------------------------------------------- what Python 3.8 cannot evaluate
+
+GENERIC = {
+    "dict",
+    "frozenset",
+    "list",
+    "set",
+    "tuple",
+    "type",
+    "WeakKeyDictionary",
+    "WeakValueDictionary",
+} | set(collections.abc.__all__)
+
+
+class Evaluated(ast.NodeVisitor):
+    """Subscripts of generic types that are evaluated when a module runs; annotations are not."""
+
+    def __init__(self):
+        self.found = []
+
+    def visit_Subscript(self, node):
+        if isinstance(node.value, ast.Name) and node.value.id in GENERIC:
+            self.found.append((node.lineno, ast.unparse(node)))
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node):
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_arg(self, node):
+        pass
+
+    def visit_FunctionDef(self, node):
+        for part in (
+            *node.decorator_list,
+            *node.args.defaults,
+            *filter(None, node.args.kw_defaults),
+            *node.body,
+        ):
+            self.visit(part)
+
+    def visit_AsyncFunctionDef(self, node):
+        self.visit_FunctionDef(node)
+
+
+def evaluated(code):
+    visitor = Evaluated()
+    visitor.visit(ast.parse(code))
+    return visitor.found
+
+
+def test_nothing_is_evaluated_that_python_3_8_cannot():
+    """The linter that knows versions does not know this one."""
+    found = {
+        path.relative_to(ROOT).as_posix(): evaluated(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "pennylane_threaded_ibmq").glob("**/*.py")
+    }
+    assert len(found) > 100
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_what_python_3_8_cannot_evaluate_is_found():
+    code = "A = Callable[[int], int]\nb: list[int] = list[int]()\ndef f(x: list[int]) -> dict[str, int]:\n    return cast(set[int], x)"
+    assert evaluated(code) == [(1, "Callable[[int], int]"), (2, "list[int]"), (4, "set[int]")]
