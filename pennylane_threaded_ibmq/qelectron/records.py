@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import to_json
 
 from .._compat import zip_strict
 from ..exceptions import RecordsWarning
@@ -269,7 +270,8 @@ class Writer:
         row = (
             call.executor.name,
             call.executor.backend_name,
-            call.executor.model_dump_json(fallback=repr),
+            # the model's own method takes no fallback before pydantic 2.11
+            to_json(call.executor, fallback=repr).decode(),
             json.dumps(call.job_ids),
             call.submitted_at,
             call.finished_at,
