@@ -21,7 +21,7 @@ from pennylane.transforms import broadcast_expand
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
-from ..execution.structure import REMEMBERED
+from ..execution.structure import REMEMBERED, wire_labels
 from .mid_circuit import (
     MidCircuitRules,
     check_postselection,
@@ -112,7 +112,7 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
         # a batch size takes a look at parameters: it is asked for where it matters
         if (not native or op.name in CONSTANT_GATES) and is_batched_constant(op):
             return False
-        for wire in op.wires.labels:
+        for wire in wire_labels(op):
             if wire not in known:
                 return False
         if native and len(ready) < REMEMBERED:

@@ -22,6 +22,7 @@ from pennylane.measurements import (
     VarianceMP,
 )
 from pennylane.operation import Operator
+from pennylane.ops.op_math import ControlledOp
 
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers, MidCircuitValue
@@ -82,8 +83,7 @@ class StructureReader:
     """Reads the tapes of one batch.
 
     Measurements are read once per object: the tapes of a gradient share theirs, and a molecular Hamiltonian takes
-    milliseconds to read. They share most gates too, and PennyLane puts the wires of a CNOT together each time that
-    somebody asks for them.
+    milliseconds to read. They share most gates too.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class StructureReader:
     def _gate(self, op: Operator) -> _Gate:
         """A gate with its part of the key and the number of its angles; ``None`` if its numbers are structure."""
         name = op.name
-        found = (op, (name, op.wires.labels), ANGLES.get(name))
+        found = (op, (name, wire_labels(op)), ANGLES.get(name))
         if len(self._gates) < REMEMBERED:
             # the object is kept, so that its id cannot be given to another one
             self._gates[id(op)] = found
@@ -139,6 +139,13 @@ class StructureReader:
             # the object is kept, so that its id cannot be given to another one
             self._seen[id(mp)] = (mp, data)
         return data
+
+
+def wire_labels(op: Operator) -> tuple[Hashable, ...]:
+    """Labels of a gate's wires; PennyLane puts those of a CNOT together, and checks them, each time that it is asked."""
+    if isinstance(op, ControlledOp) and not op.work_wires:
+        return (*op.control_wires.labels, *op.base.wires.labels)
+    return op.wires.labels  # type: ignore[no-any-return]
 
 
 def _constants(op: Operator) -> Hashable:

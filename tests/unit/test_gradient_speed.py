@@ -65,6 +65,26 @@ def test_tapes_of_rotations_are_handed_back_as_they_are():
     assert post(("result",)) == "result"
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        qml.CNOT(["a", 1]),
+        qml.Toffoli([2, "b", 0]),
+        qml.CSWAP([2, 1, 0]),
+        qml.MultiControlledX([0, 1, 2, 3], work_wires=[4]),
+        qml.ctrl(qml.CRX(0.1, [5, 1]), [2, 0]),
+        qml.ctrl(qml.RX(0.1, 1), [2, 0], work_wires=["w"]),
+        qml.RX(0.1, "x"),
+        qml.Identity([0, 1]),
+        qml.GlobalPhase(0.1),
+    ],
+    ids=lambda op: op.name,
+)
+def test_labels_of_wires_are_those_of_pennylane(op):
+    """In the same order."""
+    assert structure.wire_labels(op) == op.wires.labels
+
+
 @pytest.mark.parametrize("most", [0, 3, 4096])
 def test_however_many_gates_are_remembered_results_are_the_same(most, monkeypatch):
     """Tapes that share gates, tapes that do not, and a wire that is wrong in the last one only."""
