@@ -11,9 +11,10 @@
     python3 tasks.py setup             only the environment
     python3 tasks.py setup-classic     only the two environments of the classic stack
 
-Needs Python 3.11 or newer and nothing else; the classic stack needs 3.11 or 3.12, and with Covalent 3.11. Everything
-is installed into `.venv` beside this file, the classic stack into `.venv-classic` and `.venv-covalent`. They are used
-again until setup.cfg, pyproject.toml or the Python version changes; delete one to start it afresh.
+Needs Python 3.11 or newer and nothing else. The classic stack needs 3.11 or 3.12, and with Covalent 3.11: `test` looks for
+such a Python beside a newer one, and says what it leaves out where there is none. Everything is installed into `.venv`
+beside this file, the classic stack into `.venv-classic` and `.venv-covalent`. They are used again until setup.cfg,
+pyproject.toml or the Python version changes; delete one to start it afresh.
 """
 
 import argparse
@@ -182,19 +183,35 @@ def test(extra: "list[str]") -> None:
     run_lint()
     build_docs()
     step(CURRENT, "tests", [CURRENT.python, "-m", "pytest", "-n", "2", *extra])
-    if not extra:
-        test_classic([])
+    if extra:
+        return
+    left_out = []
+    for stack in CLASSIC:
+        try:
+            stack[0].interpreter()
+        except StepError as error:
+            left_out.append("left out, the tests of the {} stack: {}".format(stack[1], error))
+        else:
+            test_stack(*stack)
+    for text in left_out:
+        print("==> {}".format(text), flush=True)
 
 
 def test_classic(extra: "list[str]") -> None:
     """Run the tests of the classic stack in each of its environments."""
     setup_classic([])
     for environment, name, options in CLASSIC:
-        step(
-            environment,
-            "tests of the {} stack".format(name),
-            [environment.python, "-m", "pytest", "-n", "2", "tests/classic", *options, *extra],
-        )
+        test_stack(environment, name, (*options, *extra))
+
+
+def test_stack(environment: Environment, name: str, options: "Sequence[str]") -> None:
+    """Run the tests of the classic stack in one of its environments."""
+    environment.prepare(name, "test-classic")
+    step(
+        environment,
+        "tests of the {} stack".format(name),
+        [environment.python, "-m", "pytest", "-n", "2", "tests/classic", *options],
+    )
 
 
 def lint(extra: "list[str]") -> None:
