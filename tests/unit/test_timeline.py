@@ -149,6 +149,7 @@ def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path):
     with sqlite3.connect(tmp_path / "j.sqlite") as db:
         for statement in ("TRIGGER shard_planned", "TRIGGER shard_moved", "TABLE steps"):
             db.execute(f"DROP {statement}")
+        db.execute("ALTER TABLE batches DROP COLUMN options")
         db.execute("PRAGMA user_version=1")
     db.close()
     journal = Journal(tmp_path / "j.sqlite")
