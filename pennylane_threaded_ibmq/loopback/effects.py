@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .errors import ApiError
@@ -14,19 +15,17 @@ from .resize import resized
 from .responses import Cut, Dropped, JSONResponse, PlainTextResponse, Response, body_of, error_response
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from typing_extensions import TypeAlias
 
 Act: TypeAlias = "Callable[[], Awaitable[Response]]"
 
 
-async def answer(platform: Platform, fault: Fault, request: Request, act: Act) -> Response:
+async def answer(platform: Platform, fault: Fault, act: Act) -> Response:
     """Answer a request that a fault hit.
 
     Args:
         platform: The service's state.
         fault: The fault.
-        request: The request, its body already read.
         act: Answers the request as if nothing were wrong.
 
     Returns:
@@ -38,8 +37,7 @@ async def answer(platform: Platform, fault: Fault, request: Request, act: Act) -
             return Dropped()
         if fault.effect == "status":
             return _error(fault)
-        if not await _stall(platform, fault, request):
-            return Response(status_code=503)  # nobody is there to read it
+        await _stall(platform, fault)
         return acted or await act()
     answered = await act()
     if fault.effect == "empty":
@@ -56,25 +54,10 @@ def _error(fault: Fault) -> Response:
     return error_response(ApiError(fault.status or 500, fault.code, fault.message, headers=headers))
 
 
-async def _stall(platform: Platform, fault: Fault, request: Request) -> bool:
-    """Wait for as long as the fault says, or until faults are cleared.
-
-    Returns:
-        Whether the client is still there.
-    """
-    released = asyncio.create_task(platform.stalling())
-    gone = asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait({released, gone}, timeout=fault.secs, return_when=asyncio.FIRST_COMPLETED)
-        return not gone.done()
-    finally:
-        released.cancel()
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _stall(platform: Platform, fault: Fault) -> None:
+    """Wait for as long as the fault says, or until faults are cleared; whether the client is still there is no matter."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(platform.stalling(), fault.secs)
 
 
 def _spoil(fault: Fault, response: Response) -> Response:

@@ -36,7 +36,8 @@ class Fault(Model):
 
     * ``status``: an HTTP error ``status`` with IBM's error body; ``retry_after`` adds that header.
     * ``reset``: the connection is reset without an answer.
-    * ``stall``: the answer waits ``secs`` seconds, or until faults are cleared.
+    * ``stall``: the answer waits ``secs`` seconds, or until faults are cleared; with ``when="before"`` the request waits
+      with it. It is carried out then although its client has gone: a slow ``POST /jobs`` makes a job of a dead program.
     * ``truncate``: a well-formed answer that holds only the share ``keep`` of its body.
     * ``short``: the body ends after the share ``keep`` of the announced ``Content-Length``.
     * ``empty``: an answer without a body, status 204 unless ``status`` says otherwise. The client gives ``None``

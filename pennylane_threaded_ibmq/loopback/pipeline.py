@@ -110,7 +110,7 @@ class Pipeline:
         return Route(path or template, endpoint, methods=[method])
 
     async def serve(self, label: str, handler: Handler, request: Request, *, authorised: bool) -> Response:
-        """Take one request through."""
+        """Take one request through; once its body is here it is carried out, whether or not the client stays."""
         platform = self._platform
         try:
             body = await request.body()
@@ -128,7 +128,7 @@ class Pipeline:
         async def act() -> Response:
             return await self._act(handler, request, body, fate, authorised=authorised)
 
-        response = await act() if fault is None else await effects.answer(platform, fault, request, act)
+        response = await act() if fault is None else await effects.answer(platform, fault, act)
         platform.tally.answer(len(response.body))
         return response
 

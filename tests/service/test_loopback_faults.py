@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections import Counter
 
@@ -279,16 +280,35 @@ def test_stalled_answer_is_let_go(backend, bell):
     assert found[0][0].data.meas.num_shots == 5
 
 
-@pytest.mark.parametrize(("when", "jobs"), [("before", 0), ("after", 1)])
-def test_client_leaves_a_stalled_submission(rest, when, jobs):
-    """Who gives up waiting for a stalled answer has submitted a job only if the service had acted before it stalled."""
+@pytest.mark.parametrize(("when", "early"), [("before", 0), ("after", 1)])
+def test_client_leaves_a_stalled_submission(rest, when, early):
+    """Who gives up waiting for a stalled answer has submitted all the same: now if the service acted, else later."""
     session = rest()
-    session.service.inject(Fault(effect="stall", on="POST /jobs", when=when))
+    service = session.service
+    service.inject(Fault(effect="stall", on="POST /jobs", when=when))
     with pytest.raises(requests.Timeout):
-        session.post(f"{session.service.url}/jobs", data=session_body(), timeout=0.2, proxies={"http": ""})
+        session.post(f"{service.url}/jobs", data=session_body(), timeout=0.2, proxies={"http": ""})
     session.close()
-    session.service.clear_faults()
-    assert len(session.service.jobs) == jobs
+    assert len(service.jobs) == early
+    service.clear_faults()
+    service.wait_for_jobs(1)
+    assert len(service.jobs) == service.counters.by_route["POST /jobs"] == 1
+
+
+@pytest.mark.parametrize("slow", ["fault", "service"])
+def test_slow_submission_of_a_client_that_is_gone(rest, slow):
+    """A submission that takes its time is carried out at its end, with nobody there to read the answer."""
+    session = rest(request_secs=0.3 if slow == "service" else 0.0)
+    service = session.service
+    if slow == "fault":
+        service.inject(Fault(effect="stall", on="POST /jobs", secs=0.3))
+    body = session_body().encode()
+    head = f"POST /experimental/jobs HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{name}: {session.headers[name]}\r\n" for name in ("Authorization", "Service-CRN"))
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(f"{head}\r\n".encode() + body)
+        service.wait_for_requests("POST /jobs")
+    service.wait_for_jobs(1)
 
 
 def session_body():
