@@ -10,6 +10,7 @@ import numpy as np
 
 from .._compat import without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
+from .branches import drop_bits, has_branches, measure_branches
 from .compile import Compiler
 from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 AER_NAMES = frozenset({"aer_simulator", "ibmq_qasm_simulator"})
 """``ibmq_qasm_simulator`` was retired in IBM's cloud; its name stands for Aer on this machine."""
-
-BRANCHES = frozenset({"if_else", "switch_case", "while_loop", "for_loop"})
-"""Operations of Qiskit that hold circuits."""
 
 AER_METHODS = (
     "automatic",
@@ -165,9 +163,25 @@ class LocalBackend:
             For each circuit, for each row, ``{"0x1f": n}``.
         """
         options = {} if seed is None else {"seed_simulator": seed}
-        simulator = self._simulator_for(circuits)
+        whole = [measure_branches(circuit) for circuit in circuits]
+        simulator = self._simulator_for(whole)
         if simulator is None:
-            return self._sample_anywhere(circuits, values, shots, options)
+            sampled = self._sample_anywhere(whole, values, shots, options)
+        else:
+            sampled = self._sample_aer(simulator, whole, values, shots, options)
+        return [
+            rows if circuit is one else drop_bits(rows, circuit.num_clbits)
+            for circuit, one, rows in zip_strict(circuits, whole, sampled)
+        ]
+
+    def _sample_aer(
+        self,
+        simulator: Any,
+        circuits: Sequence[QuantumCircuit],
+        values: Sequence[NDArray[np.float64]],
+        shots: int,
+        options: dict[str, Any],
+    ) -> list[list[dict[str, int]]]:
         binds = [
             {p: array[:, i] for i, p in enumerate(circuit.parameters)}
             for circuit, array in zip_strict(circuits, values)
@@ -176,7 +190,7 @@ class LocalBackend:
         many: list[Any] = []
         many_binds: list[Any] = []
         for circuit, array, bind in zip_strict(circuits, values, binds):
-            if bind and not BRANCHES.isdisjoint(circuit.count_ops()):
+            if bind and has_branches(circuit):
                 # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
                 many += [circuit.assign_parameters(row) for row in array]
                 many_binds += [{}] * len(array)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.circuit import ControlFlowOp, QuantumRegister
 
 from .stack import append_uncopied
@@ -55,6 +56,32 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
         qubits = [places[bit] for bit in instruction.qubits]
         reduced.append(instruction.operation, qubits, instruction.clbits, **uncopied)
     return reduced
+
+
+def measure_branches(circuit: QuantumCircuit) -> None:
+    """Measure, into a register of their own behind all others, qubits that only branches act on.
+
+    Aer would leave these qubits out, but not the jumps around the branch, and then fail to find them.
+    """
+    branched, measured = set(), set()
+    for instruction in circuit.data:
+        if isinstance(instruction.operation, ControlFlowOp):
+            branched.update(instruction.qubits)
+        elif instruction.operation.name == "measure":
+            measured.update(instruction.qubits)
+    missing = [qubit for qubit in circuit.qubits if qubit in branched - measured]
+    if missing:
+        register = ClassicalRegister(len(missing), "loopback_branches")
+        circuit.add_register(register)
+        circuit.measure(missing, register)
+
+
+def first_bits(counts: Mapping[str, int], num_bits: int) -> Mapping[str, int]:
+    """Counts of the first bits only; the others were added by :func:`measure_branches`."""
+    kept: Counter[str] = Counter()
+    for key, number in counts.items():
+        kept[hex(int(key, 16) & ((1 << num_bits) - 1))] += number
+    return dict(kept)
 
 
 def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:

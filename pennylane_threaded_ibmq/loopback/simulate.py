@@ -16,7 +16,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from .._compat import zip_strict
-from .circuits import active_qubits, update_digest, without_idle_wires
+from .circuits import active_qubits, first_bits, measure_branches, update_digest, without_idle_wires
 from .errors import JobRefusedError
 from .snapshots import Machine
 from .stack import native_operations
@@ -49,6 +49,11 @@ class Run:
     circuit: QuantumCircuit
     bindings: npt.NDArray[np.float64]
     measured: Mapping[int, str] | None = None
+
+    @property
+    def num_bits(self) -> int:
+        """Bits of an outcome."""
+        return int(self.circuit.num_clbits) + len(self.measured or ())
 
 
 Counts: TypeAlias = "Mapping[str, int]"
@@ -108,8 +113,11 @@ class Engine:
             bindings = [runs[index].bindings for index in members]
             run = self._run if self.seed is None else self._run_row_by_row
             found = run(circuits, bindings, shots, self._noise_model(place) if place else self._given)
-            for index, rows in zip_strict(members, found):
-                counts[index] = rows
+            for index, circuit, rows in zip_strict(members, circuits, found):
+                bits = runs[index].num_bits
+                counts[index] = (
+                    rows if circuit.num_clbits == bits else [first_bits(row, bits) for row in rows]
+                )
         return counts
 
     def _wires(self, run: Run) -> list[int]:
@@ -142,6 +150,7 @@ class Engine:
         circuit = without_idle_wires(run.circuit, wires)
         if run.measured is not None:
             _add_measurements(circuit, {wires.index(qubit): pauli for qubit, pauli in run.measured.items()})
+        measure_branches(circuit)
         if any(instruction.operation.name not in self._native for instruction in circuit.data):
             # Only a simulator gets here: anything else was checked against the backend's gates.
             circuit = transpile(circuit, self._aer, optimization_level=0)

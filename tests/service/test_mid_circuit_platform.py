@@ -34,3 +34,22 @@ def test_dynamic_circuits_are_jobs_of_the_sampler(loopback):
     assert 0 < len(few[2]) < 500
     assert (few[2] == 1).all()
     assert len(service.jobs) == 2
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_a_branch_on_a_wire_that_is_not_measured(loopback, seed):
+    """The service simulates it with all qubits of the branch, whatever Aer would leave out."""
+    loopback(backends=("ibm_manila",), noise=False, seed=seed)
+
+    def circuit(x):
+        qml.Hadamard(1)
+        m0 = qml.measure(1)
+        qml.cond(m0, qml.RX)(x, 0)
+        qml.RX(x, 1)
+        return qml.probs(wires=[1]), qml.probs(op=m0)
+
+    tapes = [qml.tape.make_qscript(circuit)(x).copy(shots=4000) for x in (0.4, 1.9)]
+    layout = {"initial_layout": [0, 1]}
+    with qml.device("threaded.ibmq", wires=2, backend="ibm_manila", transpile_options=layout) as dev:
+        results = dev.batch_execute(tapes)
+    assert np.allclose(results, 0.5, atol=0.05)
