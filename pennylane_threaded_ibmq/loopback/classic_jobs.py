@@ -24,6 +24,7 @@ from .jobs import new_id
 from .pipeline import Call, Pipeline
 from .records import JobRecord, JobStatus, iso, utc_now
 from .responses import JSONResponse, PlainTextResponse, Response, no_content, raw_json
+from .versions import OLDEST
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -150,7 +151,7 @@ async def _stored(call: Call) -> Response:
 async def _metrics(call: Call) -> Response:
     # The client takes null for what is not known.
     unknown = dict.fromkeys(("qiskit_version", "estimated_start_time", "estimated_completion_time"))
-    return JSONResponse({**unknown, **metrics_of(call, _job(call))})
+    return JSONResponse({**unknown, **metrics_of(call, _job(call), OLDEST)})
 
 
 async def _logs(call: Call) -> Response:

@@ -108,6 +108,10 @@ class LoopbackConfig(Model):
         minute_secs: Length of that minute, so that a test need not take one.
         token_lifetime_secs: Lifetime of an access token. The client renews at 80 % and counts a token as
             expired 10 seconds before its end.
+        oldest_version: Requests that speak an older version of the API, by their header ``IBM-API-Version``, are refused
+            with 400. IBM has published 2027-01-01 as the day after which it may refuse versions before ``2026-02-01``.
+        usage_delay_secs: Seconds from the end of a job until its usage is known. Until then its status is ``pending``, for
+            clients that speak a version from 2026-03-15 on; older ones cannot be told.
         usage_limit_secs: QPU seconds each instance or project may use; further jobs are refused. ``None`` for no limit.
         noise: Simulate with gate and readout errors derived from the snapshot. Off, simulation is ideal.
         seed: Makes the results of each row depend on its content alone: on the circuit with its values, on the
@@ -135,6 +139,8 @@ class LoopbackConfig(Model):
     jobs_per_minute: int | None = Field(default=None, ge=1)
     minute_secs: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     token_lifetime_secs: int = Field(default=3600, ge=1)
+    oldest_version: str = Field(default="2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    usage_delay_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     usage_limit_secs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     noise: bool = False
     seed: int | None = Field(default=None, ge=0)

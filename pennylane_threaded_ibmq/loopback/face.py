@@ -197,11 +197,13 @@ class Loopback(ABC):
         """
         self._ask("expire_logins")
 
-    def hold(self, stage: Literal["queued", "running"] = "queued") -> None:
-        """Keep jobs from leaving a state until they are released."""
+    def hold(self, stage: Literal["queued", "running", "usage"] = "queued") -> None:
+        """Keep jobs from leaving a state until they are released: the queue, the backend, or usage that is pending."""
         self._ask("hold", stage=stage)
 
-    def release(self, count: int | None = None, stage: Literal["queued", "running"] = "queued") -> int:
+    def release(
+        self, count: int | None = None, stage: Literal["queued", "running", "usage"] = "queued"
+    ) -> int:
         """Let jobs go on.
 
         Args:

@@ -13,6 +13,7 @@ from .jobs import Filter
 from .pipeline import Call
 from .records import JobRecord, JobStatus, iso, utc_now
 from .responses import PlainTextResponse, Response, no_content
+from .versions import NEW_USAGE_SINCE, NEWEST, execution_ns, usage_of
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -93,20 +94,20 @@ def delete_job(call: Call, job: JobRecord) -> Response:
     return no_content()
 
 
-def metrics_of(call: Call, job: JobRecord) -> dict[str, Any]:
-    """Times, usage and the place in the queue."""
-    seconds = 0.0
-    if job.started and job.finished:
-        seconds = (job.finished - job.started).total_seconds()
+def metrics_of(call: Call, job: JobRecord, version: str) -> dict[str, Any]:
+    """Times, usage and the place in the queue, in the words of a version of the API."""
     metrics: dict[str, Any] = {
         "timestamps": {
             "created": iso(job.created),
             "running": iso(job.started),
             "finished": iso(job.finished),
         },
-        "usage": {"quantum_seconds": job.usage_secs, "seconds": seconds},
-        "bss": {"seconds": seconds},
+        "usage": usage_of(job, version),
     }
+    if version < NEW_USAGE_SINCE:
+        metrics["bss"] = {"seconds": job.run_secs}
+    if version >= NEWEST:
+        metrics["circuits_execution_time_ns"] = execution_ns(job)
     if job.status is JobStatus.QUEUED:
         ahead = [other.id for other in call.platform.jobs.live() if other.backend == job.backend]
         position = ahead.index(job.id) + 1

@@ -19,6 +19,7 @@ from .faults import Fault
 from .platform import Platform
 from .responses import Response, error_response
 from .snapshots import Machine
+from .versions import version_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,6 +45,15 @@ class Call:
     body: bytes
     instance: Instance | None = None
     fate: Fault | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of the Platform's API that the request speaks.
+
+        Raises:
+            ApiError: 400.
+        """
+        return version_of(self.request.headers, self.platform.config.oldest_version)
 
     @property
     def account(self) -> Instance:
@@ -148,6 +158,7 @@ class Pipeline:
 def admit_to_instance(platform: Platform, request: Request) -> Instance:
     """The Platform's way: an access token, and the CRN of an instance of the account."""
     platform.issuer.check(request.headers)
+    version_of(request.headers, platform.config.oldest_version)
     crn = request.headers.get("service-crn", "")
     if crn not in platform.instances:
         raise wrong_instance(crn)

@@ -56,6 +56,7 @@ class JobRecord(Model):
         rows: Circuit executions: parameter rows, times measurement bases for the estimator. 0 until run.
         shots: Shots over all rows. 0 until run.
         usage_secs: QPU seconds charged. 0 until run, and for ever if it never ran.
+        usage_complete: Whether a client that asks is told these seconds.
         results_read: How often its results were handed out.
         created: When it was accepted.
         started: When it began to run.
@@ -78,10 +79,18 @@ class JobRecord(Model):
     rows: int = 0
     shots: int = 0
     usage_secs: float = 0.0
+    usage_complete: bool = False
     results_read: int = 0
     created: datetime
     started: datetime | None = None
     finished: datetime | None = None
+
+    @property
+    def run_secs(self) -> float:
+        """Seconds from its start to its end; 0 while it has not ended, and if it never ran."""
+        if self.started is None or self.finished is None:
+            return 0.0
+        return (self.finished - self.started).total_seconds()
 
 
 class SessionRecord(Model):

@@ -20,6 +20,7 @@ from .jobs import new_id
 from .pipeline import Call, Pipeline
 from .records import JobRecord, JobStatus, iso, utc_now
 from .responses import JSONResponse, PlainTextResponse, Response, no_content
+from .versions import usage_of
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -118,7 +119,7 @@ async def _results(call: Call) -> Response:
 
 
 async def _metrics(call: Call) -> Response:
-    return JSONResponse(metrics_of(call, _job(call)))
+    return JSONResponse(metrics_of(call, _job(call), call.version))
 
 
 async def _logs(call: Call) -> Response:
@@ -160,7 +161,7 @@ def _describe(call: Call, job: JobRecord) -> dict[str, Any]:
         "tags": list(job.tags),
         "runtime": "",
         "private": job.private,
-        "usage": {"quantum_seconds": job.usage_secs},
+        "usage": usage_of(job, call.version),
     }
     if job.session_id is not None:
         described["session_id"] = job.session_id

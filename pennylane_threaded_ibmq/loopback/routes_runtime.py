@@ -8,6 +8,7 @@ from .errors import unknown_backend
 from .pipeline import Call, Pipeline
 from .responses import JSONResponse, Response, raw_json
 from .snapshots import Machine
+from .versions import published_versions
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 def runtime_routes(pipeline: Pipeline) -> list[Route]:
     """Routes about backends and instances."""
     return [
+        pipeline.route("GET /versions", _versions, authorised=False),
         pipeline.route("GET /backends", _backends),
         pipeline.route("GET /backends/{name}/configuration", _configuration),
         pipeline.route("GET /backends/{name}/properties", _properties),
         pipeline.route("GET /backends/{name}/status", _status),
         pipeline.route("GET /instances/usage", _usage),
     ]
+
+
+async def _versions(call: Call) -> Response:
+    return JSONResponse({"versions": published_versions(call.platform.config.oldest_version)})
 
 
 async def _backends(call: Call) -> Response:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Stage = Literal["queued", "running"]
+Stage = Literal["queued", "running", "usage"]
 Execute: TypeAlias = "Callable[[str, str, Mapping[str, Any]], Output]"
 
 
@@ -58,7 +58,8 @@ class Scheduler:
         self._pool = pool
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.gates: dict[Stage, Gate] = {"queued": Gate(), "running": Gate()}
+        self._reckonings: set[asyncio.Task[None]] = set()
+        self.gates: dict[Stage, Gate] = {"queued": Gate(), "running": Gate(), "usage": Gate()}
 
     def submit(self, job: JobRecord, fate: Fault | None) -> None:
         """Set a job on its way.
@@ -91,7 +92,7 @@ class Scheduler:
 
     async def stop(self) -> None:
         """Drop all jobs where they are."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._reckonings]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -128,6 +129,21 @@ class Scheduler:
     def _finish(self, job_id: str, ending: Ending) -> None:
         self._sessions.job_finished(self._jobs.finish(job_id, ending))
         self._change.notify()
+        if self._config.usage_delay_secs == 0 and not self.gates["usage"].held:
+            self._complete_usage(job_id)
+            return
+        task = asyncio.get_running_loop().create_task(self._reckon(job_id))
+        self._reckonings.add(task)
+        task.add_done_callback(self._reckonings.discard)
+
+    async def _reckon(self, job_id: str) -> None:
+        await asyncio.sleep(self._config.usage_delay_secs)
+        await self.gates["usage"].passage()
+        self._complete_usage(job_id)
+
+    def _complete_usage(self, job_id: str) -> None:
+        if self._jobs.get(job_id) is not None:  # it may have been deleted meanwhile
+            self._jobs.update(job_id, usage_complete=True)
 
     async def _compute(self, job: JobRecord) -> Ending:
         loop = asyncio.get_running_loop()

@@ -38,6 +38,11 @@ class Gate:
         self._held = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def held(self) -> bool:
+        """Whether the door is closed."""
+        return self._held
+
     def hold(self) -> None:
         """Close the door."""
         self._held = True

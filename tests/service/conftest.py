@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def wiped_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 def fresh_limits() -> None:
     """No test inherits the limits of a backend that another one met; they are remembered for a minute."""
     pacers.cache_clear()
+
+
+@pytest.fixture
+def new_client() -> bool:
+    """Whether IBM's client is one of 2026, which speaks the newest version of the API; others speak 2025-05-01.
+
+    It asks for the backends when it is made, logs in once for jobs and sessions, and looks a backend up for each job.
+    """
+    return tuple(map(int, version("qiskit-ibm-runtime").split(".")[:2])) >= (0, 48)
 
 
 @pytest.fixture(autouse=True)

@@ -29,19 +29,20 @@ OPEN = Instance(backends=(SIMULATOR,))
 
 
 @pytest.mark.parametrize("direct", [False, True])
-def test_login(loopback, direct):
-    """A client finds its account in the environment; 1 login, 1 search, 1 catalogue entry, no runtime request."""
+def test_login(loopback, direct, new_client):
+    """A client finds its account in the environment; 1 login, 1 search, 1 catalogue entry, backends if it is new."""
     service = loopback(direct=direct)
     client = QiskitRuntimeService()
     assert client.instances() == [
         {"crn": DEFAULT_CRN, "plan": "open", "name": "open-instance", "tags": [], "pricing_type": "free"}
     ]
-    assert service.counters.by_route == {
+    backends = {"GET /backends": 1} if new_client else {}
+    assert service.counters.by_route == backends | {
         "GET /catalog/{id}": 1,
-        "POST /identity/token": 1,
+        "POST /identity/token": 1 + new_client,
         "POST /v3/resources/search": 1,
     }
-    assert service.counters.logins == 1
+    assert service.counters.logins == 1 + new_client
 
 
 def test_program_with_its_own_token_is_caught(start):

@@ -54,6 +54,7 @@ def every_route(session):
         "GET /catalog/{id}": cloud(
             "GET", "http://globalcatalog.127.0.0.1/api/v1/00000000-0000-4000-9000-000000000000"
         ),
+        "GET /versions": runtime("GET", "/versions"),
         "GET /backends": runtime("GET", "/backends"),
         "GET /backends/{name}/configuration": runtime("GET", "/backends/ibm_manila/configuration"),
         "GET /backends/{name}/properties": runtime("GET", "/backends/ibm_manila/properties"),
@@ -89,7 +90,7 @@ def test_status_on_every_route(rest, status, retry_after):
         assert answer.headers.get("Retry-After") == (None if retry_after is None else "1")
         assert answer.json()["errors"][0]["message"] == "Injected fault."
         assert request().status_code < 300, label
-    assert session.service.counters.faults == {"status": 21}
+    assert session.service.counters.faults == {"status": 22}
 
 
 def test_reset_on_every_route(rest):
@@ -527,5 +528,5 @@ def test_labels_in_the_counters_are_those_of_faults(rest):
     for request in every_route(session).values():
         request()
     labels = session.service.counters.by_route
-    assert len(labels) == 21
+    assert len(labels) == 22
     assert all(re.fullmatch(label, label) for label in labels)
