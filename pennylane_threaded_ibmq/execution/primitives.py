@@ -1,58 +1,104 @@
-"""PUBs in the form of IBM's primitives, and their results back: checked, since a wrong shape must never pass."""
+"""PUBs in the form of IBM's primitives, and their results back: checked, since a wrong shape must never pass.
+
+Rows without parameters are never sent as an array of shape ``(N, 0)``: Aer's Sampler answers it with one row of results
+and zeros for all others, and its Estimator fails. They are sent as any program sends a circuit without parameters, as
+few times as the backend's number of shots allows, and the shots are dealt out to the rows afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._compat import zip_strict
 from ..exceptions import ResultError
 from ..ibm.service import PubData, SentJob
 from .decode import BlockResult
 from .outcomes import ShotBits
 from .pubs import Pub, Request, collect
 
-
-def primitive_pubs(requests: Sequence[Request]) -> list[tuple[Any, ...]]:
-    """PUBs in the form that IBM's primitives take."""
-    return [_as_tuple(pub) for request in requests for pub in request.pubs]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def _as_tuple(pub: Pub) -> tuple[Any, ...]:
-    # values are always two-dimensional: N rows without parameters are N independent samples, not one
+def primitive_pubs(requests: Sequence[Request], most_shots: int | None) -> list[tuple[Any, ...]]:
+    """PUBs in the form that IBM's primitives take.
+
+    Args:
+        requests: What is to be run.
+        most_shots: Most shots of a circuit; ``None`` where those of several rows cannot be taken together.
+    """
+    return [
+        _as_tuple(pub, rows)
+        for request in requests
+        for pub in request.pubs
+        for rows in _rows(pub, most_shots)
+    ]
+
+
+def _rows(pub: Pub, most_shots: int | None) -> list[int]:
+    """Rows of each PUB that is sent for one of ours."""
+    rows = len(pub.values)
+    if pub.values.shape[1]:
+        return [rows]
+    # the same observable twice may be read from the same shots, so an Estimator is asked once for each row
+    most = 1 if pub.observables or most_shots is None else max(1, most_shots // pub.shots)
+    return [min(most, rows - start) for start in range(0, rows, most)]
+
+
+def _as_tuple(pub: Pub, rows: int) -> tuple[Any, ...]:
+    values = pub.values if pub.values.shape[1] else None
     if pub.observables:
-        return (pub.circuit, [[o] for o in pub.observables], pub.values, pub.precision)
-    return (pub.circuit, pub.values, pub.shots)
+        return (pub.circuit, [[o] for o in pub.observables], values, pub.precision)
+    return (pub.circuit, values, pub.shots if values is not None else pub.shots * rows)
 
 
 def read_results(
-    requests: Sequence[Request], results: Sequence[PubData], job: SentJob, rng: np.random.Generator
+    requests: Sequence[Request],
+    results: Sequence[PubData],
+    job: SentJob,
+    rng: np.random.Generator,
+    most_shots: int | None,
 ) -> list[BlockResult]:
     """Check the results of a job's PUBs and put them together by block.
+
+    Args:
+        requests: What was run.
+        results: One result a PUB that was sent.
+        job: The job.
+        rng: Orders the shots of simulators, where order matters.
+        most_shots: As for :func:`primitive_pubs`.
 
     Raises:
         ResultError: A result does not have the shape that was asked for.
     """
-    out, start = [], 0
-    for request in requests:
-        mine = results[start : start + len(request.pubs)]
-        start += len(request.pubs)
-        read = [_read(pub, result, job) for pub, result in zip_strict(request.pubs, mine)]
-        out.append(collect(request, read, rng))
-    return out
+    left = iter(results)
+    return [
+        collect(request, [_read(pub, left, job, most_shots) for pub in request.pubs], rng)
+        for request in requests
+    ]
 
 
-def _read(pub: Pub, result: PubData, job: SentJob) -> Any:
-    rows = len(pub.values)
+def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | None) -> Any:
+    sent = [(rows, next(results)) for rows in _rows(pub, most_shots)]
     if pub.observables:
-        values = np.asarray(result.values, dtype=np.float64)
-        _check_shape(values.shape, (len(pub.observables), rows), job)
-        return values
+        return np.concatenate([_values(pub, rows, result, job) for rows, result in sent], axis=1)
+    return ShotBits(np.concatenate([_bits(pub, rows, result, job) for rows, result in sent]))
+
+
+def _values(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.float64]:
+    values = np.asarray(result.values, dtype=np.float64)
+    _check_shape(values.shape, (len(pub.observables), rows), job)
+    return values
+
+
+def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint8]:
     packed = np.asarray(result.bits)
+    if pub.values.shape[1] == 0 and packed.shape[:-1] in {(rows * pub.shots,), (1, rows * pub.shots)}:
+        packed = packed.reshape(rows, pub.shots, packed.shape[-1])
     _check_shape(packed.shape[:-1], (rows, pub.shots), job)
-    return ShotBits(packed.astype(np.uint8, copy=False))
+    return packed.astype(np.uint8, copy=False)
 
 
 def _check_shape(shape: tuple[int, ...], wanted: tuple[int, ...], job: SentJob) -> None:

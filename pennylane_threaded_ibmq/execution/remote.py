@@ -171,6 +171,10 @@ class RemoteSite:
 
     # ------------------------------------------------------------------------------------------------ inside
 
+    def _pubs(self, run: ShardRun) -> list[tuple[Any, ...]]:
+        """What a shard's job is sent with."""
+        return primitive_pubs(run.requests, self._jobs.most_shots)
+
     def _new_tag(self) -> str:
         return f"{self._tag}-{uuid4().hex[:12]}"
 
@@ -217,7 +221,7 @@ class RemoteSite:
     def _look_up(self, run: ShardRun, claim: ShardRecord | None = None) -> SentJob | None:
         """Look for the job of a shard by its tag; surplus ones are cancelled."""
         primitive = run.shard.blocks[0].primitive
-        pubs = sum(len(request.pubs) for request in run.requests)
+        pubs = len(self._pubs(run))
         found = self._jobs.find(run.slip.tag, primitive, pubs)
         states = [Found(job.job_id, self._jobs.state_for_sure(job)) for job in found]
         decision = decide(states, claim.job_id if claim else "")
@@ -237,7 +241,7 @@ class RemoteSite:
             text = "No job of this part of the batch gave a result, and send=False: it was not sent."
             self._note(run.slip, ShardState.FAILED, error=text)
             raise SubmissionError(text)
-        pubs = primitive_pubs(run.requests)
+        pubs = self._pubs(run)
         unanswered = 0
         while True:
             while not self._pacer.enter(run.given_up):
@@ -314,7 +318,7 @@ class RemoteSite:
         try:
             listener = Listener(partial(self._running, run), run.curious, run.place)
             state = self.watcher.follow(job, listener).result()
-            results = self._jobs.fetch(job, state, primitive_pubs(run.requests))
+            results = self._jobs.fetch(job, state, self._pubs(run))
         except JobFailedError as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
@@ -323,7 +327,7 @@ class RemoteSite:
             raise
         finally:
             self._free_slot(run)
-        read = read_results(run.requests, results, job, run.rng)
+        read = read_results(run.requests, results, job, run.rng, self._jobs.most_shots)
         self._note(run.slip, ShardState.DONE)
         return read
 

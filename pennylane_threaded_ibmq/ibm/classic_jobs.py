@@ -92,7 +92,7 @@ class ClassicJobs(JobService):
         circuits = [
             circuit.assign_parameters(row) if len(row) else circuit
             for circuit, values, _ in pubs
-            for row in values
+            for row in _rows(values)
         ]
         shots = max(shots for _, _, shots in pubs)
 
@@ -129,13 +129,14 @@ class ClassicJobs(JobService):
             # where it is kept, nobody asks for an access token, and the client sends none
             answer = requests.get(answer["url"], timeout=60).json()
         found = answer.get("results", [])
-        wanted = sum(len(values) for _, values, _ in pubs)
+        wanted = sum(len(_rows(values)) for _, values, _ in pubs)
         if len(found) != wanted:
             return [], f"{len(found)} circuits' results instead of {wanted}."
         out, start = [], 0
         for circuit, values, shots in pubs:
-            rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start : start + len(values)]]
-            start += len(values)
+            stop = start + len(_rows(values))
+            rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start:stop]]
+            start = stop
             if any(len(row) < shots for row in rows):
                 return [], f"{min(len(row) for row in rows)} shots instead of {shots}."
             # all circuits of a job run equally often; one that needs fewer shots takes the first ones
@@ -176,6 +177,11 @@ class ClassicJobs(JobService):
             if status_code(error) != 401 or not self._login.renew(provider):
                 raise
         return ask(self._login.provider)
+
+
+def _rows(values: Any) -> Sequence[Any]:
+    """Rows of a PUB; one without parameters has one."""
+    return [()] if values is None else values
 
 
 def _bits(data: Mapping[str, Any], num_clbits: int, shots: int) -> NDArray[np.uint8]:

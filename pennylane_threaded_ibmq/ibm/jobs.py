@@ -52,6 +52,11 @@ class PlatformJobs(JobService):
 
         return RuntimeInvalidStateError  # type: ignore[no-any-return]
 
+    @cached_property
+    def most_shots(self) -> int | None:
+        """Shots that a circuit may have; ``None`` if the backend does not say."""
+        return getattr(self.backend.configuration(), "max_shots", None)
+
     def open_batch(self) -> Any:
         """A Batch context for several jobs, or ``None`` where the backend or the plan has none."""
         if getattr(self.backend.configuration(), "simulator", False):

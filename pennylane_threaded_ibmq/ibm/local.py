@@ -259,7 +259,8 @@ class LocalBackend:
         options = {} if seed is None else {"run_options": {"seed_simulator": seed}}
         estimator = EstimatorV2.from_backend(simulator, options=options)
         pubs = [
-            (c, [[o] for o in obs], v, p)
+            # rows without parameters would all but one be missing; a column of observables for each has its own noise
+            (c, [[o] for o in obs], v, p) if v.shape[1] else (c, [[o] * len(v) for o in obs], None, p)
             for c, obs, v, p in zip_strict(circuits, observables, values, precisions)
         ]
         result = estimator.run(pubs).result()

@@ -175,6 +175,11 @@ class JobService(ABC):
         delay = getattr(self.backend, "default_rep_delay", None)
         return None if delay is None else float(delay)
 
+    @property
+    def most_shots(self) -> int | None:
+        """Shots that a circuit may have; ``None`` where all circuits of a job have the same number."""
+        return None
+
     def open_batch(self) -> Any:
         """A context for several jobs, or ``None`` where there is none."""
         return None

@@ -1,0 +1,87 @@
+"""Several rows of a circuit without parameters: never an array of shape (N, 0), which services read in their own ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pennylane as qml
+import pytest
+from qiskit_ibm_runtime import QiskitRuntimeService
+
+
+def twins(count, shots, measurement=lambda: qml.sample(wires=[0, 1])):
+    """Equal tapes: a coin, and a wire that is always 1."""
+    return [
+        qml.tape.QuantumScript([qml.Hadamard(0), qml.X(1)], [measurement()], shots=shots)
+        for _ in range(count)
+    ]
+
+
+def sent(handle):
+    """PUBs of a batch's only job, read back with the real client."""
+    (job_id,) = handle.job_ids
+    return QiskitRuntimeService().job(job_id).inputs["pubs"]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_samples_of_twins_are_shots_of_one_circuit(loopback, device, seed):
+    """One circuit with the shots of all rows, dealt out: no row repeats another, none is empty."""
+    loopback(seed=seed)
+    dev = device(primitive="sampler")
+    handle = dev.submit(twins(5, 300))
+    results = handle.result()
+    ((_, values, shots),) = sent(handle)
+    assert np.size(values) == 0
+    assert np.ndim(values) == 1
+    assert shots == 1500
+    assert all(r.shape == (300, 2) and (r[:, 1] == 1).all() and 90 < r[:, 0].sum() < 210 for r in results)
+    assert len({r.tobytes() for r in results}) == 5
+
+
+def test_shots_of_rows_are_cut_at_the_most_of_the_backend(loopback, device):
+    """A circuit has 100 000 shots at most there, so three rows fit in one."""
+    loopback()
+    dev = device(primitive="sampler")
+    handle = dev.submit(twins(7, 30_000, lambda: qml.probs(wires=[0, 1])))
+    results = handle.result()
+    assert [shots for _, _, shots in sent(handle)] == [90_000, 90_000, 30_000]
+    assert np.allclose(results, [0, 0.5, 0, 0.5], atol=0.02)
+
+
+def test_shot_vectors_and_other_tapes_keep_their_places(loopback, device):
+    """Rows with parameters, twins and a shot vector in one batch: each gets its own result."""
+    loopback()
+    dev = device(primitive="sampler")
+    angles = [qml.tape.QuantumScript([qml.RX(x, 0)], [qml.counts(wires=0)], shots=100) for x in (0.0, np.pi)]
+    split = [t.copy(shots=[20, 30]) for t in twins(2, None)]
+    results = dev.batch_execute([angles[0], *split, angles[1], *twins(2, 50)])
+    assert results[0] == {"0": 100}
+    assert results[3] == {"1": 100}
+    assert [[part.shape for part in r] for r in results[1:3]] == [[(20, 2), (30, 2)]] * 2
+    assert [r.shape for r in results[4:]] == [(50, 2)] * 2
+    assert all((np.concatenate(r)[:, 1] == 1).all() for r in results[1:3])
+
+
+def test_expectation_values_of_twins_are_asked_for_one_by_one(loopback, device):
+    """The same observable twice on one row could be read from the same shots; each row gets shots of its own."""
+    loopback()
+    dev = device(primitive="estimator")
+    handle = dev.submit(twins(4, 2000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1) + 0.5 * qml.X(0))))
+    results = handle.result()
+    pubs = sent(handle)
+    assert len(pubs) == 4
+    assert all(np.size(values) == 0 and np.ndim(values) == 1 for _, _, values, _ in pubs)
+    assert np.allclose(results, -1.5, atol=0.15)
+    assert len(set(map(float, results))) == 4
+
+
+@pytest.mark.parametrize("primitive", ["sampler", "estimator"])
+def test_a_program_that_died_takes_its_job_over(loopback, device, primitive):
+    """The number of PUBs is known without the job."""
+    service = loopback(job_secs=0.5)
+    tapes = twins(3, 200, lambda: qml.expval(qml.Z(1)))
+    first = device(primitive=primitive)
+    handle = first.submit(tapes)
+    handle.detach()
+    again = device(primitive=primitive)
+    assert np.allclose(again.resume(handle.batch_id).result(), -1)
+    assert len(service.jobs) == 1

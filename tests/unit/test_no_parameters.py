@@ -1,0 +1,62 @@
+"""Several rows of a circuit without parameters, on simulators of this machine."""
+
+import numpy as np
+import pennylane as qml
+import pytest
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit_aer import AerSimulator
+
+BACKENDS = {
+    "default": dict,
+    "snapshot": lambda: {"backend": "fake_manila"},
+    "user's simulator": lambda: {"backend": AerSimulator()},
+    "not Aer": lambda: {"backend": GenericBackendV2(2, noise_info=False)},
+}
+
+
+def twins(count, shots, *measurements):
+    return [
+        qml.tape.QuantumScript([qml.Hadamard(0), qml.X(1)], measurements, shots=shots) for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_row_is_sampled(backend):
+    """No row repeats another one or stays empty."""
+    with qml.device("threaded.ibmq", wires=2, seed_simulator=1, **BACKENDS[backend]()) as dev:
+        results = dev.batch_execute(twins(4, 200, qml.sample(wires=[0, 1])))
+    assert all(r.shape == (200, 2) and r[:, 1].mean() > 0.9 and 60 < r[:, 0].sum() < 140 for r in results)
+    assert len({r.tobytes() for r in results}) == 4
+
+
+@pytest.mark.parametrize("backend", ["default", "snapshot", "user's simulator"])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_each_row_is_estimated(backend, seed):
+    """Twins, a variance, a shot vector and rows with parameters in one batch, each with noise of its own."""
+    tapes = [
+        *twins(3, 2000, qml.expval(qml.Z(0) + 2 * qml.Z(1)), qml.var(qml.X(0) + qml.Z(1))),
+        *twins(2, [2000, 1000], qml.expval(qml.Z(1))),
+        *(qml.tape.QuantumScript([qml.RX(x, 0)], [qml.expval(qml.Z(0))], shots=2000) for x in (0.0, np.pi)),
+    ]
+    options = {"primitive": "estimator", "seed_simulator": seed, **BACKENDS[backend]()}
+    with qml.device("threaded.ibmq", wires=2, **options) as dev:
+        results = dev.batch_execute(tapes)
+    for mean, variance in results[:3]:
+        assert mean == pytest.approx(-2, abs=0.35)
+        assert variance == pytest.approx(0, abs=0.35)
+    assert len({float(mean) for mean, _ in results[:3]}) == 3
+    assert np.allclose(results[3:5], -1, atol=0.2)
+    assert np.allclose(results[5:], [1, -1], atol=0.2)
+
+
+def test_a_qnode_without_parameters_on_the_estimator():
+    """One row, as ever."""
+    with qml.device("threaded.ibmq", wires=2, primitive="estimator") as dev:
+
+        @qml.set_shots(4000)
+        @qml.qnode(dev)
+        def circuit():
+            qml.X(1)
+            return qml.expval(qml.Z(1))
+
+        assert circuit() == pytest.approx(-1, abs=0.1)
