@@ -7,7 +7,7 @@ queue would take the operator for a part of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,7 @@ def decode_block(
         For each ``(tape position, measurement position)``, one result a copy of the shot vector.
     """
     out: dict[tuple[int, int], list[Any]] = {}
-    in_order: dict[int, ShotBits] = {}
-    views = [_View(block, result, bounds, in_order, rng) for bounds in _bins(block.shots)]
+    views = _views(block, result, rng)
     for index in block.readouts:
         readout = block.template.readouts[index]
         for copy, view in enumerate(views):
@@ -74,23 +73,26 @@ class _View:
         block: What was run.
         result: What came back.
         bounds: First and last shot of the copy; ``None`` means all shots.
-        in_order: Shots of the settings that were put in an order. They are ordered once for all measurements and
-            copies: so samples of one tape belong to the same shots, and no shot is in two copies.
-        rng: Draws the order.
+        parts: Outcomes of the settings, split into the copies; shared by all views, so that no shot is in two.
+        copy: Which copy.
+        rng: Draws the split and the order.
+        in_order: Shots of the settings that were put in an order. They are ordered once for all measurements: so samples
+            of one tape belong to the same shots.
     """
 
     block: Block
     result: BlockResult
     bounds: tuple[int, int] | None
-    in_order: dict[int, ShotBits]
+    parts: dict[int, Sequence[Outcomes]]
+    copy: int
     rng: np.random.Generator
+    in_order: dict[int, ShotBits] = field(default_factory=dict)
 
     def shots(self, home: int) -> ShotBits:
         """Shots of a setting in order, invalid ones included."""
         if home not in self.in_order:
-            self.in_order[home] = self.result.outcomes[home].ordered(self.rng)
-        shots = self.in_order[home]
-        return shots if self.bounds is None else shots.shot_slice(*self.bounds)
+            self.in_order[home] = self._mine(home).ordered(self.rng)
+        return self.in_order[home]
 
     def valid_shots(self, home: int) -> list[ShotBits]:
         """Shots of a setting in order, one entry a row; rows may differ in their number of shots."""
@@ -98,9 +100,18 @@ class _View:
 
     def outcomes(self, home: int) -> Outcomes:
         """Outcomes of a setting, for statistics."""
-        outcomes = self.result.outcomes[home] if self.bounds is None else self.shots(home)
         bits, values = self._postselected()
-        return outcomes.keep(bits, values) if bits else outcomes
+        mine = self._mine(home)
+        return mine.keep(bits, values) if bits else mine
+
+    def _mine(self, home: int) -> Outcomes:
+        """Outcomes of a setting that belong to this copy."""
+        whole = self.result.outcomes[home]
+        if self.bounds is None:
+            return whole
+        if home not in self.parts:
+            self.parts[home] = whole.split(list(self.block.shots), self.rng)
+        return self.parts[home][self.copy]
 
     def histogram(self, home: int, bits: Sequence[int]) -> FloatArray:
         """Share of each outcome of ``bits``: shape ``(rows, 2**len(bits))``; NaN in a row without valid shots."""
@@ -113,12 +124,14 @@ class _View:
         return tuple(b for b, _ in pairs), tuple(v for _, v in pairs)
 
 
-def _bins(shots: Any) -> list[tuple[int, int] | None]:
-    """Bounds of each copy; ``None`` means all shots."""
-    if not shots.has_partitioned_shots:
-        return [None]
-    ends = np.cumsum(list(shots)).tolist()
-    return list(zip_strict([0, *ends[:-1]], ends))
+def _views(block: Block, result: BlockResult, rng: np.random.Generator) -> list[_View]:
+    """One view a copy of the shot vector."""
+    parts: dict[int, Sequence[Outcomes]] = {}
+    if not block.shots.has_partitioned_shots:
+        return [_View(block, result, None, parts, 0, rng)]
+    ends = np.cumsum(list(block.shots)).tolist()
+    bounds = zip_strict([0, *ends[:-1]], ends)
+    return [_View(block, result, bound, parts, copy, rng) for copy, bound in enumerate(bounds)]
 
 
 def _of_member(rows: Any, member: Member) -> Any:

@@ -10,13 +10,15 @@ Bit ``i`` is classical bit ``i`` of the circuit, which is the ``i``-th measured 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._compat import zip_strict
+from ..ibm.exact import CountTable
+from ..ibm.local import RowCounts
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
@@ -115,6 +117,11 @@ class ShotBits:
         """The shots from ``start`` to ``stop`` of every row."""
         return ShotBits(self.packed[:, start:stop])
 
+    def split(self, sizes: Sequence[int], rng: np.random.Generator) -> list[ShotBits]:  # noqa: ARG002 - same face
+        """The shots of every row in several parts, in the order they were taken."""
+        ends = np.cumsum(sizes)
+        return [self.shot_slice(end - size, end) for size, end in zip_strict(sizes, ends.tolist())]
+
     def select(self, rows: slice) -> ShotBits:
         """The outcomes of some of the rows."""
         return ShotBits(self.packed[rows])
@@ -162,9 +169,12 @@ class ShotCounts:
         return np.full(self.rows, self.shots) if self.valid is None else self.valid
 
     @classmethod
-    def from_counts(cls, counts: Sequence[dict[str, int]], num_bits: int, shots: int) -> ShotCounts:
-        """Read simulator counts: one ``{"0x1f": n}`` a row."""
+    def from_counts(cls, counts: RowCounts, num_bits: int, shots: int) -> ShotCounts:
+        """Read simulator counts: a table, or one ``{"0x1f": n}`` a row."""
         nbytes = max(1, (num_bits + 7) // 8)
+        if isinstance(counts, CountTable):
+            packed = counts.outcomes.astype(">i8").view(np.uint8).reshape(-1, 8)[:, 8 - nbytes :]
+            return cls(counts.row_of, packed, counts.counts, counts.rows, shots)
         row_of = np.repeat(np.arange(len(counts)), [len(c) for c in counts])
         weights = np.fromiter((n for c in counts for n in c.values()), dtype=np.int64, count=len(row_of))
         if nbytes <= 7:
@@ -222,12 +232,39 @@ class ShotCounts:
 
     def ordered(self, rng: np.random.Generator) -> ShotBits:
         """Shots in an order: independent shots are exchangeable, so a random order is a faithful one."""
-        # simulators with several threads list the same outcomes in any order
+        mine = self._sorted()
+        entries = np.repeat(np.arange(len(mine.weights)), mine.weights).reshape(self.rows, self.shots)
+        return ShotBits(mine.packed[rng.permuted(entries, axis=1)])
+
+    def split(self, sizes: Sequence[int], rng: np.random.Generator) -> list[ShotCounts]:
+        """Each shot in one of several parts: any division of exchangeable shots is as good as the one in time.
+
+        Args:
+            sizes: Shots of each row in each part; their sum is ``shots``.
+            rng: Draws who gets what.
+        """
+        mine = self._sorted()
+        left = mine.weights.copy()
+        ends = np.searchsorted(mine.row_of, np.arange(self.rows + 1))
+        parts = []
+        for size in sizes[:-1]:
+            drawn = np.empty_like(left)
+            for lo, hi in zip(ends[:-1], ends[1:]):
+                drawn[lo:hi] = rng.multivariate_hypergeometric(left[lo:hi], size, method="marginals")
+            left -= drawn
+            parts.append(drawn)
+        some = [weights > 0 for weights in (*parts, left)]
+        return [
+            ShotCounts(mine.row_of[kept], mine.packed[kept], weights[kept], self.rows, size)
+            for weights, kept, size in zip_strict([*parts, left], some, sizes)
+        ]
+
+    def _sorted(self) -> ShotCounts:
+        """The same in one order; simulators with several threads list the same outcomes in any."""
         order = np.lexsort((*self.packed.T, self.row_of))
-        packed = np.repeat(self.packed[order], self.weights[order], axis=0).reshape(self.rows, self.shots, -1)
-        for row in packed:
-            rng.shuffle(row, axis=0)
-        return ShotBits(packed)
+        return replace(
+            self, row_of=self.row_of[order], packed=self.packed[order], weights=self.weights[order]
+        )
 
 
 Outcomes: TypeAlias = "ShotBits | ShotCounts"

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compat import zip_strict
-from ..ibm.local import LocalBackend, open_local
+from ..ibm.exact import CountTable
+from ..ibm.local import SEED_STEP, LocalBackend, open_local
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qiskit import QuantumCircuit
-
-SEED_STEP = 2113
-"""Distance between the seeds of two neighbours in a run of Aer: ``Controller::execute`` in its sources."""
 
 MOST_KEPT = 4
 """Backends that a worker keeps open."""
@@ -63,7 +61,7 @@ class Piece:
         return sum(_cost(c) * len(v) for c, v in zip_strict(self.circuits, self.values))
 
     def run(self, backend: LocalBackend) -> list[Any]:
-        """One result a circuit: counts of each row, or an array of shape ``(observables, rows)``."""
+        """One result a circuit: counts of its rows, or an array of shape ``(observables, rows)``."""
         if self.precisions:
             return list(
                 backend.estimate(self.circuits, self.observables, self.values, self.precisions, self.seed)
@@ -115,7 +113,14 @@ class Piece:
                 whole[place].append(one)
         if self.precisions:
             return [np.concatenate(parts, axis=1) for parts in whole]
-        return [[row for part in parts for row in part] for parts in whole]
+        return [_join_counts(parts) for parts in whole]
+
+
+def _join_counts(parts: Sequence[Any]) -> Any:
+    """Counts of the rows of one circuit, all in the form that its rows were sampled in."""
+    if all(isinstance(part, CountTable) for part in parts):
+        return CountTable.join(parts)
+    return [row for part in parts for row in part]
 
 
 def _cost(circuit: QuantumCircuit) -> float:
