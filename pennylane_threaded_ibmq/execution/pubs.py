@@ -10,6 +10,7 @@ import numpy as np
 
 from .._compat import zip_strict
 from .decode import BlockResult
+from .measure import Kind
 from .outcomes import Outcomes, ShotBits
 from .plan import Block
 from .shadows import ANGLES, draw_recipes
@@ -90,9 +91,8 @@ def make_request(block: Block, rng: np.random.Generator) -> Request:
         if not template.settings[index].random_basis:
             pubs_made.append(Pub(compiled.circuit, compiled.values(block.values), shots, index))
             continue
-        readout = next(
-            template.readouts[i] for i in block.readouts if template.readouts[i].settings == (index,)
-        )
+        shadows = (r for r in map(template.readouts.__getitem__, block.readouts) if r.kind is Kind.SHADOW)
+        readout = next(r for r in shadows if r.settings == (index,))
         recipes[index] = draw_recipes(readout, block.rows, shots, rng)
         pubs_made += _random_pubs(compiled, block, index, recipes[index], template.random_size)
     return Request(block, tuple(pubs_made), recipes)

@@ -393,3 +393,17 @@ def test_gradients_go_through_conditions(dev, method, broadcast):
         before = dev.transpiles
         qml.grad(qml.set_shots(mine, 10))(*[a + 0.1 for a in angles])
         assert dev.transpiles == before
+
+
+def test_a_shadow_beside_a_mid_circuit_value_draws_bases_for_its_own_wires(dev):
+    @qml.qnode(dev, shots=4000)
+    def circuit():
+        qml.RY(0.8, 0)
+        m0 = qml.measure(2)
+        return qml.expval(m0), qml.shadow_expval(qml.Z(0)), qml.classical_shadow(wires=[0, 1])
+
+    value, mean, (bits, recipes) = circuit()
+    assert value == 0
+    assert mean == pytest.approx(np.cos(0.8), abs=0.2)
+    assert bits.shape == recipes.shape == (4000, 2)
+    assert set(np.unique(recipes)) == {0, 1, 2}
