@@ -35,7 +35,7 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
 
     Args:
         circuit: The circuit; classical bits and registers stay as they are.
-        keep: Indices of the qubits to keep; they must include the active ones.
+        keep: Indices of the qubits to keep: all active ones, or those of an independent part.
 
     Returns:
         A circuit whose qubit ``i`` is the ``i``-th smallest kept one. Barriers are gone, delays on kept wires stay.
@@ -50,8 +50,7 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
         reduced.add_uninitialized_var(variable)
     uncopied = append_uncopied()
     for instruction in circuit.data:
-        name = instruction.operation.name
-        if name == "barrier" or (name == "delay" and instruction.qubits[0] not in places):
+        if instruction.operation.name == "barrier" or not places.keys() >= set(instruction.qubits):
             continue
         qubits = [places[bit] for bit in instruction.qubits]
         reduced.append(instruction.operation, qubits, instruction.clbits, **uncopied)
@@ -82,6 +81,38 @@ def first_bits(counts: Mapping[str, int], num_bits: int) -> Mapping[str, int]:
     for key, number in counts.items():
         kept[hex(int(key, 16) & ((1 << num_bits) - 1))] += number
     return dict(kept)
+
+
+def independent_parts(circuit: QuantumCircuit) -> list[tuple[int, ...]]:
+    """Sort the active qubits into parts between which nothing happens, so that each can be simulated by itself.
+
+    Qubits that share a gate or a classical bit belong together; in a circuit with variables all do.
+
+    Args:
+        circuit: The circuit.
+
+    Returns:
+        Indices of the qubits of each part, in order.
+    """
+    if getattr(circuit, "num_vars", 0):
+        return [tuple(sorted(active_qubits(circuit)))]
+    leader: dict[Any, Any] = {}
+
+    def find(bit: Any) -> Any:
+        while leader.setdefault(bit, bit) is not bit:
+            bit = leader[bit]
+        return bit
+
+    for instruction in circuit.data:
+        if instruction.operation.name not in _IDLE:
+            bits = [*instruction.qubits, *instruction.clbits]
+            for bit in bits:
+                leader[find(bit)] = find(bits[0])
+    parts: dict[Any, list[int]] = {}
+    for index, qubit in enumerate(circuit.qubits):
+        if qubit in leader:
+            parts.setdefault(find(qubit), []).append(index)
+    return [tuple(part) for part in parts.values()]
 
 
 def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:

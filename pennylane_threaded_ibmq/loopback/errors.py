@@ -90,6 +90,18 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(404, 1291, f"{what} not found: {name}", f"Check the {what.lower()} and try again.")
 
 
+def unknown_program(name: str) -> ApiError:
+    """No such program, or not with the packages that are installed here."""
+    return ApiError(
+        404,
+        1291,
+        f"Program not found: {name}",
+        "Check the program and try again."
+        if name != "executor"
+        else "This loopback service can run it only where qiskit-ibm-runtime 0.47 or newer is installed.",
+    )
+
+
 def unknown_backend(name: str) -> ApiError:
     """No such backend, or not in this instance."""
     return ApiError(

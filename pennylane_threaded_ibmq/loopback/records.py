@@ -41,7 +41,7 @@ class JobRecord(Model):
 
     Attributes:
         id: Job id.
-        program_id: Program: ``sampler`` or ``estimator``; of the classic API, ``circuit-runner`` or ``qasm3-runner``.
+        program_id: Program: ``sampler``, ``estimator`` or ``executor``; of the classic API, ``circuit-runner`` or ``qasm3-runner``.
         backend: Backend that runs it.
         instance: CRN of the instance that pays; of the classic API, ``hub/group/project``.
         tags: Tags, in the order given.
@@ -52,7 +52,7 @@ class JobRecord(Model):
         reason: Why it failed or was cancelled.
         reason_code: IBM's error code.
         reason_solution: IBM's advice.
-        pubs: PUBs, or circuits, it was submitted with.
+        pubs: PUBs, circuits, or items of a quantum program, it was submitted with.
         rows: Circuit executions: parameter rows, times measurement bases for the estimator. 0 until run.
         shots: Shots over all rows. 0 until run.
         usage_secs: QPU seconds charged. 0 until run, and for ever if it never ran.

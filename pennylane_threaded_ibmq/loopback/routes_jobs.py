@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import bad_request, not_found, session_closed, unknown_backend
+from .errors import bad_request, not_found, session_closed, unknown_backend, unknown_program
 from .job_actions import (
     cancel_job,
     check_limits,
@@ -52,10 +52,8 @@ async def _submit(call: Call) -> Response:
     if call.machine(backend) is None:
         raise unknown_backend(backend)
     if program not in call.platform.runner.primitives:
-        raise not_found("Program", program)
-    pubs = params.get("pubs")
-    if not isinstance(pubs, list) or not pubs:
-        raise bad_request("params.pubs must be a list that is not empty.")
+        raise unknown_program(program)
+    pubs = _pubs(program, params)
     cost = body.get("cost")
     if cost is not None and (not isinstance(cost, int) or cost <= 0):
         raise bad_request("cost must be a positive number of seconds.")
@@ -78,6 +76,17 @@ async def _submit(call: Call) -> Response:
     call.platform.scheduler.submit(job, call.fate)
     answer = {"id": job.id, "backend": job.backend, "session_id": session_id, "private": job.private}
     return JSONResponse({key: value for key, value in answer.items() if value is not None})
+
+
+def _pubs(program: str, params: dict[str, Any]) -> list[Any]:
+    """The PUBs of a body; of the program ``executor``, the items."""
+    path = ("quantum_program", "items") if program == "executor" else ("pubs",)
+    value: Any = params
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, list) or not value:
+        raise bad_request(f"params.{'.'.join(path)} must be a list that is not empty.")
+    return value
 
 
 def _check_session(call: Call, session_id: Any, backend: str) -> None:

@@ -9,7 +9,7 @@ from .classic_programs import classic_programs
 from .programs import Output, Program
 from .simulate import Engine
 from .snapshots import Machine
-from .stack import serves_platform
+from .stack import serves_executor, serves_platform
 
 
 class Runner:
@@ -34,6 +34,10 @@ class Runner:
             from .primitives import primitive_programs
 
             primitives = primitive_programs(self._engine)
+        if serves_executor():
+            from .executor import executor_programs
+
+            primitives.update(executor_programs(self._engine))
         self.primitives = frozenset(primitives)
         """Ids of the Platform's programs."""
         self.classic = frozenset(classic)

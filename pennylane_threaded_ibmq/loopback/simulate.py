@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.providers import BackendV2, Options
+from qiskit.quantum_info import PTM
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
+from qiskit_aer.noise.device import basic_device_gate_errors, basic_device_readout_errors
 
 from .._compat import zip_strict
 from .circuits import active_qubits, first_bits, measure_branches, update_digest, without_idle_wires
@@ -41,14 +43,17 @@ class Run:
 
     Attributes:
         circuit: The circuit as submitted, as wide as the backend.
-        bindings: Parameter values of shape ``(rows, parameters)``; ``(rows, 0)`` without parameters.
+        bindings: Parameter values of shape ``(rows, parameters)``; ``(rows, 0)`` without parameters. The parameters
+            are those of the qubits that are simulated.
         measured: Pauli, ``X``, ``Y`` or ``Z``, that is measured on each of these qubits at the end, into a register
             of its own behind all others.
+        qubits: The qubits to simulate, which must be an independent part of the circuit; ``None`` for all that matter.
     """
 
     circuit: QuantumCircuit
     bindings: npt.NDArray[np.float64]
     measured: Mapping[int, str] | None = None
+    qubits: Sequence[int] | None = None
 
     @property
     def num_bits(self) -> int:
@@ -58,6 +63,19 @@ class Run:
 
 Counts: TypeAlias = "Mapping[str, int]"
 """Outcomes over all classical bits, as Aer's hexadecimal text, and how often each occurred."""
+
+
+@dataclass(frozen=True)
+class QubitErrors:
+    """Errors of one qubit.
+
+    Attributes:
+        gates: What follows a gate, by its name: Pauli transfer matrix of shape ``(4, 4)``.
+        readout: Probability to read ``j`` in state ``i`` at ``[i, j]``.
+    """
+
+    gates: Mapping[str, npt.NDArray[np.float64]]
+    readout: npt.NDArray[np.float64]
 
 
 class Engine:
@@ -78,6 +96,7 @@ class Engine:
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
         self._native = native_operations(self._aer)
         self._noise_models: dict[tuple[int, ...], Any] = {}
+        self._qubit_errors: dict[int, QubitErrors] = {}
 
     def variant(self, *, seed: int | None, noise_model: Any) -> Engine:
         """The same backend for one job.
@@ -120,10 +139,26 @@ class Engine:
                 )
         return counts
 
+    def qubit_errors(self, qubit: int) -> QubitErrors:
+        """Errors of one qubit by itself; none without noise."""
+        if not self._noise:
+            return QubitErrors({}, np.eye(2))
+        if qubit not in self._qubit_errors:
+            target = _Excerpt(self._machine.target, (qubit,)).target
+            gates = {
+                name: np.real(PTM(error).data) for name, _, error in basic_device_gate_errors(target=target)
+            }
+            readout = next((error for _, error in basic_device_readout_errors(target=target)), None)
+            reading = np.eye(2) if readout is None else np.asarray(readout.probabilities)
+            self._qubit_errors[qubit] = QubitErrors(gates, reading)
+        return self._qubit_errors[qubit]
+
     def _wires(self, run: Run) -> list[int]:
         """Qubits to keep."""
         if self._given is not None:  # it may name qubits, so that they keep their numbers
             return list(range(run.circuit.num_qubits))
+        if run.qubits is not None:
+            return sorted(run.qubits)
         return sorted(active_qubits(run.circuit) | set(run.measured or ())) or [0]
 
     def _run_row_by_row(

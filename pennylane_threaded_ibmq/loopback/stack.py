@@ -23,6 +23,14 @@ def serves_platform() -> bool:
     )
 
 
+def serves_executor() -> bool:
+    """Whether the program ``executor`` can be served: IBM's client has to be one that can decode its bodies."""
+    return serves_platform() and all(
+        find_spec(name) is not None
+        for name in ("qiskit_ibm_runtime.quantum_program", "ibm_quantum_schemas", "samplomatic")
+    )
+
+
 def append_uncopied() -> dict[str, bool]:
     """Arguments with which ``QuantumCircuit.append`` takes an instruction as it is; older ones always do."""
     known = inspect.signature(QuantumCircuit.append).parameters

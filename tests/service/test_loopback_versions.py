@@ -104,6 +104,17 @@ def test_usage_that_takes_its_time(rest, bell):
     assert [job.id for job in session.service.jobs if job.usage_complete] == [kept]
 
 
+def test_executor_without_a_client_that_decodes_it(rest, new_client):
+    """With an older client installed the service cannot run the program, and says what it would take."""
+    answer = rest().ask("POST", "/jobs", {"program_id": "executor", "backend": SIMULATOR, "params": {}})
+    if new_client:
+        assert answer.status_code == 400
+        return
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["message"]) == (404, "Program not found: executor")
+    assert "only where qiskit-ibm-runtime 0.47 or newer is installed" in error["solution"]
+
+
 @pytest.mark.parametrize("fields", [{"oldest_version": "soon"}, {"usage_delay_secs": -1}])
 def test_configuration_of_versions(start, fields):
     """A configuration that makes no sense is refused."""

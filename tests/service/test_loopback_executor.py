@@ -1,0 +1,330 @@
+"""The program ``executor``: what the primitives get back that prepare their circuits themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp, Statevector, hellinger_fidelity
+from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.exceptions import RuntimeJobFailureError
+
+from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault
+from pennylane_threaded_ibmq.loopback.bits import Work, sample_bits
+from pennylane_threaded_ibmq.loopback.circuits import independent_parts
+from pennylane_threaded_ibmq.loopback.simulate import Engine
+from pennylane_threaded_ibmq.loopback.snapshots import Machine, load_machines
+
+pytest.importorskip(
+    "qiskit_ibm_runtime.executor_sampler", reason="needs the client-side primitives of IBM's client"
+)
+
+from qiskit_ibm_runtime.decoders.executor.decoder import ExecutorResultDecoder
+from qiskit_ibm_runtime.executor_estimator import EstimatorV2
+from qiskit_ibm_runtime.executor_sampler import SamplerV2
+from qiskit_ibm_runtime.executor_sampler.prepare import prepare
+from qiskit_ibm_runtime.options_models import SamplerOptions
+from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
+
+SMALL = "ibm_manila"
+LARGE = "ibm_torino"
+TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}}
+
+
+def rotated():
+    """Two entangled qubits behind two angles, named against their order."""
+    circuit = QuantumCircuit(2)
+    circuit.ry(Parameter("b"), 0)
+    circuit.cx(0, 1)
+    circuit.rx(Parameter("a"), 1)
+    return circuit
+
+
+@pytest.mark.parametrize("options", [{}, TWIRLED])
+@pytest.mark.parametrize("name", [LARGE, SMALL])
+def test_sampler_agrees_with_the_state(backend, name, options):
+    """Each row gives the distribution of its state, whatever twirling does to it on the way."""
+    service, device = backend(name, backends=(name,))
+    circuit = rotated()
+    values = np.array([[0.3, 1.2], [2.1, 0.4], [1.0, 3.0]])
+    compiled = transpile(circuit.measure_all(inplace=False), device, optimization_level=1)
+    job = SamplerV2(device, options=options).run([(compiled, values)], shots=8192)
+    data = job.result(timeout=60)[0].data.meas
+    assert data.shape == (3,)
+    for row, angles in enumerate(values):
+        expected = Statevector(circuit.assign_parameters(angles)).probabilities_dict()
+        assert hellinger_fidelity(data[row].get_counts(), expected) > 0.995
+    (record,) = service.jobs
+    assert (record.program_id, record.pubs) == ("executor", 1)
+    assert (record.rows, record.shots) == ((96, 3 * 8192) if options else (3, 3 * 8192))
+
+
+def test_bit_order_and_registers(backend):
+    """Each classical register comes back under its name, its first bit last in the text; PUBs keep their order."""
+    _, device = backend()
+    wires = QuantumRegister(4)
+    low, wide = ClassicalRegister(2, "low"), ClassicalRegister(9, "wide")
+    circuit = QuantumCircuit(wires, low, wide)
+    circuit.x([0, 3])
+    circuit.measure([0, 1, 3], [low[0], low[1], wide[8]])
+    other = QuantumCircuit(1)
+    other.measure_all()
+    first, second = SamplerV2(device).run([circuit, other], shots=7).result(timeout=30)
+    assert first.data.low.get_counts() == {"01": 7}
+    assert first.data.wide.get_counts() == {"100000000": 7}
+    assert second.data.meas.get_counts() == {"0": 7}
+
+
+@pytest.mark.parametrize(("asked", "given"), [(1, 64), (100, 128), (1000, 1024), (5000, 5024)])
+def test_twirled_sampler_returns_whole_randomizations(backend, asked, given):
+    """With twirling, shots are rounded up to randomizations, and no flip of a measurement is left in the outcomes."""
+    service, device = backend(SMALL)
+    compiled = transpile(numbered(5), device, optimization_level=0)
+    job = SamplerV2(device, options=TWIRLED).run([compiled], shots=asked)
+    assert job.result(timeout=30)[0].data.meas.get_counts() == {"101": given}
+    assert service.jobs[0].shots == given
+
+
+def test_rows_keep_their_shape(backend):
+    """Rows in more than one dimension keep their place, with randomizations too."""
+    _, device = backend(SMALL)
+    circuit = QuantumCircuit(2)
+    circuit.rx(Parameter("b"), 0)
+    circuit.rx(Parameter("a"), 1)
+    circuit.measure_all()
+    compiled = transpile(circuit, device, optimization_level=1)
+    values = np.pi * np.array([[[0, 0], [0, 1]], [[1, 0], [1, 1]], [[0, 1], [1, 0]]])  # a, then b
+    for options in ({}, TWIRLED):
+        data = (
+            SamplerV2(device, options=options).run([(compiled, values)], shots=128).result(timeout=30)[0].data
+        )
+        found = [[next(iter(data.meas[i, j].get_counts())) for j in range(2)] for i in range(3)]
+        assert found == [["00", "01"], ["10", "11"], ["01", "10"]]
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_estimator_agrees_with_the_state(backend, level):
+    """At each resilience level 133 measured qubits give the expectation values of the two that matter."""
+    _, device = backend(LARGE, backends=(LARGE,))
+    circuit = rotated()
+    values = np.array([[0.3, 1.2], [2.1, 0.4], [1.0, 3.0]])
+    observables = [SparsePauliOp("IZ"), SparsePauliOp(["ZZ", "XI", "II"], [1.0, 0.5, 0.25])]
+    compiled = transpile(circuit, device, optimization_level=1)
+    laid_out = [[observable.apply_layout(compiled.layout)] for observable in observables]
+    job = EstimatorV2(device, options={"resilience_level": level}).run(
+        [(compiled, laid_out, values)], precision=1 / 64
+    )
+    data = job.result(timeout=120)[0].data
+    states = [Statevector(circuit.assign_parameters(angles)) for angles in values]
+    exact = [[state.expectation_value(observable).real for state in states] for observable in observables]
+    assert data.evs.shape == (2, 3)
+    assert np.allclose(data.evs, exact, atol=0.15 if level == 2 else 0.1)
+
+
+def numbered(number):
+    """A circuit that always gives a number of three bits."""
+    circuit = QuantumCircuit(3)
+    for bit in range(3):
+        if number >> bit & 1:
+            circuit.x(bit)
+    circuit.measure_all()
+    return circuit
+
+
+def test_pubs_share_one_simulation_and_come_back_in_order(backend):
+    """PUBs of different circuits do not get mixed up."""
+    _, device = backend()
+    numbers = (5, 2, 7, 0)
+    result = SamplerV2(device).run([numbered(number) for number in numbers], shots=20).result(timeout=30)
+    assert [pub.data.meas.get_counts() for pub in result] == [{f"{number:03b}": 20} for number in numbers]
+
+
+def test_measurement_that_decides(backend):
+    """A branch on an outcome follows it, and qubits that are apart stay independent."""
+    _, device = backend()
+    wires, first, last = QuantumRegister(3), ClassicalRegister(1, "first"), ClassicalRegister(2, "last")
+    circuit = QuantumCircuit(wires, first, last)
+    circuit.h([0, 2])
+    circuit.measure(0, first[0])
+    with circuit.if_test((first, 1)):
+        circuit.x(1)
+    circuit.measure([1, 2], last)
+    data = SamplerV2(device).run([circuit], shots=2000).result(timeout=30)[0].data
+    assert (data.first.array & 1 == data.last.array & 1).all()
+    joint = data.last.get_counts()
+    assert all(joint[key] == pytest.approx(500, abs=150) for key in ("00", "01", "10", "11"))
+
+
+# --------------------------------------------------------------------------------------------------------- noise
+
+
+def test_readout_errors_are_mitigated(backend):
+    """With noise the unmitigated value misses by the readout error of the qubit; TREX, at level 1, brings it back."""
+    _, device = backend(SMALL, noise=True)
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    compiled = transpile(circuit, device, initial_layout=[3], optimization_level=0)
+    observable = SparsePauliOp("Z").apply_layout(compiled.layout)
+    found = [
+        float(
+            EstimatorV2(device, options={"resilience_level": level})
+            .run([(compiled, observable)], precision=1 / 200)
+            .result(timeout=60)[0]
+            .data.evs
+        )
+        for level in (0, 1)
+    ]
+    missing = device.properties().qubit_property(3)["prob_meas0_prep1"][0]
+    assert found[0] == pytest.approx(-1 + 2 * missing, abs=0.015)
+    assert found[1] == pytest.approx(-1, abs=0.025)
+    assert abs(found[1] + 1) < abs(found[0] + 1)
+
+
+def engine_of(name, **options):
+    """The engine of a backend."""
+    return Engine(load_machines({name: "fake_manila"}, Machine)[name], **{"seed": None, **options})
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_lone_qubits_are_followed_as_aer_would(noise):
+    """A qubit that is alone reads 1 as often as the same qubit simulated by Aer, with noise and without."""
+    angle = Parameter("t")
+    alone = QuantumCircuit(5, 1)
+    alone.sx(1)
+    alone.rz(angle, 1)
+    alone.sx(1)
+    alone.barrier()
+    alone.rz(0.3, 1)
+    alone.x(1)
+    alone.rx(angle, 1)
+    alone.measure(1, 0)
+    entangled = alone.copy()
+    entangled.cx(1, 0)  # after the measurement it changes nothing but who simulates
+    expression = alone.assign_parameters({angle: 2 * Parameter("h")})
+    values = np.array([[0.2], [0.9], [2.5]])
+    works = [Work(alone, values), Work(entangled, values), Work(expression, values / 2)]
+    found = [bits.mean(axis=1) for bits in sample_bits(engine_of(SMALL, noise=noise), works, 40_000)]
+    assert np.allclose(found[0], found[1], atol=0.015)
+    assert np.allclose(found[0], found[2], atol=0.015)
+    exact = [
+        Statevector(alone.remove_final_measurements(inplace=False).assign_parameters(row)) for row in values
+    ]
+    if not noise:
+        assert np.allclose(found[0][:, 0], [state.probabilities([1])[1] for state in exact], atol=0.015)
+
+
+def test_parts_of_a_circuit():
+    """Qubits belong together by gates, by bits they share and by branches; idle ones belong nowhere."""
+    circuit = QuantumCircuit(8, 4)
+    circuit.cz(0, 2)
+    circuit.x(1)
+    circuit.measure([3, 4], [0, 0])
+    circuit.measure(5, 1)
+    with circuit.if_test((circuit.clbits[1], 1)):
+        circuit.x(6)
+    circuit.barrier()
+    assert sorted(independent_parts(circuit)) == [(0, 2), (1,), (3, 4), (5, 6)]
+
+
+def test_parts_are_not_sorted_alike():
+    """Two independent pairs of qubits have independent outcomes, shot by shot, with a seed too."""
+    circuit = QuantumCircuit(4, 4)
+    circuit.h([0, 2])
+    circuit.cx([0, 2], [1, 3])
+    circuit.measure(range(4), range(4))
+    for seed in (None, 3):
+        engine = Engine(Machine(SIMULATOR, None), noise=False, seed=seed)
+        (bits,) = sample_bits(engine, [Work(circuit, np.empty((1, 0)))], 4000)
+        assert (bits[0, :, 0] == bits[0, :, 1]).all()
+        assert (bits[0, :, 0] == bits[0, :, 2]).mean() == pytest.approx(0.5, abs=0.06)
+
+
+# ---------------------------------------------------------------------------------------------- seeds and schemas
+
+
+@pytest.mark.parametrize("options", [{}, TWIRLED])
+def test_seeded_rows_depend_on_their_content_alone(backend, options):
+    """With a seed a row gives the same outcomes in any company; other rows give others."""
+    _, device = backend(SMALL, seed=7)
+    compiled = transpile(rotated().measure_all(inplace=False), device, optimization_level=1)
+    sampler = SamplerV2(device, options=options)
+
+    def rows(values):
+        data = sampler.run([(compiled, values)], shots=256).result(timeout=60)[0].data.meas
+        return [data[index].get_bitstrings() for index in range(len(values))]
+
+    first, second, third = rows([[0.3, 1.2], [2.1, 0.4], [0.3, 1.2]])
+    assert first == third != second
+    assert rows([[2.1, 0.4]]) == [second]
+
+
+def body_of(version, options=None):
+    """The body of a job of one circuit that always gives 101, in one version of the schema."""
+    program, executor_options = prepare([numbered(5)], SamplerOptions(**(options or {})), 64)
+    program._semantic_role = "sampler_v2"
+    params = QUANTUM_PROGRAM_PARAMS_CONVERTERS[version].encoder(program, executor_options)
+    return {"program_id": "executor", "backend": SMALL, "params": params.model_dump(mode="json")}
+
+
+@pytest.mark.parametrize("options", [{}, TWIRLED])
+@pytest.mark.parametrize("version", sorted(QUANTUM_PROGRAM_PARAMS_CONVERTERS))
+def test_each_version_of_the_schema(rest, version, options):
+    """What is sent in a version of the schema is answered in it, with all that the client needs to read it."""
+    session = rest()
+    body = body_of(version, options)
+    job = session.ask("POST", "/jobs", body).json()["id"]
+    assert session.service.wait_for_jobs(1)[0].status == "Completed"
+    result = ExecutorResultDecoder.decode(session.ask("GET", f"/jobs/{job}/results").text)
+    (item,) = result
+    flips = item.get("measurement_flips.meas", np.zeros((1, 1, 3), dtype=bool))
+    assert item["meas"].shape == ((1, 64, 3) if options else (64, 3))
+    assert ((item["meas"] ^ flips) == [True, False, True]).all()
+    if version >= "v1":
+        assert result._semantic_role == "sampler_v2"
+        assert result.passthrough_data["post_processor"]["version"] == "v0.1"
+
+
+def test_bodies_that_cannot_be_run(rest):
+    """A body without items is refused at once; what cannot be decoded, or fits no backend, fails with a reason."""
+    session = rest()
+    body = body_of("v2.0")
+    for params in ({}, {"quantum_program": 3}, {"quantum_program": {"items": []}}):
+        answer = session.ask("POST", "/jobs", {**body, "params": params})
+        assert answer.status_code == 400
+        assert "params.quantum_program.items must be a list that is not empty" in answer.text
+    program = body["params"]["quantum_program"]
+    spoilt = [
+        {**body["params"], "schema_version": "v9.9"},
+        {**body["params"], "quantum_program": {**program, "circuits": {}}},
+        {**body["params"], "quantum_program": {**program, "meas_level": "kerneled"}},
+    ]
+    for params in spoilt:
+        assert session.ask("POST", "/jobs", {**body, "params": params}).status_code == 200
+    records = session.service.wait_for_jobs(3)
+    assert [record.reason_code for record in records] == [1002] * 3
+    assert "'v9.9'" in records[0].reason
+    assert "meas_level 'kerneled' cannot be simulated" in records[2].reason
+
+
+def test_circuit_that_does_not_fit_the_backend(backend):
+    """The client does not look whether a circuit fits the backend: the job fails."""
+    service, device = backend(SMALL)
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.measure_all()
+    with pytest.raises(RuntimeJobFailureError, match="The instruction h on qubits"):
+        SamplerV2(device).run([circuit], shots=10).result(timeout=30)
+    assert (service.jobs[0].reason_code, service.counters.billed_jobs) == (1106, 0)
+
+
+def test_faults_and_inputs(backend, bell):
+    """Jobs of the executor have inputs, are listed by their program, and meet the same faults as others."""
+    service, device = backend()
+    job = SamplerV2(device).run([bell], shots=10)
+    job.result(timeout=30)
+    assert job.inputs.keys() == {"schema_version", "quantum_program", "options"}
+    assert [found.job_id() for found in QiskitRuntimeService().jobs(program_id="executor")] == [job.job_id()]
+    service.inject(Fault(effect="job", on="POST /jobs", reason="Calibration lost."))
+    with pytest.raises(RuntimeJobFailureError, match="Calibration lost"):
+        SamplerV2(device).run([bell]).result(timeout=30)
