@@ -380,6 +380,7 @@ def _shard(row: sqlite3.Row) -> ShardRecord:
         int(row["seed"]),
         row["usage_secs"],
         row["error"],
+        row["changed"],
     )
 
 

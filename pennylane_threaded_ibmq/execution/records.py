@@ -36,6 +36,7 @@ class ShardRecord:
         seed: Seed of its random numbers.
         usage_secs: QPU seconds that IBM charged, if they were asked for.
         error: Why it failed.
+        changed: When the journal last heard of it: seconds since 1970.
     """
 
     batch: str
@@ -49,6 +50,7 @@ class ShardRecord:
     seed: int
     usage_secs: float | None
     error: str
+    changed: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .._compat import zip_strict
-from ..exceptions import JobCancelledError, JobFailedError, JournalError, SubmissionError
+from ..exceptions import JobCancelledError, JobFailedError, JournalError, ResultError, SubmissionError
+from ..ibm.arrival import arrival_secs
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
 from ..ibm.pace import Pacer
 from ..ibm.service import JobService, SentJob
 from .decode import BlockResult
+from .finder import JobFinder
 from .journal import Journal
 from .places import Listener
 from .primitives import primitive_pubs, read_results
-from .records import NewShard, ShardRecord, ShardState
-from .recovery import Found, decide
+from .records import NewShard, ShardState
 from .shards import Shard
 from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
@@ -70,6 +72,7 @@ class RemoteSite:
         self._max_retries = max_retries
         self._shaping = shaping
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
+        self._finder = JobFinder(jobs)
         self.watcher = Watcher(jobs)
 
     def open_inner(self) -> Any:
@@ -111,10 +114,8 @@ class RemoteSite:
     def run(self, run: ShardRun, inner: Any, shared: SharedBatch) -> list[BlockResult]:
         """Send one shard, wait for its job and fetch the result; again if the job failed for a reason that can pass."""
         with shared.sending() as batch:
-            run.job = job = self._take_over(run) or self._send(run, batch or inner.session or inner.backend)
+            job = self._take_over(run) or self._send(run, batch or inner.session or inner.backend)
         for left in reversed(range(self._max_retries + 1)):
-            if run.cancelled:
-                self._jobs.cancel(job)
             try:
                 return self._collect(run, job)
             except JobFailedError as error:
@@ -126,7 +127,7 @@ class RemoteSite:
             run.job = None
             self._again(run.slip)
             run.report(Phase.PLANNED)
-            run.job = job = self._send(run, inner.session or inner.backend)
+            job = self._send(run, inner.session or inner.backend)
         raise AssertionError(left)
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
@@ -209,31 +210,26 @@ class RemoteSite:
         if claim is None:
             return None
         refuse_given_up(run)
-        job = self._look_up(run, claim)
-        if job is not None:
+        with _busy(run):
+            try:
+                job = self._finder.take_over(run, claim)
+            except ResultError as error:
+                self._note(run.slip, ShardState.FAILED, error=str(error))
+                raise
+            if job is None:
+                self._again(run.slip)
+                return None
             logger.info("job %s of an earlier program is taken over", job.job_id, extra=_extra(run, job))
             self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
-            run.report(Phase.QUEUED, job_id=job.job_id)
-        else:
-            self._again(run.slip)
+            self._keep(run, job)
+        run.report(Phase.QUEUED, job_id=job.job_id)
         return job
 
-    def _look_up(self, run: ShardRun, claim: ShardRecord | None = None) -> SentJob | None:
-        """Look for the job of a shard by its tag; surplus ones are cancelled."""
-        primitive = run.shard.blocks[0].primitive
-        pubs = len(self._pubs(run))
-        found = self._jobs.find(run.slip.tag, primitive, pubs)
-        states = [Found(job.job_id, self._jobs.state_for_sure(job)) for job in found]
-        decision = decide(states, claim.job_id if claim else "")
-        jobs = {job.job_id: job for job in found}
-        for job_id in decision.cancel:
-            logger.warning(
-                "job %s is one too many for its shard and is cancelled",
-                job_id,
-                extra=_extra(run, jobs[job_id]),
-            )
-            self._jobs.cancel(jobs[job_id])
-        return jobs[decision.adopt] if decision.adopt else None
+    def _keep(self, run: ShardRun, job: SentJob) -> None:
+        """A shard has a job from here on: one that arrives after the batch was cancelled is cancelled too."""
+        run.job = job
+        if run.cancelled:
+            self._jobs.cancel(job)
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
@@ -247,29 +243,32 @@ class RemoteSite:
             while not self._pacer.enter(run.given_up):
                 refuse_given_up(run)
             run.slotted = True
-            run.idle.clear()
             job = None
-            try:
-                job = self._send_once(run, pubs, mode)
-            except SubmissionError as error:
-                trouble = judge_submission(error)
-                if trouble is Trouble.PENDING_LIMIT:
-                    run.slotted = False
-                    self._pacer.no_slot()
-                elif trouble is Trouble.RATE_LIMIT:
-                    run.slotted = False
-                    self._pacer.too_fast(retry_after(error))
-                elif trouble is Trouble.CLOSED and self._session is None and mode is not self._jobs.backend:
-                    logger.info("IBM's Batch is over, jobs run singly: %s", error)
-                    mode = self._jobs.backend
-                else:
-                    unanswered += 1
-                    known = trouble is not Trouble.UNKNOWN
-                    job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
-            finally:
-                if job is None:
-                    self._free_slot(run)
-                run.idle.set()
+            with _busy(run):
+                try:
+                    job = self._send_once(run, pubs, mode)
+                except SubmissionError as error:
+                    trouble = judge_submission(error)
+                    if trouble is Trouble.PENDING_LIMIT:
+                        run.slotted = False
+                        self._pacer.no_slot()
+                    elif trouble is Trouble.RATE_LIMIT:
+                        run.slotted = False
+                        self._pacer.too_fast(retry_after(error))
+                    elif (
+                        trouble is Trouble.CLOSED and self._session is None and mode is not self._jobs.backend
+                    ):
+                        logger.info("IBM's Batch is over, jobs run singly: %s", error)
+                        mode = self._jobs.backend
+                    else:
+                        unanswered += 1
+                        known = trouble is not Trouble.UNKNOWN
+                        job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
+                finally:
+                    if job is None:
+                        self._free_slot(run)
+                    else:
+                        self._keep(run, job)
             if job is not None:
                 run.report(Phase.QUEUED, job_id=job.job_id)
                 return job
@@ -282,7 +281,10 @@ class RemoteSite:
             self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING)
         run.report(Phase.SENDING)
         try:
-            job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, (self._tag, run.slip.tag))
+            # said again while it lasts, so that its last word is not older than the request if this program is killed
+            still = partial(self._note, run.slip, ShardState.SENDING)
+            tags = (self._tag, run.slip.tag)
+            job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, tags, still)
         except SubmissionError:
             raise
         except BaseException as error:
@@ -300,7 +302,7 @@ class RemoteSite:
         Raises:
             SubmissionError: It does not, and sending it again is no use.
         """
-        job = None if known else self._look_up(run)
+        job = None if known else self._finder.wait(run, arrival_secs(error))
         if job is not None:
             self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
         elif known or last:
@@ -330,6 +332,16 @@ class RemoteSite:
         read = read_results(run.requests, results, job, run.rng, self._jobs.most_shots)
         self._note(run.slip, ShardState.DONE)
         return read
+
+
+@contextmanager
+def _busy(run: ShardRun) -> Iterator[None]:
+    """Whether the shard has a job is not known while the block runs."""
+    run.idle.clear()
+    try:
+        yield
+    finally:
+        run.idle.set()
 
 
 def _extra(run: ShardRun, job: SentJob, state: str = "accepted") -> dict[str, Any]:

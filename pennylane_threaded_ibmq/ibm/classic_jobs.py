@@ -113,6 +113,10 @@ class ClassicJobs(JobService):
             ListedJob(view["id"], frozenset(view.get("tags") or ()), view["id"]) for view in answer["jobs"]
         ]
 
+    def _get(self, job_id: str) -> ListedJob:
+        view = self._with_client(lambda client: client.job_get(job_id, exclude_params=True))
+        return ListedJob(job_id, frozenset(view.get("tags") or ()), job_id)
+
     def _state(self, job: SentJob) -> State:
         return STATES.get(str(self._view(job)["state"]["status"]).lower(), State.PENDING)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
@@ -16,6 +17,10 @@ T = TypeVar("T")
 
 ANSWER_SECS = 90.0
 """Longest wait for one answer. The client itself waits for ever; its own retries of a server error take 15 s."""
+
+
+BEAT_SECS = 5.0
+"""How often whoever waits for an answer is told that it is still waited for."""
 
 
 class Trouble(Enum):
@@ -102,13 +107,14 @@ def all_text(error: BaseException | None) -> str:
     return "\n".join(texts)
 
 
-def within(seconds: float, ask: Callable[[], T], what: str) -> T:
+def within(seconds: float, ask: Callable[[], T], what: str, beat: Callable[[], None] = lambda: None) -> T:
     """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
 
     Args:
         seconds: Longest wait.
         ask: Sends the request and returns the answer.
         what: What was asked, for the error.
+        beat: Called now and then while there is no answer.
 
     Raises:
         ServiceError: There was no answer in time.
@@ -124,7 +130,11 @@ def within(seconds: float, ask: Callable[[], T], what: str) -> T:
 
     thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
     thread.start()
-    thread.join(seconds)
+    until = time.monotonic() + seconds
+    thread.join(min(seconds, BEAT_SECS))
+    while thread.is_alive() and time.monotonic() < until:
+        beat()
+        thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
     if trouble:
         raise trouble[0]
     if not answer:
@@ -155,5 +165,16 @@ def patiently(
 
 def can_pass(error: BaseException) -> bool:
     """Whether a question that was answered with this error may have a better answer soon."""
+    if is_unknown_job(error):
+        return False
     status = status_code(error)
     return status is None or status == 429 or status >= 500
+
+
+def is_unknown_job(error: BaseException | None) -> bool:
+    """Whether the service says that it knows no such job."""
+    while error is not None:
+        if type(error).__name__ == "RuntimeJobNotFound" or getattr(error, "status_code", None) == 404:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

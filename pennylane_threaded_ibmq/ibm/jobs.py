@@ -92,6 +92,10 @@ class PlatformJobs(JobService):
         jobs = self._service.jobs(limit=most, job_tags=[tag], **only)
         return [ListedJob(j.job_id(), frozenset(j.tags), j) for j in jobs]
 
+    def _get(self, job_id: str) -> ListedJob:
+        job = self._service.job(job_id)
+        return ListedJob(job_id, frozenset(job.tags or ()), job)
+
     def _state(self, job: SentJob) -> State:
         status = str(job.handle.status())
         if status.startswith("CANCELLED"):

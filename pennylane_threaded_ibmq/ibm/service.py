@@ -17,7 +17,7 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
-from .errors import ANSWER_SECS, can_pass, patiently, status_code, within
+from .errors import ANSWER_SECS, can_pass, is_unknown_job, patiently, status_code, within
 from .queue import Place, read_place
 
 logger = logging.getLogger(__name__)
@@ -142,6 +142,10 @@ class JobService(ABC):
         """Jobs with a tag, newest first; only those that are queued or running if ``pending``."""
 
     @abstractmethod
+    def _get(self, job_id: str) -> ListedJob:
+        """A job by its id."""
+
+    @abstractmethod
     def _state(self, job: SentJob) -> State:
         """The state of a job."""
 
@@ -189,7 +193,14 @@ class JobService(ABC):
 
     # ----------------------------------------------------------------------------------------------- what is asked
 
-    def submit(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> SentJob:
+    def submit(
+        self,
+        primitive: str,
+        pubs: Sequence[Any],
+        mode: Any,
+        tags: tuple[str, str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> SentJob:
         """Send one job.
 
         Args:
@@ -197,18 +208,24 @@ class JobService(ABC):
             pubs: PUBs in the primitive's form.
             mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
             tags: Tags by which the job can be found again: one of its device, then one of its own.
+            beat: Called now and then while there is no answer.
 
         Raises:
-            SubmissionError: The service did not accept the job.
+            SubmissionError: The service did not accept the job, or did not say which it is.
         """
         try:
-            job_id, handle = within(SEND_SECS, lambda: self._send(primitive, pubs, mode, tags), "a job")
+            job_id, handle = within(SEND_SECS, lambda: self._send(primitive, pubs, mode, tags), "a job", beat)
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(
                 f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
                 status_code=status_code(error),
             ) from error
+        if not str(job_id or "").strip():
+            raise SubmissionError(
+                f"{self.backend.name} accepted a job of {len(pubs)} circuits and gave {job_id!r} as its id.",
+                status_code=200,
+            )
         return SentJob(job_id, primitive, len(pubs), tags[1], handle)
 
     def pending(self, tag: str, most: int) -> dict[str, ListedJob]:
@@ -235,7 +252,25 @@ class JobService(ABC):
                 f"Whether a job with tag {tag} exists could not be asked: {error}",
                 status_code=status_code(error),
             ) from error
-        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found)]
+        # a service that overlooks what was asked for lists jobs that are no business of ours
+        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found) if tag in j.tags]
+
+    def known(self, job_id: str, tag: str, primitive: str, pubs: int) -> SentJob | None:
+        """The job that the service once named, if it still knows it and it carries the tag.
+
+        Raises:
+            ServiceError: The service did not answer for minutes.
+        """
+        what = f"job {job_id}"
+        try:
+            for attempt in patiently((ServiceError,), only=can_pass):
+                with attempt:
+                    found = self._ask(lambda: self._get(job_id), what)
+        except ServiceError as error:
+            if is_unknown_job(error):
+                return None
+            raise
+        return SentJob(job_id, primitive, pubs, tag, found.handle) if tag in found.tags else None
 
     def usage(self, job: SentJob) -> float | None:
         """QPU seconds that a job was charged; ``None`` if the service does not say."""

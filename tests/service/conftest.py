@@ -21,6 +21,7 @@ import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
+from pennylane_threaded_ibmq.ibm import arrival
 from pennylane_threaded_ibmq.ibm.pace import pacers
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
 
@@ -61,6 +62,13 @@ def new_client() -> bool:
     It asks for the backends when it is made, logs in once for jobs and sessions, and looks a backend up for each job.
     """
     return tuple(map(int, version("qiskit-ibm-runtime").split(".")[:2])) >= (0, 48)
+
+
+@pytest.fixture(autouse=True)
+def quick_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that was carried out by nobody for two seconds is lost: nothing is slow here unless a test says so."""
+    monkeypatch.setattr(arrival, "ARRIVAL_SECS", 2.0)
+    monkeypatch.setattr(arrival, "ANSWERED_SECS", 0.3)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """A user's program, for tests that kill one: runs twelve shards and writes what it got, once, at the end.
 
-Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]; leave=True leaves as soon as four jobs are pending.
+Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]; leave=True leaves as soon as four jobs are pending, arrival_secs is
+how long a request may take that nobody waits for.
 """
 
 import ast
@@ -13,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import pennylane as qml
 
+from pennylane_threaded_ibmq.ibm import arrival
 
-def run(journal, result, ready, *, leave=False, **options):
+
+def run(journal, result, ready, *, leave=False, arrival_secs=2.0, **options):
     """Run it: ``ready`` is called when the device is there and nothing is sent yet."""
+    arrival.ARRIVAL_SECS = arrival_secs
     tapes = [
         qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
         for angle in np.linspace(0, np.pi, 24)

@@ -11,11 +11,15 @@ import warnings
 import numpy as np
 import pennylane as qml
 import pytest
+import requests
+from qiskit_ibm_runtime import QiskitRuntimeService
+from urllib3.exceptions import NewConnectionError
 
 from pennylane_threaded_ibmq.exceptions import (
     ConfigurationError,
     JobFailedError,
     JournalError,
+    ResultError,
     ShardFailedError,
     SubmissionError,
     UsageLimitError,
@@ -24,6 +28,8 @@ from pennylane_threaded_ibmq.exceptions import (
 from pennylane_threaded_ibmq.execution.journal import Journal
 from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
+from pennylane_threaded_ibmq.ibm import arrival
+from pennylane_threaded_ibmq.ibm import service as job_service
 from pennylane_threaded_ibmq.ibm.service import State
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
@@ -464,3 +470,107 @@ def test_on_this_machine_nothing_is_charged():
     handle = dev.submit(ladder(5))
     handle.result()
     assert handle.usage_secs is None
+
+
+# -------------------------------------------------------------------------------- submissions that take their time
+
+
+def test_a_submission_slower_than_its_program_is_waited_for(start, program, tmp_path, monkeypatch):
+    """SIGKILL while three slow submissions are under way: the next run finds no job yet, and pays for none twice."""
+    service = start()
+    service.inject(Fault(effect="stall", secs=8.0, on="POST /jobs$", times=3))
+    child = program(service, shard_size=8)
+    service.wait_for_requests("POST /jobs", 3, timeout_secs=60)
+    child.kill()
+    child.communicate()
+    assert service.jobs == ()
+    child = program(service, shard_size=8, arrival_secs=60.0)
+    _, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    assert service.counters.jobs == 3
+    assert sum(job.usage_secs > 0 for job in service.jobs) == 3
+
+
+def test_a_submission_behind_a_broken_connection_is_waited_for(loopback, device, monkeypatch):
+    """The client is cut off, and the service carries the request out some seconds later."""
+    monkeypatch.setattr(job_service, "SEND_SECS", 0.5)
+    monkeypatch.setattr(arrival, "ARRIVAL_SECS", 60.0)
+    service = loopback()
+    service.inject(Fault(effect="stall", secs=3.0, on="POST /jobs$"))
+    right(device().batch_execute(ladder(3)))
+    assert service.counters.jobs == service.counters.by_route["POST /jobs"] == 1
+
+
+def test_a_submission_that_never_arrives_is_sent_again(loopback, device):
+    """For as long as it may take, and not longer."""
+    service = loopback(direct=True)  # behind a proxy the client repeats what was cut off
+    dev = device(ibmqx_url=service.url)
+    service.inject(Fault(effect="reset", on="POST /jobs$"))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+    assert service.counters.by_route["POST /jobs"] == 2
+    assert service.counters.by_route["GET /jobs"] > 3
+
+
+@pytest.mark.parametrize("route", ["GET /instances/usage", r"GET /backends/\{name\}/status"])
+def test_what_fails_before_the_submission_costs_no_wait(loopback, device, monkeypatch, route):
+    monkeypatch.setattr(arrival, "ARRIVAL_SECS", 3600.0)
+    service = loopback(direct=True)
+    dev = device(ibmqx_url=service.url)
+    service.inject(Fault(effect="reset", on=route))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+
+
+def test_how_long_a_submission_may_still_arrive():
+    def caused(cause, **attributes):
+        error = SubmissionError("no")
+        error.__cause__ = cause
+        for name, value in attributes.items():
+            setattr(cause, name, value)
+        return error
+
+    post = requests.Request("POST", "https://x/jobs").prepare()
+    assert arrival.arrival_secs(SubmissionError("no")) == arrival.ARRIVAL_SECS
+    assert arrival.arrival_secs(SubmissionError("no", status_code=504)) == arrival.ARRIVAL_SECS
+    assert arrival.arrival_secs(SubmissionError("no", status_code=500)) == arrival.ANSWERED_SECS
+    assert arrival.arrival_secs(caused(requests.ConnectionError(request=post))) == arrival.ARRIVAL_SECS
+    exhausted = caused(requests.exceptions.RetryError("too many 503 error responses", request=post))
+    assert arrival.arrival_secs(exhausted) == arrival.ANSWERED_SECS
+    get = requests.Request("GET", "https://x/instances/usage").prepare()
+    assert arrival.arrival_secs(caused(requests.ConnectionError(request=get))) == 0
+    assert arrival.arrival_secs(caused(NewConnectionError(None, "refused"))) == 0
+    assert arrival.arrival_secs_since(time.time() - 3600) == 0
+    assert arrival.arrival_secs_since(time.time() + 3600) == arrival.ARRIVAL_SECS
+
+
+def test_an_answer_without_an_id_cancels_no_job(loopback, device):
+    """The job that exists is found by its tag; it is no twin of one that has no id."""
+    service = loopback(job_secs=1.0)
+    dev = device()
+    jobs = dev._open().jobs
+    send, answers = jobs._send, []
+
+    def nameless(*arguments):
+        answers.append(send(*arguments))
+        return None, answers[-1][1]
+
+    jobs._send = nameless
+    right(dev.batch_execute(ladder(3)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+    assert len(answers) == 1
+
+
+def test_a_job_that_the_service_forgot_is_not_replaced_without_a_word(loopback, device):
+    """It was accepted, so it may have been paid for: one clear error first, and then it is the user's choice."""
+    service = loopback()
+    first = device()
+    first.submit(ladder(3))
+    (job,) = service.wait_for_jobs(1, JobStatus.COMPLETED)
+    die(first)
+    QiskitRuntimeService().delete_job(job.id)
+    with pytest.raises(ResultError, match=f"{job.id}.*does not know it"):
+        device().batch_execute(ladder(3))
+    assert service.counters.jobs == 1
+    right(device().batch_execute(ladder(3)))
+    assert service.counters.jobs == 2

@@ -1,0 +1,134 @@
+"""Find the job of a shard at the service by its tag, for as long as it may still appear."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import ResultError
+from ..ibm.arrival import arrival_secs_since
+from ..ibm.service import JobService, SentJob
+from .primitives import primitive_pubs
+from .recovery import Found, decide
+from .site import refuse_given_up
+
+if TYPE_CHECKING:
+    from .records import ShardRecord
+    from .site import ShardRun
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECS = 0.25
+LONGEST_PAUSE_SECS = 10.0
+
+
+class JobFinder:
+    """Looks for jobs of one backend.
+
+    Args:
+        jobs: Jobs on the backend.
+    """
+
+    def __init__(self, jobs: JobService) -> None:
+        self._jobs = jobs
+
+    def find(self, run: ShardRun, wanted: str = "") -> SentJob | None:
+        """The job that carries a shard's tag and is good for something; surplus ones are cancelled.
+
+        Args:
+            run: The shard.
+            wanted: The job that the service named when it accepted the shard, if it got that far.
+        """
+        return self._choose(run, wanted, self._listed(run))
+
+    def wait(self, run: ShardRun, secs: float) -> SentJob | None:
+        """Look for a job whose sending nobody knows the end of, until it is there or can no longer come.
+
+        A shard that is cancelled meanwhile is looked for all the same: what arrives must be cancelled too.
+
+        Args:
+            run: The shard.
+            secs: For how long it may still come.
+
+        Raises:
+            JobCancelledError: The batch was let go: whoever takes it over looks further.
+        """
+        until = time.monotonic() + secs
+        pause = FIRST_PAUSE_SECS
+        while True:
+            left = until - time.monotonic()
+            found = self._listed(run)
+            if found or left <= 0:
+                return self._choose(run, "", found)
+            logger.info(
+                "whether a submission with tag %s arrived is not known; looking for it for %.0f s more",
+                run.slip.tag,
+                left,
+                extra=_extra(run),
+            )
+            _pause(run, min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE_SECS)
+
+    def take_over(self, run: ShardRun, claim: ShardRecord) -> SentJob | None:
+        """The job of an earlier program; ``None`` if there is none that is good for something.
+
+        Raises:
+            ResultError: The service once accepted the job and knows nothing of it now.
+            JobCancelledError: The batch was let go.
+        """
+        if not claim.job_id:
+            return self.wait(run, arrival_secs_since(claim.changed))
+        found = self._listed(run)
+        if not found:
+            found = self._named(run, claim.job_id)
+        return self._choose(run, claim.job_id, found)
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _listed(self, run: ShardRun) -> list[SentJob]:
+        return self._jobs.find(run.slip.tag, *self._kind(run))
+
+    def _named(self, run: ShardRun, job_id: str) -> list[SentJob]:
+        """A job that no list shows: lists may lag behind, and another job in its place would be paid for too."""
+        job = self._jobs.known(job_id, run.slip.tag, *self._kind(run))
+        if job is None:
+            raise ResultError(
+                f"Job {job_id} was accepted by {self._jobs.backend.name}, and the service does not know it any more. It "
+                "may have been deleted, or the service may be in trouble. Nothing was sent in its place; run the same "
+                "tapes once more to send this part again.",
+                job_ids=[job_id],
+            )
+        return [job]
+
+    def _kind(self, run: ShardRun) -> tuple[str, int]:
+        """Primitive and number of PUBs of a shard's job."""
+        pubs = primitive_pubs(run.requests, self._jobs.most_shots)
+        return run.shard.blocks[0].primitive, len(pubs)
+
+    def _choose(self, run: ShardRun, wanted: str, found: list[SentJob]) -> SentJob | None:
+        decision = decide([Found(job.job_id, self._jobs.state_for_sure(job)) for job in found], wanted)
+        jobs = {job.job_id: job for job in found}
+        for job_id in decision.cancel:
+            logger.warning(
+                "job %s is one too many for its shard and is cancelled", job_id, extra=_extra(run, job_id)
+            )
+            self._jobs.cancel(jobs[job_id])
+        return jobs[decision.adopt] if decision.adopt else None
+
+
+def _pause(run: ShardRun, secs: float) -> None:
+    if run.cancelled:
+        time.sleep(secs)
+    elif run.given_up.wait(secs) and not run.cancelled:
+        refuse_given_up(run)
+
+
+def _extra(run: ShardRun, job_id: str = "") -> dict[str, Any]:
+    """What a line of the log is about."""
+    return {
+        "batch_id": run.slip.batch_id,
+        "shard": run.slip.number,
+        "job_id": job_id,
+        "state": "sending",
+    }
