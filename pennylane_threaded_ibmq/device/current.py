@@ -15,6 +15,7 @@ from ..execution.batch import Batch
 from ..settings import DEFAULT_SHOTS, hide_token, load_settings
 from .checks import check_shots, check_wires
 from .core import BatchDevice, Preparation
+from .derivatives import can_differentiate, expand_trainable_batches, gradient_tapes
 from .gradients import gradient_method
 from .handle import BatchHandle, Origin
 from .mid_circuit import MidCircuitRules, check_mcm_method
@@ -25,7 +26,7 @@ from .tracking import track
 from .workplace import is_on_this_machine
 
 if TYPE_CHECKING:
-    from pennylane.typing import Result, ResultBatch
+    from pennylane.typing import PostprocessingFn, Result, ResultBatch
 
 
 class ThreadedIBMQDevice(BatchDevice, Device):
@@ -65,21 +66,45 @@ class ThreadedIBMQDevice(BatchDevice, Device):
     ) -> CompilePipeline:
         """What happens to each tape before it runs."""
         pipeline = CompilePipeline()
+        if execution_config is not None and execution_config.use_device_gradient:
+            pipeline.add_transform(expand_trainable_batches)
         pipeline.add_transform(prepare, rules=self._rules(execution_config))
         return pipeline
+
+    def supports_derivatives(
+        self, execution_config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Whether the device itself gives the gradient of a circuit, as rows of the circuit's own template.
+
+        Args:
+            execution_config: ``gradient_method`` must be ``"best"`` or ``"device"``, without options of a gradient
+                transform, for first derivatives.
+            circuit: The circuit; without one the answer is for a circuit of gates that have shift rules.
+        """
+        if execution_config is None:
+            return True
+        return (
+            execution_config.gradient_method in {"best", "device"}
+            and not execution_config.gradient_keyword_arguments
+            and execution_config.derivative_order == 1
+            and (circuit is None or can_differentiate(circuit))
+        )
 
     def setup_execution_config(
         self,
         config: ExecutionConfig | None = None,
-        circuit: QuantumScript | None = None,  # noqa: ARG002 - PennyLane's signature
+        circuit: QuantumScript | None = None,
     ) -> ExecutionConfig:
         """Fill in what this device decides."""
         config = config or ExecutionConfig()
         check_mcm_method(config.mcm_config.mcm_method)
+        by_device = bool(config.use_device_gradient) or self.supports_derivatives(config, circuit)
         return replace(
             config,
-            use_device_gradient=False,
-            gradient_method=gradient_method(config),
+            use_device_gradient=by_device,
+            # a plain value must not pay for a gradient
+            grad_on_execution=bool(config.grad_on_execution) if by_device else config.grad_on_execution,
+            gradient_method="device" if by_device else gradient_method(config),
             convert_to_numpy=wants_numpy(config),
         )
 
@@ -103,6 +128,58 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         if not tapes:
             return ()
         return self._wait(self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]))
+
+    def compute_derivatives(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+    ) -> Any:
+        """Jacobians of preprocessed tapes.
+
+        Args:
+            circuits: One tape, or ``n`` tapes.
+            execution_config: Not used.
+
+        Returns:
+            The Jacobian of the one tape, or a tuple of ``n``. A Jacobian nests as results do, with one entry a trainable
+            parameter inside.
+        """
+        if isinstance(circuits, QuantumScript):
+            return self.compute_derivatives((circuits,))[0]
+        return self._run_parts([gradient_tapes(tape) for tape in circuits])
+
+    def execute_and_compute_derivatives(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+    ) -> Any:
+        """Results and Jacobians of preprocessed tapes, in one batch.
+
+        Args:
+            circuits: One tape, or ``n`` tapes.
+            execution_config: Not used.
+
+        Returns:
+            What :meth:`execute` gives, and what :meth:`compute_derivatives` gives.
+        """
+        if isinstance(circuits, QuantumScript):
+            (result,), (jacobian,) = self.execute_and_compute_derivatives((circuits,))
+            return result, jacobian
+        found = self._run_parts([*(((tape,), None) for tape in circuits), *map(gradient_tapes, circuits)])
+        return found[: len(circuits)], found[len(circuits) :]
+
+    def _run_parts(
+        self, parts: Sequence[tuple[Sequence[QuantumScript], PostprocessingFn | None]]
+    ) -> ResultBatch:
+        """Run tapes that stand for others as one batch."""
+        tapes = [tape for made, _ in parts for tape in made]
+        origins, start = [], 0
+        for made, post in parts:
+            origins.append(Origin(start, start + len(made), post))
+            start += len(made)
+        if not tapes:
+            return tuple(post(()) for _, post in parts if post is not None)
+        return self._wait(self._start(converted(tapes), origins))
 
     def _rules(self, config: ExecutionConfig | None = None) -> Rules:
         mid_circuit = MidCircuitRules.of(
