@@ -567,3 +567,34 @@ def test_no_warning_reaches_the_user(loopback):
         warnings.simplefilter("error")
         with qml.device("threaded.ibmq", wires=2, backend=SMALL) as dev:
             close_to_cosine(dev.batch_execute(ladder(2)), 2)
+
+
+# -------------------------------------------------------------------------------------------------------- gradients
+
+
+def test_value_and_gradient_are_one_job(platform):
+    service, dev = platform(wires=2)
+
+    @qml.set_shots(4000)
+    @qml.qnode(dev, grad_on_execution=True)
+    def cost(angles):
+        qml.RX(angles[0], 0)
+        qml.CRY(angles[1], [0, 1])
+        return qml.expval(qml.Z(0) + 0.5 * qml.X(1))
+
+    angles = pnp.array([0.4, 0.9], requires_grad=True)
+    exact = qml.grad(qml.QNode(cost.func, qml.device("default.qubit"), diff_method="backprop"))(angles)
+    for step in (1, 2):
+        np.testing.assert_allclose(qml.grad(cost)(angles), exact, atol=0.1)
+        assert len(service.jobs) == step
+
+
+def test_a_step_of_an_optimizer_is_one_job(platform):
+    service, dev = platform(wires=1)
+    cost = qml.set_shots(
+        qml.QNode(lambda x: (qml.RY(x, 0), qml.expval(qml.Z(0)))[1], dev, grad_on_execution=True), 200
+    )
+    optimizer, x = qml.GradientDescentOptimizer(0.3), pnp.array(0.8, requires_grad=True)
+    for _ in range(3):
+        x, _ = optimizer.step_and_cost(cost, x)
+    assert len(service.jobs) == 3
