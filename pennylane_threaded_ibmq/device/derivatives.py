@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -227,7 +226,7 @@ def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shi
             ends.append(place)
             rows = 0
         rows += more
-    for first, last in pairwise([*ends, len(shifts)]):
+    for first, last in zip_strict(ends, [*ends[1:], len(shifts)]):
         if last > first:
             yield tuple(shifts[first:last])
 
