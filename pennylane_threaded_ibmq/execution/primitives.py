@@ -50,7 +50,13 @@ def _rows(pub: Pub, most_shots: int | None) -> list[int]:
 def _as_tuple(pub: Pub, rows: int) -> tuple[Any, ...]:
     values = pub.values if pub.values.shape[1] else None
     if pub.observables:
-        return (pub.circuit, [[o] for o in pub.observables], values, pub.precision)
+        # rows, not observables, get an axis of their own: IBM's schema takes a flat list of observables and no nested one
+        return (
+            pub.circuit,
+            list(pub.observables),
+            values if values is None else values[:, None],
+            pub.precision,
+        )
     return (pub.circuit, values, pub.shots if values is not None else pub.shots * rows)
 
 
@@ -89,8 +95,9 @@ def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | 
 
 def _values(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.float64]:
     values = np.asarray(result.values, dtype=np.float64)
-    _check_shape(values.shape, (len(pub.observables), rows), job)
-    return values
+    words = len(pub.observables)
+    _check_shape(values.shape, (rows, words) if pub.values.shape[1] else (words,), job)
+    return values.reshape(rows, words).T
 
 
 def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint8]:

@@ -31,6 +31,10 @@ class Limits:
     one_number_of_shots: bool = False
 
 
+_PUB_FORM = 2
+"""Raised whenever the same content is sent as PUBs, and comes back, in another form."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shard:
     """What one job runs.
@@ -52,7 +56,8 @@ class Shard:
         Args:
             *extra: What else changes the results, such as the options of a primitive.
         """
-        digest = sha256(repr(extra).encode())
+        # the form of the PUBs counts, too: results of another form must not be read as if they were of this one
+        digest = sha256(repr((_PUB_FORM, extra)).encode())
         for block in self.blocks:
             told = (block.structure, block.values.shape, tuple(block.shots), block.readouts, block.primitive)
             digest.update(repr(told).encode())

@@ -93,7 +93,7 @@ class PubData:
 
     Attributes:
         bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.
-        values: Expectation values (Estimator): shape ``(observables, rows)``.
+        values: Expectation values (Estimator): shape ``(rows, observables)``; ``(observables,)`` without parameters.
     """
 
     bits: Any = None

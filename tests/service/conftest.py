@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "loopback-token"
 SMALL = "ibm_manila"
 """A backend of 5 qubits: its properties are small and circuits for it compile fast."""
+
+
+_SCHEMAS = {"sampler": "0_1", "estimator": "0_1", "executor": "2_0"}
+_CHECKED = 30
+"""Jobs of an instance whose inputs are checked: there are tests that send hundreds of the same."""
 
 
 @pytest.fixture(autouse=True)
@@ -80,14 +86,20 @@ def quiet_client() -> Iterator[None]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., LoopbackService]]:
-    """Start services that stop with the test: ``start(job_secs=1)``, with the fields of LoopbackConfig."""
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., LoopbackService]]:
+    """Start services that stop with the test: ``start(job_secs=1)``, with the fields of LoopbackConfig.
+
+    In the end what was sent is held against IBM's schemas, but for the service's own tests, which send what they like.
+    """
+    checked = find_spec("ibm_quantum_schemas") and not request.path.name.startswith("test_loopback_")
     with ExitStack() as stack:
 
         def starter(**fields: Any) -> LoopbackService:
-            return stack.enter_context(
-                LoopbackService(LoopbackConfig(**{"backends": (SMALL, SIMULATOR), **fields}))
-            )
+            config = LoopbackConfig(**{"backends": (SMALL, SIMULATOR), **fields})
+            service = stack.enter_context(LoopbackService(config))
+            if checked:
+                stack.callback(check_bodies, service)
+            return service
 
         yield starter
 
@@ -120,6 +132,19 @@ def device(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield make
     for dev in made:
         dev.close()
+
+
+def check_bodies(service: Loopback) -> None:
+    """Hold the inputs of a service's jobs against the schemas that IBM publishes; those of private jobs are not told."""
+    service.clear_faults()
+    config = service.config
+    for instance in config.instances:
+        session = Rest(service, token=config.tokens[0], crn=instance.crn)
+        for job in [job for job in service.jobs if job.instance == instance.crn and not job.private][
+            :_CHECKED
+        ]:
+            schema = import_module(f"ibm_quantum_schemas.{job.program_id}.version_{_SCHEMAS[job.program_id]}")
+            schema.ParamsModel.model_validate(session.ask("GET", f"/jobs/{job.id}").json()["params"])
 
 
 def program_environment(service: Loopback, home: Path) -> dict[str, str]:
@@ -233,16 +258,17 @@ def bell() -> QuantumCircuit:
 class Rest(requests.Session):
     """Plain requests to a service, logged in: nothing is repeated and nothing is hidden, as a client would."""
 
-    def __init__(self, service: Loopback) -> None:
+    def __init__(self, service: Loopback, *, token: str = TOKEN, crn: str | None = None) -> None:
         super().__init__()
         self.trust_env = False
         self.service = service
         self.proxies = {"http": f"http://127.0.0.1:{service.port}"}
-        self.headers["Service-CRN"] = service.config.instances[0].crn
+        self.headers["Service-CRN"] = crn or service.config.instances[0].crn
+        self._token = token
         self.headers["Authorization"] = f"Bearer {self.login().json()['access_token']}"
 
     def login(self) -> requests.Response:
-        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": TOKEN}
+        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._token}
         return self.post("http://iam.127.0.0.1/identity/token", form, timeout=10)
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:

@@ -130,6 +130,30 @@ def test_values_variances_and_broadcasting(platform, primitive):
     assert {job.program_id for job in service.jobs} == {primitive}
 
 
+def test_an_estimators_observables_are_a_flat_list(platform, new_client):
+    """IBM's schema knows one observable or a list of some, so that rows and not observables have an axis of their own."""
+    if new_client:
+        pytest.skip("the client prepares the circuits itself and sends no observables")
+    _, dev = platform(primitive="estimator")
+    observables = [qml.Z(0), qml.X(1), qml.Z(0) @ qml.Z(1)]
+    angles = [0.0, np.pi / 2, np.pi]
+    handle = dev.submit(
+        [
+            qml.tape.QuantumScript([qml.RY(a, 0)], [qml.expval(o) for o in observables], shots=400)
+            for a in angles
+        ]
+    )
+    found = np.array(handle.result())
+    (job_id,) = handle.job_ids
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    ((_, sent, values, _),) = QiskitRuntimeService().job(job_id).inputs["pubs"]
+    assert [len(observable) for observable in sent] == [1, 1, 1]
+    assert all(isinstance(label, str) for observable in sent for label in observable)
+    assert values.shape[:-1] == (3, 1)
+    assert np.allclose(found, [[np.cos(a), 0.0, np.cos(a)] for a in angles], atol=0.3)
+
+
 def test_every_other_measurement_goes_through_the_sampler(platform):
     service, dev = platform(wires=["a", "b"], backend=SIMULATOR)
     operations = [qml.RY(1.0, "a"), qml.CNOT(["a", "b"])]
