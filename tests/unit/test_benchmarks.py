@@ -24,3 +24,17 @@ def test_a_quick_run_reports_rows_and_targets(tmp_path):
         assert {row["contender"] for row in work["rows"]} >= {"threaded.ibmq", "qiskit.remote"}
         assert all(row["samples"] for row in work["rows"])
         assert all({"text", "wanted", "got", "reached"} <= set(target) for target in work["targets"])
+
+
+def test_peers_are_compared(tmp_path):
+    path, picture = tmp_path / "numbers.json", tmp_path / "growth.png"
+    command = [sys.executable, "-m", "benchmarks.peers", "--quick", "--json", path, "--plot", picture]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for work in json.loads(path.read_text())["works"]:
+        assert {row["contender"] for row in work["rows"]} >= {
+            "threaded.ibmq",
+            "null.qubit",
+        } or "Sampling" in work["title"]
+    assert picture.stat().st_size > 10_000
