@@ -82,19 +82,26 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         if serves_platform()
         else []
     )
+    iam, search, catalog = (
+        router(routes(platform_face)) for routes in (iam_routes, search_routes, catalog_routes)
+    )
     commands = Route(CONTROL_PATH, _control_endpoint(platform, control, key), methods=["POST"])
     mounts = [
         # IBM's own hosts carry /api/v1; a base URL with "experimental" in it is used by clients as it stands.
         Mount("/api/v1", runtime),
         Mount("/experimental", runtime),
+        # New clients can be told where these are; to others they are hosts of their own.
+        Mount("/iam", iam),
+        Mount("/search", search),
+        Mount("/catalog", catalog),
         Mount(ACCOUNT_PREFIX, account),
         Mount(RUNTIME_PREFIX, classic),
         commands,
     ]
     services: dict[Service, ASGIApp] = {
-        "iam": router(iam_routes(platform_face)),
-        "search": router(search_routes(platform_face)),
-        "catalog": router(catalog_routes(platform_face)),
+        "iam": iam,
+        "search": search,
+        "catalog": catalog,
         "runtime": router(mounts),
         "classic_account": router([Mount(ACCOUNT_PREFIX, account)]),
         "classic_runtime": classic,

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 _HIDDEN_PREFIX = "QISKIT_IBM_"
-_HIDDEN = ("IBMQX_TOKEN", "IBMQX_URL", "QE_TOKEN", "QE_URL", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE")
+_PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+_CLOUD = {"IAM_URL": "/iam", "GLOBAL_SEARCH_URL": "/search", "GLOBAL_CATALOG_URL": "/catalog/api/v1"}
+"""Where new clients find login, instances and plans, and the paths under which the service has them."""
+
+_HIDDEN = (
+    *("IBMQX_TOKEN", "IBMQX_URL", "QE_TOKEN", "QE_URL", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE"),
+    *(*_PROXIES, *_CLOUD),
+)
 # The mask matters: without it the entry would also match iam.127.0.0.1, by suffix.
 _DIRECT_HOSTS = "127.0.0.1/32,localhost"
 
@@ -52,6 +59,7 @@ def client_environment(
     instance: str | None = None,
     direct: bool = False,
     classic: bool = False,
+    proxy: bool = True,
 ) -> dict[str, str]:
     """Environment variables that point a client at a service.
 
@@ -64,15 +72,18 @@ def client_environment(
         classic: Names the service to clients of the classic API in place of the Platform's: sets ``IBMQX_URL`` and,
             together with ``token``, ``IBMQX_TOKEN`` and the account of ``qiskit-ibm-provider``, which wins over what a
             program passes. ``instance`` is then ``hub/group/project``; ``direct`` has no meaning.
+        proxy: Lead IBM's host names to the service. Without it all that a client asks, login and instances included,
+            goes straight to the service, as with ``direct``; it takes a client of 0.49 or newer, and a program that
+            names no other URL.
 
     Returns:
-        The variables. Login and instance listing go through the proxy in any case.
+        The variables. With the proxy, login and instance listing go through it in any case.
     """
-    environment = {
-        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), endpoint.proxy),
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT_HOSTS),
-        "REQUESTS_CA_BUNDLE": endpoint.ca_bundle,
-    }
+    environment = dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT_HOSTS)
+    if proxy:
+        environment.update(dict.fromkeys(_PROXIES, endpoint.proxy), REQUESTS_CA_BUNDLE=endpoint.ca_bundle)
+    else:
+        environment.update({name: endpoint.proxy + path for name, path in _CLOUD.items()})
     if classic:
         environment["IBMQX_URL"] = endpoint.classic_url
         if token is not None:
@@ -81,7 +92,7 @@ def client_environment(
         environment.update(QISKIT_IBM_TOKEN=token, QISKIT_IBM_CHANNEL="ibm_quantum_platform")
     if instance is not None:
         environment["QISKIT_IBM_INSTANCE"] = instance
-    if direct and not classic:
+    if (direct or not proxy) and not classic:
         environment["QISKIT_IBM_URL"] = endpoint.url
     return environment
 

@@ -84,6 +84,7 @@ class Loopback(ABC):
         instance: str | None = None,
         direct: bool = False,
         classic: bool = False,
+        proxy: bool = True,
     ) -> dict[str, str]:
         """Environment variables that point a client, in this or another process, at the service.
 
@@ -96,9 +97,11 @@ class Loopback(ABC):
             classic: For clients of the classic API: sets ``IBMQX_URL`` and, together with ``token``, ``IBMQX_TOKEN``
                 and the account that ``qiskit-ibm-provider`` prefers to what a program passes. ``instance`` is then
                 ``hub/group/project``.
+            proxy: Lead IBM's host names to the service. Without it everything, login and instances included, goes
+                straight to the service: for clients of 0.49 and newer.
         """
         return client_environment(
-            self.endpoint, token=token, instance=instance, direct=direct, classic=classic
+            self.endpoint, token=token, instance=instance, direct=direct, classic=classic, proxy=proxy
         )
 
     def applied(
@@ -108,6 +111,7 @@ class Loopback(ABC):
         instance: str | None = None,
         direct: bool = False,
         classic: bool = False,
+        proxy: bool = True,
     ) -> AbstractContextManager[None]:
         """Set :meth:`environment` in this process for the duration of a ``with`` block.
 
@@ -119,8 +123,11 @@ class Loopback(ABC):
             instance: As for :meth:`environment`.
             direct: As for :meth:`environment`.
             classic: As for :meth:`environment`.
+            proxy: As for :meth:`environment`.
         """
-        variables = self.environment(token=token, instance=instance, direct=direct, classic=classic)
+        variables = self.environment(
+            token=token, instance=instance, direct=direct, classic=classic, proxy=proxy
+        )
         return environment_applied(self.endpoint, variables)
 
     # ------------------------------------------------------------------------------------------ what it saw

@@ -101,6 +101,71 @@ def test_job_of_another_instance_is_not_found(backend, bell):
     assert service.jobs[0].instance == DEFAULT_CRN
 
 
+def test_other_instances_find_nothing(rest, bell):
+    """Each route about a job or a session answers 404 to another instance; lists and usage are of the own one."""
+    session = rest(instances=(Instance(), PREMIUM))
+    service = session.service
+    job = session.submit(bell).json()["id"]
+    batch = session.ask("POST", "/sessions", {"mode": "batch", "backend": SMALL}).json()["id"]
+    service.wait_for_jobs(1)
+    session.headers["Service-CRN"] = PREMIUM.crn
+    of_job = [
+        "GET {}",
+        "GET {}/results",
+        "GET {}/metrics",
+        "GET {}/logs",
+        "POST {}/cancel",
+        "PUT {}/tags",
+        "DELETE {}",
+    ]
+    of_session = ["GET {}", "PATCH {}", "DELETE {}/close"]
+    routes = [route.format(f"/jobs/{job}") for route in of_job]
+    routes += [route.format(f"/sessions/{batch}") for route in of_session]
+    for route in routes:
+        assert session.ask(*route.split(" "), {}).status_code == 404, route
+    assert session.submit(bell, session_id=batch).status_code == 404
+    assert session.ask("GET", "/jobs").json()["count"] == 0
+    assert session.ask("GET", "/instances/usage").json()["usage_consumed_seconds"] == 0
+    own = session.submit(bell).json()["id"]
+    assert [found["id"] for found in session.ask("GET", "/jobs").json()["jobs"]] == [own]
+    session.headers["Service-CRN"] = DEFAULT_CRN
+    assert session.ask("GET", f"/jobs/{own}").status_code == 404
+    assert session.ask("GET", f"/jobs/{job}/results").status_code == 200
+    assert session.ask("DELETE", f"/sessions/{batch}/close").status_code == 204
+    assert [record.instance for record in service.jobs] == [DEFAULT_CRN, PREMIUM.crn]
+
+
+def test_backends_of_one_or_both_instances(rest):
+    """An instance lists, describes and takes jobs for the backends that it offers, and knows no others."""
+    session = rest(instances=(OPEN, PREMIUM))
+    for crn, names in ((OPEN.crn, {SIMULATOR}), (PREMIUM.crn, {SMALL, SIMULATOR})):
+        session.headers["Service-CRN"] = crn
+        listed = {device["name"] for device in session.ask("GET", "/backends").json()["devices"]}
+        described = {
+            name
+            for name in (SMALL, SIMULATOR)
+            if session.ask("GET", f"/backends/{name}/configuration").status_code == 200
+        }
+        taken = {name for name in (SMALL, SIMULATOR) if session.submit(backend=name).status_code == 200}
+        assert listed == described == taken == names
+
+
+def test_new_client_needs_no_proxy(start, bell, new_client):
+    """A client that can be told where login and instances are reaches the service without proxy and certificate."""
+    if not new_client:
+        pytest.skip("the client looks for login and instances under IBM's names alone")
+    service = start(instances=(OPEN, PREMIUM))
+    with service.applied(token="loopback-token", proxy=False):
+        assert not {name.lower() for name in os.environ} & {"http_proxy", "https_proxy"}
+        client = QiskitRuntimeService(instance=PREMIUM.name)
+        job = SamplerV2(client.backend(SIMULATOR)).run([bell], shots=5)
+        assert job.result(timeout=30)[0].data.meas.num_shots == 5
+    assert service.jobs[0].instance == PREMIUM.crn
+    counters = service.counters
+    assert (counters.tunnels, counters.refused, counters.by_route["POST /v3/resources/search"]) == (0, 0, 1)
+    assert counters.by_route["GET /catalog/{id}"] == 2
+
+
 def test_expired_token_is_renewed(loopback):
     """A token that lives 10 s counts as expired at once, so that each request logs in anew."""
     service = loopback(token_lifetime_secs=10)
