@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
-from .platform import Platform
+from .platform import BackendState, Platform
 from .scheduler import Stage
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Control:
             "inject": self._inject,
             "clear_faults": self._clear_faults,
             "expire_logins": self._expire_logins,
+            "set_backend": self._set_backend,
             "hold": self._hold,
             "release": self._release,
             "wait_for_jobs": self._wait_for_jobs,
@@ -75,6 +76,9 @@ class Control:
 
     async def _expire_logins(self) -> None:
         self._platform.issuer.revoke()
+
+    async def _set_backend(self, name: str, state: BackendState) -> None:
+        self._platform.set_backend(name, state)
 
     async def _hold(self, stage: Stage) -> None:
         self._platform.scheduler.gates[stage].hold()

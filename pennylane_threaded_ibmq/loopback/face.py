@@ -204,6 +204,21 @@ class Loopback(ABC):
         """
         self._ask("expire_logins")
 
+    def set_backend(self, name: str, state: Literal["online", "paused", "retired"]) -> None:
+        """Put a backend of the Platform into a state.
+
+        The jobs of one that is paused stay queued. One that is retired is not found any more, but its jobs are, those in
+        flight included.
+
+        Args:
+            name: Its name.
+            state: The state.
+
+        Raises:
+            ValueError: There is no such backend.
+        """
+        self._ask("set_backend", name=name, state=state)
+
     def hold(self, stage: Literal["queued", "running", "usage"] = "queued") -> None:
         """Keep jobs from leaving a state until they are released: the queue, the backend, or usage that is pending."""
         self._ask("hold", stage=stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Literal
 
 from .classic_machines import ClassicMachine
 from .config import Instance, LoopbackConfig, Project
@@ -19,6 +19,8 @@ from .snapshots import Machine, load_machines
 from .stack import serves_platform
 from .tally import Tally
 from .tokens import Issuer
+
+BackendState = Literal["online", "paused", "retired"]
 
 
 class Platform:
@@ -40,6 +42,7 @@ class Platform:
         self.tally = Tally()
         self.faults = FaultPlan()
         self._let_go = asyncio.Event()
+        self._retired: set[str] = set()
         self.jobs = JobStore(config, self.tally)
         self.sessions = SessionStore(config.keep_jobs)
         # A name of both faces is checked by the wider of its two descriptions.
@@ -48,8 +51,24 @@ class Platform:
         self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.runner.execute, pool)
 
     def machine(self, name: str, instance: Instance) -> Machine | None:
-        """A backend that an instance may use."""
-        return self.machines.get(name) if instance.offers(name) else None
+        """A backend that an instance may use, and that is not retired."""
+        return self.machines.get(name) if instance.offers(name) and name not in self._retired else None
+
+    def set_backend(self, name: str, state: BackendState) -> None:
+        """Put a backend of the Platform into a state.
+
+        Args:
+            name: Its name.
+            state: The state.
+
+        Raises:
+            ValueError: There is no such backend.
+        """
+        if name not in self.machines:
+            raise ValueError(f"there is no backend {name!r}; there are {', '.join(self.machines)}")
+        for known, names in (("paused", self.scheduler.paused), ("retired", self._retired)):
+            (names.add if state == known else names.discard)(name)
+        self.change.notify()
 
     def classic_machine(self, name: str, project: Project) -> ClassicMachine | None:
         """A backend that a project may use."""

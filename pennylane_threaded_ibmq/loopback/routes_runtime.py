@@ -34,14 +34,14 @@ async def _backends(call: Call) -> Response:
     devices = [
         {
             "name": machine.name,
-            "status": {"name": "online"},
+            "status": {"name": "paused" if _is_paused(call, machine.name) else "online"},
             "qubits": machine.num_qubits,
             "queue_length": call.platform.queue_length(machine.name),
             "is_simulator": machine.simulator,
             "processor_type": machine.configuration.get("processor_type"),
         }
         for machine in call.platform.machines.values()
-        if call.account.offers(machine.name)
+        if call.machine(machine.name) is not None
     ]
     return JSONResponse({"devices": devices})
 
@@ -59,12 +59,16 @@ async def _status(call: Call) -> Response:
     return JSONResponse(
         {
             "state": True,
-            "status": "active",
+            "status": "paused" if _is_paused(call, machine.name) else "active",
             "message": "",
             "length_queue": call.platform.queue_length(machine.name),
             "backend_version": machine.configuration["backend_version"],
         }
     )
+
+
+def _is_paused(call: Call, name: str) -> bool:
+    return name in call.platform.scheduler.paused
 
 
 async def _usage(call: Call) -> Response:

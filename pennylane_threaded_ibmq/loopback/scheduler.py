@@ -58,6 +58,8 @@ class Scheduler:
         self._pool = pool
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.paused: set[str] = set()
+        """Names of the backends whose jobs stay queued."""
         self._reckonings: set[asyncio.Task[None]] = set()
         self.gates: dict[Stage, Gate] = {"queued": Gate(), "running": Gate(), "usage": Gate()}
 
@@ -100,6 +102,7 @@ class Scheduler:
     async def _live(self, job: JobRecord, fate: Fault | None) -> None:
         await asyncio.sleep(self._config.queue_secs)
         await self.gates["queued"].passage()
+        await self._change.until(lambda: job.backend not in self.paused)
         slots = self._slots.setdefault(job.backend, asyncio.Semaphore(self._config.slots))
         async with slots:
             self._sessions.job_started(self._jobs.start(job.id))

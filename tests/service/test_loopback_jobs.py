@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from qiskit import QuantumCircuit, transpile
+from qiskit.providers import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import QiskitRuntimeService, SamplerV2
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.exceptions import (
@@ -16,7 +17,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeJobNotFound,
 )
 
-from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
 
 SMALL = "ibm_manila"
 
@@ -407,3 +408,37 @@ def test_store_is_bounded(backend, bell):
     assert [job.id for job in service.jobs] == [job.job_id() for job in later[1:]]
     assert held.job_id() not in {job.id for job in service.jobs}
     assert service.counters.jobs == 4
+
+
+def test_backend_that_is_paused(backend, bell):
+    """The jobs of a paused backend are accepted and stay queued until it goes on; others run meanwhile."""
+    service, device = backend(SMALL)
+    compiled = transpile(bell, device, optimization_level=0)
+    service.set_backend(SMALL, "paused")
+    with pytest.warns(UserWarning, match="is not currently active|paused"):
+        job = SamplerV2(device).run([compiled], shots=10)
+    assert (device.status().status_msg, device.status().operational) == ("paused", True)
+    SamplerV2(QiskitRuntimeService().backend(SIMULATOR)).run([bell], shots=10).result(timeout=30)
+    assert job.status() == "QUEUED"
+    assert QiskitRuntimeService().least_busy().name == SIMULATOR
+    service.set_backend(SMALL, "online")
+    assert job.result(timeout=30)[0].data.meas.num_shots == 10
+
+
+def test_backend_that_is_retired(backend, bell):
+    """A retired backend is not found and takes no jobs any more; those that it ran are found by any client."""
+    service, device = backend(SMALL)
+    compiled = transpile(bell, device, optimization_level=0)
+    job = SamplerV2(device).run([compiled], shots=10)
+    service.wait_for_jobs(1)
+    service.set_backend(SMALL, "retired")
+    client = QiskitRuntimeService()
+    assert [found.name for found in client.backends()] == [SIMULATOR]
+    with pytest.raises(QiskitBackendNotFoundError):
+        client.backend(SMALL)
+    with pytest.raises(RequestsApiError, match="Backend not found: ibm_manila"):
+        SamplerV2(device).run([compiled])
+    assert job.result(timeout=30)[0].data.meas.num_shots == 10
+    assert client.job(job.job_id()).result(timeout=30)[0].data.meas.num_shots == 10
+    with pytest.raises(ValueError, match=r"no backend 'ibm_lima'; there are ibm_manila, loopback_simulator"):
+        service.set_backend("ibm_lima", "paused")
