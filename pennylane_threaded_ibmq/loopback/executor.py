@@ -20,7 +20,7 @@ from .._compat import zip_strict
 from .bits import Work, sample_bits
 from .circuits import update_digest
 from .errors import INVALID_JOB, JobRefusedError
-from .programs import Output, Program
+from .programs import Output, Program, check_shots
 from .records import utc_now
 from .simulate import Engine
 from .snapshots import Machine
@@ -53,6 +53,7 @@ def executor_programs(engine: Callable[[Machine], Engine]) -> dict[str, Program]
 def _execute(engine: Engine, machine: Machine, params: Mapping[str, Any]) -> Output:
     start = utc_now()
     program = _decoded(params)
+    check_shots(program.shots, "The program")
     for index, item in enumerate(program.items):
         machine.check_circuit(item.circuit, index, "item")
     drawn = [_drawn(item, program.shots, engine.seed) for item in program.items]

@@ -14,7 +14,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
 from .errors import INVALID_JOB, JobRefusedError
 from .estimator import run_estimator, shots_for
-from .programs import Output, Program
+from .programs import Output, Program, check_shots
 from .sampler import run_sampler
 from .simulate import Engine
 from .snapshots import Machine
@@ -101,12 +101,7 @@ def _coerce(kind: type[Any], index: int, pub: list[Any], default: float) -> Any:
 
 def _check(machine: Machine, index: int, circuit: QuantumCircuit, shots: int) -> None:
     machine.check_circuit(circuit, index)
-    if shots > machine.max_shots:
-        raise JobRefusedError(
-            1103,
-            f"PUB {index} asks for {shots} shots; {machine.name} supports {machine.max_shots}.",
-            "Use fewer shots. The maximum number of shots the backend supports can be found in its configuration.",
-        )
+    check_shots(shots, f"PUB {index}")
 
 
 def _labels(observables: Any) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .errors import JobRefusedError
 from .snapshots import Machine
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 OVERHEAD_SECS = 2.0
 SECS_PER_SHOT = 250e-6
+_MOST_SHOTS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,24 @@ Program: TypeAlias = "Callable[[Machine, Mapping[str, Any]], Output]"
 
 Raises :class:`.errors.JobRefusedError` if the job's content is not valid or cannot be simulated.
 """
+
+
+def check_shots(shots: int, what: str) -> None:
+    """Refuse what would take more memory than a loopback service should; IBM does not hold anybody to ``max_shots``.
+
+    Args:
+        shots: Shots of each row.
+        what: What asks for them.
+
+    Raises:
+        JobRefusedError: It is too many.
+    """
+    if shots > _MOST_SHOTS:
+        raise JobRefusedError(
+            1103,
+            f"{what} asks for {shots} shots; at most {_MOST_SHOTS} can be simulated.",
+            "Use fewer shots.",
+        )
 
 
 def usage_secs(shots: int) -> float:

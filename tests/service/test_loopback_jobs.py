@@ -410,6 +410,15 @@ def test_store_is_bounded(backend, bell):
     assert service.counters.jobs == 4
 
 
+def test_more_shots_than_the_backend_names(backend, bell):
+    """A backend runs more shots than its configuration names, as IBM's do."""
+    service, device = backend(SMALL)
+    compiled = transpile(bell, device, optimization_level=0)
+    shots = 100_001  # the configuration says 100,000
+    assert SamplerV2(device).run([compiled], shots=shots).result(timeout=60)[0].data.meas.num_shots == shots
+    assert service.jobs[0].shots == shots
+
+
 def test_backend_that_is_paused(backend, bell):
     """The jobs of a paused backend are accepted and stay queued until it goes on; others run meanwhile."""
     service, device = backend(SMALL)
