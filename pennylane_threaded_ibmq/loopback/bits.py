@@ -65,6 +65,9 @@ def sample_bits(engine: Engine, works: Sequence[Work], shots: int) -> list[Bits]
     Returns:
         For each circuit an array of shape ``(rows, shots, classical bits)``.
     """
+    if engine.mock:
+        rng = np.random.default_rng(engine.seed)
+        return [rng.random((len(w.bindings), shots, w.circuit.num_clbits)) < 0.5 for w in works]
     splits = [_split(work) for work in works]
     counts = iter(engine.sample([run for split in splits for run in split.runs], shots))
     return [_joined(engine, split, [next(counts) for _ in split.runs], shots) for split in splits]

@@ -88,7 +88,8 @@ class LoopbackConfig(Model):
     Attributes:
         backends: Names of the backends, or a mapping from names to snapshots. ``ibm_torino`` is served from the
             snapshot ``fake_torino`` that ships with ``qiskit-ibm-runtime``; ``loopback_simulator`` is a
-            simulator that takes any gate.
+            simulator that takes any gate. Dry runs for ``ibm_x`` take a backend ``mock_x``: it gives random numbers
+            for nothing, and is listed on demand alone.
         classic_backends: The same for clients of the classic API, with ``ibmq_qasm_simulator`` for the simulator.
         tokens: API keys that can log in. Each may use every instance and every project.
         any_token: Any other API key can log in, too: programs that bring their own.
@@ -192,8 +193,8 @@ def _snapshots(backends: tuple[str, ...] | Mapping[str, str], simulator: str) ->
 
 
 def _snapshot(name: str) -> str:
-    """Name of the snapshot of a real system: ``fake_lima`` for ``ibmq_lima``."""
-    prefix = next((prefix for prefix in ("ibmq_", "ibm_") if name.startswith(prefix)), "")
+    """Name of the snapshot of a real system: ``fake_lima`` for ``ibmq_lima``, and for its mock."""
+    prefix = next((prefix for prefix in ("ibmq_", "ibm_", "mock_") if name.startswith(prefix)), "")
     return "fake_" + name[len(prefix) :]
 
 

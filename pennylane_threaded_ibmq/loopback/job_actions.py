@@ -64,9 +64,15 @@ def filter_of(call: Call, owner: str | None) -> Filter:
         program=query.get("program"),
         tags=frozenset(query.getlist("tags")),
         session_id=query.get("session_id"),
+        mocks=wants_mocks(call),
         created_after=_moment(query, "created_after"),
         created_before=_moment(query, "created_before"),
     )
+
+
+def wants_mocks(call: Call) -> bool:
+    """Whether mock backends and their jobs are asked for; they are left out of lists otherwise."""
+    return call.request.query_params.get("include_mocks", "").lower() == "true"
 
 
 def page_of(call: Call, wanted: Filter, most: int) -> tuple[list[JobRecord], int, int]:

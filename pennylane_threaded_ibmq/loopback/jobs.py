@@ -58,6 +58,7 @@ class Filter:
     program: str | None = None
     tags: frozenset[str] = frozenset()
     session_id: str | None = None
+    mocks: bool = False
     created_after: datetime | None = None
     created_before: datetime | None = None
 
@@ -70,6 +71,7 @@ class Filter:
             and self.program in {None, job.program_id}
             and self.tags.issubset(job.tags)
             and self.session_id in {None, job.session_id}
+            and (self.mocks or not job.backend.startswith("mock_"))
             and (self.created_after is None or job.created >= self.created_after)
             and (self.created_before is None or job.created <= self.created_before)
         )

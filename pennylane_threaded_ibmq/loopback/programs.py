@@ -25,11 +25,18 @@ class Output:
         text: Results as JSON text.
         rows: Circuit executions.
         shots: Shots over all of them.
+        free: Nothing is charged for them.
     """
 
     text: str
     rows: int
     shots: int
+    free: bool = False
+
+    @property
+    def usage_secs(self) -> float:
+        """QPU seconds charged: 2 for a job that ran and 250 microseconds for each shot."""
+        return 0.0 if self.free else OVERHEAD_SECS + self.shots * SECS_PER_SHOT
 
 
 Program: TypeAlias = "Callable[[Machine, Mapping[str, Any]], Output]"
@@ -55,8 +62,3 @@ def check_shots(shots: int, what: str) -> None:
             f"{what} asks for {shots} shots; at most {_MOST_SHOTS} can be simulated.",
             "Use fewer shots.",
         )
-
-
-def usage_secs(shots: int) -> float:
-    """QPU seconds charged for a job that ran: 2 for the job and 250 microseconds for each shot."""
-    return OVERHEAD_SECS + shots * SECS_PER_SHOT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import unknown_backend
+from .job_actions import wants_mocks
 from .pipeline import Call, Pipeline
 from .responses import JSONResponse, Response, raw_json
 from .snapshots import Machine
@@ -39,9 +40,10 @@ async def _backends(call: Call) -> Response:
             "queue_length": call.platform.queue_length(machine.name),
             "is_simulator": machine.simulator,
             "processor_type": machine.configuration.get("processor_type"),
+            **({"class": "mock"} if machine.mock else {}),
         }
         for machine in call.platform.machines.values()
-        if call.machine(machine.name) is not None
+        if call.machine(machine.name) is not None and (wants_mocks(call) or not machine.mock)
     ]
     return JSONResponse({"devices": devices})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .classic_programs import classic_programs
@@ -58,7 +59,9 @@ class Runner:
         Raises:
             JobRefusedError: The job's content is not valid or cannot be simulated.
         """
-        return self._programs[program_id](self._machines[backend], params)
+        machine = self._machines[backend]
+        output = self._programs[program_id](machine, params)
+        return replace(output, free=True) if machine.mock else output
 
     def _engine(self, machine: Machine) -> Engine:
         if machine.name not in self._engines:

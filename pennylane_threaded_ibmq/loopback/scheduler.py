@@ -12,7 +12,7 @@ from .config import LoopbackConfig
 from .errors import JobRefusedError
 from .faults import Fault
 from .jobs import Ending, JobStore
-from .programs import OVERHEAD_SECS, Output, usage_secs
+from .programs import OVERHEAD_SECS, Output
 from .records import JobRecord, JobStatus, SessionRecord
 from .sessions import SessionStore
 from .signals import Change, Gate
@@ -165,7 +165,7 @@ class Scheduler:
             output.text,
             rows=output.rows,
             shots=output.shots,
-            usage_secs=usage_secs(output.shots),
+            usage_secs=output.usage_secs,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,11 @@ class Engine:
         self._noise_models: dict[tuple[int, ...], Any] = {}
         self._qubit_errors: dict[int, QubitErrors] = {}
 
+    @property
+    def mock(self) -> bool:
+        """Whether outcomes are random, whatever the circuits."""
+        return self._machine.mock
+
     def variant(self, *, seed: int | None, noise_model: Any) -> Engine:
         """The same backend for one job.
 
@@ -121,6 +126,8 @@ class Engine:
         Raises:
             JobRefusedError: The simulation failed, for example for lack of memory.
         """
+        if self.mock:
+            return [[_random_counts(run.num_bits, shots, self.seed) for _ in run.bindings] for run in runs]
         counts: list[list[Counts]] = [[] for _ in runs]
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         wires = [self._wires(run) for run in runs]
@@ -242,6 +249,15 @@ class Engine:
                 self._noise_models.clear()
             self._noise_models[wires] = NoiseModel.from_backend(_Excerpt(self._machine.target, wires))
         return self._noise_models[wires]
+
+
+def _random_counts(num_bits: int, shots: int, seed: int | None) -> Counts:
+    outcomes = np.random.default_rng(seed).bytes(shots * (num_bits // 8 + 1))
+    mask, width = (1 << num_bits) - 1, num_bits // 8 + 1
+    return Counter(
+        hex(int.from_bytes(outcomes[start : start + width], "little") & mask)
+        for start in range(0, len(outcomes), width)
+    )
 
 
 class _Excerpt(BackendV2):

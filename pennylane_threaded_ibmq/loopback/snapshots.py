@@ -53,6 +53,11 @@ class Machine:
         return self._snapshot is None
 
     @property
+    def mock(self) -> bool:
+        """Whether it is for dry runs: jobs are checked and answered with random numbers, and nothing is charged."""
+        return self.name.startswith("mock_")
+
+    @property
     def num_qubits(self) -> int:
         """Number of qubits."""
         return int(self.configuration["n_qubits"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
 from qiskit import QuantumCircuit, transpile
 from qiskit.providers import QiskitBackendNotFoundError
-from qiskit_ibm_runtime import QiskitRuntimeService, SamplerV2
+from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeDecoder, SamplerV2
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.exceptions import (
     IBMRuntimeError,
@@ -417,6 +418,47 @@ def test_more_shots_than_the_backend_names(backend, bell):
     shots = 100_001  # the configuration says 100,000
     assert SamplerV2(device).run([compiled], shots=shots).result(timeout=60)[0].data.meas.num_shots == shots
     assert service.jobs[0].shots == shots
+
+
+MOCK = "mock_manila"
+
+
+def test_mock_backend(rest):
+    """A mock is listed on demand alone, checks what it is given, answers with random numbers and charges nothing."""
+    session = rest(backends=(SMALL, MOCK))
+    zeros = QuantumCircuit(1, 8)
+    zeros.measure([0] * 8, range(8))
+    job = session.submit(zeros, backend=MOCK).json()["id"]
+    wrong = QuantumCircuit(1)
+    wrong.h(0)
+    session.submit(wrong, backend=MOCK)
+    done, failed = session.service.wait_for_jobs(2)
+    assert (done.status, done.shots, done.usage_secs, failed.reason_code) == ("Completed", 100, 0, 1106)
+    result = json.loads(session.ask("GET", f"/jobs/{job}/results").text, cls=RuntimeDecoder)
+    assert len(set(result[0].data.c.array.ravel())) > 20
+    assert session.ask("GET", "/jobs").json()["count"] == 0
+    assert session.ask("GET", "/jobs?include_mocks=True").json()["count"] == 2
+    assert [device["name"] for device in session.ask("GET", "/backends").json()["devices"]] == [SMALL]
+    both = session.ask("GET", "/backends?include_mocks=True").json()["devices"]
+    assert [device.get("class") for device in both] == [None, "mock"]
+
+
+def test_dry_run(backend, bell, new_client):
+    """A dry run of the client goes to the mock of its backend."""
+    if not new_client:
+        pytest.skip("the client knows no dry runs")
+    from qiskit_ibm_runtime.executor_estimator import EstimatorV2
+    from qiskit_ibm_runtime.executor_sampler import SamplerV2 as ClientSampler
+
+    service, device = backend(SMALL, backends=(SMALL, MOCK))
+    compiled = transpile(bell, device, optimization_level=0)
+    plain = compiled.remove_final_measurements(inplace=False)
+    sampled = ClientSampler(device).run([compiled], shots=400, dry_run=True).result(timeout=30)
+    estimated = EstimatorV2(device).run([(plain, "IIIZZ")], dry_run=True).result(timeout=30)
+    assert set(sampled[0].data.meas.get_counts()) == {"00", "01", "10", "11"}
+    assert abs(float(estimated[0].data.evs)) < 0.9
+    assert [job.backend for job in service.jobs] == [MOCK, MOCK]
+    assert service.counters.usage_secs == 0
 
 
 def test_backend_that_is_paused(backend, bell):
