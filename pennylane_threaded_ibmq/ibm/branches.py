@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -22,6 +22,24 @@ BRANCHES = frozenset({"if_else", "switch_case", "while_loop", "for_loop"})
 def has_branches(circuit: QuantumCircuit) -> bool:
     """Whether a circuit holds other circuits."""
     return not BRANCHES.isdisjoint(circuit.count_ops())
+
+
+def simulation_kind(circuit: QuantumCircuit) -> tuple[bool, int]:
+    """What Aer chooses its method by: whether shots differ before the end, and the number of qubits in use.
+
+    Circuits of one kind may share a run with noise. After a circuit whose noise is drawn shot by shot, Aer applies
+    the noise of a density matrix twice, so that it has a trace of 2 and its outcomes are nonsense.
+    """
+    midway = has_branches(circuit)
+    used: set[Any] = set()
+    measured: set[Any] = set()
+    for step in circuit.data:
+        used.update(step.qubits)
+        if step.operation.name != "barrier":
+            midway = midway or step.operation.name == "reset" or not measured.isdisjoint(step.qubits)
+        if step.operation.name == "measure":
+            measured.update(step.qubits)
+    return midway, len(used)
 
 
 def measure_branches(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._compat import without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
-from .branches import drop_bits, has_branches, measure_branches
+from .branches import drop_bits, has_branches, measure_branches, simulation_kind
 from .compile import Compiler
 from .exact import CountTable, ExactForms, is_exact, sample_exactly
 from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
@@ -193,15 +193,19 @@ class LocalBackend:
         shots: int,
         seed: int | None,
     ) -> list[RowCounts]:
-        """Draw from probabilities where that is the same, and let Aer draw elsewhere."""
+        """Draw from probabilities where that is the same, and let Aer draw elsewhere, with noise one kind a run."""
         exact = is_exact(simulator)
+
+        def kind(run: tuple[Any, QuantumCircuit, Any]) -> Any:
+            return run[0] is not None if exact else simulation_kind(run[1])
+
         runs = [(self._forms.of(c) if exact else None, c, v) for c, v in zip_strict(circuits, values)]
         out: list[RowCounts] = []
         row = 0
-        for drawn, group in groupby(runs, key=lambda run: run[0] is not None):
+        for _, group in groupby(runs, key=kind):
             forms, plain, arrays = zip(*group)
             first = None if seed is None else seed + SEED_STEP * row
-            if drawn:
+            if forms[0] is not None:
                 out += sample_exactly(simulator, forms, arrays, shots, first, SEED_STEP)
             else:
                 out += self._sample_by_aer(simulator, plain, arrays, shots, first)

@@ -157,3 +157,14 @@ def test_jacobians(method):
         got = qml.jacobian(mine)(*at)
     wanted = qml.jacobian(qml.QNode(circuit, qml.device("default.qubit"), mcm_method="deferred"))(*at)
     assert np.allclose(got, wanted, atol=0.06)
+
+
+def test_noise_of_a_circuit_does_not_depend_on_the_dynamic_circuit_before_it():
+    """Aer, given both in one run, applies the noise of the second twice."""
+    half = qml.tape.QuantumScript([qml.RX(np.pi / 2, 0)], [qml.probs(wires=[0])], shots=4000)
+    dynamic = qml.tape.make_qscript(lambda: (qml.cond(qml.measure(1), qml.X)(1), qml.probs(wires=[1])))()
+    with qml.device("threaded.ibmq", wires=2, backend="fake_torino", seed_simulator=5) as dev:
+        (alone,) = dev.batch_execute([half])
+        _, after = dev.batch_execute([dynamic.copy(shots=4000), half])
+    assert np.abs(after - alone).max() < 0.06
+    assert np.abs(after - 0.5).max() < 0.2
