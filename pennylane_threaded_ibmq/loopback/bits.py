@@ -17,6 +17,7 @@ import numpy as np
 from qiskit.circuit import Gate, Parameter
 from qiskit.quantum_info import PTM, Operator
 
+from .._compat import zip_strict
 from .circuits import bit_columns, independent_parts
 from .simulate import Counts, Engine, Run
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = "npt.NDArray[np.float64]"
 Bits: TypeAlias = "npt.NDArray[np.bool_]"
+
+_CERTAIN = 1e-9
+"""Chances nearer than this to 0 or 1 are 0 or 1: most qubits of a chip are idle, and cost no random numbers."""
 
 _TURNS = {"rz": (1, 2), "p": (1, 2), "rx": (2, 3), "ry": (3, 1)}
 """The two axes, of the Bloch vector behind its leading 1, that a rotation by an angle turns into each other."""
@@ -124,18 +128,30 @@ def _joined(engine: Engine, split: _Split, counts: list[list[Counts]], shots: in
     for rows in counts:
         for row, found in enumerate(rows):
             bits[row] |= _in_random_order(found, circuit.num_clbits, engine.seed)
-    measured = {
+    places = {
         qubit: circuit.find_bit(instructions[-1].clbits[0]).index
         for qubit, instructions in split.lone.items()
         if instructions[-1].operation.name == "measure"
     }
-    if measured:
-        columns = {parameter: bindings[:, index] for index, parameter in enumerate(circuit.parameters)}
-        chances = np.stack(
-            [_chance(engine, qubit, split.lone[qubit], columns, len(bindings)) for qubit in measured], axis=1
-        )
-        bits[:, :, list(measured.values())] |= _drawn(chances, list(measured), shots, engine.seed)
+    if places:
+        columns = np.array(list(places.values()))
+        # row by row: the random numbers of all would take a multiple of the memory of the bits
+        for row, chances in zip_strict(bits, _chances(engine, split, list(places))):
+            uncertain = (chances > _CERTAIN) & (chances < 1 - _CERTAIN)
+            rng = _generator(chances, list(places), shots, engine.seed)
+            drawn = rng.random((shots, uncertain.sum()), dtype=np.float32)
+            row[:, columns[uncertain]] |= drawn < chances[uncertain]
+            row[:, columns[~uncertain]] |= chances[~uncertain] > 0.5
     return bits
+
+
+def _chances(engine: Engine, split: _Split, qubits: list[int]) -> Rows:
+    """Chances of lone qubits to read 1: array of shape ``(rows, qubits)``."""
+    bindings, parameters = split.work.bindings, split.work.circuit.parameters
+    columns = {parameter: bindings[:, index] for index, parameter in enumerate(parameters)}
+    return np.stack(
+        [_chance(engine, qubit, split.lone[qubit], columns, len(bindings)) for qubit in qubits], axis=1
+    )
 
 
 def _in_random_order(counts: Counts, num_bits: int, seed: int | None) -> Bits:
@@ -146,15 +162,12 @@ def _in_random_order(counts: Counts, num_bits: int, seed: int | None) -> Bits:
     return bit_columns(counts, num_bits).astype(np.bool_)[picks]
 
 
-def _drawn(chances: Rows, qubits: list[int], shots: int, seed: int | None) -> Bits:
-    """Outcomes of lone qubits, array of shape ``(rows, shots, qubits)``, from their chances to read 1."""
+def _generator(chances: Rows, qubits: list[int], shots: int, seed: int | None) -> np.random.Generator:
+    """Randomness for one row of lone qubits; with a seed it follows from its content alone."""
     if seed is None:
-        return np.random.default_rng().random((len(chances), shots, len(qubits))) < chances[:, None, :]
-    drawn = np.empty((len(chances), shots, len(qubits)), dtype=np.bool_)
-    for row, chance in enumerate(np.round(chances, 9) + 0.0):
-        digest = hashlib.sha256(f"{seed} {shots} {qubits} ".encode() + chance.tobytes()).digest()
-        drawn[row] = np.random.default_rng(list(digest)).random((shots, len(qubits))) < chance
-    return drawn
+        return np.random.default_rng()
+    content = f"{seed} {shots} {qubits} ".encode() + (np.round(chances, 9) + 0.0).tobytes()
+    return np.random.default_rng(list(hashlib.sha256(content).digest()))
 
 
 def _chance(engine: Engine, qubit: int, instructions: list[Any], columns: dict[Any, Any], rows: int) -> Rows:

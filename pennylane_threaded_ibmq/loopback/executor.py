@@ -131,12 +131,14 @@ def _generator(content: hashlib._Hash, values: Mapping[str, Any], seed: int | No
 def _registers(item: Any, bits: Bits) -> Arrays:
     """Outcomes by classical register, each of shape ``item.shape + (shots, bits)``."""
     circuit, shots = item.circuit, bits.shape[1]
-    return {
-        register.name: bits[..., [circuit.find_bit(bit).index for bit in register]].reshape(
-            *item.shape, shots, register.size
-        )
-        for register in circuit.cregs
-    }
+    found = {}
+    for register in circuit.cregs:
+        places = [circuit.find_bit(bit).index for bit in register]
+        first = places[0] if places else 0
+        whole = slice(first, first + len(places))  # a slice takes no copy
+        taken = bits[..., whole if places == list(range(whole.start, whole.stop)) else places]
+        found[register.name] = taken.reshape(*item.shape, shots, register.size)
+    return found
 
 
 def _encoded(params: Mapping[str, Any], items: list[Any], data: list[Arrays], start: datetime) -> str:
