@@ -11,6 +11,9 @@ nothing that they send leaves the machine::
         ...
         print(service.counters.by_route)
 
+It speaks each version of the API that a request names in its header ``IBM-API-Version``, and runs the programs
+``sampler`` and ``estimator`` and, where the client that is installed can decode it, ``executor``.
+
 It also speaks the classic API, IBM's before the Platform, to ``qiskit-ibm-provider`` and to PennyLane's
 ``qiskit.ibmq``. Where Qiskit is too old for the Platform's primitives it speaks that alone. Both faces share one table
 of jobs, one set of limits, faults and counters::

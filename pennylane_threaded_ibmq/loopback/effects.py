@@ -76,8 +76,8 @@ def _spoil(fault: Fault, response: Response) -> Response:
 
 
 def _with_extras(value: Any) -> Any:
-    """Add a field that no client knows to every JSON object, except inside typed values."""
-    if isinstance(value, dict) and "__type__" not in value:
+    """Add a field that no client knows to every JSON object, except inside typed values and quantum programs."""
+    if isinstance(value, dict) and not value.keys() & {"__type__", "schema_version"}:
         return {
             **{key: _with_extras(item) for key, item in value.items()},
             "loopback_extra": {"unknown": [1, None]},

@@ -141,11 +141,17 @@ def _registers(item: Any, bits: Bits) -> Arrays:
     return found
 
 
-def _encoded(params: Mapping[str, Any], items: list[Any], data: list[Arrays], start: datetime) -> str:
-    version = params["schema_version"]
+def schema_of(version: str) -> tuple[Any, Any]:
+    """IBM's models of a result and of its arrays in one version of the schema."""
     schema = import_module(f"ibm_quantum_schemas.executor.version_{version[1:].replace('.', '_')}")
     common = import_module("ibm_quantum_schemas.common")
     tensor = common.TensorModel if version in _UNCOMPRESSED else common.CompressedTensorModel
+    return schema.QuantumProgramResultModel, tensor
+
+
+def _encoded(params: Mapping[str, Any], items: list[Any], data: list[Arrays], start: datetime) -> str:
+    version = params["schema_version"]
+    model, tensor = schema_of(version)
     parts = [
         {
             "idx_item": index,
@@ -168,5 +174,5 @@ def _encoded(params: Mapping[str, Any], items: list[Any], data: list[Arrays], st
         "passthrough_data": params["quantum_program"].get("passthrough_data"),
         "semantic_role": params["quantum_program"].get("semantic_role"),
     }
-    text: str = schema.QuantumProgramResultModel.model_validate(result).model_dump_json()
+    text: str = model.model_validate(result).model_dump_json()
     return text

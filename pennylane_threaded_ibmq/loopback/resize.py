@@ -18,6 +18,8 @@ def resized(fault: Fault, text: str) -> str:
         text: The results as they are.
     """
     result = json.loads(text)
+    if "schema_version" in result:
+        return _quantum_program(fault, text, result["schema_version"])
     if "__type__" not in result:
         return json.dumps(_classic(fault, result))
     return _primitive(fault, text)
@@ -31,6 +33,29 @@ def _classic(fault: Fault, result: dict[str, Any]) -> dict[str, Any]:
         if "memory" in circuit["data"]:
             circuit["data"]["memory"] = _other_length(circuit["data"]["memory"], fault.delta)
     return result
+
+
+def _quantum_program(fault: Fault, text: str, version: str) -> str:
+    # Only who serves the program `executor` gets here.
+    from .executor import schema_of
+
+    model, tensor = schema_of(version)
+    result = model.model_validate_json(text)
+    if fault.effect == "pubs":
+        result.data = _other_length(result.data, fault.delta)
+    for item in result.data if fault.effect == "rows" else ():
+        item.results = {
+            name: tensor.from_numpy(_other_sweep(value.to_numpy(), fault.delta))
+            for name, value in item.results.items()
+        }
+    resized_text: str = result.model_dump_json()
+    return resized_text
+
+
+def _other_sweep(array: Any, delta: int) -> Any:
+    """An array with other rows; its last axes are shots and bits, and those in front of its rows randomizations."""
+    rows = array if array.ndim > 2 else array[np.newaxis]
+    return rows.take(_other_length(list(range(rows.shape[-3])), delta), axis=-3)
 
 
 def _primitive(fault: Fault, text: str) -> str:

@@ -318,6 +318,28 @@ def test_circuit_that_does_not_fit_the_backend(backend):
     assert (service.jobs[0].reason_code, service.counters.billed_jobs) == (1106, 0)
 
 
+@pytest.mark.parametrize("options", [{}, TWIRLED])
+def test_results_of_another_size(backend, options):
+    """The faults that change numbers of PUBs and rows do so here too."""
+    service, device = backend(SMALL)
+    compiled = transpile(rotated().measure_all(inplace=False), device, optimization_level=1)
+    job = SamplerV2(device, options=options).run(
+        [(compiled, np.zeros((3, 2))), (compiled, np.zeros((2, 2)))], shots=64
+    )
+    service.wait_for_jobs(1)
+
+    def shapes(**fields):
+        service.inject(Fault(on="GET /jobs/{id}/results", **fields))
+        return [pub.data.meas.shape for pub in QiskitRuntimeService().job(job.job_id()).result(timeout=30)]
+
+    assert shapes(effect="rows") == [(2,), (1,)]
+    assert shapes(effect="rows", delta=2) == [(5,), (4,)]
+    assert shapes(effect="extra") == [(3,), (2,)]
+    service.inject(Fault(on="GET /jobs/{id}/results", effect="pubs"))
+    with pytest.raises(ValueError, match=r"shorter|length|number"):
+        QiskitRuntimeService().job(job.job_id()).result(timeout=30)
+
+
 def test_faults_and_inputs(backend, bell):
     """Jobs of the executor have inputs, are listed by their program, and meet the same faults as others."""
     service, device = backend()
