@@ -125,8 +125,9 @@ def test_circuit_without_measurement(backend):
     silent.x(0)
     mute = QuantumCircuit(1)
     mute.x(0)
+    sampler = SamplerV2(device)
     with pytest.warns(UserWarning, match="no output classical registers"):
-        result = SamplerV2(device).run([silent, mute], shots=5).result(timeout=30)
+        result = sampler.run([silent, mute], shots=5).result(timeout=30)
     assert result[0].data.c.get_counts() == {"0": 5}
     assert list(result[1].data) == []
 
