@@ -85,7 +85,10 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
         return list(super().batch_execute(circuits))
 
     def _preparation(self) -> Preparation:
-        return lambda tape: prepare_classic(tape, device=self, shots=self._shots_of(tape))
+        parametrise = self._settings.parametrise
+        return lambda tape: prepare_classic(
+            tape, device=self, shots=self._shots_of(tape), parametrise=parametrise
+        )
 
     def _shots_of(self, tape: QuantumScript) -> Shots:
         """Shots of a tape: its own, unless somebody has changed the device's, as PennyLane does for ``shots=`` of a call."""

@@ -10,9 +10,18 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ..exceptions import UnknownWireError, UnsupportedCircuitError
-from ..execution.gates import NATIVE_GATES, is_batched_constant, is_conditional, is_mid_measure, is_native
+from ..execution.gates import (
+    ACCEPTED_GATES,
+    NATIVE_GATES,
+    is_batched_constant,
+    is_conditional,
+    is_mid_measure,
+    is_native,
+    late_preparations,
+)
+from .broadcast import expand_broadcast, join_broadcast
 from .classic_results import Post, as_legacy, own_methods
-from .tape_checks import check_measurements, own_gates
+from .tape_checks import check_measurements, own_gates, prepared
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -24,7 +33,7 @@ MOST_DEPTH = 20
 
 
 def prepare_classic(
-    tape: QuantumScript, *, device: Any, shots: Shots
+    tape: QuantumScript, *, device: Any, shots: Shots, parametrise: bool = True
 ) -> tuple[Sequence[QuantumScript], Post]:
     """Make one tape ready for the device.
 
@@ -32,6 +41,7 @@ def prepare_classic(
         tape: Any tape.
         device: The device.
         shots: Shots that it runs with.
+        parametrise: Angles are parameters of a circuit, so that entries of a broadcast are rows of one.
 
     Returns:
         Tapes that can run, and what makes the result from theirs.
@@ -55,18 +65,33 @@ def prepare_classic(
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _put_off(tape)
+    made = QuantumScript(tape.operations, _with_wires(tape, wires), shots=shots)
+    if made.batch_size is not None and (not parametrise or not _lowers_whole(made, name)):
+        tapes = [_lowered(entry, name) for entry in expand_broadcast(made)]
+        return tapes, lambda results: post((join_broadcast(results),))
+    return (_lowered(made, name),), post
+
+
+def _lowers_whole(tape: QuantumScript, device: str) -> bool:
+    """Whether a broadcast tape can run as rows of one circuit: Qiskit takes no parameter in a matrix or a state."""
+    try:
+        lowered = _lowered(tape, device)
+    except UnsupportedCircuitError:
+        return False
+    return not any(is_batched_constant(op) for op in lowered.operations)
+
+
+def _lowered(tape: QuantumScript, device: str) -> QuantumScript:
+    """A tape whose gates the converter knows."""
     operations = tape.operations
-    if not all(is_native(op) for op in operations):
-        with QueuingManager.stop_recording():
-            operations = [gate for op in operations for gate in _gates(op, name)]
-    made = QuantumScript(operations, _with_wires(tape, wires), shots=shots)
-    if any(is_batched_constant(op) for op in operations):
-        # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
-        tapes, join = qml.transforms.broadcast_expand(made)
-        return [
-            QuantumScript(t.operations, t.measurements, shots=shots) for t in tapes
-        ], lambda results: post((join(results),))
-    return (made,), post
+    with QueuingManager.stop_recording():
+        if not all(is_native(op) for op in operations):
+            operations = [gate for op in operations for gate in _gates(op, device)]
+        late = late_preparations(operations)
+        if late:
+            settled = [prepared(op) if place in late else [op] for place, op in enumerate(operations)]
+            operations = [gate for gates in settled for op in gates for gate in _gates(op, device)]
+    return QuantumScript(operations, tape.measurements, shots=tape.shots)
 
 
 def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
@@ -74,10 +99,17 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
     if op.name in NATIVE_GATES:
         return [op]
     if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix):
-        return [gate for part in own_gates(op) for gate in _gates(part, device, depth + 1)]
+        try:
+            parts = own_gates(op)
+        except Exception as error:
+            raise UnsupportedCircuitError(
+                f"{op.name} on wires {op.wires.tolist()} cannot be decomposed by PennyLane: {type(error).__name__}: {error} "
+                "Write it as other gates. Nothing was sent."
+            ) from error
+        return [gate for part in parts for gate in _gates(part, device, depth + 1)]
     raise UnsupportedCircuitError(
         f"Operator {op} not supported on {device} and does not provide a decomposition. Accepted: "
-        f"{', '.join(sorted(NATIVE_GATES))}, and whatever decomposes into these. Nothing was sent."
+        f"{ACCEPTED_GATES}, and whatever decomposes into these. Nothing was sent."
     )
 
 

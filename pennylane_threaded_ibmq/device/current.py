@@ -85,6 +85,8 @@ class ThreadedIBMQDevice(BatchDevice, Device):
             return True
         return (
             execution_config.gradient_method in {"best", "device"}
+            # rows need parameters to bind
+            and self._settings.parametrise
             and not execution_config.gradient_keyword_arguments
             and execution_config.derivative_order == 1
             and (circuit is None or can_differentiate(circuit))
@@ -185,7 +187,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         mid_circuit = MidCircuitRules.of(
             config, lambda: self._open().compiler.operation_names, lambda: self._open().name
         )
-        return Rules(self.name, self.wires, self._default_shots, mid_circuit)
+        return Rules(
+            self.name, self.wires, self._default_shots, mid_circuit, parametrise=self._settings.parametrise
+        )
 
     def _preparation(self) -> Preparation:
         rules = self._rules()

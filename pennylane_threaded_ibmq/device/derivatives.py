@@ -21,12 +21,13 @@ from pennylane.ops import Conditional, LinearCombination
 from pennylane.ops.functions import bind_new_parameters
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
-from pennylane.transforms import broadcast_expand
 
 from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from ..execution.gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
 from ..execution.pauli import pauli_sentence_of
+from ..execution.structure import to_numpy
+from .broadcast import expand_broadcast, join_broadcast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,8 +124,7 @@ def expand_trainable_batches(tape: QuantumScript) -> tuple[QuantumScriptBatch, P
     # a look at the shapes costs more than one at the batch size, which few tapes have
     if tape.batch_size is None or not any(_is_trainable(op) and op.batch_size for op in tape.operations):
         return (tape,), _first
-    tapes, post = broadcast_expand(tape)
-    return tapes, post
+    return tuple(expand_broadcast(tape)), join_broadcast
 
 
 def _first(results: ResultBatch) -> Result:
@@ -267,7 +267,7 @@ def _shifted(
     value: Any, blocks: int, copies: int | None, changes: Sequence[tuple[int, Term]]
 ) -> NDArray[np.float64] | Any:
     """One parameter for all rows; as it is where all rows share it."""
-    number = np.asarray(value, dtype=np.float64)
+    number = to_numpy(value)
     if not changes and number.ndim == 0:
         return value
     rows = np.empty((blocks, copies or 1))

@@ -7,18 +7,24 @@ itself or nothing, so the rule of the gate is the rule of the conditional gate.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
 from pennylane.gradients import generate_shift_rule, param_shift
+from pennylane.measurements import VarianceMP
 from pennylane.ops import Conditional
 from pennylane.queuing import QueuingManager
 
+from ..exceptions import UnsupportedCircuitError
 from ..execution.gates import is_conditional
+from ..execution.pauli import pauli_sentence_of
+from .derivatives import can_differentiate, gradient_tapes
 
 if TYPE_CHECKING:
     from pennylane.devices.execution_config import ExecutionConfig
+    from pennylane.measurements import MeasurementProcess
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript, QuantumScriptBatch
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
@@ -26,7 +32,9 @@ if TYPE_CHECKING:
 
 def gradient_method(config: ExecutionConfig) -> Any:
     """The gradient transform to use: PennyLane's own, but for the parameter-shift rule."""
-    return shift_through_conditions if config.gradient_method is param_shift else config.gradient_method
+    if config.gradient_method is not param_shift:
+        return config.gradient_method
+    return shift_through_conditions if config.derivative_order == 1 else shift_again
 
 
 def _first(results: ResultBatch) -> Result:
@@ -50,17 +58,63 @@ def _expand(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, Po
     return tapes, post
 
 
-@partial(
+def _shift(
+    tape: QuantumScript, *, again: bool, **options: Any
+) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    if any(_is_variance_of_sum(mp) for mp in tape.measurements):
+        return _variances(tape, options, again=again)
+    tapes, post = param_shift.tape_transform(with_rules(tape), **options)
+    return tapes, post
+
+
+_transform = partial(
     qml.transform,
     expand_transform=_expand,
     classical_cotransform=param_shift.classical_cotransform,
     final_transform=True,
 )
+
+
+@_transform
 def shift_through_conditions(
     tape: QuantumScript, **options: Any
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
-    """``qml.gradients.param_shift`` with its options, on a tape whose conditional gates have rules."""
-    tapes, post = param_shift.tape_transform(with_rules(tape), **options)
+    """``qml.gradients.param_shift`` with its options, on a tape whose conditional gates have rules.
+
+    Raises:
+        UnsupportedCircuitError: PennyLane's rule would give a wrong number, and there is no other here.
+    """
+    return _shift(tape, again=False, **options)
+
+
+@_transform
+def shift_again(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same where its result will be differentiated once more."""
+    return _shift(tape, again=True, **options)
+
+
+def _is_variance_of_sum(mp: MeasurementProcess) -> bool:
+    """Whether PennyLane's rule for a variance is wrong: it takes the square of a sum as the sum of the squares."""
+    if not isinstance(mp, VarianceMP) or mp.obs is None:
+        return False
+    sentence = pauli_sentence_of(mp.obs)
+    return sentence is not None and len(sentence) > 1
+
+
+def _variances(
+    tape: QuantumScript, options: Mapping[str, Any], *, again: bool
+) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same derivatives as rows, by the product rule."""
+    wished = sorted(name for name, value in options.items() if value not in {None, False})
+    if wished or again or not can_differentiate(tape):
+        raise UnsupportedCircuitError(
+            "PennyLane's parameter-shift rule is wrong for the variance of a sum of observables (it leaves out the "
+            "products of its terms), and with "
+            + (", ".join(wished) or "higher derivatives or this circuit")
+            + " there is "
+            "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."
+        )
+    tapes, post = gradient_tapes(tape)
     return tapes, post
 
 

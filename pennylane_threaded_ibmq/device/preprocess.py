@@ -17,11 +17,22 @@ from pennylane.devices.preprocess import decompose, device_resolve_dynamic_wires
 from pennylane.measurements import (
     Shots,
 )
-from pennylane.transforms import broadcast_expand
+from pennylane.queuing import QueuingManager
+from pennylane.tape import QuantumScript
 
-from ..exceptions import UnknownWireError, UnsupportedCircuitError
-from ..execution.gates import CONSTANT_GATES, LOWERING, NATIVE_GATES, is_batched_constant, is_native
+from ..exceptions import ThreadedIBMQError, UnknownWireError, UnsupportedCircuitError
+from ..execution.gates import (
+    ACCEPTED_GATES,
+    CONSTANT_GATES,
+    LOWERING,
+    NATIVE_GATES,
+    STATE_GATES,
+    is_batched_constant,
+    is_native,
+    late_preparations,
+)
 from ..execution.structure import REMEMBERED, wire_labels
+from .broadcast import expand_broadcast, join_broadcast
 from .mid_circuit import (
     MidCircuitRules,
     check_postselection,
@@ -30,11 +41,11 @@ from .mid_circuit import (
     put_off,
     runs_natively,
 )
-from .tape_checks import check_measurements, own_gates
+from .tape_checks import check_measurements, own_gates, prepared
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator
-    from pennylane.tape import QuantumScript, QuantumScriptBatch
+    from pennylane.tape import QuantumScriptBatch
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
     from pennylane.wires import Wires
 
@@ -48,6 +59,7 @@ class Rules:
         wires: Wires of the device.
         shots: Shots of a tape that brings none.
         mid_circuit: How mid-circuit measurements are to be run.
+        parametrise: Angles are parameters of a circuit, so that entries of a broadcast are rows of one.
         ready: Gates that were looked at and need nothing, by their id. Tapes of a gradient share most of theirs.
     """
 
@@ -55,6 +67,7 @@ class Rules:
     wires: Wires
     shots: int
     mid_circuit: MidCircuitRules = field(default_factory=MidCircuitRules)
+    parametrise: bool = True
     ready: dict[int, Operator] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -92,6 +105,8 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
         )
         tape = tape.copy(shots=Shots(rules.shots))
     check_measurements(tape, rules.name)
+    if not rules.parametrise and tape.batch_size is not None:
+        return _each_entry(tape, rules)
     if not _is_ready(tape, rules):
         return _transform(tape, rules)
     return (tape,), padding(tape, rules.mid_circuit)
@@ -100,7 +115,7 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     """Whether the tape can go as it is: one look at each gate."""
     known, ready = rules.wires, rules.ready
-    midway = False
+    midway = prepares = False
     for op in tape.operations:
         if id(op) in ready:
             continue
@@ -115,12 +130,15 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
         for wire in wire_labels(op):
             if wire not in known:
                 return False
-        if native and len(ready) < REMEMBERED:
+        prepares = prepares or op.name in STATE_GATES
+        if native and op.name not in STATE_GATES and len(ready) < REMEMBERED:
             # the object is kept, so that its id cannot be given to another one
             ready[id(op)] = op
     if not all(w in known for mp in tape.measurements for w in mp.wires) or not all(
         mp.wires or mp.obs is not None for mp in tape.measurements
     ):
+        return False
+    if prepares and late_preparations(tape.operations):
         return False
     if midway:
         check_postselection(tape, rules.mid_circuit)
@@ -135,12 +153,53 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
     if measures_midway(tape):
         check_postselection(tape, rules.mid_circuit)
     if not _has_batched_constant(tape):
-        tape = _lower(tape, rules)
-        if not _has_batched_constant(tape):
-            return (tape,), padding(tape, rules.mid_circuit)
-    # Qiskit takes no parameter in a matrix, so each entry of the batch has a circuit of its own
-    tapes, join = broadcast_expand(tape)
-    return tuple(_lower(t, rules) for t in tapes), join
+        lowered = _lower_whole(tape, rules)
+        if lowered is not None and not _has_batched_constant(lowered):
+            return (lowered,), padding(lowered, rules.mid_circuit)
+        # some templates show their batch only in what they decompose into
+        tape = tape if lowered is None else lowered
+    return _each_entry(tape, rules)
+
+
+def _lower_whole(tape: QuantumScript, rules: Rules) -> QuantumScript | None:
+    """Lower a tape with its broadcast; ``None`` where a decomposition of PennyLane's takes none."""
+    try:
+        return _lower(tape, rules)
+    except ThreadedIBMQError:
+        raise
+    except Exception as error:
+        if tape.batch_size is None:
+            raise _undecomposed(tape, error, rules) from error
+        return None
+
+
+def _each_entry(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """One tape for each entry of a broadcast."""
+    tapes = []
+    for entry in expand_broadcast(tape):
+        try:
+            tapes.append(_lower(entry, rules))
+        except ThreadedIBMQError:
+            raise
+        except Exception as error:
+            raise _undecomposed(entry, error, rules) from error
+    return tuple(tapes), join_broadcast
+
+
+def _undecomposed(tape: QuantumScript, error: Exception, rules: Rules) -> UnsupportedCircuitError:
+    """What is said of a tape that PennyLane could not decompose: the gate, if it is one alone."""
+    for op in tape.operations:
+        try:
+            _decompose(QuantumScript([op]), rules)
+        except Exception:  # noqa: BLE001 - whatever it is, this is the gate
+            gate = f"{op.name} on wires {op.wires.tolist()}"
+            break
+    else:
+        gate = "A gate"
+    return UnsupportedCircuitError(
+        f"{gate} cannot be decomposed by PennyLane: {type(error).__name__}: {error} Write it as other gates. Nothing "
+        "was sent."
+    )
 
 
 def _has_batched_constant(tape: QuantumScript) -> bool:
@@ -158,10 +217,23 @@ def _lower(tape: QuantumScript, rules: Rules) -> QuantumScript:
             native = runs_natively(tape, rules.mid_circuit)
             # outcomes may need wires that the device does not have; the backend's qubits are what counts
             tape = tape if native else put_off(tape)
-        tape = _decompose(tape, rules)
+        tape = _settle_preparations(_decompose(tape, rules), rules)
         if not native or not measures_midway(tape):
             break
     return _settle_allocations(tape, rules)
+
+
+def _settle_preparations(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    """Decompose preparations of states on wires that are not in the state 0 any more: PennyLane means a gate there."""
+    # those of a batch are settled one by one, when it is expanded
+    late = [i for i in late_preparations(tape.operations) if not is_batched_constant(tape.operations[i])]
+    if not late:
+        return tape
+    with QueuingManager.stop_recording():
+        operations: list[Operator] = []
+        for place, op in enumerate(tape.operations):
+            operations += prepared(op) if place in late else [op]
+    return _decompose(tape.copy(operations=operations), rules)
 
 
 def _settle_allocations(tape: QuantumScript, rules: Rules) -> QuantumScript:
@@ -186,7 +258,7 @@ def _decompose(tape: QuantumScript, rules: Rules) -> QuantumScript:
         )
     except UnsupportedCircuitError as error:
         raise UnsupportedCircuitError(
-            f"{str(error).rstrip('.')}. Accepted: {', '.join(sorted(NATIVE_GATES))}, qml.measure, qml.cond, and "
+            f"{str(error).rstrip('.')}. Accepted: {ACCEPTED_GATES}, qml.measure, qml.cond, and "
             "whatever decomposes into these. Nothing was sent."
         ) from None
     return tape

@@ -16,14 +16,16 @@ from pennylane.measurements import (
     ShadowExpvalMP,
     VarianceMP,
 )
+from pennylane.operation import Operator
 
 from .._compat import without_suffix
 from ..exceptions import UnsupportedCircuitError
+from ..execution.gates import is_conditional
 from ..execution.pauli import pauli_sentence_of
+from ..execution.precision import double_state
 from .layers import layer_gates
 
 if TYPE_CHECKING:
-    from pennylane.operation import Operator
     from pennylane.tape import QuantumScript
 
 SUPPORTED_MEASUREMENTS = (
@@ -49,7 +51,21 @@ def own_gates(op: Operator) -> list[Operator]:
         return gates
     if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    return list(op.decomposition())
+    gates = op.decomposition()
+    # some powers decompose into one gate, which is no list
+    return [gates] if isinstance(gates, Operator) else list(gates)
+
+
+def prepared(op: Operator) -> list[Operator]:
+    """The gates that a preparation of a state means where its wires are not in the state 0."""
+    if is_conditional(op):
+        # older PennyLanes have it elsewhere, and conditions are deferred there
+        from pennylane.ops import Conditional
+
+        return [Conditional(op.meas_val, gate) for gate in prepared(op.base)]
+    (state,) = op.data
+    # its own decomposition would refuse a state of single precision
+    return list(qml.MottonenStatePreparation(double_state(state), wires=op.wires).decomposition())
 
 
 def check_measurements(tape: QuantumScript, device: str) -> None:

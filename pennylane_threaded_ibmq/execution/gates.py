@@ -14,6 +14,7 @@ rows at once with NumPy. So a template holds plain parameters only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import pi
 from typing import Any, NamedTuple
 
@@ -64,10 +65,9 @@ _ISWAP = (
     Step("HGate", (1,)),
 )
 
-LOWERING: dict[str, tuple[Step, ...]] = {
+_GATES: dict[str, tuple[Step, ...]] = {
     "Identity": (),
     "GlobalPhase": (),
-    "Adjoint(GlobalPhase)": (),
     "PauliX": _plain("XGate", 1),
     "PauliY": _plain("YGate", 1),
     "PauliZ": _plain("ZGate", 1),
@@ -75,9 +75,6 @@ LOWERING: dict[str, tuple[Step, ...]] = {
     "S": _plain("SGate", 1),
     "T": _plain("TGate", 1),
     "SX": _plain("SXGate", 1),
-    "Adjoint(S)": _plain("SdgGate", 1),
-    "Adjoint(T)": _plain("TdgGate", 1),
-    "Adjoint(SX)": _plain("SXdgGate", 1),
     "CNOT": _plain("CXGate", 2),
     "CY": _plain("CYGate", 2),
     "CZ": _plain("CZGate", 2),
@@ -119,7 +116,21 @@ LOWERING: dict[str, tuple[Step, ...]] = {
         *_controlled("RZGate"),
     ),
 }
-"""Gates whose data are angles only; the order of steps is the order in time."""
+_PARTNERS = (("SGate", "SdgGate"), ("TGate", "TdgGate"), ("SXGate", "SXdgGate"))
+_INVERSE = {gate: inverse for one, other in _PARTNERS for gate, inverse in ((one, other), (other, one))}
+
+
+def _undone(step: Step) -> Step:
+    """The inverse of a step: rotations turn back, and what is no rotation undoes itself unless it has a partner."""
+    angles = tuple(Angle(a.source, -a.scale, -a.offset) if isinstance(a, Angle) else -a for a in step.angles)
+    return Step(_INVERSE.get(step.gate, step.gate), step.wires, angles)
+
+
+LOWERING = {
+    **{f"Adjoint({name})": tuple(_undone(s) for s in reversed(steps)) for name, steps in _GATES.items()},
+    **_GATES,
+}
+"""Gates whose data are angles only, and their adjoints; the order of steps is the order in time."""
 
 ANGLES = {
     name: 1 + max((a.source for s in steps for a in s.angles if not isinstance(a, float)), default=-1)
@@ -127,7 +138,10 @@ ANGLES = {
 }
 """How many of a gate's data are angles of a circuit; a global phase has one datum and none of these."""
 
-CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "QubitStateVector", "BasisState", "Barrier"})
+STATE_GATES = frozenset({"StatePrep", "QubitStateVector"})
+"""Preparations that Qiskit writes for wires in the state 0; elsewhere PennyLane means another unitary."""
+
+CONSTANT_GATES = frozenset({"QubitUnitary", "BasisState", "Barrier"}) | STATE_GATES
 """Gates whose data are part of the structure: Qiskit takes no parameter in a matrix or a state vector.
 
 ``QubitStateVector`` is the older name of ``StatePrep``.
@@ -135,6 +149,9 @@ CONSTANT_GATES = frozenset({"QubitUnitary", "StatePrep", "QubitStateVector", "Ba
 
 NATIVE_GATES = frozenset(LOWERING) | CONSTANT_GATES
 """Everything that needs no decomposition by PennyLane."""
+
+ACCEPTED_GATES = ", ".join(sorted({*_GATES, *CONSTANT_GATES}))
+"""The same for error texts; adjoints go without saying."""
 
 
 def is_mid_measure(op: Any) -> bool:
@@ -151,7 +168,19 @@ def is_native(op: Any) -> bool:
     """Whether the converter takes an operation as it is, on a backend that runs dynamic circuits."""
     if op.name in NATIVE_GATES or is_mid_measure(op):
         return True
-    return is_conditional(op) and op.base.name in NATIVE_GATES
+    return is_conditional(op) and op.base.name in NATIVE_GATES - STATE_GATES
+
+
+def late_preparations(operations: Sequence[Any]) -> list[int]:
+    """Places of state preparations on wires that something has touched before, or under a condition."""
+    touched: set[Any] = set()
+    late = []
+    for place, op in enumerate(operations):
+        conditional = is_conditional(op) and op.base.name in STATE_GATES
+        if conditional or (op.name in STATE_GATES and not touched.isdisjoint(op.wires)):
+            late.append(place)
+        touched.update(op.wires)
+    return late
 
 
 def is_batched_constant(op: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
+from ..exceptions import JobFailedError, ThreadedIBMQError
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .outcomes import ShotCounts
@@ -56,7 +57,16 @@ class LocalSite:
         """Simulate one shard."""
         refuse_given_up(run)
         run.report(Phase.RUNNING)
-        return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
+        try:
+            return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
+        except ThreadedIBMQError:
+            raise
+        except Exception as error:
+            positions = ", ".join(map(str, run.shard.positions[:10]))
+            raise JobFailedError(
+                f"{self.backend.name} failed on tapes {positions}: {type(error).__name__}: {error} Nothing was charged; "
+                "run fewer tapes at once to see which it is."
+            ) from error
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
         """A simulation under way cannot be stopped; its result is dropped."""

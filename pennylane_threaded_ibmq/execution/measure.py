@@ -27,7 +27,7 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
 from .pauli import pauli_sentence_of
-from .structure import MeasurementData, TapeData, Word
+from .structure import IMAGINARY, MeasurementData, TapeData, Word, real_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -199,6 +199,7 @@ def _requirement(
         if len(word) == len(mp.obs.wires):
             return (tuple(word.items()),)
     with QueuingManager.stop_recording():
+        _check_hermitian(mp)
         rotations = tuple(_native(mp.obs.diagonalizing_gates()))
     return Setting((), tuple(mp.obs.wires), rotations)
 
@@ -214,6 +215,28 @@ def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) ->
         # one setting for all of them, so that each shot has a value of the whole sum
         return (tuple(letters.items()),)
     return need + _square(need)[0]
+
+
+MOST_MATRIX_WIRES = 10
+"""Wires of the largest observable whose matrix is looked at."""
+
+
+def _check_hermitian(mp: MeasurementProcess) -> None:
+    """Refuse what has no real eigenvalues, or eigenvalues that PennyLane takes as if it were Hermitian.
+
+    Raises:
+        UnsupportedCircuitError: It is no observable.
+    """
+    obs = mp.obs
+    if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_MATRIX_WIRES:
+        matrix = np.asarray(obs.matrix(), dtype=np.complex128)
+        if not np.allclose(matrix, matrix.conj().T, atol=IMAGINARY):
+            raise UnsupportedCircuitError(
+                f"{mp} is no observable: {obs} is not Hermitian, so its values are not real numbers. Measure its Hermitian "
+                "and anti-Hermitian parts, (A + A†)/2 and (A - A†)/2i, one by one. Nothing was sent."
+            )
+    for value in np.asarray(mp.eigvals()).ravel():
+        real_number(value, mp, "eigenvalue")
 
 
 _THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}
@@ -342,6 +365,6 @@ def _read_bits(mp: MeasurementProcess, home: int, bits: tuple[int, ...]) -> Read
     if isinstance(mp, ProbabilityMP):
         return Readout(Kind.PROBABILITIES, (home,), bits)
     if isinstance(mp, (ExpectationMP, VarianceMP)):
-        eigenvalues = np.real(np.asarray(mp.eigvals(), dtype=np.complex128))
+        eigenvalues = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
         return Readout(Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=eigenvalues)
     return Readout(Kind.SAMPLES, (home,), bits, process=mp)

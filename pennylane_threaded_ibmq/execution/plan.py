@@ -110,7 +110,14 @@ def plan(
     reader = StructureReader()
     groups: dict[tuple[Hashable, Shots], list[tuple[int, TapeData]]] = {}
     for position, tape in enumerate(tapes):
-        data = reader.read(tape, position)
+        data = _read(reader, tape, position)
+        if not parametrise and (data.angles != data.angles[0]).any():
+            # its circuit holds the angles of one row
+            raise UnsupportedCircuitError(
+                f"Tape {position} has {len(data.angles)} rows of angles, and with parametrise=False a circuit takes one. "
+                "Submit it through a QNode, dev.submit or dev.batch_execute. Nothing was sent.",
+                tape=position,
+            )
         structure = data.key if parametrise else (data.key, data.angles.tobytes())
         groups.setdefault((structure, tape.shots), []).append((position, data))
     blocks: list[Block] = []
@@ -129,10 +136,33 @@ def plan(
     return tuple(blocks)
 
 
+def _read(reader: StructureReader, tape: QuantumScript, position: int) -> TapeData:
+    """A tape, read, or one clear error."""
+    try:
+        return reader.read(tape, position)
+    except UnsupportedCircuitError as error:
+        raise _placed(error, position) from None
+    except ThreadedIBMQError:
+        raise
+    except Exception as error:
+        raise UnsupportedCircuitError(
+            f"Tape {position} cannot be read: {type(error).__name__}: {error} Nothing was sent.",
+            tape=position,
+        ) from error
+
+
+def _placed(error: UnsupportedCircuitError, position: int) -> UnsupportedCircuitError:
+    """An error with the tape's place in the batch."""
+    text = str(error)
+    return type(error)(text if text.startswith("Tape ") else f"Tape {position}: {text}", tape=position)
+
+
 def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData) -> Template:
     """A template, or one clear error."""
     try:
         return make(tape, data)
+    except UnsupportedCircuitError as error:
+        raise _placed(error, position) from None
     except ThreadedIBMQError:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ rounds what it hashes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,30 +159,38 @@ def _angle_rows(
     raw: list[Any], tape: QuantumScript, position: int, *, scalars: bool
 ) -> tuple[NDArray[np.float64], int | None]:
     """Angles in rows, and the tape's batch size; ``scalars``: nothing else is broadcast."""
-    try:
-        flat = np.array(raw, dtype=np.float64)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ):  # tensors with a graph, or arrays of a broadcast among scalars
+    flat = _as_array(raw)
+    if flat is None:  # tensors with a graph, or arrays of a broadcast among scalars
         raw = [_unwrapped(value) for value in raw]
-        try:
-            flat = np.array(raw, dtype=np.float64)
-        except (TypeError, ValueError):
-            flat = np.empty((0, 0))
+        flat = _as_array(raw)
     batch_size = None
-    if scalars and flat.shape == (len(raw),):
+    if scalars and flat is not None and flat.shape == (len(raw),):
         # to ask the tape for its batch size would cost more than all the rest
         angles = flat.reshape(1, -1)
     else:
         batch_size = tape.batch_size
-        angles = np.empty((batch_size or 1, len(raw)))
+        angles = np.empty((batch_size or 1, len(raw)), dtype=np.complex128)
         for j, value in enumerate(raw):
-            angles[:, j] = _to_numpy(value)
+            angles[:, j] = np.asarray(_unwrapped(value))
+    if angles.dtype.kind == "c":
+        if np.any(angles.imag):
+            raise UnsupportedCircuitError(_not_real(tape, position), tape=position)
+        angles = angles.real
+    angles = angles.astype(np.float64, copy=False)
     if not np.isfinite(angles).all():
         raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
     return angles, batch_size
+
+
+def _as_array(raw: list[Any]) -> NDArray[Any] | None:
+    """Numbers as an array of whatever they are; ``None`` if they are no numbers of one shape."""
+    if not raw:
+        return np.empty(0)
+    try:
+        flat = np.array(raw)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return flat if flat.dtype.kind in "biufc" else None
 
 
 def _unwrapped(value: Any) -> Any:
@@ -192,18 +200,38 @@ def _unwrapped(value: Any) -> Any:
     return value.detach() if hasattr(value, "detach") else value
 
 
-def _to_numpy(value: Any) -> NDArray[np.float64]:
+def to_numpy(value: Any) -> NDArray[np.float64]:
+    """Real numbers of whatever they are made of, a tensor that belongs to a gradient under way included."""
     return np.asarray(_unwrapped(value), dtype=np.float64)
 
 
-def _not_finite(tape: QuantumScript, position: int) -> str:
+def _not_real(tape: QuantumScript, position: int) -> str:
+    return _bad_angle(tape, position, lambda d: np.iscomplexobj(d) and bool(np.any(d.imag)), "real") or (
+        f"Tape {position} has an angle with an imaginary part. Nothing was sent."
+    )
+
+
+def _bad_angle(
+    tape: QuantumScript, position: int, is_bad: Callable[[NDArray[Any]], bool], wanted: str
+) -> str | None:
+    """What is said of the first angle that is bad."""
     for index, op in enumerate(tape.operations):
+        if op.name in CONSTANT_GATES:
+            continue
         for d in op.data:
-            if not np.isfinite(_to_numpy(d)).all():
+            number = np.asarray(_unwrapped(d))
+            if is_bad(number):
                 return (
                     f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the "
-                    f"parameter {_to_numpy(d)}; angles must be finite numbers. Nothing was sent."
+                    f"parameter {number}; angles must be {wanted} numbers. Nothing was sent."
                 )
+    return None
+
+
+def _not_finite(tape: QuantumScript, position: int) -> str:
+    found = _bad_angle(tape, position, lambda d: not np.isfinite(d).all(), "finite")
+    if found is not None:
+        return found
     return f"Tape {position} has a parameter that is not a finite number. Nothing was sent."
 
 
@@ -240,7 +268,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         if sentence is not None:
             words, coeffs, offset = [], [], 0.0
             for word, coeff in sentence.items():
-                number = float(np.real(_to_numpy_complex(coeff)))
+                number = real_number(_to_numpy_complex(coeff), mp, "coefficient")
                 if len(word) == 0:
                     offset += number
                 else:
@@ -264,6 +292,25 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
     return MeasurementData(
         (kind, mp.wires.labels, None if eigvals is None else np.asarray(eigvals).tobytes(), _options(mp))
     )
+
+
+IMAGINARY = 1e-6
+"""Imaginary part, relative to numbers of at least 1, that is taken for rounding: single precision has 7 digits."""
+
+
+def real_number(value: Any, mp: MeasurementProcess, what: str) -> float:
+    """A number of an observable, which must be real for the observable to be one.
+
+    Raises:
+        UnsupportedCircuitError: It has an imaginary part.
+    """
+    number = complex(value)
+    if abs(number.imag) > IMAGINARY * max(1.0, abs(number)):
+        raise UnsupportedCircuitError(
+            f"{mp} is no observable: it has the {what} {number:.6g}, whose imaginary part no shots can give. Measure its "
+            "Hermitian and anti-Hermitian parts, (A + A†)/2 and (A - A†)/2i, one by one. Nothing was sent."
+        )
+    return number.real
 
 
 def _to_numpy_complex(value: Any) -> NDArray[np.complex128]:

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compat import zip_strict
+from ..exceptions import UnsupportedCircuitError
 from .dynamic import Condition, Stretch, has_gates, postselection, qiskit_condition, stretches
-from .gates import ANGLES, LOWERING, Angle, is_mid_measure
+from .gates import ANGLES, LOWERING, STATE_GATES, Angle, is_mid_measure
 from .measure import Setting, plan_measurements
+from .precision import double_state, double_unitary
 from .structure import TapeData
 
 if TYPE_CHECKING:
@@ -193,7 +195,7 @@ class Template:
                             circuit.reset(self._qubit[op.wires[0]])
                         measured += 1
                     else:
-                        fresh = touched.isdisjoint(op.wires) or part.condition is not None
+                        fresh = touched.isdisjoint(op.wires)
                         start = self._append(circuit, op, vector, start, fixed, fresh=fresh)
                     touched.update(op.wires)
             before = part.condition
@@ -275,11 +277,14 @@ def _append_constant(circuit: QuantumCircuit, op: Operator, qubits: list[int], *
 
     reverse = qubits[::-1]
     if op.name == "QubitUnitary":
-        circuit.append(library.UnitaryGate(np.asarray(op.data[0], dtype=np.complex128)), reverse)
-    elif op.name in {"StatePrep", "QubitStateVector"}:
-        state = np.asarray(op.data[0], dtype=np.complex128).ravel()
-        # Initialize resets first, which only wires that something has touched need
-        circuit.append(library.StatePreparation(state) if fresh else library.Initialize(state), reverse)
+        circuit.append(library.UnitaryGate(double_unitary(op)), reverse)
+    elif op.name in STATE_GATES:
+        if not fresh:
+            raise UnsupportedCircuitError(
+                f"{op.name} on wires {op.wires.tolist()}, which other gates have used before, is a gate of its own in "
+                "PennyLane and must be decomposed; submit the tape through a QNode, dev.submit or dev.batch_execute."
+            )
+        circuit.append(library.StatePreparation(double_state(op.data[0])), reverse)
     elif op.name == "BasisState":
         bits = np.asarray(op.data[0] if op.data else op.hyperparameters["state"]).astype(int)
         for qubit, bit in zip_strict(qubits, bits):

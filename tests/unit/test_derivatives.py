@@ -134,6 +134,30 @@ def test_a_variance_of_terms_that_do_not_commute():
     assert found == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.parametrize("obs", [qml.X(0) + 2 * qml.Z(0) @ qml.Y(1), qml.Z(0) + 0.5 * qml.Z(1)], ids=str)
+def test_the_parameter_shift_rule_for_a_variance_of_a_sum_is_corrected(dev, obs):
+    def circuit(x, y):
+        qml.RY(x, 0)
+        qml.CNOT([0, 1])
+        qml.RX(y, 0)
+        return qml.var(obs)
+
+    expected = qml.grad(qml.QNode(circuit, qml.device("default.qubit"), diff_method="backprop"))(A, B)
+    node = qml.QNode(circuit, dev, diff_method="parameter-shift")
+    np.testing.assert_allclose(qml.grad(qml.set_shots(node, SHOTS))(A, B), expected, atol=0.08)
+
+
+@pytest.mark.parametrize("options", [{"max_diff": 2}, {"gradient_kwargs": {"broadcast": True}}])
+def test_a_wrong_rule_that_cannot_be_corrected_is_refused(dev, options):
+    def circuit(x):
+        qml.RY(x, 0)
+        return qml.var(qml.X(0) + 2 * qml.Z(0))
+
+    node = qml.QNode(circuit, dev, diff_method="parameter-shift", **options)
+    with pytest.raises(UnsupportedCircuitError, match="rule is wrong for the variance of a sum"):
+        qml.grad(qml.set_shots(node, 100))(A)
+
+
 def test_shot_vectors_have_a_jacobian_a_copy(dev):
     ready = prepared(
         dev, around(lambda: qml.Rot(A, B, C, 0), MEASUREMENTS["several"], (SHOTS, 50_000, SHOTS))

@@ -8,17 +8,10 @@ from pennylane_threaded_ibmq.execution.gates import LOWERING
 
 SHOTS = 30_000
 
-ADJOINTS = {
-    "Adjoint(S)": lambda x: qml.adjoint(qml.S(0)),
-    "Adjoint(T)": lambda x: qml.adjoint(qml.T(0)),
-    "Adjoint(SX)": lambda x: qml.adjoint(qml.SX(0)),
-    "Adjoint(GlobalPhase)": lambda x: qml.adjoint(qml.GlobalPhase(x)),
-}
-
 
 def _gate(name, x):
-    if name in ADJOINTS:
-        return ADJOINTS[name](x)
+    if name.startswith("Adjoint("):
+        return qml.adjoint(_gate(name[len("Adjoint(") : -1], x), lazy=True)
     gate = getattr(qml, name)
     wires = list(range(gate.num_wires or 1))
     return gate(*[x + 0.3 * i for i in range(gate.num_params)], wires=wires)

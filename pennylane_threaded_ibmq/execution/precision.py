@@ -1,0 +1,44 @@
+"""Numbers of single precision, which JAX and Torch make by default, in the double precision that Qiskit checks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..exceptions import UnsupportedCircuitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pennylane.operation import Operator
+
+ROUNDING = 1e-4
+"""How far from a norm or a unitary matrix single precision may be; more is no rounding."""
+
+
+def double_state(state: Any) -> NDArray[np.complex128]:
+    """A state vector, normalised in double precision. PennyLane has checked the norm to what its precision can tell."""
+    vector = np.asarray(state.toarray() if hasattr(state, "toarray") else state, dtype=np.complex128).ravel()
+    norm = np.linalg.norm(vector)
+    if not abs(norm - 1) < ROUNDING:
+        raise UnsupportedCircuitError(
+            f"A prepared state has the norm {norm:.6g}; it must be 1. Give normalize=True, or divide by the norm. "
+            "Nothing was sent."
+        )
+    return vector / norm
+
+
+def double_unitary(op: Operator) -> NDArray[np.complex128]:
+    """The matrix of a gate; one that is unitary to single precision becomes the nearest that is to double."""
+    matrix = np.asarray(op.data[0], dtype=np.complex128)
+    off = np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max()
+    if off < 1e-10:
+        return matrix
+    if not off < ROUNDING:
+        raise UnsupportedCircuitError(
+            f"The matrix of {op.name} on wires {op.wires.tolist()} is not unitary: its product with its adjoint differs "
+            f"from the identity by {off:.3g}. Nothing was sent."
+        )
+    left, _, right = np.linalg.svd(matrix)
+    nearest: NDArray[np.complex128] = left @ right
+    return nearest
