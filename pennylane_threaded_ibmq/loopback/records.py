@@ -48,6 +48,7 @@ class JobRecord(Model):
         session_id: Session or batch it belongs to.
         private: Whether its inputs are hidden and its results readable once.
         cost: ``max_execution_time`` in seconds, if given.
+        calibration_id: Calibration that it asks for, if any; this service has but one.
         status: State.
         reason: Why it failed or was cancelled.
         reason_code: IBM's error code.
@@ -71,6 +72,7 @@ class JobRecord(Model):
     session_id: str | None = None
     private: bool = False
     cost: int | None = None
+    calibration_id: str | None = None
     status: JobStatus = JobStatus.QUEUED
     reason: str | None = None
     reason_code: int | None = None

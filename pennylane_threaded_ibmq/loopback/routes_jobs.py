@@ -69,6 +69,7 @@ async def _submit(call: Call) -> Response:
         session_id=session_id,
         private=bool(body.get("private", False)),
         cost=cost,
+        calibration_id=body.get("calibration_id"),
         pubs=len(pubs),
         created=utc_now(),
     )

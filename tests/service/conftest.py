@@ -90,16 +90,18 @@ def quiet_client() -> Iterator[None]:
 
 
 @pytest.fixture
-def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., LoopbackService]]:
+def start(request: pytest.FixtureRequest, new_client: bool) -> Iterator[Callable[..., LoopbackService]]:
     """Start services that stop with the test: ``start(job_secs=1)``, with the fields of LoopbackConfig.
 
-    In the end what was sent is held against IBM's schemas, but for the service's own tests, which send what they like.
+    To clients of 2026 the service is what it may be from 2027-01-01 on: it refuses the versions that are sunset then. In the
+    end what was sent is held against IBM's schemas, but for the service's own tests, which send what they like.
     """
+    sunset = {"oldest_version": "2026-02-01"} if new_client else {}
     checked = find_spec("ibm_quantum_schemas") and not request.path.name.startswith("test_loopback_")
     with ExitStack() as stack:
 
         def starter(**fields: Any) -> LoopbackService:
-            config = LoopbackConfig(**{"backends": (SMALL, SIMULATOR), **fields})
+            config = LoopbackConfig(**{"backends": (SMALL, SIMULATOR), **sunset, **fields})
             service = stack.enter_context(LoopbackService(config))
             if checked:
                 stack.callback(check_bodies, service)

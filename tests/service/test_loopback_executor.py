@@ -7,10 +7,10 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector, hellinger_fidelity
-from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime import Batch, QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import RuntimeJobFailureError
 
-from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault
+from pennylane_threaded_ibmq.loopback import DEFAULT_CRN, SIMULATOR, Fault, Instance
 from pennylane_threaded_ibmq.loopback.bits import Work, sample_bits
 from pennylane_threaded_ibmq.loopback.circuits import independent_parts
 from pennylane_threaded_ibmq.loopback.simulate import Engine
@@ -154,6 +154,22 @@ def test_measurement_that_decides(backend):
     assert (data.first.array & 1 == data.last.array & 1).all()
     joint = data.last.get_counts()
     assert all(joint[key] == pytest.approx(500, abs=150) for key in ("00", "01", "10", "11"))
+
+
+def test_job_mode_may_pay_from_another_instance(loopback, bell):
+    """In job mode the client looks its backend up again by name and may find it elsewhere; a batch keeps its instance."""
+    second = Instance(
+        crn=DEFAULT_CRN.replace("000001::", "000002::"), name="second", plan="premium", pricing_type="paid"
+    )
+    service = loopback(instances=(Instance(), second))
+    client = QiskitRuntimeService(token="loopback-token")
+    (device,) = client.backends(SMALL, instance=second.crn)
+    assert device._instance == second.crn
+    compiled = transpile(bell, device, optimization_level=0)
+    SamplerV2(device).run([compiled])
+    with Batch(device) as batch:
+        SamplerV2(batch).run([compiled])
+    assert [job.instance for job in service.jobs] == [DEFAULT_CRN, second.crn]
 
 
 # --------------------------------------------------------------------------------------------------------- noise

@@ -412,6 +412,19 @@ def test_store_is_bounded(backend, bell):
     assert service.counters.jobs == 4
 
 
+def test_calibration(backend, bell, new_client):
+    """A job carries the calibration that its backend was asked for."""
+    if not new_client:
+        pytest.skip("the client sends none along with the primitives of this test")
+    from qiskit_ibm_runtime.executor_sampler import SamplerV2 as ClientSampler
+
+    service, _ = backend()
+    device = QiskitRuntimeService().backend(SIMULATOR, calibration_id="low")
+    for sampler in (SamplerV2, ClientSampler):
+        sampler(device).run([bell], shots=10)
+    assert [job.calibration_id for job in service.jobs] == ["low", "low"]
+
+
 def test_more_shots_than_the_backend_names(backend, bell):
     """A backend runs more shots than its configuration names, as IBM's do."""
     service, device = backend(SMALL)
