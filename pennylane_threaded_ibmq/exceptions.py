@@ -16,7 +16,7 @@ The tree::
     ├── JobError                             an accepted job did not give a result
     │   ├── JobFailedError                   IBM reports it as failed
     │   ├── JobCancelledError                somebody cancelled it
-    │   ├── ResultError                      a result of the wrong type or length
+    │   ├── ResultError                      a result of the wrong type or length, impossible, or of another job
     │   └── ShardFailedError                 some jobs of a batch gave no result; carries the others'
     ├── JournalError                         the journal cannot be used, or has no such batch
     ├── WaitTimeoutError (TimeoutError)      our waiting ended; the jobs run on
@@ -197,7 +197,7 @@ class JobCancelledError(JobError):
 
 
 class ResultError(JobError):
-    """The service delivered a result of the wrong type or length."""
+    """The service delivered a result of the wrong type or length, with impossible numbers, or of another job."""
 
 
 class ShardFailedError(JobError):

@@ -17,6 +17,7 @@ from ..ibm.service import PubData, SentJob
 from .decode import BlockResult
 from .outcomes import ShotBits
 from .pubs import Pub, Request, collect
+from .trust import check_outcomes, check_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +67,8 @@ def read_results(
     job: SentJob,
     rng: np.random.Generator,
     most_shots: int | None,
+    *,
+    mitigated: bool,
 ) -> list[BlockResult]:
     """Check the results of a job's PUBs and put them together by block.
 
@@ -75,29 +78,38 @@ def read_results(
         job: The job.
         rng: Orders the shots of simulators, where order matters.
         most_shots: As for :func:`primitive_pubs`.
+        mitigated: Expectation values were corrected for errors.
 
     Raises:
-        ResultError: A result does not have the shape that was asked for.
+        ResultError: A result does not have the shape that was asked for, or holds what cannot be.
     """
     left = iter(results)
     return [
-        collect(request, [_read(pub, left, job, most_shots) for pub in request.pubs], rng)
+        collect(request, [_read(pub, left, job, most_shots, mitigated) for pub in request.pubs], rng)
         for request in requests
     ]
 
 
-def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | None) -> Any:
+def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | None, mitigated: bool) -> Any:
     sent = [(rows, next(results)) for rows in _rows(pub, most_shots)]
     if pub.observables:
-        return np.concatenate([_values(pub, rows, result, job) for rows, result in sent], axis=1)
+        return np.concatenate([_values(pub, rows, result, job, mitigated) for rows, result in sent], axis=1)
     return ShotBits(np.concatenate([_bits(pub, rows, result, job) for rows, result in sent]))
 
 
-def _values(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.float64]:
-    values = np.asarray(result.values, dtype=np.float64)
+def _values(pub: Pub, rows: int, result: PubData, job: SentJob, mitigated: bool) -> NDArray[np.float64]:
     words = len(pub.observables)
+    try:
+        values = np.asarray(result.values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ResultError(
+            f"Job {job.job_id}: expectation values are no numbers: {error}.", job_ids=[job.job_id]
+        ) from None
     _check_shape(values.shape, (rows, words) if pub.values.shape[1] else (words,), job)
-    return values.reshape(rows, words).T
+    values = values.reshape(rows, words)
+    weights = [int((o.paulis.x | o.paulis.z).sum()) for o in pub.observables]
+    check_values(values, result.errors, weights, job, mitigated=mitigated)
+    return values.T
 
 
 def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint8]:
@@ -105,7 +117,8 @@ def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint
     if pub.values.shape[1] == 0 and packed.shape[:-1] in {(rows * pub.shots,), (1, rows * pub.shots)}:
         packed = packed.reshape(rows, pub.shots, packed.shape[-1])
     _check_shape(packed.shape[:-1], (rows, pub.shots), job)
-    return packed.astype(np.uint8, copy=False)
+    check_outcomes(packed, pub.circuit.num_clbits, job)
+    return packed
 
 
 def _check_shape(shape: tuple[int, ...], wanted: tuple[int, ...], job: SentJob) -> None:

@@ -15,6 +15,7 @@ from .._compat import zip_strict
 from ..exceptions import JobCancelledError, JobFailedError, JournalError, ResultError, SubmissionError
 from ..ibm.arrival import arrival_secs
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
+from ..ibm.marks import mark_pubs
 from ..ibm.pace import Pacer
 from ..ibm.service import JobService, SentJob
 from .decode import BlockResult
@@ -27,7 +28,8 @@ from .shards import Shard
 from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
 from .steps import Phase
-from .watcher import Watcher
+from .trust import is_mitigated
+from .watcher import Watcher, WrongJobError
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -284,7 +286,8 @@ class RemoteSite:
             # said again while it lasts, so that its last word is not older than the request if this program is killed
             still = partial(self._note, run.slip, ShardState.SENDING)
             tags = (self._tag, run.slip.tag)
-            job = self._jobs.submit(run.shard.blocks[0].primitive, pubs, mode, tags, still)
+            marked = mark_pubs(pubs, run.slip.tag)
+            job = self._jobs.submit(run.shard.blocks[0].primitive, marked, mode, tags, still)
         except SubmissionError:
             raise
         except BaseException as error:
@@ -316,12 +319,28 @@ class RemoteSite:
             self._pacer.leave()
 
     def _collect(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
+        """Wait for a shard's job and read its result; where the service named the wrong one, for that with its tag."""
+        try:
+            return self._result(run, job)
+        except (WrongJobError, ResultError) as error:
+            ours = self._finder.find(run)
+            if ours is None or ours.job_id == job.job_id:
+                raise
+            logger.warning(
+                "%s Job %s is taken, which carries the tag.", error, ours.job_id, extra=_extra(run, ours)
+            )
+        self._note(run.slip, ShardState.ACCEPTED, job_id=ours.job_id)
+        self._keep(run, ours)
+        run.report(Phase.QUEUED, job_id=ours.job_id)
+        return self._result(run, ours)
+
+    def _result(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
             listener = Listener(partial(self._running, run), run.curious, run.place)
             state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, self._pubs(run))
-        except JobFailedError as error:
+        except (JobFailedError, WrongJobError) as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
         except JobCancelledError:
@@ -329,7 +348,14 @@ class RemoteSite:
             raise
         finally:
             self._free_slot(run)
-        read = read_results(run.requests, results, job, run.rng, self._jobs.most_shots)
+        mitigated = is_mitigated(self._jobs.options.get("estimator", {}))
+        most = self._jobs.most_shots
+        try:
+            read = read_results(run.requests, results, job, run.rng, most, mitigated=mitigated)
+        except ResultError as error:
+            # it arrived whole, so the next run would find the same
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise
         self._note(run.slip, ShardState.DONE)
         return read
 

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
-from ..ibm.errors import status_code
+from ..ibm.errors import is_unknown_job, status_code
 from ..ibm.service import JobService, ListedJob, SentJob, State
 from .places import Listener, Places
 
@@ -30,6 +30,14 @@ GROWTH = 1.3
 LONGEST_INTERVAL_SECS = 10.0
 MOST_FAILURES = 12
 """Looks at a job in a row that may fail before the waiting is given up: about a minute and a half."""
+
+
+UNKNOWN_TIMES = 3
+"""How often the service must say that it does not know a job before its id is taken for a wrong one."""
+
+
+class WrongJobError(ServiceError):
+    """The id that the service gave for a submission is that of another job, or of none."""
 
 
 @dataclass(eq=False)
@@ -73,6 +81,8 @@ class Watcher:
                 raise DeviceClosedError("The device was closed.")
             listeners = [] if listener is None else [listener]
             if job.job_id in self._watched:
+                if self._watched[job.job_id].job.tag != job.tag:
+                    raise _wrong(job, "is followed for another submission already")
                 self._watched[job.job_id].listeners += listeners
                 return self._watched[job.job_id].future
             self._watched[job.job_id] = _Watched(job, future, listeners=listeners)
@@ -127,6 +137,9 @@ class Watcher:
             try:
                 state = self._jobs.state(one.job)
             except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, then ends clearly
+                if is_unknown_job(error) and one.failures + 1 >= UNKNOWN_TIMES:
+                    self._give_up(one, _wrong(one.job, "is not known to the service"))
+                    continue
                 self._failed([one], error)
                 if status_code(error) is None:
                     break  # nobody answers: the others need not wait for that, one by one
@@ -153,6 +166,8 @@ class Watcher:
                 self._failed(group, error)
                 continue
             for one in group:
+                if one.job.job_id not in self._watched:
+                    continue
                 one.listed = True
                 if one.job.job_id in pending:
                     one.failures = 0
@@ -180,12 +195,33 @@ class Watcher:
             )
 
     def _cancel_twins(self, watched: list[_Watched], pending: dict[str, ListedJob]) -> None:
-        mine = {w.job.tag: w.job.job_id for w in watched}
+        """Cancel the twins of jobs that are ours for sure; a job with our tag may be the one whose id we were not given."""
+        mine = {w.job.tag: w for w in watched}
         for job_id, listed in pending.items():
-            for tag in listed.tags:
-                if mine.get(tag, job_id) != job_id:
-                    logger.warning("job %s was created twice; its twin %s is cancelled", mine[tag], job_id)
+            for tag in listed.tags & mine.keys():
+                one = mine[tag]
+                if one.job.job_id == job_id:
+                    continue
+                if self._is_ours(one.job, pending):
+                    logger.warning(
+                        "job %s was created twice; its twin %s is cancelled", one.job.job_id, job_id
+                    )
                     self._jobs.cancel(listed)
+                else:
+                    self._give_up(one, _wrong(one.job, f"does not carry the tag that {job_id} carries"))
+
+    def _is_ours(self, job: SentJob, pending: dict[str, ListedJob]) -> bool:
+        """Whether a job carries the tag of the submission that it was named for."""
+        listed = pending.get(job.job_id)
+        if listed is not None:
+            return job.tag in listed.tags
+        return any(found.job_id == job.job_id for found in self._jobs.find(job.tag, job.primitive, job.pubs))
+
+    def _give_up(self, watched: _Watched, error: ServiceError) -> None:
+        with self._wake:
+            known = self._watched.pop(watched.job.job_id, None)
+        if known is not None:
+            known.future.set_exception(error)
 
     def _tell_running(self, watched: _Watched) -> None:
         with self._wake:
@@ -216,3 +252,9 @@ class Watcher:
             known = self._watched.pop(watched.job.job_id, None)
         if known is not None:
             known.future.set_result(state)
+
+
+def _wrong(job: SentJob, why: str) -> WrongJobError:
+    return WrongJobError(
+        f"The service named job {job.job_id} for the submission with tag {job.tag}, and that job {why}. No job was cancelled."
+    )

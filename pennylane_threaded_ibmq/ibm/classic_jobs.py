@@ -21,6 +21,7 @@ import numpy as np
 from .classic_account import ClassicLogin, client_errors
 from .classic_memory import read_counts, read_memory
 from .errors import status_code
+from .marks import read_mark
 from .service import JobService, ListedJob, PubData, SentJob, State
 
 if TYPE_CHECKING:
@@ -140,11 +141,14 @@ class ClassicJobs(JobService):
         for circuit, values, shots in pubs:
             stop = start + len(_rows(values))
             rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start:stop]]
-            start = stop
             if any(len(row) < shots for row in rows):
                 return [], f"{min(len(row) for row in rows)} shots instead of {shots}."
             # all circuits of a job run equally often; one that needs fewer shots takes the first ones
-            out.append(PubData(bits=np.stack([row[:shots] for row in rows])))
+            marks = {_mark(r) for r in found[start:stop]} - {"", job.tag}
+            out.append(
+                PubData(bits=np.stack([row[:shots] for row in rows]), mark=min(marks, default=job.tag))
+            )
+            start = stop
         return out, ""
 
     def _metrics(self, job: SentJob) -> Any:
@@ -196,6 +200,10 @@ def _bits(data: Mapping[str, Any], num_clbits: int, shots: int) -> NDArray[np.ui
         return read_counts(data["counts"], num_clbits)
     # a circuit that measures nothing
     return np.zeros((shots, max(1, (num_clbits + 7) // 8)), dtype=np.uint8)
+
+
+def _mark(result: Mapping[str, Any]) -> str:
+    return read_mark((result.get("header") or {}).get("metadata"))
 
 
 def _time(stamp: str) -> datetime:

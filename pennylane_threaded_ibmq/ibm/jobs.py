@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from .errors import ANSWER_SECS, within
+from .marks import read_mark
 from .quiet import quiet
 from .service import JobService, ListedJob, PubData, SentJob, State
 
@@ -111,7 +112,7 @@ class PlatformJobs(JobService):
         result = job.handle.result()
         if not isinstance(result, PrimitiveResult):
             return [], f"{type(result).__name__} instead of a primitive result."
-        return [_data(one.data) for one in result], ""
+        return [_data(one) for one in result], ""
 
     def _reason(self, job: SentJob) -> str:
         return str(job.handle.error_message())
@@ -129,5 +130,12 @@ class PlatformJobs(JobService):
         return self._service.usage().get("usage_remaining_seconds")  # type: ignore[no-any-return]
 
 
-def _data(data: Any) -> PubData:
-    return PubData(bits=getattr(getattr(data, "c", None), "array", None), values=getattr(data, "evs", None))
+def _data(result: Any) -> PubData:
+    data = result.data
+    metadata = getattr(result, "metadata", None)
+    return PubData(
+        bits=getattr(getattr(data, "c", None), "array", None),
+        values=getattr(data, "evs", None),
+        errors=getattr(data, "stds", None),
+        mark=read_mark(metadata.get("circuit_metadata") if isinstance(metadata, dict) else None),
+    )

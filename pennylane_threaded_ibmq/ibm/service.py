@@ -94,10 +94,14 @@ class PubData:
     Attributes:
         bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.
         values: Expectation values (Estimator): shape ``(rows, observables)``; ``(observables,)`` without parameters.
+        errors: Their standard errors, where the service tells them.
+        mark: The tag of the job whose circuit this is, where the service hands it back.
     """
 
     bits: Any = None
     values: Any = None
+    errors: Any = None
+    mark: str = ""
 
 
 class JobService(ABC):
@@ -346,6 +350,9 @@ class JobService(ABC):
                 results, problem = [], f"it could not be downloaded: {error}."
             if not problem and len(results) != job.pubs:
                 problem = f"{len(results)} PUB results instead of {job.pubs}."
+            foreign = {one.mark for one in results if one.mark} - {job.tag}
+            if not problem and foreign:
+                problem = f"it is that of another job, whose tag is {min(foreign)}."
             if not problem:
                 return results
             logger.warning("job %s: %s", job.job_id, problem)

@@ -1,0 +1,214 @@
+"""Answers that cannot be trusted: what is wrong is never handed on, and no job pays for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
+from pennylane_threaded_ibmq.execution.trust import check_outcomes, check_values, is_mitigated
+from pennylane_threaded_ibmq.ibm.service import ListedJob
+from pennylane_threaded_ibmq.loopback import JobStatus
+
+JOB = SimpleNamespace(job_id="job-1")
+
+
+def ladder(count, shots=300):
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=shots)
+        for angle in np.linspace(0, np.pi, count)
+    ]
+
+
+def right(results, count=None):
+    angles = np.linspace(0, np.pi, count or len(results))[: len(results)]
+    np.testing.assert_allclose(np.array(results, dtype=float), np.cos(angles), atol=0.3)
+
+
+def on_results(dev, change):
+    """Let ``change`` spoil the results of a job as they arrive."""
+    jobs = dev._open().jobs
+    results = jobs._results
+
+    def spoiled(job, pubs):
+        found, problem = results(job, pubs)
+        return change(job, found), problem
+
+    jobs._results = spoiled
+
+
+# ------------------------------------------------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 17.0, 1.1])
+def test_an_impossible_expectation_value_is_refused(loopback, device, value):
+    service = loopback()
+    dev = device(resilience_level=0)
+    on_results(dev, lambda _, found: [replace(r, values=np.full_like(r.values, value)) for r in found])
+    with pytest.raises(ResultError, match="expectation value"):
+        dev.batch_execute(ladder(3))
+    assert service.counters.jobs == 1
+    # it arrived whole and would be found again, so the next run sends these tapes anew
+    right(device(resilience_level=0).batch_execute(ladder(3)))
+    assert service.counters.jobs == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "weight", "mitigated", "good"),
+    [
+        (1.0, 0.0, 1, False, True),
+        (1.01, 0.5, 1, False, False),
+        (1.2, 0.0, 1, True, True),
+        (17.0, 0.1, 1, True, False),
+        (17.0, 2.0, 1, True, True),
+        (17.0, 0.0, 12, True, True),
+        (17.0, np.nan, 1, True, False),
+        (17.0, None, 1, True, False),
+        (np.inf, np.inf, 1, True, False),
+        (np.nan, 0.0, 1, True, False),
+    ],
+)
+def test_which_values_pass(value, error, weight, mitigated, good):
+    def check():
+        errors = None if error is None else np.array([[error]])
+        check_values(np.array([[value]]), errors, [weight], JOB, mitigated=mitigated)
+
+    if good:
+        check()
+    else:
+        with pytest.raises(ResultError, match="job-1"):
+            check()
+
+
+@pytest.mark.parametrize(
+    ("options", "mitigated"),
+    [
+        ({}, True),
+        ({"resilience_level": 0}, False),
+        ({"resilience_level": 2}, True),
+        ({"resilience_level": 0, "resilience": {"zne_mitigation": True}}, True),
+        ({"resilience_level": 0, "resilience": {"measure_mitigation": False}}, False),
+    ],
+)
+def test_which_options_correct_values(options, mitigated):
+    assert is_mitigated(options) is mitigated
+
+
+@pytest.mark.parametrize(
+    ("packed", "bits", "good"),
+    [
+        (np.zeros((2, 5, 1), np.uint8), 3, True),
+        (np.full((2, 5, 1), 7, np.uint8), 3, True),
+        (np.full((2, 5, 1), 8, np.uint8), 3, False),
+        (np.full((2, 5, 1), 255, np.uint8), 8, True),
+        (np.zeros((2, 5, 2), np.uint8), 3, False),
+        (np.zeros((2, 5, 1), np.float64), 3, False),
+        (np.full((2, 5, 2), 255, np.uint8), 16, True),
+    ],
+)
+def test_which_outcomes_pass(packed, bits, good):
+    if good:
+        check_outcomes(packed, bits, JOB)
+    else:
+        with pytest.raises(ResultError, match="job-1"):
+            check_outcomes(packed, bits, JOB)
+
+
+# -------------------------------------------------------------------------------------------------------- whose result
+
+
+@pytest.mark.parametrize("primitive", ["estimator", "sampler"])
+def test_the_result_of_another_job_is_refused(loopback, device, primitive):
+    """Two jobs of one template differ in nothing but their angles; each gets the other's result."""
+    service = loopback()
+    dev = device(shard_size=2, primitive=primitive, max_jobs=1)
+    first = []
+
+    def exchanged(_, found):
+        first.append(found)
+        return first[0]
+
+    on_results(dev, exchanged)
+    with pytest.raises(ResultError, match=r"another job, whose tag is threaded-ibmq-"):
+        dev.submit(ladder(4)).futures[3].result(60)
+    assert service.counters.jobs == 2
+
+
+def answering(dev, give):
+    """Let ``give`` say which id the service names for a submission; the job itself is made."""
+    jobs = dev._open().jobs
+    send = jobs._send
+
+    def misnamed(*arguments):
+        job_id, handle = send(*arguments)
+        handle._job_id = give(job_id)
+        return handle._job_id, handle
+
+    jobs._send = misnamed
+
+
+@pytest.mark.parametrize("max_jobs", [1, 4])
+def test_one_id_for_two_submissions(loopback, device, max_jobs):
+    """Each part gets the result of the job that carries its tag, whatever its answer said."""
+    service = loopback(job_secs=0.5)
+    dev = device(shard_size=2, max_jobs=max_jobs)
+    names = []
+
+    def always_the_first(job_id):
+        names.append(job_id)
+        return names[0]
+
+    answering(dev, always_the_first)
+    right(dev.batch_execute(ladder(8)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED] * 4
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_an_id_that_no_job_has(loopback, device, slow):
+    """The real job is no twin of one that does not exist: it is not cancelled, and its result is taken."""
+    service = loopback(job_secs=2.0 if slow else 0.0)
+    dev = device()
+    answering(dev, lambda _: "d000000000000000000g")
+    right(dev.batch_execute(ladder(3)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+
+
+def test_a_list_that_overlooks_what_was_asked_for(loopback, device):
+    """Jobs without our tag are nobody's twins and are adopted by nobody, though a service lists them."""
+    service = loopback()
+    service.hold()
+    other = device()
+    foreign = other.submit(ladder(2))
+    (stranger,) = service.wait_for_jobs(1, JobStatus.QUEUED)
+    dev = device(shard_size=1)
+    jobs = dev._open().jobs
+    every = jobs._list
+
+    def heedless(tag, most, *, pending):
+        everything = jobs._service.jobs(limit=20, **({"pending": True} if pending else {}))
+        assert every(tag, most, pending=pending) is not None
+        return [ListedJob(j.job_id(), frozenset(j.tags), j) for j in everything]
+
+    jobs._list = heedless
+    handle = dev.submit(ladder(3))
+    service.wait_for_jobs(4, JobStatus.QUEUED)
+    service.release()
+    right(handle.result(60))
+    right(foreign.result(60))
+    assert {job.status for job in service.jobs} == {JobStatus.COMPLETED}
+    assert stranger.id not in handle.job_ids
+
+
+def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, device):
+    service = loopback()
+    dev = device()
+    answering(dev, lambda _: "d000000000000000000g")
+    jobs = dev._open().jobs
+    jobs._list = lambda *_, **__: []
+    with pytest.raises(ServiceError, match="named job d000000000000000000g"):
+        dev.batch_execute(ladder(3))
+    assert service.counters.jobs == 1
