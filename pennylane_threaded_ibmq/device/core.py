@@ -34,6 +34,7 @@ from ..execution.usage import Estimate
 from ..settings import Settings
 from .estimation import stop_if_only_estimating
 from .handle import BatchHandle, Origin
+from .interrupts import handle_termination
 from .workplace import Workplace
 
 if TYPE_CHECKING:
@@ -268,6 +269,8 @@ class BatchDevice:
                 workplace = self._open_workplace(self._settings, tuple(self.wires))
                 if self._closed:
                     workplace.close()
+                if workplace.remote and self._settings.on_interrupt == "cancel":
+                    handle_termination()
                 self._workplace = workplace
                 weakref.finalize(self, _close_here, workplace, os.getpid())
             return self._workplace

@@ -150,14 +150,7 @@ class BatchHandle:
             JobError: A job did not give a result; the other jobs are finished.
         """
         seconds = self._timeout_secs if timeout is None else timeout
-        try:
-            with termination_interrupts():
-                finished = wait_and_show(self._batch, seconds, self._show)
-        except (KeyboardInterrupt, SystemExit):
-            if self._cancel_on_interrupt:
-                self.cancel()
-            self.detach()
-            raise
+        finished = self._wait(seconds)
         if not finished:
             waiting = self._batch.open_job_ids
             jobs = f"Jobs {', '.join(waiting)} run on" if waiting else "What was submitted runs on"
@@ -181,6 +174,23 @@ class BatchHandle:
         except Exception as error:  # noqa: BLE001 - as futures do
             return error
         return None
+
+    def _wait(self, seconds: float | None) -> bool:
+        with termination_interrupts(self._batch) as batch:
+            try:
+                return wait_and_show(batch, seconds, self._show)
+            except (KeyboardInterrupt, SystemExit):
+                self._leave()
+                raise
+
+    def _leave(self) -> None:
+        """Give up waiting for good; what may still arrive is named, also to those who do not wait for it."""
+        try:
+            if self._cancel_on_interrupt:
+                self.cancel()
+            self.detach()
+        finally:
+            self._batch.warn_of_unanswered()
 
     def _track(self) -> None:
         """Tell the tracker, once, in the thread that asked for the results."""

@@ -2,26 +2,135 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ..execution.progress import Progress
+from .display import Waitable
 
-@contextmanager
-def termination_interrupts() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit`` for as long as the block runs, where nobody else handles it."""
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
+LOOK_SECS = 0.2
+"""How often a thread that waits looks whether the program is to end: no signal reaches any but the main thread."""
 
-    def leave(number: int, _: FrameType | None) -> None:
+LEAVE_SECS = 60.0
+"""How long a program that is to end waits for threads that cancel jobs."""
+
+
+class Termination:
+    """Handles SIGTERM: ends the waits of all threads and then the program; where nobody waits, at once, as without it."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._waiting: set[object] = set()
+        self._ended = False
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        """Be told of the signal, in the main thread.
+
+        Raises:
+            SystemExit: Somebody waits.
+        """
+        if not self._waits():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self._ended = True
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """This thread waits while the block runs, what it does when it is to end included."""
+        if self._pid != os.getpid():  # threads of the parent do not wait here
+            self._pid, self._waiting, self._ended = os.getpid(), set(), False
+        wait = object()
+        self._waiting.add(wait)
+        try:
+            yield
+        finally:
+            self._waiting.discard(wait)
+
+    def check(self) -> None:
+        """Look whether this thread is to end.
+
+        Raises:
+            SystemExit: It is.
+        """
+        if self._ended and threading.current_thread() is not threading.main_thread():
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def join(self) -> None:
+        """Wait for threads that were told to end: those that are daemons would be cut off while they cancel."""
+        until = time.monotonic() + LEAVE_SECS
+        while self._ended and self._waits() and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _waits(self) -> bool:
+        return self._pid == os.getpid() and bool(self._waiting)
+
+
+class _Looking:
+    """A batch that is waited for by a thread that looks up now and then."""
+
+    def __init__(self, batch: Waitable, termination: Termination) -> None:
+        self._batch = batch
+        self._termination = termination
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it is finished; ``False`` if time ran out."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LOOK_SECS if until is None else min(LOOK_SECS, max(0.0, until - time.monotonic()))
+            if self._batch.wait(left):
+                return True
+            self._termination.check()
+            if until is not None and time.monotonic() >= until:
+                return False
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._batch.progress()
+
+
+def handle_termination() -> Termination | None:
+    """Handle SIGTERM from here on, where nobody does: threads other than the main one cannot ask for that themselves.
+
+    Returns:
+        The new handler; ``None`` if there is one, or this is not the main thread.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return None
+    termination = Termination()
+    signal.signal(signal.SIGTERM, termination)
+    atexit.register(termination.join)
+    return termination
+
+
+@contextmanager
+def termination_interrupts(batch: Waitable) -> Iterator[Waitable]:
+    """Turn SIGTERM into ``SystemExit`` for as long as the block runs, where nobody else handles it.
+
+    Args:
+        batch: What is waited for.
+
+    Yields:
+        The same, for a thread that must look up now and then.
+    """
+    mine = handle_termination()
+    termination = signal.getsignal(signal.SIGTERM)
+    if not isinstance(termination, Termination):
+        yield batch
+        return
+    main = threading.current_thread() is threading.main_thread()
     try:
-        yield
+        with termination.waiting():
+            yield batch if main else _Looking(batch, termination)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if mine is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            atexit.unregister(mine.join)

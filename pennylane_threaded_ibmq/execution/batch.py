@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 LET_GO_SECS = 5.0
 """How long a batch that is let go waits for what is just being sent."""
 
+CANCEL_SECS = 30.0
+"""How long a batch that is cancelled and let go waits for it: what arrives then must be cancelled by somebody."""
+
 Parts: TypeAlias = "dict[tuple[int, int], list[Any]]"
 """For each tape and measurement, one result a copy of the shot vector."""
 
@@ -81,6 +84,7 @@ class Batch:
         self._futures: dict[int, Future[Any]] = {}
         self._open = len(shards)
         self._leaving = False
+        self._cancelled = False
         self._finished = threading.Event()
         # what cannot run is refused while it costs nothing, not even a line in the journal
         for shard in shards:
@@ -173,15 +177,35 @@ class Batch:
         for run in self.runs:
             if run.job is None:
                 run.given_up.set()
+        # whoever takes over what is just being sent would look for its job too early, and pay again
+        if self._cancelled:
+            self._wait_idle(CANCEL_SECS)
+        elif self.batch_id:
+            self._wait_idle(LET_GO_SECS)
         if not self.batch_id:
             return
-        # whoever takes over what is just being sent would look for its job too early, and pay again
-        until = time.monotonic() + LET_GO_SECS
-        for run in self.runs:
-            run.idle.wait(max(0.0, until - time.monotonic()))
         with self._lock:
             self._leaving = True
         self._leave()
+
+    def warn_of_unanswered(self) -> None:
+        """Name the submissions that the service has not answered: their jobs may still arrive, and be paid for."""
+        tags = [run.slip.tag for run in self.runs if run.job is None and not run.idle.is_set()]
+        if not tags:
+            return
+        back = (
+            f" threaded-ibmq cancel {self.batch_id} cancels those that arrived; running the same tapes again, or "
+            f"dev.resume({self.batch_id!r}), takes them over."
+            if self.batch_id
+            else ""
+        )
+        logger.warning(
+            "%d submissions were not answered yet. Their jobs may still arrive and run, with the tags %s.%s",
+            len(tags),
+            ", ".join(tags),
+            back,
+            extra={"batch_id": self.batch_id, "job_id": "", "shard": None, "state": "sending"},
+        )
 
     def usage_secs(self) -> float | None:
         """QPU seconds that IBM charged for the jobs of a finished batch; ``None`` where nothing is charged."""
@@ -213,6 +237,7 @@ class Batch:
 
     def cancel(self) -> None:
         """Give up: shards that wait are not sent, accepted jobs are cancelled."""
+        self._cancelled = True
         for run in self.runs:
             run.cancelled = True
             run.given_up.set()
@@ -223,6 +248,19 @@ class Batch:
                 if run.job is not None and not all(self._settled[p] for p in run.shard.positions)
             ]
         )
+
+    def _wait_idle(self, secs: float) -> None:
+        """Wait until nothing of it is being sent, or looked for."""
+        until = time.monotonic() + secs
+        busy = [run for run in self.runs if not run.idle.is_set()]
+        if busy and self._cancelled and not busy[0].idle.wait(1.0):
+            logger.warning(
+                "waiting up to %.0f s for the answer to %d submissions, to cancel their jobs; Ctrl-C leaves at once",
+                secs,
+                len(busy),
+            )
+        for run in busy:
+            run.idle.wait(max(0.0, until - time.monotonic()))
 
     def _carry(self, run: ShardRun, shared: Any, inner: Any) -> Parts:
         """What a lane does with a shard."""

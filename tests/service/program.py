@@ -1,25 +1,39 @@
 """A user's program, for tests that kill one: runs twelve shards and writes what it got, once, at the end.
 
 Usage: program.py JOURNAL RESULT [OPTION=VALUE ...]; leave=True leaves as soon as four jobs are pending, arrival_secs is
-how long a request may take that nobody waits for.
+how long a request may take that nobody waits for, cancel_secs how long an interrupt waits for answers, and thread="daemon"
+or "plain" waits in a thread of that kind; idle=True does nothing.
 """
 
 import ast
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pennylane as qml
 
+from pennylane_threaded_ibmq.execution import batch
 from pennylane_threaded_ibmq.ibm import arrival
 
 
-def run(journal, result, ready, *, leave=False, arrival_secs=2.0, **options):
+def run(
+    journal,
+    result,
+    ready,
+    *,
+    leave=False,
+    idle=False,
+    arrival_secs=2.0,
+    cancel_secs=30.0,
+    thread=None,
+    **options,
+):
     """Run it: ``ready`` is called when the device is there and nothing is sent yet."""
-    arrival.ARRIVAL_SECS = arrival_secs
+    arrival.ARRIVAL_SECS, batch.CANCEL_SECS = arrival_secs, cancel_secs
     tapes = [
         qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
         for angle in np.linspace(0, np.pi, 24)
@@ -32,11 +46,18 @@ def run(journal, result, ready, *, leave=False, arrival_secs=2.0, **options):
         **{"shard_size": 2, "max_jobs": 4, **options},
     )
     ready()
+    if idle:
+        threading.Event().wait(120)
     if leave:
         handle = dev.submit(tapes)
         while len(handle.job_ids) < 4:
             time.sleep(0.02)
         sys.exit()
+    if thread is not None:
+        worker = threading.Thread(target=dev.batch_execute, args=(tapes,), daemon=thread == "daemon")
+        worker.start()
+        worker.join()
+        return
     values = dev.batch_execute(tapes)
     scratch = Path(result + ".part")
     scratch.write_text(json.dumps([float(v) for v in values]))

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 
 def right(path):
@@ -32,6 +32,64 @@ def test_an_interrupt_cancels_what_is_queued(start, program, number, status):
     assert child.returncode in {status, 1, 130}, errors
     assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
     assert sum(job.usage_secs for job in service.jobs) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_cancels_what_is_just_being_sent(start, program, number):
+    """Submissions that are under way arrive some seconds later; the program stays until their jobs are cancelled."""
+    service = start(job_secs=0.1)
+    service.hold()
+    service.inject(Fault(effect="stall", secs=5.0, on="POST /jobs$", times=None))
+    child = program(service)
+    service.wait_for_requests("POST /jobs", 4, timeout_secs=60)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    service.release()
+    assert [job.status for job in service.jobs] == [JobStatus.CANCELLED] * 4, errors
+    assert "to cancel their jobs" in errors
+    assert service.counters.by_route["POST /jobs"] == 4
+
+
+def test_an_interrupt_names_what_may_still_arrive(start, program, tmp_path):
+    """Nobody waits for a service that does not answer; what it may still do is said, and the next run finds it."""
+    service = start()
+    service.inject(Fault(effect="stall", on="POST /jobs$", times=4))
+    child = program(service, cancel_secs=1.0)
+    service.wait_for_requests("POST /jobs", 4, timeout_secs=60)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert service.jobs == ()
+    assert "4 submissions were not answered yet" in errors
+    service.clear_faults()
+    jobs = service.wait_for_jobs(4, JobStatus.COMPLETED)
+    for job in jobs:
+        assert max(job.tags, key=len) in errors
+    child = program(service)
+    assert child.wait(120) == 0
+    right(tmp_path / "result")
+    assert service.counters.jobs == 12
+
+
+@pytest.mark.parametrize("kind", ["plain", "daemon"])
+def test_sigterm_while_another_thread_waits(start, program, kind):
+    service = start()
+    service.hold()
+    child = program(service, thread=kind)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 143, errors
+    assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
+    assert sum(job.usage_secs for job in service.jobs) == 0
+
+
+def test_sigterm_where_nobody_waits_ends_a_program_as_ever(start, program):
+    service = start()
+    child = program(service, idle=True)
+    assert child.stdout.readline().startswith("ready")
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGTERM
 
 
 def test_an_interrupt_may_leave_the_jobs_to_the_next_run(start, program, tmp_path):
