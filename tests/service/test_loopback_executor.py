@@ -10,11 +10,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector, hellinger_fidelity
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import RuntimeJobFailureError
 
-from pennylane_threaded_ibmq.loopback import DEFAULT_CRN, SIMULATOR, Fault, Instance
-from pennylane_threaded_ibmq.loopback.bits import Work, sample_bits
-from pennylane_threaded_ibmq.loopback.circuits import independent_parts
-from pennylane_threaded_ibmq.loopback.simulate import Engine
-from pennylane_threaded_ibmq.loopback.snapshots import Machine, load_machines
+from pennylane_threaded_ibmq.loopback import DEFAULT_CRN, Fault, Instance
 
 pytest.importorskip(
     "qiskit_ibm_runtime.executor_sampler", reason="needs the client-side primitives of IBM's client"
@@ -195,65 +191,6 @@ def test_readout_errors_are_mitigated(backend):
     assert found[0] == pytest.approx(-1 + 2 * missing, abs=0.015)
     assert found[1] == pytest.approx(-1, abs=0.025)
     assert abs(found[1] + 1) < abs(found[0] + 1)
-
-
-def engine_of(name, **options):
-    """The engine of a backend."""
-    return Engine(load_machines({name: "fake_manila"}, Machine)[name], **{"seed": None, **options})
-
-
-@pytest.mark.parametrize("noise", [False, True])
-def test_lone_qubits_are_followed_as_aer_would(noise):
-    """A qubit that is alone reads 1 as often as the same qubit simulated by Aer, with noise and without."""
-    angle = Parameter("t")
-    alone = QuantumCircuit(5, 1)
-    alone.sx(1)
-    alone.rz(angle, 1)
-    alone.sx(1)
-    alone.barrier()
-    alone.rz(0.3, 1)
-    alone.x(1)
-    alone.rx(angle, 1)
-    alone.measure(1, 0)
-    entangled = alone.copy()
-    entangled.cx(1, 0)  # after the measurement it changes nothing but who simulates
-    expression = alone.assign_parameters({angle: 2 * Parameter("h")})
-    values = np.array([[0.2], [0.9], [2.5]])
-    works = [Work(alone, values), Work(entangled, values), Work(expression, values / 2)]
-    found = [bits.mean(axis=1) for bits in sample_bits(engine_of(SMALL, noise=noise), works, 40_000)]
-    assert np.allclose(found[0], found[1], atol=0.015)
-    assert np.allclose(found[0], found[2], atol=0.015)
-    exact = [
-        Statevector(alone.remove_final_measurements(inplace=False).assign_parameters(row)) for row in values
-    ]
-    if not noise:
-        assert np.allclose(found[0][:, 0], [state.probabilities([1])[1] for state in exact], atol=0.015)
-
-
-def test_parts_of_a_circuit():
-    """Qubits belong together by gates, by bits they share and by branches; idle ones belong nowhere."""
-    circuit = QuantumCircuit(8, 4)
-    circuit.cz(0, 2)
-    circuit.x(1)
-    circuit.measure([3, 4], [0, 0])
-    circuit.measure(5, 1)
-    with circuit.if_test((circuit.clbits[1], 1)):
-        circuit.x(6)
-    circuit.barrier()
-    assert sorted(independent_parts(circuit)) == [(0, 2), (1,), (3, 4), (5, 6)]
-
-
-def test_parts_are_not_sorted_alike():
-    """Two independent pairs of qubits have independent outcomes, shot by shot, with a seed too."""
-    circuit = QuantumCircuit(4, 4)
-    circuit.h([0, 2])
-    circuit.cx([0, 2], [1, 3])
-    circuit.measure(range(4), range(4))
-    for seed in (None, 3):
-        engine = Engine(Machine(SIMULATOR, None), noise=False, seed=seed)
-        (bits,) = sample_bits(engine, [Work(circuit, np.empty((1, 0)))], 4000)
-        assert (bits[0, :, 0] == bits[0, :, 1]).all()
-        assert (bits[0, :, 0] == bits[0, :, 2]).mean() == pytest.approx(0.5, abs=0.06)
 
 
 # ---------------------------------------------------------------------------------------------- seeds and schemas
