@@ -142,7 +142,10 @@ def device(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 def check_bodies(service: Loopback) -> None:
     """Hold the inputs of a service's jobs against the schemas that IBM publishes; those of private jobs are not told."""
-    service.clear_faults()
+    try:
+        service.clear_faults()
+    except RuntimeError:  # stopped by its test
+        return
     config = service.config
     for instance in config.instances:
         session = Rest(service, token=config.tokens[0], crn=instance.crn)
