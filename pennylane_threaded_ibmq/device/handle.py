@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
+from ..execution.futures import TapeFuture
 from ..execution.pictures import draw_timeline
 from ..execution.progress import Progress
 from ..execution.timeline import Timeline, make_timeline
@@ -202,18 +203,19 @@ class BatchHandle:
 
     def _future(self, origin: Origin) -> Future[Any]:
         parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]
-        if origin.post is None:
-            return parts[0]
-        return _gather(parts, lambda results: _made(origin, results))
+        whole = parts[0] if origin.post is None else _gather(parts, lambda results: _made(origin, results))
+        # a device that is forgotten closes, and whoever has nothing but the future waits for it
+        whole.keeps = self._device
+        return whole
 
 
 def _made(origin: Origin, results: tuple[Any, ...]) -> Any:
     return results[0] if origin.post is None else origin.post(results)
 
 
-def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]) -> Future[Any]:
+def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]) -> TapeFuture:
     """A future of what is made from several."""
-    whole: Future[Any] = Future()
+    whole = TapeFuture()
     whole.set_running_or_notify_cancel()
     lock = threading.Lock()
     left = len(parts)

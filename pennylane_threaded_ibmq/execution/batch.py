@@ -22,6 +22,7 @@ from ..exceptions import (
     UnsupportedCircuitError,
 )
 from .decode import decode_block
+from .futures import TapeFuture
 from .lanes import Lanes
 from .plan import Block
 from .progress import Course, Observer, Progress
@@ -81,7 +82,7 @@ class Batch:
         self._results: list[Any] = [None] * len(self.tapes)
         self._errors: dict[int, BaseException] = {}
         self._settled = [False] * len(self.tapes)
-        self._futures: dict[int, Future[Any]] = {}
+        self._futures: dict[int, TapeFuture] = {}
         self._open = len(shards)
         self._leaving = False
         self._cancelled = False
@@ -221,12 +222,12 @@ class Batch:
         """Result of one tape; ``None`` while there is none."""
         return self._results[position]
 
-    def future(self, position: int) -> Future[Any]:
+    def future(self, position: int) -> TapeFuture:
         """The future of one tape; it cannot be cancelled by itself, since a job serves many tapes."""
         with self._lock:
             future = self._futures.get(position)
             if future is None:
-                future = self._futures[position] = Future()
+                future = self._futures[position] = TapeFuture()
                 future.set_running_or_notify_cancel()
                 if not self._settled[position]:
                     return future

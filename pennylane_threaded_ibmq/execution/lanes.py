@@ -7,16 +7,20 @@ with their owner: a pool of the standard library would keep the interpreter from
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..exceptions import DeviceClosedError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Task: TypeAlias = "Callable[[Any], Any]"
@@ -88,10 +92,20 @@ class Lanes:
                 if future.set_running_or_notify_cancel():
                     if not opened:
                         inner, opened = self._open_inner(), True
-                    future.set_result(task(inner))
+                    outcome: Callable[[], None] = partial(future.set_result, task(inner))
+                else:
+                    outcome = _nothing
             except BaseException as error:  # noqa: BLE001 - Qiskit's panics are no Exception; the waiter must hear
-                future.set_exception(error)
+                outcome = partial(future.set_exception, error)
+            try:
+                outcome()
+            except BaseException:
+                logger.exception("a callback left by an exit; the lane goes on")
             finally:
                 with self._lock:
                     self._free += 1
-                del item, future, task
+                del item, future, task, outcome
+
+
+def _nothing() -> None:
+    """Do what there is to do for a task that was cancelled while it waited."""

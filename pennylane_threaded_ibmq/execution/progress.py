@@ -246,7 +246,10 @@ class Course:
         for observer in tuple(self._observers):
             try:
                 observer(record)
-            except (Exception, SystemExit):  # an exit of a thread of ours would end nothing but the batch
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):  # of the user's, in the main thread
+                    raise
+                # an exit of a thread of ours would end nothing but the batch
                 logger.exception("progress= raised an error and is not called again; the batch goes on")
                 self._observers.remove(observer)
 

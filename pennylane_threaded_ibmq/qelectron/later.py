@@ -16,12 +16,12 @@ from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Protocol
 
-from .._compat import AnyFuture
+from ..execution.futures import TapeFuture
 from .routing import Routed
 from .runners import recording_lock
 
 
-class LaterFuture(AnyFuture):
+class LaterFuture(TapeFuture):
     """The result of a call that was submitted, as in ``concurrent.futures``; it can also be awaited.
 
     It is done when its circuits are. What PennyLane does with their results happens once, in the thread that first

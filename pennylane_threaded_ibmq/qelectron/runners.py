@@ -21,6 +21,7 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
+from ..execution.futures import TapeFuture
 from .stacks import of_stack
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class OneRun:
     ) -> None:
         self._tapes = tuple(tapes)
         self._run = run
-        self.futures: tuple[Future[Any], ...] = tuple(Future() for _ in self._tapes)
+        self.futures: tuple[Future[Any], ...] = tuple(TapeFuture() for _ in self._tapes)
 
     @property
     def job_ids(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from ..exceptions import CredentialsError, JobCancelledError, ServiceError
+from ..execution.futures import TapeFuture
 from .runners import Runner, Submission, making_operators
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Waiting:
     def __init__(self, tapes: Sequence[QuantumScript], wires: Wires, owner: Sender) -> None:
         self.tapes = tuple(tapes)
         self.wires = wires
-        self.futures: tuple[Future[Any], ...] = tuple(Future() for _ in self.tapes)
+        self.futures: tuple[Future[Any], ...] = tuple(TapeFuture() for _ in self.tapes)
         self._owner = owner
         self._sent: Submission | None = None
         self._shared: Shared | None = None
