@@ -48,7 +48,7 @@ def is_broadcast(op: Operator) -> bool:
 def _entry(op: Operator, index: int) -> Operator:
     flags = _batched(op)
     data = [d[index] if flag else d for d, flag in zip(op.data, flags)]
-    if _exponents(op):
+    if isinstance(op, Pow) and (any(flags) or _exponents(op)):
         return _power(op, data, index)
     return bind_new_parameters(op, data) if any(flags) else op
 
@@ -71,5 +71,6 @@ def _exponents(op: Operator) -> list[Any]:
 
 
 def _power(op: Operator, data: Sequence[Any], index: int) -> Operator:
+    # made anew: a copy of a power keeps the batch size of its base
     base = bind_new_parameters(op.base, data) if data else op.base
-    return qml.pow(base, op.z[index], lazy=True)
+    return qml.pow(base, op.z[index] if _exponents(op) else op.z, lazy=True)

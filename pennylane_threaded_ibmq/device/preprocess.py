@@ -105,9 +105,7 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
         )
         tape = tape.copy(shots=Shots(rules.shots))
     check_measurements(tape, rules.name)
-    if not rules.parametrise and tape.batch_size is not None:
-        return _each_entry(tape, rules)
-    if not _is_ready(tape, rules):
+    if not _is_ready(tape, rules) or (not rules.parametrise and tape.batch_size is not None):
         return _transform(tape, rules)
     return (tape,), padding(tape, rules.mid_circuit)
 
@@ -152,13 +150,13 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
     (tape,), _ = validate_device_wires(tape, wires=rules.wires, name=rules.name)
     if measures_midway(tape):
         check_postselection(tape, rules.mid_circuit)
-    if not _has_batched_constant(tape):
-        lowered = _lower_whole(tape, rules)
-        if lowered is not None and not _has_batched_constant(lowered):
-            return (lowered,), padding(lowered, rules.mid_circuit)
-        # some templates show their batch only in what they decompose into
-        tape = tape if lowered is None else lowered
-    return _each_entry(tape, rules)
+    lowered = _lower_whole(tape, rules)
+    if lowered is not None and (
+        lowered.batch_size is None or (rules.parametrise and not _has_batched_constant(lowered))
+    ):
+        return (lowered,), padding(lowered, rules.mid_circuit)
+    # templates show which of their numbers are a batch only in what they decompose into
+    return _each_entry(_lower_where_possible(tape, rules), rules)
 
 
 def _lower_whole(tape: QuantumScript, rules: Rules) -> QuantumScript | None:
@@ -173,17 +171,35 @@ def _lower_whole(tape: QuantumScript, rules: Rules) -> QuantumScript | None:
         return None
 
 
+def _lower_where_possible(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    """The tape with those gates decomposed that can be with their broadcast."""
+    operations: list[Operator] = []
+    for op in tape.operations:
+        try:
+            operations += _decompose(QuantumScript([op]), rules).operations
+        except Exception:  # noqa: BLE001 - looked at again for each entry
+            operations.append(op)
+    return tape.copy(operations=operations)
+
+
 def _each_entry(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """One tape for each entry of a broadcast."""
-    tapes = []
-    for entry in expand_broadcast(tape):
-        try:
-            tapes.append(_lower(entry, rules))
-        except ThreadedIBMQError:
-            raise
-        except Exception as error:
-            raise _undecomposed(entry, error, rules) from error
-    return tuple(tapes), join_broadcast
+    return tuple(_lower_entry(entry, rules) for entry in expand_broadcast(tape)), join_broadcast
+
+
+def _lower_entry(tape: QuantumScript, rules: Rules) -> QuantumScript:
+    try:
+        lowered = _lower(tape, rules)
+    except ThreadedIBMQError:
+        raise
+    except Exception as error:
+        raise _undecomposed(tape, error, rules) from error
+    if lowered.batch_size is not None:
+        raise UnsupportedCircuitError(
+            "An operation of a broadcast circuit does not say which of its numbers are a batch. Run the entries one by "
+            "one. Nothing was sent."
+        )
+    return lowered
 
 
 def _undecomposed(tape: QuantumScript, error: Exception, rules: Rules) -> UnsupportedCircuitError:
