@@ -120,11 +120,13 @@ def _generator(content: hashlib._Hash, values: Mapping[str, Any], seed: int | No
     if seed is None:
         return np.random.default_rng()
     digest = content.copy()
-    for name in sorted(values):
+    # The client gives arguments running numbers, which tell their order and nothing else.
+    numbered = sorted((name.rstrip("0123456789"), len(name), name) for name in values)
+    for stem, _, name in numbered:
         value = values[name]
         if isinstance(value, np.ndarray):  # an angle's last digits show how it was computed
             value = (np.round(value, 9) + 0.0).tobytes()
-        digest.update(f"{name} {value!r}".encode())
+        digest.update(f"{stem} {value!r}".encode())
     return np.random.default_rng(list(digest.digest()))
 
 

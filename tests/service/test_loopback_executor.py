@@ -212,6 +212,23 @@ def test_seeded_rows_depend_on_their_content_alone(backend, options):
     assert rows([[2.1, 0.4]]) == [second]
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_seeded_expectation_values_depend_on_their_content_alone(backend, level):
+    """With a seed a row's expectation value is the same in any company, and in any later job."""
+    _, device = backend(SMALL, seed=7)
+    compiled = transpile(rotated(), device, optimization_level=1)
+    observables = [SparsePauliOp(label).apply_layout(compiled.layout) for label in ("ZI", "XX")]
+    estimator = EstimatorV2(device, options={"resilience_level": level})
+
+    def values(*rows):
+        pub = (compiled, observables, np.array(rows)[:, None])
+        return estimator.run([pub], precision=1 / 16).result(timeout=60)[0].data.evs.tolist()
+
+    first, second = values([0.3, 1.2], [2.1, 0.4])
+    assert values([2.1, 0.4]) == [second]
+    assert values([2.1, 0.4], [1.0, 1.0], [0.3, 1.2])[::2] == [second, first]
+
+
 def body_of(version, options=None):
     """The body of a job of one circuit that always gives 101, in one version of the schema."""
     program, executor_options = prepare([numbered(5)], SamplerOptions(**(options or {})), 64)
