@@ -4,7 +4,9 @@
     python3 tasks.py demo              VQE of H2, with a convergence plot
     python3 tasks.py test              every check and every test, on each stack
     python3 tasks.py test -- -k foo    the checks, and the current stack's tests with arguments for pytest
+    python3 tasks.py test-pinned       only the tests of IBM's client, with the older of the two sets of versions
     python3 tasks.py test-classic      only the tests of the classic stack, without and with Covalent
+    python3 tasks.py test-install      what pip makes of this project, on each Python that is there and over old packages
     python3 tasks.py lint              the checks that need no test
     python3 tasks.py docs              the documentation, in docs/_build/html
     python3 tasks.py bench             the benchmarks
@@ -13,7 +15,8 @@
 
 Needs Python 3.11 or newer and nothing else. The classic stack needs 3.11 or 3.12, and with Covalent 3.11: `test` looks for
 such a Python beside a newer one, and says what it leaves out where there is none. Everything is installed into `.venv`
-beside this file, the classic stack into `.venv-classic` and `.venv-covalent`. They are used again until setup.cfg,
+beside this file with the newest versions, the older set that is tested into `.venv-pinned` (there are the benchmarks, since
+they compare with `qiskit.remote`), the classic stack into `.venv-classic` and `.venv-covalent`. They are used again until setup.cfg,
 pyproject.toml or the Python version changes; delete one to start it afresh.
 """
 
@@ -129,6 +132,16 @@ class Environment:
 
 
 CURRENT = Environment(".venv")
+PINNED = Environment(".venv-pinned")
+PINNED_TESTS = (
+    "tests/service",
+    "tests/unit/test_arguments.py",
+    "tests/unit/test_benchmarks.py",
+    "tests/unit/test_documented_examples.py",
+    "tests/unit/test_stack.py",
+)
+"""What depends on IBM's client, or compares with ``qiskit.remote``."""
+
 CLASSIC = (
     (Environment(".venv-classic", newest=(3, 12)), "classic", ()),
     # the same client as in the other, so that what is about the loopback service alone is tested there
@@ -185,6 +198,8 @@ def test(extra: "list[str]") -> None:
     step(CURRENT, "tests", [CURRENT.python, "-m", "pytest", "-n", "2", *extra])
     if extra:
         return
+    test_pinned([])
+    step(CURRENT, "installations", [CURRENT.python, "-m", "tests.installations", "--short"])
     left_out = []
     for stack in CLASSIC:
         try:
@@ -195,6 +210,22 @@ def test(extra: "list[str]") -> None:
             test_stack(*stack)
     for text in left_out:
         print("==> {}".format(text), flush=True)
+
+
+def test_pinned(extra: "list[str]") -> None:
+    """Run the tests that touch IBM's client with the pinned versions."""
+    PINNED.prepare("pinned", "test")
+    step(
+        PINNED,
+        "tests with the pinned versions",
+        [PINNED.python, "-m", "pytest", "-n", "2", *PINNED_TESTS, *extra],
+    )
+
+
+def test_install(extra: "list[str]") -> None:
+    """Install into fresh and old environments, and look at what comes of it."""
+    CURRENT.prepare("dev")
+    step(CURRENT, "installations", [CURRENT.python, "-m", "tests.installations", *extra])
 
 
 def test_classic(extra: "list[str]") -> None:
@@ -231,8 +262,8 @@ def docs(extra: "list[str]") -> None:
 
 def bench(extra: "list[str]") -> None:
     """Run the benchmarks side by side and print their table."""
-    CURRENT.prepare("dev")
-    step(CURRENT, "benchmarks", [CURRENT.python, "-m", "benchmarks", *extra])
+    PINNED.prepare("pinned", "test")
+    step(PINNED, "benchmarks", [PINNED.python, "-m", "benchmarks", *extra])
 
 
 def setup(extra: "list[str]") -> None:
@@ -322,7 +353,9 @@ def runs(name: str) -> bool:
 COMMANDS = {
     "demo": demo,
     "test": test,
+    "test-pinned": test_pinned,
     "test-classic": test_classic,
+    "test-install": test_install,
     "lint": lint,
     "docs": docs,
     "bench": bench,

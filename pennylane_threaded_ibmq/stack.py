@@ -1,6 +1,6 @@
 """Which of the two stacks is installed: one question, answered in one place.
 
-The current stack is the newest PennyLane and Qiskit, with qiskit-ibm-runtime. The classic stack is the PennyLane that
+The current stack is the newest PennyLane and Qiskit, with qiskit-ibm-runtime; pennylane-qiskit may be there or not. The classic stack is the PennyLane that
 had ``qiskit.ibmq``, with qiskit-ibm-provider. Nothing is imported to find out: the versions of what is installed decide.
 """
 
@@ -18,7 +18,7 @@ class Stack(Enum):
     """What the device is built on."""
 
     CURRENT = "current"
-    """PennyLane >= 0.45, Qiskit 2, qiskit-ibm-runtime."""
+    """PennyLane >= 0.45, Qiskit >= 2.2, qiskit-ibm-runtime >= 0.45."""
     CLASSIC = "classic"
     """PennyLane 0.31.1 to 0.37, Qiskit before 2, qiskit-ibm-provider."""
 
@@ -26,10 +26,9 @@ class Stack(Enum):
 _NEEDS: Mapping[Stack, Mapping[str, str]] = {
     Stack.CURRENT: {
         "pennylane": ">=0.45",
-        "pennylane-qiskit": ">=0.45",
-        "qiskit": ">=2.0",
+        "qiskit": ">=2.2",
         "qiskit-aer": ">=0.17",
-        "qiskit-ibm-runtime": ">=0.40",
+        "qiskit-ibm-runtime": ">=0.45",
     },
     Stack.CLASSIC: {
         "pennylane": ">=0.31.1,<0.38",

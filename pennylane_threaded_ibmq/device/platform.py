@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import ConfigurationError
 from ..execution.shards import Limits
 from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
-from ..ibm.jobs import PlatformJobs
+from ..ibm.client import warn_of_sunset
+from ..ibm.jobs import Mode, PlatformJobs
 from ..ibm.local import is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
 from .workplace import Workplace, open_here, open_remote
@@ -59,14 +60,10 @@ def _remote(
             f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
             argument="noise_model",
         )
+    warn_of_sunset()
     check_size(backend, len(wires))
     jobs = PlatformJobs(service, backend, primitive_options)
     simulated = bool(getattr(backend.configuration(), "simulator", False))
-
-    def open_inner() -> Any:
-        import pennylane as qml
-
-        return qml.device("qiskit.remote", wires=wires, backend=backend, session=settings.session)
 
     return open_remote(
         jobs,
@@ -75,7 +72,7 @@ def _remote(
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
         limits=Limits(shots=getattr(backend.configuration(), "max_shots", None)),
         without=NEVER_USED,
-        open_inner=open_inner,
+        open_inner=lambda: Mode(backend, settings.session),
     )
 
 

@@ -78,7 +78,7 @@ class RemoteSite:
         self.watcher = Watcher(jobs)
 
     def open_inner(self) -> Any:
-        """A lane's own device of pennylane-qiskit; jobs are opened in its session or on its backend."""
+        """What a lane sends its jobs through; they are opened in its session or on its backend."""
         return self._open_inner()
 
     def register(

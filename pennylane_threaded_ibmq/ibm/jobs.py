@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,19 @@ from .quiet import quiet
 from .service import JobService, ListedJob, PubData, SentJob, State
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """What a lane opens its primitives in.
+
+    Attributes:
+        backend: The backend.
+        session: An open Session or Batch of the user's on it, or ``None``.
+    """
+
+    backend: Any
+    session: Any
 
 
 class PlatformJobs(JobService):

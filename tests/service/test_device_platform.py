@@ -589,8 +589,22 @@ def test_no_warning_reaches_the_user(loopback):
     loopback()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # our own, of a client that IBM will refuse, and nothing else
+        warnings.filterwarnings("ignore", message="qiskit-ibm-runtime .* speaks a version")
         with qml.device("threaded.ibmq", wires=2, backend=SMALL) as dev:
             close_to_cosine(dev.batch_execute(ladder(2)), 2)
+
+
+def test_a_client_that_ibm_will_refuse_is_named_with_the_date_and_the_command(loopback, new_client):
+    loopback()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            with qml.device("threaded.ibmq", wires=2, backend=SMALL) as dev:
+                assert dev._open().name == SMALL
+    ours = [str(w.message) for w in caught if "2027-01-01" in str(w.message)]
+    assert len(ours) == (0 if new_client else 1)
+    assert all("pip install -U qiskit-ibm-runtime" in text for text in ours)
 
 
 # -------------------------------------------------------------------------------------------------------- gradients

@@ -15,6 +15,8 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import Session
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
+pytest.importorskip("pennylane_qiskit", reason="qiskit.remote is compared with on the pinned versions")
+
 BACKENDS = {"aer": AerSimulator, "manila": FakeManilaV2}
 SIGMAS = 6
 

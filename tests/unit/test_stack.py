@@ -14,16 +14,23 @@ from packaging.requirements import Requirement
 
 from pennylane_threaded_ibmq import device, exceptions
 from pennylane_threaded_ibmq import stack as module
+from pennylane_threaded_ibmq.ibm import client
 from pennylane_threaded_ibmq.stack import PACKAGES, Stack, decide, installed, judge, stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
 CURRENT = {
     "pennylane": "0.45.1",
+    "qiskit": "2.6.2",
+    "qiskit-aer": "0.18.2",
+    "qiskit-ibm-runtime": "0.51.0",
+}
+PINNED = {
+    "pennylane": "0.45.1",
     "pennylane-qiskit": "0.45.0",
     "qiskit": "2.3.0",
     "qiskit-aer": "0.17.2",
-    "qiskit-ibm-runtime": "0.45.0",
+    "qiskit-ibm-runtime": "0.45.1",
 }
 CLASSIC = {
     "pennylane": "0.37.0",
@@ -54,7 +61,9 @@ def without(versions, name):
     ("versions", "expected"),
     [
         (CURRENT, Stack.CURRENT),
-        ({**CURRENT, "pennylane": "0.46.0.dev3", "qiskit": "2.4.0rc1"}, Stack.CURRENT),
+        (PINNED, Stack.CURRENT),
+        ({**CURRENT, "pennylane-qiskit": "0.37.0"}, Stack.CURRENT),
+        ({**CURRENT, "pennylane": "0.46.0.dev3", "qiskit": "2.7.0rc1"}, Stack.CURRENT),
         ({**CURRENT, "setuptools": "83.0", "autoray": "0.9", "qiskit-ibm-provider": "0.11.0"}, Stack.CURRENT),
         (CLASSIC, Stack.CLASSIC),
         (COVALENT, Stack.CLASSIC),
@@ -78,11 +87,11 @@ def test_what_goes_together_is_a_stack(versions, expected):
             {**CLASSIC, "pennylane": "0.45.0"},
             Stack.CURRENT,
             {
-                "pennylane-qiskit": "is 0.37.0, and >=0.45 is needed",
-                "qiskit": "is 1.4.6, and >=2.0 is needed",
+                "qiskit": "is 1.4.6, and >=2.2 is needed",
+                "qiskit-ibm-runtime": "is 0.43.1, and >=0.45 is needed",
             },
         ),
-        ({**CURRENT, "qiskit": "1.4.6"}, Stack.CURRENT, {"qiskit": "is 1.4.6, and >=2.0 is needed"}),
+        ({**CURRENT, "qiskit": "1.4.6"}, Stack.CURRENT, {"qiskit": "is 1.4.6, and >=2.2 is needed"}),
         (without(CLASSIC, "qiskit-ibm-provider"), Stack.CLASSIC, {"qiskit-ibm-provider": "is not installed"}),
         ({**CLASSIC, "qiskit": "2.0.0"}, Stack.CLASSIC, {"qiskit": "is 2.0.0, and >=0.43,<2 is needed"}),
         ({**CLASSIC, "pennylane-qiskit": "0.38.1"}, Stack.CLASSIC, {"pennylane-qiskit": "is 0.38.1, and "}),
@@ -122,11 +131,17 @@ def test_this_environment_has_the_current_stack():
     assert set(installed()) <= set(PACKAGES)
 
 
-def extra(name):
+def extra(name, python="3.11"):
+    """What an extra asks for on one Python; ``None`` for a plain installation."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
     lines = parser["options.extras_require"][name] if name else parser["options"]["install_requires"]
-    return {r.name: r.specifier for r in map(Requirement, filter(None, lines.strip().splitlines()))}
+    read = (line for line in lines.strip().splitlines() if line and not line.startswith("#"))
+    return {
+        r.name: r.specifier
+        for r in map(Requirement, read)
+        if r.marker is None or r.marker.evaluate({"python_version": python})
+    }
 
 
 @pytest.mark.parametrize(("name", "versions"), [("classic", CLASSIC), ("covalent", COVALENT)])
@@ -142,13 +157,59 @@ def test_each_extra_installs_a_whole_stack(name, versions):
     )
 
 
-def test_the_provider_comes_with_the_extras_only():
-    assert "qiskit-ibm-provider" not in extra(None)
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_a_plain_installation_needs_no_package_of_the_classic_stack(python):
+    assert {"qiskit-ibm-provider", "pennylane-qiskit"}.isdisjoint(extra(None, python))
+    wanted = extra(None, python)
+    for versions in (CURRENT, PINNED):
+        assert all(wanted[name].contains(versions[name]) for name in CURRENT)
+
+
+@pytest.mark.parametrize("python", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("pennylane", [f"0.{minor}.0" for minor in range(31, 47)])
+def test_no_python_gets_a_pennylane_that_is_in_neither_stack(python, pennylane):
+    """What pip may install or keep is what the package runs on, with nothing but the right companions."""
+    allowed = extra(None, python)["pennylane"].contains(pennylane)
+    usable = {Stack.CURRENT: ("3.11", "3.12", "3.13"), Stack.CLASSIC: ("3.8", "3.9", "3.10", "3.11", "3.12")}
+    found = judge({"pennylane": pennylane}).stack
+    assert allowed == (found is not None and python in usable[found])
+
+
+@pytest.mark.parametrize("python", ["3.8", "3.9", "3.10"])
+def test_on_old_pythons_a_plain_installation_is_the_classic_stack(python):
+    wanted = extra(None, python)
+    for package in judge(CLASSIC).needs:
+        assert wanted[package].contains(CLASSIC[package])
+
+
+class TestSunset:
+    """A client that IBM is about to refuse."""
+
+    @pytest.fixture(autouse=True)
+    def no_memory(self):
+        client.client_version.cache_clear()
+        yield
+        client.client_version.cache_clear()
+
+    @pytest.mark.parametrize("found", ["0.45.1", "0.46.1", "0.47.0"])
+    def test_is_named_with_the_date_and_the_command(self, found, monkeypatch):
+        monkeypatch.setattr(client.metadata, "version", lambda name: {"qiskit-ibm-runtime": found}[name])
+        with pytest.warns(
+            UserWarning, match=rf"{found} .*2027-01-01.*pip install -U qiskit-ibm-runtime"
+        ) as caught:
+            client.warn_of_sunset()
+        assert len(caught) == 1
+
+    @pytest.mark.parametrize("found", ["0.48.0", "0.51.0", "1.0.0"])
+    def test_is_none_from_0_48_on(self, found, monkeypatch, recwarn):
+        monkeypatch.setattr(client.metadata, "version", lambda name: {"qiskit-ibm-runtime": found}[name])
+        client.warn_of_sunset()
+        assert not recwarn.list
 
 
 @pytest.fixture
 def mixed(monkeypatch):
-    monkeypatch.setattr(module, "installed", lambda: {**CURRENT, "pennylane-qiskit": "0.37.0"})
+    monkeypatch.setattr(module, "installed", lambda: {**CURRENT, "qiskit": "1.4.6"})
     stack.cache_clear()
     yield
     stack.cache_clear()
@@ -158,13 +219,13 @@ def mixed(monkeypatch):
 class TestMixed:
     def test_the_device_is_refused_and_the_package_is_not(self):
         importlib.reload(importlib.import_module("pennylane_threaded_ibmq"))
-        with pytest.raises(exceptions.StackError, match=r"pennylane-qiskit is 0\.37\.0"):
+        with pytest.raises(exceptions.StackError, match=r"qiskit is 1\.4\.6"):
             device.ThreadedIBMQDevice  # noqa: B018
 
     def test_pennylane_is_told_so_too(self):
         import pennylane as qml
 
-        with pytest.raises(exceptions.StackError, match=r"pennylane-qiskit is 0\.37\.0"):
+        with pytest.raises(exceptions.StackError, match=r"qiskit is 1\.4\.6"):
             qml.device("threaded.ibmq", wires=2)
 
 

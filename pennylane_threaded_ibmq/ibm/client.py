@@ -1,0 +1,60 @@
+"""What the installed release of IBM's client can do, and how long IBM will talk to it."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from importlib import metadata, util
+
+SUNSET = "2027-01-01"
+"""From then on IBM may refuse the versions of its API that clients before 0.48 speak; its ``/v1/versions`` says so."""
+
+_FIRST_AFTER = (0, 48)
+
+
+@lru_cache(maxsize=None)
+def client_version() -> tuple[int, int]:
+    """Release of the installed client: ``(0, 51)``."""
+    major, minor = metadata.version("qiskit-ibm-runtime").split(".")[:2]
+    return int(major), int(minor)
+
+
+def warn_of_sunset() -> None:
+    """Warn, once in a program, that the installed client is about to be refused."""
+    if client_version() >= _FIRST_AFTER:
+        return
+    beside = ""
+    if util.find_spec("pennylane_qiskit") is not None:
+        beside = (
+            " pennylane-qiskit, which this package does not need, may hold the client back: take a fresh environment, "
+            "or remove it first."
+        )
+    warnings.warn(
+        f"qiskit-ibm-runtime {metadata.version('qiskit-ibm-runtime')} speaks a version of IBM's API that IBM may refuse "
+        f"from {SUNSET} on. Upgrade with: pip install -U qiskit-ibm-runtime qiskit qiskit-aer.{beside}",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+@lru_cache(maxsize=None)
+def has_client_side() -> bool:
+    """Whether the client has primitives that prepare their jobs themselves, for the program ``executor``."""
+    if client_version() < (0, 49):  # before, their options were no pydantic models
+        return False
+    names = ("executor_sampler", "executor_estimator", "options_models")
+    return all(util.find_spec(f"qiskit_ibm_runtime.{name}") is not None for name in names)
+
+
+def has_service_side() -> bool:
+    """Whether the client still has primitives whose jobs the service prepares."""
+    import qiskit_ibm_runtime
+
+    return util.find_spec("qiskit_ibm_runtime.estimator") is not None and hasattr(
+        qiskit_ibm_runtime, "EstimatorV2"
+    )
+
+
+def one_number_of_shots() -> bool:
+    """Whether all PUBs of a job must have the same shots or precision; others are deprecated since 0.48, or refused."""
+    return client_version() >= _FIRST_AFTER
