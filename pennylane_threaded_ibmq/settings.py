@@ -114,6 +114,9 @@ class Settings(BaseModel):
     max_usage_secs: float | None = Field(
         None, gt=0, description="Most QPU seconds that a batch may be estimated to use."
     )
+    budget_secs: float | None = Field(
+        None, gt=0, description="Most QPU seconds that the device may be estimated to use over its life."
+    )
     progress: Any = Field(
         "auto",
         description="Show progress: True, False, 'auto', or a function that is given Progress records.",
@@ -165,7 +168,7 @@ class Settings(BaseModel):
             return value
         raise ValueError("must be True, False, 'auto', or a function that takes one Progress record")
 
-    @field_validator("timeout_secs", "max_usage_secs", mode="before")
+    @field_validator("timeout_secs", "max_usage_secs", "budget_secs", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -9,6 +9,7 @@ import click
 
 from .._version import __version__
 from .account import backends_command, config_command
+from .budget import budget_command
 from .completion import completion_command
 from .doctor import doctor_command
 from .estimate import estimate_command
@@ -22,6 +23,7 @@ COMMANDS = (
     doctor_command,
     config_command,
     backends_command,
+    budget_command,
     estimate_command,
     rehearse_command,
     batches_command,

@@ -19,14 +19,14 @@ from ..exceptions import (
     ConfigurationError,
     JournalError,
     UnsupportedCircuitError,
-    UsageLimitError,
     WaitTimeoutError,
 )
 from ..execution.batch import Batch
+from ..execution.budget import Budget, Ledger, Spending
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
-from ..execution.records import BatchRecord
+from ..execution.records import BatchRecord, ShardState
 from ..execution.shards import Shard, cut, cut_like
 from ..execution.structure import TapeData
 from ..execution.template import Template, TemplateStore
@@ -78,6 +78,8 @@ class BatchDevice:
         self._pid = os.getpid()
         self._workplace: Workplace | None = None
         self._closed = False
+        most = settings.budget_secs
+        self._budget = None if most is None else Budget("budget_secs", most, "this device")
         # everything else must prove itself now
         if not later or len(self.wires) > _SMALL or settings.checks_needed:
             self._open()
@@ -284,11 +286,12 @@ class BatchDevice:
         send: bool = True,
     ) -> BatchHandle:
         place = self._open()
-        shards = self._cut(tapes, None if resume is None else self._journal().batch(resume))
-        most = self._settings.max_usage_secs
+        like = None if resume is None else self._journal().batch(resume)
+        shards = self._cut(tapes, like)
         estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
-        if most is not None and place.remote:
-            self._refuse_beyond(most, estimate())
+        spending = self._spending(place, estimate) if place.remote and send else None
+        if spending is not None:
+            spending.check(_unsent(shards, like))
         stop_if_only_estimating(place, shards, len(tapes))
         progress = self._settings.progress
         batch = Batch(
@@ -300,6 +303,7 @@ class BatchDevice:
             resume,
             qpu_secs=(lambda: estimate().qpu_secs) if place.remote else None,
             observers=(progress,) if callable(progress) else (),
+            spending=spending,
         )
         if not send:
             batch.only_collect()
@@ -331,14 +335,22 @@ class BatchDevice:
             return cut(blocks, size, place.limits)
         return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
 
-    def _refuse_beyond(self, most: float, found: Estimate) -> None:
-        if found.qpu_secs > most:
-            raise UsageLimitError(
-                f"max_usage_secs={most:g}: this batch is estimated to use {found.qpu_secs:.1f} s of QPU time "
-                f"({found.formula}). Send fewer tapes or shots, or raise max_usage_secs. Nothing was sent.",
-                argument="max_usage_secs",
-                value=most,
-            )
+    def share_budget(self, other: BatchDevice) -> None:
+        """Spend from the budget of another device too, whose place this one takes."""
+        self._budget = other._budget
+
+    def _spending(self, place: Workplace, estimate: Callable[[], Estimate]) -> Spending | None:
+        """What a batch may cost, where there is a limit; nothing is estimated where there is none."""
+        most, path = self._settings.max_usage_secs, self._settings.journal_file
+        budgets = [] if most is None else [Budget("max_usage_secs", most, "it")]
+        if self._budget is not None:
+            budgets.append(self._budget)
+        ledger = None if path is None or not path.exists() else Ledger(path)
+        if ledger is not None and not ledger.has_budget(place.instance):
+            ledger = None
+        if not budgets and ledger is None:
+            return None
+        return Spending(budgets, ledger, place.instance, estimate())
 
     def _next_rng(self) -> np.random.Generator:
         with self._lock:
@@ -359,6 +371,14 @@ class BatchDevice:
                 value=len(wires),
             )
         return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
+
+
+def _unsent(shards: Sequence[Shard], like: BatchRecord | None) -> list[int]:
+    """Which shards have to be paid for: of a batch that is taken up, those that have no job."""
+    if like is None or [s.positions for s in shards] != [s.tapes for s in like.shards]:
+        return list(range(len(shards)))
+    sent = {ShardState.SENDING, ShardState.ACCEPTED, ShardState.DONE}
+    return [i for i, shard in enumerate(like.shards) if shard.state not in sent]
 
 
 def _close_here(workplace: Workplace, pid: int) -> None:

@@ -18,9 +18,10 @@ from ..execution.local import LocalSite
 from ..execution.pieces import BackendSpec
 from ..execution.remote import RemoteSite
 from ..execution.shards import Limits, Shard
-from ..execution.usage import REP_DELAY_SECS, Estimate, estimate
+from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
 from ..ibm.account import check_size
 from ..ibm.compile import Compiler
+from ..ibm.durations import Durations
 from ..ibm.local import LocalBackend, is_local_name
 from ..ibm.pace import pacers
 from ..ibm.service import JobService
@@ -73,14 +74,10 @@ class Workplace:
             ask: Also ask the service what is left on the instance.
         """
         if self.jobs is None:
-            return estimate(shards, remote=False)
-        return estimate(
-            shards,
-            remote=True,
-            rep_delay_secs=self.jobs.rep_delay_secs or REP_DELAY_SECS,
-            primitive_options=self.jobs.options,
-            left_secs=self.jobs.left() if ask else None,
-        )
+            return estimate(shards, machine=None)
+        delay = self.jobs.rep_delay_secs or REP_DELAY_SECS
+        machine = Machine(Durations(self.jobs.backend), delay, self.jobs.options)
+        return estimate(shards, machine=machine, left_secs=self.jobs.left() if ask else None)
 
     def close(self) -> None:
         """End all threads."""

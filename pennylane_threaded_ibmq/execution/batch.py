@@ -21,6 +21,7 @@ from ..exceptions import (
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
+from .budget import Spending
 from .decode import decode_block
 from .futures import TapeFuture
 from .lanes import Lanes
@@ -60,6 +61,7 @@ class Batch:
         resume: Take jobs from this batch of the journal only.
         qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
         observers: Told how far it has got.
+        spending: What its jobs may cost; ``None`` for anything.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Batch:
         *,
         qpu_secs: Callable[[], float] | None = None,
         observers: Sequence[Observer] = (),
+        spending: Spending | None = None,
     ) -> None:
         self.tapes = tuple(tapes)
         self._site = site
@@ -102,6 +105,8 @@ class Batch:
             run.report = partial(self.course.report, number)
             run.curious = self.course.looked_at
             run.place = partial(self.course.place, number)
+            if spending is not None:
+                run.spend, run.charge = partial(spending.spend, number), spending.charge
         for position, tape in enumerate(self.tapes):
             if not tape.measurements:
                 self._results[position], self._settled[position] = (), True

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .._compat import zip_strict
-from ..exceptions import JobCancelledError, JobFailedError, JournalError, ResultError, SubmissionError
+from ..exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    JournalError,
+    ResultError,
+    SubmissionError,
+    ThreadedIBMQError,
+)
 from ..ibm.arrival import arrival_secs
 from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
 from ..ibm.marks import mark_pubs
@@ -167,6 +174,7 @@ class RemoteSite:
         seconds = self._jobs.usage(run.job)
         if self._journal is not None and seconds is not None:
             try:
+                run.charge(run.job.tag, seconds)
                 self._journal.charge(run.slip.batch_id, run.slip.number, seconds)
             except JournalError as error:
                 logger.warning("%s", error)
@@ -239,6 +247,11 @@ class RemoteSite:
             text = "No job of this part of the batch gave a result, and send=False: it was not sent."
             self._note(run.slip, ShardState.FAILED, error=text)
             raise SubmissionError(text)
+        try:
+            run.spend(run.slip.tag)
+        except ThreadedIBMQError as error:
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise
         pubs = self._pubs(run)
         unanswered = 0
         while True:

@@ -58,6 +58,8 @@ class ShardRun:
         report: Tells where it got to: ``report(phase, job_id=..., fraction=...)``.
         curious: Whether somebody wants to know its place in the queue now.
         place: Tells that place.
+        spend: Reserves what sending it is estimated to use, or refuses: ``spend(tag)``.
+        charge: Tells what was charged for a sending: ``charge(tag, seconds)``.
     """
 
     slip: Slip
@@ -72,6 +74,8 @@ class ShardRun:
     report: Callable[..., None] = lambda *_, **__: None
     curious: Callable[[], bool] = lambda: False
     place: Callable[[Place], None] = lambda _: None
+    spend: Callable[[str], None] = lambda _: None
+    charge: Callable[[str, float], None] = lambda _, __: None
 
     def __post_init__(self) -> None:
         self.idle.set()

@@ -153,6 +153,7 @@ class IBMRunner:
             fresh = ThreadedIBMQDevice(Wires.all_wires([known, wires]), **self._options)
             if device is not None:
                 self._retired.append(device)
+                fresh.share_budget(device)
             self._device = fresh
             return fresh
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
-from ..exceptions import CredentialsError, JobCancelledError, ServiceError
+from ..exceptions import CredentialsError, JobCancelledError, ServiceError, UsageLimitError
 from ..execution.futures import TapeFuture
 from .runners import Runner, Submission, making_operators
 
@@ -178,8 +178,8 @@ class Sender:
             return
         try:
             sent = self._runner.submit(tapes, Wires.all_wires([call.wires for call in calls]))
-        except (CredentialsError, ServiceError) as error:
-            # the same for all of them; each would only ask again
+        except (CredentialsError, ServiceError, UsageLimitError) as error:
+            # the same for all of them: each would only ask again, and a limit would hold for none
             _fail(calls, error)
             return
         except Exception as error:  # noqa: BLE001 - the call whose fault it is gets it

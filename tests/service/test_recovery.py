@@ -431,10 +431,12 @@ def test_an_estimate_has_a_formula_and_sends_nothing(loopback, device):
     service = loopback(usage_limit_secs=600)
     dev = device(shard_size=4)
     found = dev.estimate(ladder(8, shots=1000))
-    assert (found.jobs, found.circuits, found.shots) == (2, 8, 8000)
-    assert found.qpu_secs == pytest.approx(2 * 2 + 8000 * (dev._open().jobs.rep_delay_secs + 100e-6))
+    # twirled by default: 1024 shots for 1000, and once a job as many to learn the errors of the readout
+    assert (found.jobs, found.circuits, found.shots) == (2, 8, 8 * 1024 + 2 * 1024)
+    assert found.qpu_secs == pytest.approx(sum(found.secs_by_job))
+    assert found.qpu_secs > 2 * 2 + found.shots * dev._open().jobs.rep_delay_secs
     assert found.left_secs == 600
-    assert "8000 executions" in found.formula
+    assert "10240 executions" in found.formula
     assert service.counters.jobs == 0
     dev.batch_execute(ladder(8, shots=1000))
     charged = sum(job.usage_secs for job in service.jobs)
@@ -444,13 +446,12 @@ def test_an_estimate_has_a_formula_and_sends_nothing(loopback, device):
 
 def test_zero_noise_extrapolation_is_estimated(loopback, device):
     loopback()
-    plain = device().estimate(ladder(2, shots=1000))
-    assert device(resilience_level=2).estimate(ladder(2, shots=1000)).shots == 3 * plain.shots
+    assert device(resilience_level=0).estimate(ladder(2, shots=1000)).shots == 2 * 1000
+    assert device().estimate(ladder(2, shots=1000)).shots == (2 + 1) * 1024
+    assert device(resilience_level=2).estimate(ladder(2, shots=1000)).shots == (3 * 2 + 1) * 1024
     options = {"resilience": {"zne_mitigation": True, "zne": {"noise_factors": (1, 2, 3, 4, 5)}}}
-    assert (
-        device(primitive_options={"estimator": options}).estimate(ladder(2, shots=1000)).shots
-        == 5 * plain.shots
-    )
+    found = device(primitive_options={"estimator": options}).estimate(ladder(2, shots=1000))
+    assert found.shots == (5 * 2 + 1) * 1024
 
 
 def test_a_batch_beyond_the_allowed_usage_is_refused(loopback, device):

@@ -1,0 +1,73 @@
+"""``threaded-ibmq budget``: how much QPU time all programs of this user may spend."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from .helping import Command
+from .journal import journal_option
+from .output import json_option, say_json, say_table
+
+
+@click.command("budget", cls=Command)
+@click.option("--instance", help="CRN or name of the instance, as the journal tells it.")
+@click.option("--secs", type=click.FloatRange(min=0, min_open=True), help="Most QPU seconds to spend.")
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0, min_open=True),
+    default=28.0,
+    show_default=True,
+    help="In so many days.",
+)
+@click.option("--off", is_flag=True, help="Take the budget away, and forget what was counted.")
+@journal_option
+@json_option
+def budget_command(
+    *,
+    instance: str | None,
+    secs: float | None,
+    days: float,
+    off: bool,
+    journal_path: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Show or set how many QPU seconds may be spent on an instance by all programs that keep this journal.
+
+    A batch that is estimated to go beyond is refused. What IBM charged takes the place of an estimate once a program asked.
+
+    \b
+    Examples:
+      threaded-ibmq budget
+      threaded-ibmq budget --instance crn:v1:... --secs 300
+      threaded-ibmq budget --instance crn:v1:... --secs 60 --days 1
+      threaded-ibmq budget --instance crn:v1:... --off
+    """
+    from ..execution.budget import Ledger
+    from ..execution.journal import journals
+    from ..settings import load_settings
+
+    path = journal_path or load_settings({}).journal_file
+    if path is None:
+        raise click.ClickException("there is no journal to keep a budget in.")
+    if (secs is not None or off) and not instance:
+        raise click.UsageError("--instance says whose budget it is.")
+    if secs is not None and off:
+        raise click.UsageError("--secs sets a budget and --off takes it away.")
+    if secs is not None or off:
+        journals().at(path)  # made with the rights that it should have
+        Ledger(path).set(str(instance), None if off else secs, days)
+    found = Ledger(path).budgets() if path.exists() else ()
+    if as_json:
+        say_json([asdict(budget) for budget in found])
+        return
+    say_table(
+        ("INSTANCE", "SECONDS", "DAYS", "SPENT", "LEFT"),
+        [
+            (b.instance, b.secs, b.days, round(b.spent, 1), round(max(0.0, b.secs - b.spent), 1))
+            for b in found
+        ],
+        empty="No instance has a budget.",
+    )
