@@ -100,6 +100,10 @@ class Settings(BaseModel):
     primitive_options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the IBM primitives, such as resilience_level."
     )
+    primitive_api: Literal["auto", "client", "service"] = Field(
+        "auto",
+        description="Kind of IBM's primitives: 'client', 'service', or 'auto' for the cheaper of those there are.",
+    )
     noise_model: Any = Field(None, description="A qiskit_aer NoiseModel for local simulation.")
     seed_simulator: int | None = Field(None, ge=0, description="Makes local runs repeatable.")
     journal: bool | Path = Field(

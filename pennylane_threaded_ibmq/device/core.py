@@ -327,6 +327,7 @@ class BatchDevice:
             self._make_template,
             estimator=place.estimator,
             parametrise=self._settings.parametrise,
+            equal_shots=place.limits is not None and place.limits.equal_shots,
         )
         if place.limits is not None and place.limits.shots is not None:
             _refuse_beyond_shots(blocks, place.limits.shots, place.name)

@@ -31,7 +31,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     check_transpile_options(settings.transpile_options)
     check_session(settings.session)
     _refuse_classic(settings)
-    primitive_options = split_primitive_options(settings.primitive_options)
+    primitive_options, only = split_primitive_options(settings.primitive_options, settings.primitive_api)
     if isinstance(settings.compile_backend, str):
         settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
     elif settings.compile_backend is not None:
@@ -42,9 +42,9 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
             return open_here(open_local(backend), settings, wires)
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
         service, opened = accounts().connect(credentials, backend, len(wires))
-        return _remote(service, opened, settings, primitive_options, wires)
+        return _remote(service, opened, settings, primitive_options, only, wires)
     if is_service_backend(backend):
-        return _remote(backend.service, backend, settings, primitive_options, wires)
+        return _remote(backend.service, backend, settings, primitive_options, only, wires)
     return open_here(backend, settings, wires)
 
 
@@ -53,6 +53,7 @@ def _remote(
     backend: Any,
     settings: Settings,
     primitive_options: dict[str, dict[str, Any]],
+    only: str | None,
     wires: tuple[Any, ...],
 ) -> Workplace:
     if settings.noise_model is not None:
@@ -62,7 +63,7 @@ def _remote(
         )
     warn_of_sunset()
     check_size(backend, len(wires))
-    jobs = PlatformJobs(service, backend, primitive_options)
+    jobs = PlatformJobs(service, backend, primitive_options, api=settings.primitive_api, only=only)
     simulated = bool(getattr(backend.configuration(), "simulator", False))
 
     return open_remote(
@@ -70,7 +71,11 @@ def _remote(
         settings,
         instance=instance_of(service),
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
-        limits=Limits(shots=getattr(backend.configuration(), "max_shots", None)),
+        limits=Limits(
+            shots=getattr(backend.configuration(), "max_shots", None),
+            one_number_of_shots=jobs.uniform,
+            equal_shots=jobs.uniform,
+        ),
         without=NEVER_USED,
         open_inner=lambda: Mode(backend, settings.session),
     )

@@ -91,7 +91,10 @@ class _View:
     def shots(self, home: int) -> ShotBits:
         """Shots of a setting in order, invalid ones included."""
         if home not in self.in_order:
-            self.in_order[home] = self._mine(home).ordered(self.rng)
+            shots = self._mine(home).ordered(self.rng)
+            # a service may give more shots than were asked for: samples and counts are as many as asked
+            asked = list(self.block.shots)[self.copy]
+            self.in_order[home] = shots if shots.shots <= asked else shots.shot_slice(0, asked)
         return self.in_order[home]
 
     def valid_shots(self, home: int) -> list[ShotBits]:

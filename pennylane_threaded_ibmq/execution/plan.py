@@ -50,6 +50,7 @@ class Block:
         members: The tapes.
         readouts: Positions of the measurements that are read from this block.
         primitive: ``"sampler"`` or ``"estimator"``.
+        single_shots: Each shot of a random basis is a row of its own, as all rows of a job run equally often.
     """
 
     structure: Hashable
@@ -59,6 +60,7 @@ class Block:
     members: tuple[Member, ...]
     readouts: tuple[int, ...]
     primitive: str
+    single_shots: bool = False
 
     @property
     def rows(self) -> int:
@@ -91,6 +93,7 @@ def plan(
     *,
     estimator: bool,
     parametrise: bool = True,
+    equal_shots: bool = False,
 ) -> tuple[Block, ...]:
     """Group tapes into blocks.
 
@@ -100,6 +103,8 @@ def plan(
         make_template: Makes the template of a structure.
         estimator: Expectation values and variances of Pauli words go through the Estimator.
         parametrise: ``False`` gives each distinct tape its own circuit.
+        equal_shots: A job takes one number of shots and one precision: copies of different length go through the Sampler,
+            and random bases are blocks of their own.
 
     Returns:
         Blocks; each measurement of each tape is read from exactly one of them.
@@ -131,8 +136,13 @@ def plan(
             start = rows.stop
         angles = np.concatenate([data.angles for _, data in group])
         values = template.values(angles)
-        for primitive, readouts in _routes(template, estimator=estimator):
-            blocks.append(Block(structure, template, values, shots, tuple(members), readouts, primitive))
+        estimates = estimator and not (equal_shots and len(set(shots)) > 1)
+        for (primitive, single), readouts in _routes(
+            template, estimator=estimates, apart=equal_shots
+        ).items():
+            blocks.append(
+                Block(structure, template, values, shots, tuple(members), tuple(readouts), primitive, single)
+            )
     return tuple(blocks)
 
 
@@ -171,12 +181,13 @@ def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData
         ) from error
 
 
-def _routes(template: Template, *, estimator: bool) -> list[tuple[str, tuple[int, ...]]]:
-    """Which measurements go through which primitive: an Estimator runs no dynamic circuit."""
-    routes: dict[str, list[int]] = {}
+def _routes(template: Template, *, estimator: bool, apart: bool) -> dict[tuple[str, bool], list[int]]:
+    """Which measurements go through which primitive, an Estimator runs no dynamic circuit; and whether shot by shot."""
+    routes: dict[tuple[str, bool], list[int]] = {}
     for index, readout in enumerate(template.readouts):
         by_estimator = (
             estimator and not template.dynamic and readout.kind is Kind.WORDS and bool(readout.words)
         )
-        routes.setdefault("estimator" if by_estimator else "sampler", []).append(index)
-    return [(primitive, tuple(indices)) for primitive, indices in routes.items()]
+        route = ("estimator" if by_estimator else "sampler", apart and readout.kind is Kind.SHADOW)
+        routes.setdefault(route, []).append(index)
+    return routes

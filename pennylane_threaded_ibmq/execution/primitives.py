@@ -94,7 +94,9 @@ def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | 
     sent = [(rows, next(results)) for rows in _rows(pub, most_shots)]
     if pub.observables:
         return np.concatenate([_values(pub, rows, result, job, mitigated) for rows, result in sent], axis=1)
-    return ShotBits(np.concatenate([_bits(pub, rows, result, job) for rows, result in sent]))
+    packed = [_bits(pub, rows, result, job) for rows, result in sent]
+    least = min(part.shape[1] for part in packed)
+    return ShotBits(np.concatenate([part[:, :least] for part in packed]))
 
 
 def _values(pub: Pub, rows: int, result: PubData, job: SentJob, mitigated: bool) -> NDArray[np.float64]:
@@ -113,10 +115,13 @@ def _values(pub: Pub, rows: int, result: PubData, job: SentJob, mitigated: bool)
 
 
 def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint8]:
+    """Outcomes of some rows; twirling rounds the number of shots up, and what was paid for is used."""
     packed = np.asarray(result.bits)
-    if pub.values.shape[1] == 0 and packed.shape[:-1] in {(rows * pub.shots,), (1, rows * pub.shots)}:
-        packed = packed.reshape(rows, pub.shots, packed.shape[-1])
-    _check_shape(packed.shape[:-1], (rows, pub.shots), job)
+    if pub.values.shape[1] == 0 and packed.ndim in {2, 3} and packed.shape[:-2] in {(), (1,)}:
+        each = packed.shape[-2] // rows
+        packed = packed.reshape(-1, packed.shape[-1])[: rows * each].reshape(rows, each, packed.shape[-1])
+    got = packed.shape[:-1]
+    _check_shape(got, (rows, max(pub.shots, got[-1] if len(got) == 2 else 0)), job)
     check_outcomes(packed, pub.circuit.num_clbits, job)
     return packed
 

@@ -101,10 +101,13 @@ def make_request(block: Block, rng: np.random.Generator) -> Request:
 def _random_pubs(
     compiled: Any, block: Block, index: int, recipes: NDArray[np.int8], size: int
 ) -> Iterable[Pub]:
-    """Shots with the same bases become one row; rows with the same number of shots become one PUB."""
+    """Shots with the same bases become one row, where that may be; rows with the same number of shots become one PUB."""
     by_count: dict[int, list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {}
     for row in range(block.rows):
-        unique, inverse = np.unique(recipes[row], axis=0, return_inverse=True)
+        if block.single_shots:
+            unique, inverse = recipes[row], np.arange(len(recipes[row]))
+        else:
+            unique, inverse = np.unique(recipes[row], axis=0, return_inverse=True)
         order = np.argsort(inverse.ravel(), kind="stable")
         ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(unique)))
         for recipe, shots in zip_strict(unique, np.split(order, ends[:-1])):
@@ -133,7 +136,8 @@ def collect(request: Request, results: Sequence[Any], rng: np.random.Generator) 
         if pub.slots is None:
             outcomes[pub.setting] = result
             continue
-        packed = result.ordered(rng).packed
+        # a service may give more shots than were asked for, and each has its basis
+        packed = result.ordered(rng).packed[:, : pub.shots]
         if pub.setting not in scattered:
             shape = request.recipes[pub.setting].shape[:2]
             scattered[pub.setting] = np.zeros((*shape, packed.shape[-1]), dtype=np.uint8)

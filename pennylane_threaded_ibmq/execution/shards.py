@@ -24,11 +24,13 @@ class Limits:
         circuits: Most circuits; ``None`` for any number.
         shots: Most shots of a circuit; ``None`` for any number.
         one_number_of_shots: All circuits of a job run equally often.
+        equal_shots: They must even be asked for equally often, and with one precision.
     """
 
     circuits: int | None = None
     shots: int | None = None
     one_number_of_shots: bool = False
+    equal_shots: bool = False
 
 
 _PUB_FORM = 2
@@ -127,7 +129,11 @@ def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> lis
 def _by_shots(blocks: Sequence[Block]) -> list[list[Block]]:
     groups: dict[int, list[Block]] = {}
     for block in blocks:
-        groups.setdefault(int(block.shots.total_shots or 0), []).append(block)
+        # an Estimator is asked once for each copy of a shot vector
+        estimated = block.primitive == "estimator"
+        shots = next(iter(block.shots)) if estimated else int(block.shots.total_shots or 0)
+        shots = 1 if block.single_shots else shots
+        groups.setdefault(shots, []).append(block)
     return list(groups.values())
 
 

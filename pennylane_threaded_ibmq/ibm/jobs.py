@@ -1,4 +1,4 @@
-"""Jobs of IBM Quantum Platform. The only module that opens a primitive."""
+"""Jobs of IBM Quantum Platform."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .client import one_number_of_shots
 from .errors import ANSWER_SECS, within
 from .marks import read_mark
+from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet
 from .service import JobService, ListedJob, PubData, SentJob, State
 
@@ -36,13 +38,23 @@ class PlatformJobs(JobService):
         service: The client's service, pinned to one instance.
         backend: The backend.
         primitive_options: Options of the primitives, split by primitive.
+        api: Which kind of primitive: ``"auto"``, ``"client"`` or ``"service"``.
+        only: The kind whose model the options fit, if it is one alone.
     """
 
     coming_back = "QiskitRuntimeService().job({}).result()"
 
     def __init__(
-        self, service: Any, backend: Any, primitive_options: Mapping[str, Mapping[str, Any]]
+        self,
+        service: Any,
+        backend: Any,
+        primitive_options: Mapping[str, Mapping[str, Any]],
+        *,
+        api: str = "auto",
+        only: str | None = None,
     ) -> None:
+        self._api = api
+        self._only = only
         self._service = service
         self._backend = backend
         self.options = primitive_options
@@ -69,8 +81,15 @@ class PlatformJobs(JobService):
 
     @cached_property
     def most_shots(self) -> int | None:
-        """Shots that a circuit may have; ``None`` if the backend does not say."""
+        """Shots that a circuit may have; ``None`` if the backend does not say, or all of a job have the same number."""
+        if self.uniform:
+            return None
         return getattr(self.backend.configuration(), "max_shots", None)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all circuits of a job need one number of shots, and one precision."""
+        return one_number_of_shots()
 
     def open_batch(self) -> Any:
         """A Batch context for several jobs, or ``None`` where the backend or the plan has none."""
@@ -92,13 +111,14 @@ class PlatformJobs(JobService):
             logger.warning("batch %s could not be closed: %s", batch.session_id, error)
 
     def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:
-        from qiskit_ibm_runtime import EstimatorV2, SamplerV2
-
-        cls = SamplerV2 if primitive == "sampler" else EstimatorV2
-        runner = cls(mode=mode, options=dict(self.options.get(primitive, {})))
-        runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
-        # the client warns of its own use of a deprecated class at each run
+        api = choose_api(self._api, primitive, len(pubs), only=self._only)
+        if api == "client":
+            check_circuits(pubs, self._backend)
+            mode = job_mode(mode)
+        # the client warns of its own use of deprecated classes, as if that were ours
         with quiet().client():
+            runner = open_primitive(api, primitive, mode, self.options.get(primitive, {}))
+            runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
             job = runner.run(list(pubs))
         return job.job_id(), job
 
@@ -123,7 +143,12 @@ class PlatformJobs(JobService):
     def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:  # noqa: ARG002
         from qiskit.primitives import PrimitiveResult
 
-        result = job.handle.result()
+        try:
+            result = job.handle.result()
+        except self.problems:
+            raise
+        except Exception as error:  # noqa: BLE001 - results are put together here, and what is cut fails in any way
+            return [], f"it cannot be read: {type(error).__name__}: {error}."
         if not isinstance(result, PrimitiveResult):
             return [], f"{type(result).__name__} instead of a primitive result."
         return [_data(one) for one in result], ""

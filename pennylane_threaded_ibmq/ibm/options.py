@@ -7,6 +7,8 @@ from typing import Any
 
 from .._compat import without_prefix
 from ..exceptions import ConfigurationError, nearest
+from .client import has_client_side, has_service_side
+from .primitives import MOVED, option_models, option_names
 
 PRIMITIVES = ("estimator", "sampler")
 
@@ -49,24 +51,49 @@ def check_transpile_options(options: Mapping[str, Any]) -> None:
         )
 
 
-def split_primitive_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def split_primitive_options(
+    options: Mapping[str, Any], api: str = "auto"
+) -> tuple[dict[str, dict[str, Any]], str | None]:
     """Options of each primitive, checked by IBM's own models.
 
     Args:
         options: Either options for both, of which each primitive takes what it has, or
             ``{"estimator": {...}, "sampler": {...}}``.
+        api: Which kind of primitive: ``"auto"``, ``"client"`` or ``"service"``.
+
+    Returns:
+        The options, and the kind whose model they fit if it is one alone.
 
     Raises:
         ConfigurationError: An option is unknown or has a value that cannot work.
     """
+    if api == "client" and not has_client_side():
+        raise ConfigurationError(
+            "primitive_api='client': the installed qiskit-ibm-runtime has no client-side primitives. Run 'pip install -U "
+            "qiskit qiskit-aer qiskit-ibm-runtime', or leave primitive_api out. Nothing was sent.",
+            argument="primitive_api",
+            value=api,
+        )
     if not options:
-        return {name: {} for name in PRIMITIVES}
-    from dataclasses import fields
+        return {name: {} for name in PRIMITIVES}, None
+    there = [name for name, has in (("client", has_client_side), ("service", has_service_side)) if has()]
+    kinds = there if api == "auto" else [api]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    refusals: list[ConfigurationError] = []
+    for kind in kinds:
+        try:
+            found[kind] = _split(options, kind)
+        except ConfigurationError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    kind, split = next(iter(found.items()))
+    return split, kind if len(found) == 1 and len(kinds) > 1 else None
 
-    from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
 
-    models = {"estimator": EstimatorOptions, "sampler": SamplerOptions}
-    known = {name: {f.name for f in fields(m) if f.name[0] != "_"} for name, m in models.items()}
+def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
+    models = option_models(api)
+    known = {name: option_names(m) for name, m in models.items()}
     if set(options) <= set(PRIMITIVES):
         split = {name: dict(options.get(name) or {}) for name in PRIMITIVES}
     else:
@@ -75,15 +102,20 @@ def split_primitive_options(options: Mapping[str, Any]) -> dict[str, dict[str, A
             if not any(option in names for names in known.values()):
                 everything = sorted(known["estimator"] | known["sampler"])
                 raise _refused(
-                    f"unknown option {option!r}.{nearest(option, everything)} Known: {', '.join(everything)}.",
+                    f"unknown option {option!r}.{_moved(option)}{nearest(option, everything)} Known: {', '.join(everything)}.",
                     options,
                 )
     for name, model in models.items():
         try:
             model(**split[name])
         except (ValueError, TypeError) as error:
-            raise _refused(f"{name}: {_first_problem(error)}", options) from None
+            raise _refused(f"{name}: {_first_problem(error)}{_moved(str(error))}", options) from None
     return split
+
+
+def _moved(text: str) -> str:
+    """Where an option of the service-side primitives is now, if a text is about one."""
+    return next((f" {name}: {where}." for name, where in MOVED.items() if name.split(".")[-1] in text), "")
 
 
 def _first_problem(error: Exception) -> str:

@@ -27,7 +27,9 @@ class Quiet:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                warnings.filterwarnings("ignore", category=DeprecationWarning, module="qiskit_ibm_runtime")
+                # some are attributed to whoever called it, which is this package
+                where = r"qiskit_ibm_runtime|pennylane_threaded_ibmq\.ibm"
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module=where)
                 self._filter = warnings.filters[0]
         try:
             yield
