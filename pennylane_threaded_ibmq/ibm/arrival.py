@@ -43,7 +43,8 @@ def arrival_secs(error: BaseException) -> float:
     status = status_code(error)
     if status is None:
         said = next((found for one in chain if (found := _EXHAUSTED.search(str(one)))), None)
-        status = None if said is None else int(said[1])
+        answers = (getattr(getattr(one, "response", None), "status_code", None) for one in chain)
+        status = next((s for s in answers if s is not None), None) if said is None else int(said[1])
     return ARRIVAL_SECS if status is None or status in _GATEWAY else ANSWERED_SECS
 
 

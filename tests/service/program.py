@@ -27,7 +27,7 @@ def run(
     *,
     leave=False,
     idle=False,
-    arrival_secs=2.0,
+    arrival_secs=4.0,
     cancel_secs=30.0,
     thread=None,
     **options,

@@ -135,9 +135,13 @@ class Spawned:
 
 
 def kills(start, launch, tmp_path, count, seed):
-    """Kill the program at random moments, once or twice in a row, then run it to its end; until ``count`` were killed."""
+    """Kill the program at random moments, once or twice in a row, then run it to its end; until ``count`` were killed.
+
+    A third of all submissions take a second, so that many a program is killed while some are under way.
+    """
     chance = random.Random(seed)
     service = start(job_secs=0.02, queue_secs=0.02)
+    service.inject(Fault(effect="stall", secs=1.0, on="POST /jobs$", times=None, probability=0.33, seed=seed))
     result = tmp_path / "result"
     seen = Counter()
     while seen["killed"] < count:
@@ -147,7 +151,7 @@ def kills(start, launch, tmp_path, count, seed):
         for _ in range(chance.choice([1, 1, 2])):
             child = launch(service)
             child.wait_ready()
-            time.sleep(chance.uniform(0, 1.0))
+            time.sleep(chance.uniform(0, 2.0))
             child.kill()
             if result.exists():
                 break

@@ -539,6 +539,10 @@ def test_how_long_a_submission_may_still_arrive():
     assert arrival.arrival_secs(caused(requests.ConnectionError(request=post))) == arrival.ARRIVAL_SECS
     exhausted = caused(requests.exceptions.RetryError("too many 503 error responses", request=post))
     assert arrival.arrival_secs(exhausted) == arrival.ANSWERED_SECS
+    answer = requests.Response()
+    answer.status_code = 401
+    refused = caused(requests.HTTPError(request=post, response=answer))
+    assert arrival.arrival_secs(refused) == arrival.ANSWERED_SECS
     get = requests.Request("GET", "https://x/instances/usage").prepare()
     assert arrival.arrival_secs(caused(requests.ConnectionError(request=get))) == 0
     assert arrival.arrival_secs(caused(NewConnectionError(None, "refused"))) == 0
