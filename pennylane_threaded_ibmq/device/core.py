@@ -28,7 +28,7 @@ from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
 from ..execution.records import BatchRecord, ShardState
 from ..execution.shards import Shard, cut, cut_like
-from ..execution.structure import TapeData
+from ..execution.structure import TapeData, is_own_measurement
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import Settings
@@ -91,6 +91,11 @@ class BatchDevice:
     @abstractmethod
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         """Tell an active tracker of a finished batch."""
+
+    @property
+    def num_wires(self) -> int:
+        """Number of wires of the device."""
+        return len(self.wires)
 
     @property
     def backend_name(self) -> str:
@@ -226,10 +231,12 @@ class BatchDevice:
         made, origins = self._prepare(tapes)
         return self._start(made, origins, resume=resume, send=send)
 
-    def _prepare(self, tapes: tuple[QuantumScript, ...]) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
+    def _prepare(
+        self, tapes: tuple[QuantumScript, ...], prepare: Preparation | None = None
+    ) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
         made: list[QuantumScript] = []
         origins: list[Origin] = []
-        prepare = self._preparation()
+        prepare = prepare or self._preparation()
         for position, tape in enumerate(tapes):
             if not isinstance(tape, QuantumScript):
                 raise UnsupportedCircuitError(
@@ -362,6 +369,8 @@ class BatchDevice:
         used = set(tape.wires)
         # a layout of the user's names all qubits of the register, so the register has all wires
         whole = self._settings.transpile_options.get("initial_layout") is not None
+        # a user's own measurement is given the samples of all wires of the device
+        whole = whole or any(is_own_measurement(mp) for mp in tape.measurements)
         wires = [w for w in self.wires if whole or w in used]
         wires += [w for w in tape.wires if w not in set(wires)]
         most = place.num_qubits

@@ -22,6 +22,7 @@ from .mid_circuit import MidCircuitRules, check_mcm_method
 from .parameters import converted, wants_numpy
 from .platform import open_platform
 from .preprocess import Rules, prepare, prepare_tape
+from .raw_tapes import RawTapes
 from .tracking import track
 from .workplace import is_on_this_machine
 
@@ -113,23 +114,24 @@ class ThreadedIBMQDevice(BatchDevice, Device):
     def execute(
         self,
         circuits: QuantumScript | Sequence[QuantumScript],
-        execution_config: ExecutionConfig | None = None,  # noqa: ARG002 - PennyLane's signature
+        execution_config: ExecutionConfig | None = None,
     ) -> Result | ResultBatch:
-        """Run preprocessed tapes.
+        """Run tapes that PennyLane has preprocessed; one that it has not is prepared first.
 
         Args:
             circuits: One tape, or ``n`` tapes; ``n`` may be 0.
-            execution_config: Not used.
+            execution_config: How tapes that were not preprocessed are prepared.
 
         Returns:
             The result of the one tape, or a tuple of ``n`` results in the order of the tapes.
         """
         if isinstance(circuits, QuantumScript):
-            return self.execute((circuits,))[0]
+            return self.execute((circuits,), execution_config)[0]
         tapes = converted(circuits)
         if not tapes:
             return ()
-        return self._wait(self._start(tapes, [Origin(i, i + 1, None) for i in range(len(tapes))]))
+        raw = RawTapes(self._rules(execution_config))
+        return self._wait(self._start(*self._prepare(tapes, raw.prepare)))
 
     def compute_derivatives(
         self,

@@ -24,6 +24,9 @@ from .shadows import read_shadow
 
 FloatArray = NDArray[np.float64]
 
+MOST_INDEX_BITS = 62
+"""Bits that one integer holds."""
+
 
 @dataclass(frozen=True, eq=False)
 class BlockResult:
@@ -197,17 +200,31 @@ def _process(readout: Readout, bits: ShotBits) -> Any:
     """Counts and samples of one row by PennyLane's own processing."""
     mp = readout.process
     assert mp is not None
-    order = Wires(range(len(readout.bits))) if not mp.wires else mp.wires
+    order = Wires(readout.labels or mp.wires or range(len(readout.bits)))
     if bits.shots == 0 and isinstance(mp, CountsMP):
         # PennyLane's processing fails without shots; with all_outcomes it names what there is to be counted
         blank = np.zeros((1, len(readout.bits)), dtype=np.int64)
         return dict.fromkeys(_count(mp, blank, order), 0) if mp.all_outcomes else {}
+    plain = type(mp) is CountsMP and mp.obs is None and mp._eigvals is None  # noqa: SLF001 - the only way to tell
+    if plain and len(readout.bits) <= MOST_INDEX_BITS:
+        return _count_bits(mp, bits, readout.bits)
     samples = bits.samples(0, readout.bits)
     return (
         _count(mp, samples, order)
         if isinstance(mp, CountsMP)
         else mp.process_samples(samples, wire_order=order)
     )
+
+
+def _count_bits(mp: CountsMP, shots: ShotBits, bits: Sequence[int]) -> dict[Any, np.int64]:
+    """Counts of bit strings in the form of ``mp.process_samples``, which makes a text of each shot."""
+    found, counts = np.unique(shots.outcome_indices(0, bits), return_counts=True)
+    width = f"0{len(bits)}b"
+    if mp.all_outcomes:
+        out = dict.fromkeys((format(k, width) for k in range(1 << len(bits))), np.int64(0))
+        out.update((format(k, width), n) for k, n in zip_strict(found.tolist(), counts))
+        return out
+    return dict(zip_strict(np.array([format(k, width) for k in found.tolist()]), counts))
 
 
 def _count(mp: CountsMP, samples: Any, order: Wires) -> Any:

@@ -165,7 +165,7 @@ def read_values(readout: Readout, value: MidCircuitValue, shots: ShotBits) -> An
         keys = samples.astype(np.float64).tolist()
         every = value.values.astype(np.float64).tolist()
     counts = Counter(keys)
-    return {k: counts[k] for k in sorted(set(every) if counted.all_outcomes else counts)}
+    return {k: np.int64(counts[k]) for k in sorted(set(every) if counted.all_outcomes else counts)}
 
 
 @dataclass(frozen=True)

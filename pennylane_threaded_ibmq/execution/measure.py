@@ -27,7 +27,7 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
 from .pauli import pauli_sentence_of
-from .structure import IMAGINARY, MeasurementData, TapeData, Word, real_number
+from .structure import IMAGINARY, MeasurementData, TapeData, Word, is_own_measurement, real_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,6 +88,7 @@ class Readout:
         direct: One setting holds all words, so that each shot has a value of the whole sum.
         eigenvalues: Eigenvalue of each outcome; ``None`` where each tape brings its own values.
         process: The measurement itself, where PennyLane's own processing is used.
+        labels: Wires of ``bits``, where a user's own processing is given the samples of all.
         anywhere: Its bits are the same in every setting.
     """
 
@@ -101,6 +102,7 @@ class Readout:
     direct: bool = False
     eigenvalues: NDArray[np.float64] | None = None
     process: MeasurementProcess | None = None
+    labels: tuple[Any, ...] = ()
     anywhere: bool = False
 
     @property
@@ -191,7 +193,7 @@ def _requirement(
     if isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
         return Setting((), tuple(mp.wires), random_basis=True)
     if mp.obs is None:
-        wires = mp.wires or all_wires
+        wires = all_wires if is_own_measurement(mp) else mp.wires or all_wires
         return (tuple((w, "Z") for w in wires),)
     sentence = pauli_sentence_of(mp.obs)
     if sentence is not None and len(sentence) == 1:
@@ -326,7 +328,8 @@ def _group_readout(
         return Readout(Kind.WORDS, homes, bits, variance, words, products, pairs, direct=shared is not None)
     home = _home(words[0], groups)
     wires = [w for w, _ in words[0]] if mp.obs is None else list(mp.obs.wires)
-    return _read_bits(mp, home, tuple(settings[home].bits(wires)))
+    labels = tuple(wires) if is_own_measurement(mp) else ()
+    return _read_bits(mp, home, tuple(settings[home].bits(wires)), labels)
 
 
 def _shared_home(words: tuple[Word, ...], groups: Sequence[_Group]) -> int | None:
@@ -361,10 +364,12 @@ def _value_readout(
     return Readout(Kind.MID_CIRCUIT, (home,), bits, process=mp, anywhere=anywhere)
 
 
-def _read_bits(mp: MeasurementProcess, home: int, bits: tuple[int, ...]) -> Readout:
+def _read_bits(
+    mp: MeasurementProcess, home: int, bits: tuple[int, ...], labels: tuple[Any, ...] = ()
+) -> Readout:
     if isinstance(mp, ProbabilityMP):
         return Readout(Kind.PROBABILITIES, (home,), bits)
     if isinstance(mp, (ExpectationMP, VarianceMP)):
         eigenvalues = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
         return Readout(Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=eigenvalues)
-    return Readout(Kind.SAMPLES, (home,), bits, process=mp)
+    return Readout(Kind.SAMPLES, (home,), bits, process=mp, labels=labels)

@@ -26,7 +26,7 @@ from pennylane.ops.op_math import ControlledOp
 
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers, MidCircuitValue
-from .gates import ANGLES, CONSTANT_GATES, is_mid_measure
+from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
 from .pauli import pauli_sentence_of
 
 if TYPE_CHECKING:
@@ -240,6 +240,11 @@ def _mid_circuit_key(op: Operator, numbers: MidCircuitNumbers, raw: list[Any], p
     if is_mid_measure(op):
         numbers.add(op)
         return (op.name, op.wires.labels, bool(op.reset), op.postselect)
+    if not is_conditional(op):
+        raise UnsupportedCircuitError(
+            f"{op.name} on wires {list(op.wires)} was not decomposed before the circuit was read. Run it with a QNode, "
+            "dev.batch_execute or dev.submit, which do so. Nothing was sent."
+        )
     base = op.base
     count = ANGLES.get(base.name)
     constants = _constants(base) if count is None else None
@@ -248,6 +253,11 @@ def _mid_circuit_key(op: Operator, numbers: MidCircuitNumbers, raw: list[Any], p
     elif count == 0:
         phases += base.data
     return ("Conditional", base.name, base.wires.labels, constants, numbers.condition(op.meas_val))
+
+
+def is_own_measurement(mp: MeasurementProcess) -> bool:
+    """Whether a measurement's class is a user's own, which brings its own processing of samples."""
+    return not type(mp).__module__.startswith("pennylane.")
 
 
 def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
@@ -283,7 +293,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
             many = operators if isinstance(operators, Iterable) else [operators]
             operators = tuple(operator_key(o) for o in many)
         return MeasurementData((kind, mp.wires.labels, operators, mp.seed, getattr(mp, "k", None)))
-    if not type(mp).__module__.startswith("pennylane."):
+    if is_own_measurement(mp):
         # a user's own class: nothing tells its objects apart; the template keeps this one, and so its id
         return MeasurementData((kind, id(mp)))
     if mp.obs is not None:

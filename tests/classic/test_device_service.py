@@ -494,3 +494,15 @@ def test_the_journal_and_the_estimate(start, device):
     estimate = dev.estimate(ladder(3))
     assert estimate.jobs == 1
     assert estimate.circuits == 3
+
+
+def test_rows_without_parameters_are_circuits_of_their_own(start, device):
+    """All circuits of a job run equally often here, so shots of several rows cannot be taken together."""
+    service = start()
+    ops = [qml.Hadamard(0), qml.PauliX(1)]
+    twins = [qml.tape.QuantumScript(ops, [qml.sample(wires=[0, 1])], shots=300) for _ in range(4)]
+    results = device(service).batch_execute([*ladder(3, shots=300), *twins])
+    right(results[:3])
+    assert all(r.shape == (300, 2) and (r[:, 1] == 1).all() and 90 < r[:, 0].sum() < 210 for r in results[3:])
+    assert len({r.tobytes() for r in results[3:]}) == 4
+    assert len(service.jobs) == 1
