@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
+from pennylane.ops.op_math import Pow
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
@@ -21,7 +22,7 @@ from ..execution.gates import (
 )
 from .broadcast import expand_broadcast, join_broadcast
 from .classic_results import Post, as_legacy, own_methods
-from .tape_checks import check_measurements, own_gates, prepared
+from .tape_checks import MOST_MATRIX_WIRES, check_measurements, own_gates, prepared
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -67,7 +68,8 @@ def prepare_classic(
         tape = _put_off(tape)
     made = QuantumScript(tape.operations, _with_wires(tape, wires), shots=shots)
     if made.batch_size is not None and (not parametrise or not _lowers_whole(made, name)):
-        tapes = [_lowered(entry, name) for entry in expand_broadcast(made)]
+        # some operations show which of their numbers are a batch only in what they decompose into
+        tapes = [_lowered(entry, name) for entry in expand_broadcast(_lowered_where_possible(made, name))]
         return tapes, lambda results: post((join_broadcast(results),))
     return (_lowered(made, name),), post
 
@@ -79,6 +81,18 @@ def _lowers_whole(tape: QuantumScript, device: str) -> bool:
     except UnsupportedCircuitError:
         return False
     return not any(is_batched_constant(op) for op in lowered.operations)
+
+
+def _lowered_where_possible(tape: QuantumScript, device: str) -> QuantumScript:
+    """The tape with those gates decomposed that can be with their broadcast."""
+    operations: list[Operator] = []
+    with QueuingManager.stop_recording():
+        for op in tape.operations:
+            try:
+                operations += _gates(op, device)
+            except UnsupportedCircuitError:
+                operations.append(op)
+    return QuantumScript(operations, tape.measurements, shots=tape.shots)
 
 
 def _lowered(tape: QuantumScript, device: str) -> QuantumScript:
@@ -98,19 +112,31 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
     """Decompose until the converter knows each gate."""
     if op.name in NATIVE_GATES:
         return [op]
-    if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix):
-        try:
-            parts = own_gates(op)
-        except Exception as error:
-            raise UnsupportedCircuitError(
-                f"{op.name} on wires {op.wires.tolist()} cannot be decomposed by PennyLane: {type(error).__name__}: {error} "
-                "Write it as other gates. Nothing was sent."
-            ) from error
+    try:
+        parts = _parts(op) if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix) else None
+    except Exception as error:
+        raise UnsupportedCircuitError(
+            f"{op.name} on wires {op.wires.tolist()} cannot be decomposed by PennyLane: {type(error).__name__}: {error} "
+            "Write it as other gates. Nothing was sent."
+        ) from error
+    if parts is not None:
         return [gate for part in parts for gate in _gates(part, device, depth + 1)]
     raise UnsupportedCircuitError(
         f"Operator {op} not supported on {device} and does not provide a decomposition. Accepted: "
         f"{ACCEPTED_GATES}, and whatever decomposes into these. Nothing was sent."
     )
+
+
+def _parts(op: Operator) -> list[Operator]:
+    """What an operation decomposes into, but for what PennyLane 0.37 decomposes wrongly.
+
+    It loses the phase of a matrix of several wires under a control, and the power in some powers of ISWAP.
+    """
+    phase = op.name == "ControlledQubitUnitary" and len(op.target_wires) > 1
+    power = isinstance(op, Pow) and not op.data
+    if (phase or power) and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
+    return own_gates(op)
 
 
 def _put_off(tape: QuantumScript) -> QuantumScript:

@@ -152,5 +152,9 @@ def _recipe(gate: Operator, index: int) -> list[list[float]]:
     own = gate.grad_recipe[index]
     if own is not None:
         return [list(term) for term in own]
-    rule = generate_shift_rule(gate.parameter_frequencies[index])
+    frequencies = gate.parameter_frequencies[index]
+    if not frequencies:
+        # a phase of a branch cannot be observed
+        return [[0.0, 1.0, 0.0]]
+    rule = generate_shift_rule(frequencies)
     return [[float(c), 1.0, float(s)] for c, s in rule]

@@ -162,8 +162,8 @@ def read_values(readout: Readout, value: MidCircuitValue, shots: ShotBits) -> An
         samples = value.values[shots.outcome_indices(0, readout.bits)]
         if counted is None:
             return samples
-        keys = samples.astype(np.float64).tolist()
-        every = value.values.astype(np.float64).tolist()
+        keys = samples.tolist()
+        every = value.values.tolist()
     counts = Counter(keys)
     return {k: np.int64(counts[k]) for k in sorted(set(every) if counted.all_outcomes else counts)}
 

@@ -270,3 +270,35 @@ def test_what_cannot_run_is_refused():
         dev.batch_execute([qml.tape.QuantumScript([qml.RX(np.nan, 0)], [qml.expval(qml.PauliZ(0))])])
     with pytest.raises(UnsupportedCircuitError, match="call execute"):
         dev.apply([])
+
+
+def test_a_matrix_of_two_wires_under_a_control_keeps_its_phase():
+    """PennyLane 0.37 loses it in its decomposition."""
+    turn = np.exp(0.8j) * qml.matrix(qml.IsingXX(0.7, wires=[0, 1]))
+
+    def circuit():
+        for wire in range(3):
+            qml.RX(0.3 + wire, wire)
+        qml.ctrl(qml.QubitUnitary(turn, wires=[0, 1]), control=[2])
+        qml.RY(0.7, 2)
+        return qml.probs(wires=[0, 1, 2])
+
+    exact = qml.QNode(circuit, qml.device("default.qubit", wires=3))()
+    found = qml.QNode(circuit, qml.device("threaded.ibmq", wires=3, shots=40_000, seed_simulator=3))()
+    assert np.abs(np.asarray(found) - exact).max() < 0.02
+
+
+def test_a_power_of_iswap_is_that_power():
+    """PennyLane 0.37 decomposes its inverse into ISWAP itself."""
+
+    def circuit():
+        for wire in range(2):
+            qml.RX(0.3 + wire, wire)
+        qml.pow(qml.ISWAP(wires=[0, 1]), -1)
+        qml.RY(0.7, 0)
+        qml.RX(0.4, 1)
+        return qml.probs(wires=[0, 1])
+
+    exact = qml.QNode(circuit, qml.device("default.qubit", wires=2))()
+    found = qml.QNode(circuit, qml.device("threaded.ibmq", wires=2, shots=40_000, seed_simulator=3))()
+    assert np.abs(np.asarray(found) - exact).max() < 0.02

@@ -188,3 +188,17 @@ def test_counts_of_a_broadcast_are_a_list_whatever_is_broadcast(dev, gate):
         assert isinstance(counts, list)
         assert [sum(c.values()) for c in counts] == [shots] * 3
         assert samples.shape == (3, shots, 2)
+
+
+def test_the_phase_of_a_branch_has_no_gradient(dev):
+    @qml.qnode(dev, diff_method="parameter-shift", shots=SHOTS)
+    def circuit(x):
+        qml.RX(0.4, 0)
+        m0 = qml.measure(0)
+        qml.cond(m0, qml.GlobalPhase)(x[0], wires=0)
+        qml.cond(m0, qml.RX)(x[1], wires=1)
+        return qml.expval(qml.Z(1))
+
+    slope = qml.grad(circuit)(pnp.array([0.7, 0.3], requires_grad=True))
+    assert slope[0] == pytest.approx(0, abs=1e-9)
+    assert slope[1] == pytest.approx(-np.sin(0.3) * np.sin(0.2) ** 2, abs=0.05)

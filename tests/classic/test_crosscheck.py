@@ -1,0 +1,24 @@
+"""Random circuits on the classic stack, compared with exact values: as far as its PennyLane goes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from crosscheck.check import Checker, assert_no_difference, check_many
+
+SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
+SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
+FAMILIES = ("classic", "classic-options")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_circuits_agree(family):
+    assert_no_difference(family, check_many(family, 0, 30))
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(14400)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_many_circuits_agree(family):
+    assert_no_difference(family, check_many(family, SEED, SWEEP // 2, Checker()))
