@@ -121,6 +121,11 @@ class Settings(BaseModel):
     budget_secs: float | None = Field(
         None, gt=0, description="Most QPU seconds that the device may be estimated to use over its life."
     )
+    max_overrun: float | None = Field(
+        None,
+        ge=1,
+        description="IBM stops a job that takes so many times its estimate; None for IBM's own limit.",
+    )
     progress: Any = Field(
         "auto",
         description="Show progress: True, False, 'auto', or a function that is given Progress records.",
@@ -172,7 +177,7 @@ class Settings(BaseModel):
             return value
         raise ValueError("must be True, False, 'auto', or a function that takes one Progress record")
 
-    @field_validator("timeout_secs", "max_usage_secs", "budget_secs", mode="before")
+    @field_validator("timeout_secs", "max_usage_secs", "budget_secs", "max_overrun", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -8,6 +8,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -311,6 +312,7 @@ class BatchDevice:
             qpu_secs=(lambda: estimate().qpu_secs) if place.remote else None,
             observers=(progress,) if callable(progress) else (),
             spending=spending,
+            most_secs=self._most_secs(estimate) if place.remote else None,
         )
         if not send:
             batch.only_collect()
@@ -342,6 +344,11 @@ class BatchDevice:
         if like is None:
             return cut(blocks, size, place.limits)
         return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
+
+    def _most_secs(self, estimate: Callable[[], Estimate]) -> list[int] | None:
+        """After how many QPU seconds each job of a batch is stopped, where the user wants that."""
+        overrun = self._settings.max_overrun
+        return None if overrun is None else [ceil(overrun * secs) for secs in estimate().secs_by_job]
 
     def share_budget(self, other: BatchDevice) -> None:
         """Spend from the budget of another device too, whose place this one takes."""

@@ -169,6 +169,13 @@ def open_remote(
             f"engine: backend {jobs.backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",
             argument="engine",
         )
+    if settings.max_overrun is not None and not jobs.stops_jobs:
+        raise ConfigurationError(
+            f"max_overrun={settings.max_overrun:g}: the classic service of {jobs.backend.name!r} stops no job. Leave it out. "
+            "Nothing was sent.",
+            argument="max_overrun",
+            value=settings.max_overrun,
+        )
     backend = jobs.backend
     shaping = _shaping(settings, jobs, estimator=estimator)
     site = RemoteSite(

@@ -62,6 +62,7 @@ class Batch:
         qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
         observers: Told how far it has got.
         spending: What its jobs may cost; ``None`` for anything.
+        most_secs: QPU seconds after which each job is stopped; ``None`` for the service's own limit.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Batch:
         qpu_secs: Callable[[], float] | None = None,
         observers: Sequence[Observer] = (),
         spending: Spending | None = None,
+        most_secs: Sequence[int] | None = None,
     ) -> None:
         self.tapes = tuple(tapes)
         self._site = site
@@ -105,6 +107,7 @@ class Batch:
             run.report = partial(self.course.report, number)
             run.curious = self.course.looked_at
             run.place = partial(self.course.place, number)
+            run.most_secs = None if most_secs is None else most_secs[number]
             if spending is not None:
                 run.spend, run.charge = partial(spending.spend, number), spending.charge
         for position, tape in enumerate(self.tapes):

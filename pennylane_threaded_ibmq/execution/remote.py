@@ -300,7 +300,8 @@ class RemoteSite:
             still = partial(self._note, run.slip, ShardState.SENDING)
             tags = (self._tag, run.slip.tag)
             marked = mark_pubs(pubs, run.slip.tag)
-            job = self._jobs.submit(run.shard.blocks[0].primitive, marked, mode, tags, still)
+            kind = run.shard.blocks[0].primitive
+            job = self._jobs.submit(kind, marked, mode, tags, still, run.most_secs)
         except SubmissionError:
             raise
         except BaseException as error:

@@ -60,6 +60,7 @@ class ShardRun:
         place: Tells that place.
         spend: Reserves what sending it is estimated to use, or refuses: ``spend(tag)``.
         charge: Tells what was charged for a sending: ``charge(tag, seconds)``.
+        most_secs: QPU seconds after which its job is stopped; ``None`` for the service's own limit.
     """
 
     slip: Slip
@@ -76,6 +77,7 @@ class ShardRun:
     place: Callable[[Place], None] = lambda _: None
     spend: Callable[[str], None] = lambda _: None
     charge: Callable[[str, float], None] = lambda _, __: None
+    most_secs: int | None = None
 
     def __post_init__(self) -> None:
         self.idle.set()

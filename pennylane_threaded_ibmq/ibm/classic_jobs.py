@@ -89,7 +89,14 @@ class ClassicJobs(JobService):
 
     # ------------------------------------------------------------------------------------------- the client's part
 
-    def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:  # noqa: ARG002 - JobService's face
+    def _send(
+        self,
+        primitive: str,  # noqa: ARG002 - JobService's face
+        pubs: Sequence[Any],
+        mode: Any,
+        tags: tuple[str, str],
+        most_secs: int | None,  # noqa: ARG002 - JobService's face
+    ) -> tuple[str, Any]:
         circuits = [
             circuit.assign_parameters(row) if len(row) else circuit
             for circuit, values, _ in pubs

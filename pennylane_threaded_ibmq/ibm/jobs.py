@@ -42,6 +42,7 @@ class PlatformJobs(JobService):
         only: The kind whose model the options fit, if it is one alone.
     """
 
+    stops_jobs = True
     coming_back = "QiskitRuntimeService().job({}).result()"
 
     def __init__(
@@ -110,7 +111,9 @@ class PlatformJobs(JobService):
         except self.problems as error:
             logger.warning("batch %s could not be closed: %s", batch.session_id, error)
 
-    def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:
+    def _send(
+        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str], most_secs: int | None
+    ) -> tuple[str, Any]:
         api = choose_api(self._api, primitive, len(pubs), only=self._only)
         if api == "client":
             check_circuits(pubs, self._backend)
@@ -119,6 +122,11 @@ class PlatformJobs(JobService):
         with quiet().client():
             runner = open_primitive(api, primitive, mode, self.options.get(primitive, {}))
             runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
+            if most_secs is not None:
+                chosen = runner.options.max_execution_time
+                runner.options.max_execution_time = (
+                    min(most_secs, chosen) if isinstance(chosen, int) else most_secs
+                )
             job = runner.run(list(pubs))
         return job.job_id(), job
 

@@ -110,10 +110,12 @@ class JobService(ABC):
     Attributes:
         options: Options that every job is sent with; they are part of what a job is.
         coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
+        stops_jobs: The service stops a job after as many seconds as it is told.
     """
 
     options: Mapping[str, Any]
     coming_back: str
+    stops_jobs = False
 
     # ------------------------------------------------------------------------------------------- the client's part
 
@@ -138,7 +140,9 @@ class JobService(ABC):
         """What the client raises when a job is cancelled that has ended."""
 
     @abstractmethod
-    def _send(self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str]) -> tuple[str, Any]:
+    def _send(
+        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str], most_secs: int | None
+    ) -> tuple[str, Any]:
         """Send one job: its id and handle."""
 
     @abstractmethod
@@ -204,6 +208,7 @@ class JobService(ABC):
         mode: Any,
         tags: tuple[str, str],
         beat: Callable[[], None] = lambda: None,
+        most_secs: int | None = None,
     ) -> SentJob:
         """Send one job.
 
@@ -213,12 +218,15 @@ class JobService(ABC):
             mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
             tags: Tags by which the job can be found again: one of its device, then one of its own.
             beat: Called now and then while there is no answer.
+            most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
 
         Raises:
             SubmissionError: The service did not accept the job, or did not say which it is.
         """
         try:
-            job_id, handle = within(SEND_SECS, lambda: self._send(primitive, pubs, mode, tags), "a job", beat)
+            job_id, handle = within(
+                SEND_SECS, lambda: self._send(primitive, pubs, mode, tags, most_secs), "a job", beat
+            )
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(

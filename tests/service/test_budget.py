@@ -186,6 +186,21 @@ def test_collecting_is_never_refused(loopback, device):
     assert service.counters.jobs == 2
 
 
+@pytest.mark.parametrize("chosen", [None, 3, 600])
+def test_a_job_is_stopped_by_its_estimate(loopback, device, chosen):
+    service = loopback()
+    dev = (
+        device(max_overrun=2, max_execution_time=chosen, shard_size=2, **PLAIN)
+        if chosen
+        else device(max_overrun=2, shard_size=2, **PLAIN)
+    )
+    found = dev.estimate(ladder(3))
+    dev.batch_execute(ladder(3))
+    wanted = [int(np.ceil(2 * secs)) for secs in found.secs_by_job]
+    assert sorted(job.cost for job in service.jobs) == sorted(min(secs, chosen or secs) for secs in wanted)
+    assert len(set(wanted)) == 2
+
+
 # ------------------------------------------------------------------------------------------------------------ budgets
 
 
