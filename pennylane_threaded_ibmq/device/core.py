@@ -94,11 +94,6 @@ class BatchDevice:
         """Tell an active tracker of a finished batch."""
 
     @property
-    def num_wires(self) -> int:
-        """Number of wires of the device."""
-        return len(self.wires)
-
-    @property
     def backend_name(self) -> str:
         """Name of the backend; where ``"least_busy"`` was asked for, of the system that it turned out to be."""
         return self._open().name

@@ -61,6 +61,11 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         """Name of the device."""
         return "threaded.ibmq"
 
+    @property
+    def num_wires(self) -> int:
+        """Number of wires of the device."""
+        return len(self.wires)
+
     def preprocess_transforms(
         self,
         execution_config: ExecutionConfig | None = None,

@@ -23,10 +23,6 @@ from .reference import exact_state
 
 REFUSALS = (
     (
-        r"cannot be read|was not decomposed",
-        "a tape that nobody preprocessed holds what is no gate of Qiskit's",
-    ),
-    (
         r"takes no postselection together with parameter broadcasting",
         "entries keep different numbers of shots",
     ),

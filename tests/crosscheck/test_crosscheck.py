@@ -25,7 +25,8 @@ SHARES = {
     "wrappers": 0.2,
     "dynamic": 0.15,
     "options": 0.2,
-    "single": 0.1,
+    "single": 0.05,
+    "raw": 0.05,
     "complex": 0.05,
 }
 """How much of a sweep each family on this machine takes."""
