@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Mapping, Set
@@ -12,6 +13,11 @@ from .targets import reduced_target
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    # Native passes of Qiskit use a pool of threads. A forked child has none of them and would wait for them for ever, unless
+    # it says, as Qiskit's own workers do, that it is one of many.
+    os.register_at_fork(after_in_child=lambda: os.environ.setdefault("QISKIT_IN_PARALLEL", "TRUE"))
 
 
 class Compiler:
