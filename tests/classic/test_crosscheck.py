@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 
 import pytest
-from crosscheck.check import Checker, assert_no_difference, check_many
+from crosscheck.check import assert_no_difference, check_many
 
 SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
 SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
 FAMILIES = ("classic", "classic-options")
+MOST_SKIPPED = 0.7
+"""PennyLane 0.31 knows no powers of templates and fewer wrappers."""
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_circuits_agree(family):
-    assert_no_difference(family, check_many(family, 0, 30))
+    assert_no_difference(family, check_many(family, 0, 30), MOST_SKIPPED)
 
 
 @pytest.mark.sweep
 @pytest.mark.timeout(14400)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_many_circuits_agree(family):
-    assert_no_difference(family, check_many(family, SEED, SWEEP // 2, Checker()))
+    assert_no_difference(family, check_many(family, SEED, SWEEP // 2), MOST_SKIPPED)
