@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Executor
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,27 @@ class Settings(BaseModel):
     group: str = Field("open", description="Group of the classic service.")
     project: str = Field("main", description="Project of the classic service.")
     instance: str | None = Field(None, description="CRN or name of an IBM Quantum Platform instance.")
+    account_name: str | None = Field(None, description="Name of the account saved with IBM's client.")
+    account_file: str | Path | None = Field(None, description="File that the account was saved in.")
+    region: str | None = Field(None, description="Region of the instances to choose from, such as 'us-east'.")
+    plans_preference: list[str] | None = Field(
+        None, description="Plans of the instances to choose from, the preferred first."
+    )
+    tags: list[str] | None = Field(None, description="Tags that the instances to choose from have.")
+    proxies: dict[str, Any] | None = Field(
+        None, repr=False, description="Proxies of IBM's client: {'urls': {'https': ...}}."
+    )
+    verify: bool | None = Field(
+        None, description="Check the service's certificate; None for the client's way."
+    )
+    private_endpoint: bool | None = Field(None, description="Reach the service by its private endpoint.")
+    use_fractional_gates: bool = Field(
+        False, description="Take a backend with its gates for any angle, where it has them."
+    )
+    calibration_id: str | None = Field(None, description="Calibration that the backend is to have.")
+    dry_run: bool = Field(
+        False, description="Send jobs to the backend's mock, which gives random numbers and charges nothing."
+    )
     max_jobs: int = Field(20, ge=1, description="Most jobs in flight at once.")
     shard_size: int | Literal["auto"] = Field("auto", description="Tapes in a job, or 'auto'.")
     timeout_secs: float | None = Field(
@@ -154,6 +176,11 @@ class Settings(BaseModel):
             return value
         raise ValueError("must be 'auto' or a whole number of tapes, at least 1")
 
+    @field_validator("primitive_options", mode="before")
+    @classmethod
+    def _options_objects(cls, value: object) -> object:
+        return as_dictionary(value)
+
     @field_validator("journal", mode="before")
     @classmethod
     def _path(cls, value: object) -> object:
@@ -199,6 +226,21 @@ class Settings(BaseModel):
         return {**state, "__dict__": {**state["__dict__"], "ibmqx_token": None}}
 
     @property
+    def client_arguments(self) -> dict[str, Any]:
+        """What else IBM's client is made with."""
+        found = {
+            "name": self.account_name,
+            "filename": None if self.account_file is None else str(self.account_file),
+            "region": self.region,
+            "plans_preference": self.plans_preference,
+            "tags": self.tags,
+            "proxies": self.proxies,
+            "verify": self.verify,
+            "private_endpoint": self.private_endpoint,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
     def journal_file(self) -> Path | None:
         """File of the journal; ``None`` for none. ``THREADED_IBMQ_HOME`` chooses the folder."""
         if isinstance(self.journal, Path):
@@ -227,6 +269,30 @@ def estimates_file() -> Path | None:
 def variable_of(option: str) -> str | None:
     """The environment variable that an option is taken from when no argument gives it; ``None`` if none is set."""
     return next((name for name in _ENVIRONMENT.get(option, ()) if os.environ.get(name)), None)
+
+
+def as_dictionary(value: Any) -> Any:
+    """Options objects of IBM's client, in place of a dictionary or in one, as dictionaries of what was set."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    primitive = type(value).__name__.replace("Options", "").lower()
+    return {primitive: _plain(value)} if primitive in ("estimator", "sampler") else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_defaults=True)
+    if is_dataclass(value) and not isinstance(value, type) and "Options" in type(value).__name__:
+        default = type(value)()
+        names = [f.name for f in fields(value) if f.name[0] != "_"]
+        return {
+            name: _plain(getattr(value, name))
+            for name in names
+            if getattr(value, name) != getattr(default, name)
+        }
+    return value
 
 
 def _integer(value: object) -> object:

@@ -116,6 +116,23 @@ def _project(settings: Settings) -> str | None:
     return f"{settings.hub}/{settings.group}/{settings.project}"
 
 
+_OF_THE_PLATFORM = (
+    "account_name",
+    "account_file",
+    "region",
+    "plans_preference",
+    "tags",
+    "private_endpoint",
+    "use_fractional_gates",
+    "calibration_id",
+    "dry_run",
+    "primitive_api",
+    "proxies",
+    "verify",
+)
+"""What is told to the client of IBM Quantum Platform."""
+
+
 def check_options(settings: Settings) -> None:
     """Refuse options of the current stack.
 
@@ -133,10 +150,17 @@ def check_options(settings: Settings) -> None:
         )
     if settings.instance and settings.instance.count("/") != 2:
         wrong.append(("instance", "the classic stack has no instances; give hub=, group= and project="))
+    wrong.extend(
+        (argument, "the classic stack's client does not have it")
+        for argument in _OF_THE_PLATFORM
+        if getattr(settings, argument) not in (None, False, "auto")
+    )
     if wrong:
         argument, reason = wrong[0]
+        # proxies hold passwords
+        shown = "..." if argument == "proxies" else getattr(settings, argument)
         raise ConfigurationError(
-            f"{argument}={getattr(settings, argument)!r}: {reason}. Nothing was sent.",
+            f"{argument}={shown!r}: {reason}. Nothing was sent.",
             argument=argument,
-            value=getattr(settings, argument),
+            value=shown,
         )

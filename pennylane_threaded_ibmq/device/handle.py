@@ -88,6 +88,11 @@ class BatchHandle:
         return self._batch.job_ids
 
     @property
+    def jobs(self) -> tuple[Any, ...]:
+        """The jobs accepted so far as objects of IBM's client, in the order of ``job_ids``; empty on this machine."""
+        return self._batch.jobs
+
+    @property
     def batch_id(self) -> str:
         """Id of the batch in the journal, for ``dev.resume``; empty where nothing is written down."""
         return self._batch.batch_id

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
 from ..execution.shards import Limits
-from ..ibm.account import Credentials, accounts, check_session, check_size, instance_of, is_service_backend
-from ..ibm.client import warn_of_sunset
+from ..ibm.account import (
+    LEAST_BUSY,
+    Credentials,
+    Wanted,
+    accounts,
+    check_session,
+    check_size,
+    instance_of,
+    is_service_backend,
+)
+from ..ibm.client import can_choose_fractional, can_run_dry, warn_of_sunset
 from ..ibm.jobs import Mode, PlatformJobs
 from ..ibm.local import is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
@@ -40,8 +50,17 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     if isinstance(backend, str):
         if is_local_name(backend):
             return open_here(open_local(backend), settings, wires)
-        credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
-        service, opened = accounts().connect(credentials, backend, len(wires))
+        if settings.use_fractional_gates and backend == LEAST_BUSY and not can_choose_fractional():
+            raise ConfigurationError(
+                "use_fractional_gates=True with backend='least_busy' needs qiskit-ibm-runtime 0.48 or newer. Name a backend, "
+                "or upgrade with: pip install -U qiskit-ibm-runtime qiskit qiskit-aer. Nothing was sent.",
+                argument="use_fractional_gates",
+                value=True,
+            )
+        client = json.dumps(settings.client_arguments, sort_keys=True)
+        credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
+        wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)
+        service, opened = accounts().connect(credentials, wanted)
         return _remote(service, opened, settings, primitive_options, only, wires)
     if is_service_backend(backend):
         return _remote(backend.service, backend, settings, primitive_options, only, wires)
@@ -61,9 +80,18 @@ def _remote(
             f"noise_model: backend {backend.name!r} is a service's and takes no noise model. Nothing was sent.",
             argument="noise_model",
         )
+    if settings.dry_run and not can_run_dry():
+        raise ConfigurationError(
+            "dry_run=True: needs qiskit-ibm-runtime 0.49 or newer. Upgrade with: pip install -U qiskit-ibm-runtime qiskit "
+            "qiskit-aer. Nothing was sent.",
+            argument="dry_run",
+            value=True,
+        )
     warn_of_sunset()
     check_size(backend, len(wires))
-    jobs = PlatformJobs(service, backend, primitive_options, api=settings.primitive_api, only=only)
+    jobs = PlatformJobs(
+        service, backend, primitive_options, api=settings.primitive_api, only=only, dry_run=settings.dry_run
+    )
     simulated = bool(getattr(backend.configuration(), "simulator", False))
 
     return open_remote(

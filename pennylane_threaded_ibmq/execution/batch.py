@@ -134,6 +134,11 @@ class Batch:
         return tuple(run.job.job_id for run in self.runs if run.job is not None)
 
     @property
+    def jobs(self) -> tuple[Any, ...]:
+        """What the client knows those jobs by, in the same order."""
+        return tuple(run.job.handle for run in self.runs if run.job is not None)
+
+    @property
     def open_job_ids(self) -> tuple[str, ...]:
         """Ids of the accepted jobs whose results some tape still waits for."""
         return tuple(

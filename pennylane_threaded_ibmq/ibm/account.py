@@ -7,12 +7,13 @@ device can share one login.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
@@ -44,11 +45,43 @@ class Credentials:
         token: API key; ``None`` for IBM's saved account.
         url: Base URL; ``None`` for IBM's own.
         instance: CRN or name; ``None`` to search all instances of the account.
+        client: What else the client's service is made with, as JSON, so that it can be compared; proxies hold passwords.
     """
 
     token: SecretStr | None
     url: str | None
     instance: str | None
+    client: str = field(default="{}", repr=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What else the client's service is made with."""
+        return dict(json.loads(self.client))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The backend that is looked for.
+
+    Attributes:
+        name: Its name, or ``"least_busy"``.
+        wires: Qubits that are needed at least.
+        fractional: With gates for any angle.
+        calibration_id: The calibration that it is to have; ``None`` for today's.
+    """
+
+    name: str
+    wires: int
+    fractional: bool = False
+    calibration_id: str | None = None
+
+    def look(self, service: Any) -> Any:
+        """Ask for it."""
+        if self.name == LEAST_BUSY:
+            fractional = {"use_fractional_gates": True} if self.fractional else {}
+            return service.least_busy(min_num_qubits=self.wires, **fractional)
+        calibration = {} if self.calibration_id is None else {"calibration_id": self.calibration_id}
+        return service.backend(self.name, use_fractional_gates=self.fractional, **calibration)
 
 
 class Accounts:
@@ -61,13 +94,12 @@ class Accounts:
         self._lock = threading.Lock()
         self._services: WeakValueDictionary[tuple[int, Credentials], Any] = WeakValueDictionary()
 
-    def connect(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
+    def connect(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
         """Log in and open a backend.
 
         Args:
             credentials: Who logs in where.
-            name: A backend's name, or ``"least_busy"``.
-            wires: Qubits that are needed at least.
+            wanted: The backend.
 
         Returns:
             The client's service, pinned to one instance, and its backend.
@@ -77,26 +109,26 @@ class Accounts:
             BackendError: The account has no such backend.
         """
         if credentials.token is None:
-            _require_saved_account(name)
+            _require_saved_account(wanted.name, credentials)
         with self._lock:
-            service, backend = self._look_up(credentials, name, wires)
+            service, backend = self._look_up(credentials, wanted)
             crn = service.active_instance()
             if credentials.instance != crn and len(service.instances()) > 1:
-                pinned = Credentials(credentials.token, credentials.url, crn)
-                service, backend = self._look_up(pinned, str(backend.name), wires)
+                pinned = replace(credentials, instance=crn)
+                service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)))
         return service, backend
 
-    def _look_up(self, credentials: Credentials, name: str, wires: int) -> tuple[Any, Any]:
+    def _look_up(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
         # the client lists queues once and goes by what it saw: only a fresh login knows who is least busy
-        service = None if name == LEAST_BUSY else self._services.get((os.getpid(), credentials))
+        service = None if wanted.name == LEAST_BUSY else self._services.get((os.getpid(), credentials))
         if service is not None:
             try:
-                return service, _find(service, name, wires)
+                return service, _find(service, wanted)
             except BackendError:
-                logger.info("backend %s is not found with an earlier login; logging in again", name)
+                logger.info("backend %s is not found with an earlier login; logging in again", wanted.name)
         service = _login(credentials)
         self._services[os.getpid(), credentials] = service
-        return service, _find(service, name, wires)
+        return service, _find(service, wanted)
 
 
 @lru_cache(maxsize=None)
@@ -112,7 +144,7 @@ def log_in(credentials: Credentials) -> Any:
         CredentialsError: There is no account, or IBM refuses it.
     """
     if credentials.token is None:
-        _require_saved_account(LEAST_BUSY)
+        _require_saved_account(LEAST_BUSY, credentials)
     return _login(credentials)
 
 
@@ -125,11 +157,20 @@ def stand_in(name: str) -> str:
     return "backend='ibmq_qasm_simulator' simulates on this machine without an account"
 
 
-def _require_saved_account(name: str) -> None:
+def _require_saved_account(name: str, credentials: Credentials) -> None:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-    if QiskitRuntimeService.saved_accounts():
+    place = {k: v for k, v in credentials.arguments.items() if k in ("filename", "name")}
+    if QiskitRuntimeService.saved_accounts(**place):
         return
+    if place:
+        raise CredentialsError(
+            f"There is no saved account {place.get('name', 'of that kind')!r} in "
+            f"{place.get('filename', 'the file of IBM' + chr(39) + 's client')}: see account_name and account_file, or give "
+            "ibmqx_token=. Nothing was sent.",
+            argument="account_name" if "name" in place else "account_file",
+            value=place.get("name", place.get("filename")),
+        )
     close = nearest(name, [*AER_NAMES, *fake_names(), LEAST_BUSY]) if not name.startswith("ibm") else ""
     raise CredentialsError(
         f"backend={name!r} needs an IBM Quantum account, and there is none: ibmqx_token is not given, IBMQX_TOKEN and "
@@ -175,12 +216,13 @@ def _quiet_login(credentials: Credentials) -> Any:
 
     with _quiet_client():
         if credentials.token is None:
-            return QiskitRuntimeService(instance=credentials.instance)
+            return QiskitRuntimeService(instance=credentials.instance, **credentials.arguments)
         return QiskitRuntimeService(
             channel="ibm_quantum_platform",
             token=credentials.token.get_secret_value(),
             url=credentials.url,
             instance=credentials.instance,
+            **credentials.arguments,
         )
 
 
@@ -206,12 +248,14 @@ def _without(error: Exception, credentials: Credentials) -> str:
     return text.replace(credentials.token.get_secret_value(), "<token>") if credentials.token else text
 
 
-def _find(service: Any, name: str, wires: int) -> Any:
+def _find(service: Any, wanted: Wanted) -> Any:
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+    name, wires = wanted.name, wanted.wires
 
     def look() -> Any:
         with _quiet_client():
-            found = service.least_busy(min_num_qubits=wires) if name == LEAST_BUSY else service.backend(name)
+            found = wanted.look(service)
             _ = (
                 found.target
             )  # the client would ask for its properties at the first use, where nobody asks again
@@ -224,6 +268,15 @@ def _find(service: Any, name: str, wires: int) -> Any:
     for _ in range(4):
         try:
             return _asked(look, f"a question for backend {name!r}")
+        except ServiceError as error:
+            if wanted.fractional and "fractional" in str(error):
+                raise ConfigurationError(
+                    f"use_fractional_gates=True: backend {name!r} has no fractional gates. Leave it out, or take another "
+                    "backend. Nothing was sent.",
+                    argument="use_fractional_gates",
+                    value=True,
+                ) from None
+            raise
         except QiskitBackendNotFoundError:
             offered = _asked(all_names, "a list of backends")
         # the client leaves out backends whose configuration it cannot read, also if that is so for a moment

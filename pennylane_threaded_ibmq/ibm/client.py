@@ -58,3 +58,13 @@ def has_service_side() -> bool:
 def one_number_of_shots() -> bool:
     """Whether all PUBs of a job must have the same shots or precision; others are deprecated since 0.48, or refused."""
     return client_version() >= _FIRST_AFTER
+
+
+def can_run_dry() -> bool:
+    """Whether the client can send a job to the mock of a backend."""
+    return client_version() >= (0, 49)
+
+
+def can_choose_fractional() -> bool:
+    """Whether the client can choose the least busy of the backends with fractional gates."""
+    return client_version() >= _FIRST_AFTER

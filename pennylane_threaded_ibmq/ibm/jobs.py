@@ -40,6 +40,7 @@ class PlatformJobs(JobService):
         primitive_options: Options of the primitives, split by primitive.
         api: Which kind of primitive: ``"auto"``, ``"client"`` or ``"service"``.
         only: The kind whose model the options fit, if it is one alone.
+        dry_run: Send jobs to the backend's mock.
     """
 
     stops_jobs = True
@@ -53,12 +54,15 @@ class PlatformJobs(JobService):
         *,
         api: str = "auto",
         only: str | None = None,
+        dry_run: bool = False,
     ) -> None:
         self._api = api
         self._only = only
         self._service = service
         self._backend = backend
-        self.options = primitive_options
+        # a dry run of a circuit is another job
+        self.options = {**primitive_options, "dry_run": {}} if dry_run else primitive_options
+        self._more = {"dry_run": True} if dry_run else {}
 
     @property
     def backend(self) -> Any:
@@ -127,7 +131,7 @@ class PlatformJobs(JobService):
                 runner.options.max_execution_time = (
                     min(most_secs, chosen) if isinstance(chosen, int) else most_secs
                 )
-            job = runner.run(list(pubs))
+            job = runner.run(list(pubs), **self._more)
         return job.job_id(), job
 
     def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:

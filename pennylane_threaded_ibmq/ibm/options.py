@@ -8,7 +8,8 @@ from typing import Any
 from .._compat import without_prefix
 from ..exceptions import ConfigurationError, nearest
 from .client import has_client_side, has_service_side
-from .primitives import MOVED, option_models, option_names
+from .primitives import MOVED, in_dialect, option_models, option_names
+from .quiet import quiet
 
 PRIMITIVES = ("estimator", "sampler")
 
@@ -107,7 +108,8 @@ def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
                 )
     for name, model in models.items():
         try:
-            model(**split[name])
+            with quiet().client():
+                model(**in_dialect(split[name], api))
         except (ValueError, TypeError) as error:
             raise _refused(f"{name}: {_first_problem(error)}{_moved(str(error))}", options) from None
     return split

@@ -67,6 +67,51 @@ def choose_api(wanted: str, primitive: str, pubs: int, *, only: str | None = Non
     return "service" if many and has_service_side() else "client"
 
 
+def in_dialect(options: Mapping[str, Any], api: str) -> dict[str, Any]:
+    """Options of a primitive as one kind of them says what both can.
+
+    Args:
+        options: Options in either dialect; they stay as they are.
+        api: ``"client"`` or ``"service"``.
+    """
+    out = _copied(options)
+    environment = out.get("environment")
+    if isinstance(environment, dict):
+        seconds = environment.pop("max_execution_time", None)
+        if seconds is not None:
+            out.setdefault("max_execution_time", seconds)
+        if environment.get("job_tags", ()) is None:
+            del environment["job_tags"]
+    if api == "service":
+        _leave_to_level(out)
+    return out
+
+
+def _leave_to_level(options: dict[str, Any]) -> None:
+    """Leave out what says "as the level has it" in the newer dialect, where the older one says nothing."""
+    for group, name, default in (
+        ("twirling", "enable_gates", None),
+        ("twirling", "enable_measure", None),
+        ("twirling", "group", "pauli"),
+        ("resilience", "measure_mitigation", None),
+        ("resilience", "zne_mitigation", None),
+    ):
+        part = options.get(group)
+        if isinstance(part, dict) and name in part and part[name] == default:
+            del part[name]
+    resilience = options.get("resilience")
+    zne = resilience.get("zne") if isinstance(resilience, dict) else None
+    if isinstance(zne, dict):
+        for name in ("noise_factors", "extrapolated_noise_factors"):
+            if isinstance(zne.get(name), str):
+                del zne[name]
+
+
+def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested dictionaries; what else is in them is shared."""
+    return {name: _copied(one) if isinstance(one, Mapping) else one for name, one in options.items()}
+
+
 def open_primitive(api: str, primitive: str, mode: Any, options: Mapping[str, Any]) -> Any:
     """Open one.
 
@@ -76,7 +121,7 @@ def open_primitive(api: str, primitive: str, mode: Any, options: Mapping[str, An
         mode: A backend, Session or Batch of the client's.
         options: Its options.
     """
-    return _class(api, primitive)(mode=mode, options=dict(options))
+    return _class(api, primitive)(mode=mode, options=in_dialect(options, api))
 
 
 def job_mode(mode: Any) -> Any:
