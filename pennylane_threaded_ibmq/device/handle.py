@@ -65,6 +65,7 @@ class BatchHandle:
         device: object = None,
     ) -> None:
         self._batch = batch
+        self._usage_secs: float | None = None
         self._origins = tuple(origins)
         self._tracker = tracker
         self._tell = tell
@@ -102,10 +103,16 @@ class BatchHandle:
         """How far the batch has got, at once; while somebody asks, the watcher also asks for places in the queue."""
         return self._batch.progress()
 
-    @cached_property
+    @property
     def usage_secs(self) -> float | None:
-        """QPU seconds that IBM charged for the finished batch; one request a job, ``None`` where nothing is charged."""
-        return self._batch.usage_secs()
+        """QPU seconds that IBM charged for the finished batch; one request a job, ``None`` where nothing is charged.
+
+        Also ``None`` while IBM is still computing what a job is charged: look again a little later. What is known is written
+        into the journal and counted in budgets, and not asked for again.
+        """
+        if self._usage_secs is None:
+            self._usage_secs = self._batch.usage_secs()
+        return self._usage_secs
 
     def timeline(self, *, dark: bool = False) -> Figure:
         """The batch over time so far: which lane carried which shard, and when it queued and ran.

@@ -222,10 +222,13 @@ class Batch:
         )
 
     def usage_secs(self) -> float | None:
-        """QPU seconds that IBM charged for the jobs of a finished batch; ``None`` where nothing is charged."""
-        charged = [self._site.usage(run) for run in self.runs]
+        """QPU seconds that IBM charged for the jobs of a finished batch.
+
+        ``None`` where nothing is charged, and while the charge of one of the jobs is not known.
+        """
+        charged = [self._site.usage(run) for run in self.runs if run.job is not None]
         known = [secs for secs in charged if secs is not None]
-        return sum(known) if known else None
+        return sum(known) if known and len(known) == len(charged) else None
 
     def error(self, position: int) -> BaseException | None:
         """What a tape failed with, if it did."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum
+from math import isnan
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -21,6 +22,10 @@ ANSWER_SECS = 90.0
 
 BEAT_SECS = 5.0
 """How often whoever waits for an answer is told that it is still waited for."""
+
+
+LONGEST_HEADER_SECS = 300.0
+"""Longest wait that a header may ask for: after that the service is asked again, even if it said ``Retry-After: inf``."""
 
 
 class Trouble(Enum):
@@ -85,15 +90,16 @@ def status_code(error: BaseException | None) -> int | None:
 
 
 def retry_after(error: BaseException | None) -> float | None:
-    """Seconds that the service asked to wait, if it did."""
+    """Seconds that the service asked to wait, if it did; at most :data:`LONGEST_HEADER_SECS`, whatever it asked for."""
     while error is not None:
         response = getattr(error, "response", None)
         value = getattr(response, "headers", {}).get("Retry-After")
         if value is not None:
             try:
-                return max(0.0, float(value))
+                seconds = float(value)
             except ValueError:
                 return None
+            return None if isnan(seconds) else min(max(0.0, seconds), LONGEST_HEADER_SECS)
         error = error.__cause__ or error.__context__
     return None
 

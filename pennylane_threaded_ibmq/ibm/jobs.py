@@ -14,6 +14,7 @@ from .marks import read_mark
 from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet
 from .service import JobService, ListedJob, PubData, SentJob, State
+from .usage import charged_secs
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,8 @@ class PlatformJobs(JobService):
         handle.cancel()
 
     def _usage(self, job: SentJob) -> float | None:
-        return job.handle.usage()  # type: ignore[no-any-return]
+        # usage() says 0 while IBM is still computing, and None on an older client that is given the newer form
+        return charged_secs(job.handle.metrics())
 
     def _left(self) -> float | None:
         return self._service.usage().get("usage_remaining_seconds")  # type: ignore[no-any-return]
