@@ -23,6 +23,10 @@ from .reference import exact_state
 
 REFUSALS = (
     (
+        r"does not provide a decomposition",
+        "PennyLane has no decomposition, only a matrix, inside of others or too large",
+    ),
+    (
         r"takes no postselection together with parameter broadcasting",
         "entries keep different numbers of shots",
     ),

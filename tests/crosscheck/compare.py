@@ -333,7 +333,8 @@ def form(value):
         return "{} of [{}]".format(type(value).__name__, ", ".join(form(v) for v in value))
     array = np.asarray(value)
     if array.dtype == object:
-        return "object array {} of [{}]".format(array.shape, ", ".join(form(v) for v in array.ravel()))
+        # default.qubit has counts of a broadcast as a list, but beside a shadow or a mid-circuit value as an array
+        return form(list(array))
     return f"array {array.shape} of {array.dtype.kind}"
 
 
