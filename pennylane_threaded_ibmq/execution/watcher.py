@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
+from ..ibm import arrival
 from ..ibm.errors import is_unknown_job, status_code
 from ..ibm.service import JobService, ListedJob, SentJob, State
 from .places import Listener, Places
@@ -45,6 +46,7 @@ class _Watched:
     job: SentJob
     future: Future[State]
     listed: bool = False
+    listed_late: bool = False
     failures: int = 0
     runs: bool = False
     told: int = 0
@@ -128,7 +130,7 @@ class Watcher:
 
     def _look(self, watched: list[_Watched]) -> bool:
         """One tick; whether a job has finished."""
-        if len(watched) > 1 or not all(w.listed for w in watched):
+        if len(watched) > 1 or not all(w.listed and (w.listed_late or not _is_late(w)) for w in watched):
             watched = self._left_the_list(watched)
         finished = False
         for one in watched:
@@ -168,7 +170,7 @@ class Watcher:
             for one in group:
                 if one.job.job_id not in self._watched:
                     continue
-                one.listed = True
+                one.listed, one.listed_late = True, _is_late(one)
                 if one.job.job_id in pending:
                     one.failures = 0
                 else:
@@ -252,6 +254,11 @@ class Watcher:
             known = self._watched.pop(watched.job.job_id, None)
         if known is not None:
             known.future.set_result(state)
+
+
+def _is_late(watched: _Watched) -> bool:
+    """Whether a twin of the job, from a repeated request that took its time, has arrived by now if there is one."""
+    return time.monotonic() - watched.since >= arrival.ARRIVAL_SECS
 
 
 def _wrong(job: SentJob, why: str) -> WrongJobError:

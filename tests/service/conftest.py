@@ -163,6 +163,8 @@ def program_environment(service: Loopback, home: Path) -> dict[str, str]:
         "HOME": str(home),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAM.parent)]),
         "OMP_NUM_THREADS": "1",
+        # what IBM will refuse some day is no matter of these tests
+        "PYTHONWARNINGS": "ignore:qiskit-ibm-runtime:UserWarning",
     }
 
 

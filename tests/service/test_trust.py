@@ -212,3 +212,20 @@ def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, dev
     with pytest.raises(ServiceError, match="named job d000000000000000000g"):
         dev.batch_execute(ladder(3))
     assert service.counters.jobs == 1
+
+
+def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
+    """A repeated submission may take its time: the list is looked at once more when none can arrive any more."""
+    service = loopback()
+    service.hold()
+    dev = device()
+    handle = dev.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    service.wait_for_requests("GET /jobs/{id}", 2)  # the list was looked at before
+    place, (run,) = dev._open(), handle._batch.runs
+    tags = (place.site._tag, run.slip.tag)
+    twin = place.jobs.submit("estimator", place.site._pubs(run), place.jobs.backend, tags)
+    (cancelled,) = service.wait_for_jobs(1, JobStatus.CANCELLED)
+    assert cancelled.id == twin.job_id
+    service.release()
+    right(handle.result(60))
