@@ -394,7 +394,7 @@ def test_estimate_stops_a_program_before_its_first_send(loopback, program, own_h
     assert not own_home.exists() or not told("batches")
 
 
-def test_rehearse_runs_a_program_as_it_is(program, own_home, monkeypatch, tmp_path):
+def test_rehearse_runs_a_program_as_it_is(program, own_home, monkeypatch, tmp_path, new_client):
     for name in ("QISKIT_IBM_TOKEN", "IBMQX_TOKEN"):
         monkeypatch.setenv(name, "a-key-of-the-account")
     report = tmp_path / "report.json"
@@ -404,8 +404,10 @@ def test_rehearse_runs_a_program_as_it_is(program, own_home, monkeypatch, tmp_pa
     assert done.stdout == "local 1.0\nresults 2\nend\n"
     assert "Rehearsal (nothing was sent to IBM)" in done.stderr
     found = json.loads(report.read_text())
-    assert (found["jobs"], found["pubs"], found["circuits"], found["shots"]) == (1, 1, 2, 2000)
-    assert found["usage_secs"] == pytest.approx(2.5)
+    # a new client twirls, 16 times 64 shots a row, and measures the readout errors besides
+    expected = (1, 2, 2 * 16 + 16, 3 * 1024) if new_client else (1, 1, 2, 2000)
+    assert (found["jobs"], found["pubs"], found["circuits"], found["shots"]) == expected
+    assert found["usage_secs"] == pytest.approx(2 + expected[-1] * 250e-6)
     assert found["queued_secs"]["longest"] >= 0.2
     assert found["problems"] == ["The program ended with exit code 5."]
     assert not own_home.exists()
