@@ -105,6 +105,7 @@ def _remote(
             equal_shots=jobs.uniform,
         ),
         without=NEVER_USED,
+        exact=True,
         open_inner=lambda: Mode(backend, settings.session),
     )
 

@@ -151,6 +151,7 @@ def open_remote(
     estimator: bool,
     limits: Limits,
     without: frozenset[str],
+    exact: bool = False,
     open_inner: Callable[[], Any],
 ) -> Workplace:
     """Jobs on a backend of a service.
@@ -162,6 +163,7 @@ def open_remote(
         estimator: Expectation values go through the Estimator.
         limits: What fits in one job.
         without: Gates not to use though the backend has them.
+        exact: The service takes only what its backend has, and does not look before it runs it.
         open_inner: Makes the inner device of a lane.
     """
     if settings.engine is not None:
@@ -194,7 +196,9 @@ def open_remote(
         backend.num_qubits,
         limits,
         estimator,
-        Compiler(settings.compile_backend or backend, options, without=without),
+        Compiler(
+            settings.compile_backend or backend, options, without=without, runs_on=backend if exact else None
+        ),
         site,
         Lanes(settings.max_jobs, site.open_inner),
         jobs,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .isa import check_isa
 from .targets import reduced_target
 
 if TYPE_CHECKING:
@@ -31,9 +32,18 @@ class Compiler:
         backend: What to transpile for.
         options: Options of ``generate_preset_pass_manager``.
         without: Gates not to use though the backend has them.
+        runs_on: Where the circuits will run, if they must fit there exactly.
     """
 
-    def __init__(self, backend: Any, options: Mapping[str, Any], *, without: Set[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        options: Mapping[str, Any],
+        *,
+        without: Set[str] = frozenset(),
+        runs_on: Any = None,
+    ) -> None:
+        self._runs_on = runs_on
         self._backend = backend
         self._options = dict(options)
         self._without = frozenset(without)
@@ -48,7 +58,17 @@ class Compiler:
         return frozenset() if target is None else frozenset(target.operation_names)
 
     def __call__(self, circuit: QuantumCircuit) -> QuantumCircuit:
-        """Transpile one circuit."""
+        """Transpile one circuit.
+
+        Raises:
+            ConfigurationError: What came of it does not fit where it is to run.
+        """
+        circuit = self._transpiled(circuit)
+        if self._runs_on is not None:
+            check_isa(circuit, self._runs_on)
+        return circuit
+
+    def _transpiled(self, circuit: QuantumCircuit) -> QuantumCircuit:
         with self._lock:
             if self._manager is None:
                 self._manager = self._build()

@@ -184,3 +184,17 @@ def test_either_dialect_is_taken_and_warns_of_nothing(loopback, device, options)
         dev = device(primitive_options=options)
         assert dev.batch_execute([tape(2000)])[0] == pytest.approx(np.cos(0.7), abs=0.2)
     assert json.dumps(options) == before
+
+
+def test_a_circuit_that_the_backend_cannot_run_is_refused_before_anything_is_sent(loopback, device):
+    """Client-side primitives do not look; the service would charge for finding out."""
+    from qiskit_ibm_runtime.fake_provider import FakeTorino
+
+    service = loopback()
+    dev = device(compile_backend=FakeTorino())
+    with pytest.raises(
+        ConfigurationError, match=r"compile_backend: .*ibm_manila.*Nothing was sent"
+    ) as caught:
+        dev.batch_execute([tape()])
+    assert caught.value.argument == "compile_backend"
+    assert service.counters.jobs == 0
