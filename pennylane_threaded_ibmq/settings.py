@@ -214,6 +214,15 @@ class Settings(BaseModel):
     def _no_empty_token(cls, value: object) -> object:
         return SecretStr(value) if isinstance(value, str) and value else value or None
 
+    @field_validator("ibmqx_token")
+    @classmethod
+    def _no_blank_in_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value().split() != [value.get_secret_value()]:
+            raise ValueError(
+                "it has a blank or a line break, as a key read from a file does, which IBM takes for a wrong key; strip it"
+            )
+        return value
+
     @model_validator(mode="after")
     def _backend_given(self) -> Settings:
         if self.backend is None or self.backend == "":

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from .._compat import without_prefix
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
-from .errors import can_pass, patiently, status_code, within
+from .errors import can_pass, is_unreachable, patiently, status_code, within
 from .local import AER_NAMES
 from .snapshots import fake_names
 
@@ -185,17 +185,28 @@ def _login(credentials: Credentials) -> Any:
     from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
 
     # raised outside of the handlers, so that no error leads to the client's request, which holds the key
+    unreachable = False
     try:
-        # the client says "invalid account" whatever it met; what it met is the context
+        # the client says "invalid account" whatever it met; what it met is the context, which is lost when it is raised again
         for attempt in patiently((InvalidAccountError,), only=can_pass, times=4):
             with attempt:
-                return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
+                try:
+                    return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
+                except InvalidAccountError as error:
+                    unreachable = is_unreachable(error)
+                    raise
     except InvalidAccountError as error:
         refused = _without(error, credentials)
-        argument = "ibmqx_token"
+        argument = "" if unreachable else "ibmqx_token"
     except IBMInputValueError as error:
         refused = _without(error, credentials)
         argument = "instance"
+    if not argument:
+        raise ServiceError(
+            f"IBM Quantum could not be reached from this machine at {credentials.url or 'https://cloud.ibm.com'}, so nobody "
+            "looked at the credentials. Check the network, the proxy (HTTPS_PROXY, or proxies=) and ibmqx_url; "
+            f"backend='ibmq_qasm_simulator' simulates on this machine meanwhile. Nothing was sent. ({refused})"
+        )
     if argument == "instance":
         raise CredentialsError(
             f"instance={credentials.instance!r}: {refused} Instances of an account are listed at "

@@ -184,3 +184,12 @@ def is_unknown_job(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """Whether nobody answered: the name is not known, or no connection could be made."""
+    while error is not None:
+        if isinstance(error, ConnectionError) or type(error).__name__ in {"ConnectionError", "ProxyError"}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -114,6 +115,15 @@ def test_a_login_that_is_never_answered_is_given_up(loopback, device, monkeypatc
     with pytest.raises(ServiceError, match="gave no answer"):
         device(ibmqx_token="key-of-a-stalled-login")
     service.clear_faults()
+
+
+def test_no_network_is_not_called_a_wrong_token(device, monkeypatch):
+    with socket.socket() as taken:  # bound and never listening: whoever connects is turned away
+        taken.bind(("127.0.0.1", 0))
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(ServiceError, match="could not be reached from this machine"):
+            device(ibmqx_token="a-key-that-nobody-saw")
 
 
 def test_a_dead_network_is_given_up(loopback, device, impatient):

@@ -70,6 +70,8 @@ def _no_account(monkeypatch, tmp_path):
         ({"shots": True}, ConfigurationError, ["shots=True"]),
         ({"ibmqx_tokn": "hidden-secret"}, ConfigurationError, ["Did you mean 'ibmqx_token'"]),
         ({"ibmqx_token": 5}, ConfigurationError, ["ibmqx_token"]),
+        ({"ibmqx_token": "hidden-secret\n"}, ConfigurationError, ["ibmqx_token", "line break"]),
+        ({"ibmqx_token": " "}, ConfigurationError, ["ibmqx_token", "a blank"]),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else None,
 )
