@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..exceptions import (
     UnsupportedCircuitError,
 )
 from .budget import Spending
-from .decode import decode_block
+from .decode import MISSING, decode_block
 from .futures import TapeFuture
 from .lanes import Lanes
 from .plan import Block
@@ -44,6 +44,8 @@ LET_GO_SECS = 5.0
 
 CANCEL_SECS = 30.0
 """How long a batch that is cancelled and let go waits for it: what arrives then must be cancelled by somebody."""
+
+K = TypeVar("K")
 
 Parts: TypeAlias = "dict[tuple[int, int], list[Any]]"
 """For each tape and measurement, one result a copy of the shot vector."""
@@ -283,7 +285,7 @@ class Batch:
         """What a lane does with a shard."""
         parts: Parts = {}
         for request, result in zip_strict(run.requests, self._site.run(run, inner, shared)):
-            parts.update(decode_block(request.block, result, run.rng))
+            _merge(parts, decode_block(request.block, result, run.rng))
         return parts
 
     def _leave(self) -> None:
@@ -327,7 +329,7 @@ class Batch:
     def _settle(self, run: ShardRun, parts: Parts, failure: BaseException | None, settled: list[int]) -> None:
         """Take in what a shard gave; ``settled`` gets the tapes that have their result or error now."""
         for (position, index), copies in parts.items():
-            self._parts[position][index] = copies
+            _merge(self._parts[position], {index: copies})
         for position in run.shard.positions:
             if self._settled[position]:
                 continue
@@ -342,7 +344,9 @@ class Batch:
             settled.append(position)
 
     def _complete(self, position: int) -> bool:
-        return len(self._parts[position]) == len(self.tapes[position].measurements)
+        parts = self._parts[position]
+        whole = all(copy is not MISSING for copies in parts.values() for copy in copies)
+        return whole and len(parts) == len(self.tapes[position].measurements)
 
     def _resolve(self, position: int, future: Future[Any]) -> None:
         error = self._errors.get(position)
@@ -357,6 +361,13 @@ def assemble(tape: QuantumScript, parts: dict[int, list[Any]]) -> Result:
     columns = [parts[i] for i in range(len(tape.measurements))]
     copies = [tuple(c) if len(c) > 1 else c[0] for c in zip_strict(*columns)]
     return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]
+
+
+def _merge(parts: dict[K, list[Any]], more: Mapping[K, list[Any]]) -> None:
+    """Take in more results; copies of a shot vector may come from several shards."""
+    for key, copies in more.items():
+        have = parts.get(key, copies)
+        parts[key] = [b if a is MISSING else a for a, b in zip_strict(have, copies)]
 
 
 def _run(slip: Slip, shard: Shard) -> ShardRun:

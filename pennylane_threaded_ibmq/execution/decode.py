@@ -22,6 +22,9 @@ from .outcomes import Outcomes, ShotBits
 from .plan import Block, Member
 from .shadows import read_shadow
 
+MISSING = object()
+"""In place of a copy of a shot vector that is not run in a block."""
+
 FloatArray = NDArray[np.float64]
 
 MOST_INDEX_BITS = 62
@@ -54,17 +57,19 @@ def decode_block(
         rng: Puts the shots of a simulator's counts in an order, where the order matters.
 
     Returns:
-        For each ``(tape position, measurement position)``, one result a copy of the shot vector.
+        For each ``(tape position, measurement position)``, one result a copy of the shot vector; ``MISSING`` for copies that
+        the block does not run.
     """
     out: dict[tuple[int, int], list[Any]] = {}
     views = _views(block, result, rng)
     for index in block.readouts:
         readout = block.template.readouts[index]
-        for copy, view in enumerate(views):
+        for place, copy in enumerate(range(len(views)) if block.copies is None else block.copies):
             with np.errstate(divide="ignore", invalid="ignore"):  # a row without valid shots reads NaN
-                rows = _read(view, readout, index, copy)
+                rows = _read(views[copy], readout, index, place)
             for member in block.members:
-                out.setdefault((member.position, index), []).append(_of_member(rows, member))
+                copies = out.setdefault((member.position, index), [MISSING] * len(views))
+                copies[copy] = _of_member(rows, member)
     return out
 
 

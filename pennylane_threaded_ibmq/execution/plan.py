@@ -50,6 +50,7 @@ class Block:
         members: The tapes.
         readouts: Positions of the measurements that are read from this block.
         primitive: ``"sampler"`` or ``"estimator"``.
+        copies: Which copies of a shot vector are run here; ``None`` for all of them.
         single_shots: Each shot of a random basis is a row of its own, as all rows of a job run equally often.
     """
 
@@ -61,6 +62,18 @@ class Block:
     readouts: tuple[int, ...]
     primitive: str
     single_shots: bool = False
+    copies: tuple[int, ...] | None = None
+
+    @property
+    def copy_shots(self) -> tuple[int, ...]:
+        """Shots of each copy that is run here."""
+        every = tuple(self.shots)
+        return every if self.copies is None else tuple(every[i] for i in self.copies)
+
+    @property
+    def row_shots(self) -> int:
+        """Shots of a row, all its copies that are run here together."""
+        return sum(self.copy_shots)
 
     @property
     def rows(self) -> int:
@@ -75,7 +88,7 @@ class Block:
     @property
     def executions(self) -> int:
         """Circuits times shots, as the service counts them for a Sampler."""
-        return self.rows * int(self.shots.total_shots) * max(1, len(self.settings))
+        return self.rows * self.row_shots * max(1, len(self.settings))
 
     def take(self, members: Sequence[Member]) -> Block:
         """A block of some consecutive members."""
@@ -103,8 +116,7 @@ def plan(
         make_template: Makes the template of a structure.
         estimator: Expectation values and variances of Pauli words go through the Estimator.
         parametrise: ``False`` gives each distinct tape its own circuit.
-        equal_shots: A job takes one number of shots and one precision: copies of different length go through the Sampler,
-            and random bases are blocks of their own.
+        equal_shots: A job takes one number of shots: random bases are blocks of their own.
 
     Returns:
         Blocks; each measurement of each tape is read from exactly one of them.
@@ -136,10 +148,8 @@ def plan(
             start = rows.stop
         angles = np.concatenate([data.angles for _, data in group])
         values = template.values(angles)
-        estimates = estimator and not (equal_shots and len(set(shots)) > 1)
-        for (primitive, single), readouts in _routes(
-            template, estimator=estimates, apart=equal_shots
-        ).items():
+        routes = _routes(template, estimator=estimator, apart=equal_shots)
+        for (primitive, single), readouts in routes.items():
             blocks.append(
                 Block(structure, template, values, shots, tuple(members), tuple(readouts), primitive, single)
             )

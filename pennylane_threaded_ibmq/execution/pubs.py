@@ -80,8 +80,7 @@ def make_request(block: Block, rng: np.random.Generator) -> Request:
     if block.primitive == "estimator":
         compiled, observables = template.estimator_circuit()
         values = compiled.values(block.values)
-        copies = list(block.shots)
-        pubs = tuple(Pub(compiled.circuit, values, n, observables=observables) for n in copies)
+        pubs = tuple(Pub(compiled.circuit, values, n, observables=observables) for n in block.copy_shots)
         return Request(block, pubs, {})
     pubs_made: list[Pub] = []
     recipes: dict[int, NDArray[np.int8]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
@@ -62,7 +62,7 @@ class Shard:
         digest = sha256(repr((_PUB_FORM, extra)).encode())
         for block in self.blocks:
             told = (block.structure, block.values.shape, tuple(block.shots), block.readouts, block.primitive)
-            digest.update(repr(told).encode())
+            digest.update(repr(told if block.copies is None else (*told, block.copies)).encode())
             digest.update(block.values.tobytes())
         return digest.hexdigest()
 
@@ -87,7 +87,7 @@ def cut(
             continue
         for primitive in ("estimator", "sampler"):
             mine = [b for b in part if b.primitive == primitive]
-            for group in _by_shots(mine) if limits.one_number_of_shots else [mine]:
+            for group in _groups(mine, limits):
                 shards += _pack(group, limits)
     return tuple(shards)
 
@@ -126,20 +126,35 @@ def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> lis
     return chunks
 
 
-def _by_shots(blocks: Sequence[Block]) -> list[list[Block]]:
+def _groups(blocks: Sequence[Block], limits: Limits) -> list[list[Block]]:
+    """Blocks that may be in one job."""
+    if not limits.one_number_of_shots:
+        return [list(blocks)]
     groups: dict[int, list[Block]] = {}
     for block in blocks:
-        # an Estimator is asked once for each copy of a shot vector
-        estimated = block.primitive == "estimator"
-        shots = next(iter(block.shots)) if estimated else int(block.shots.total_shots or 0)
-        shots = 1 if block.single_shots else shots
-        groups.setdefault(shots, []).append(block)
+        for shots, part in _equal_parts(block) if limits.equal_shots else [(block.row_shots, block)]:
+            groups.setdefault(shots, []).append(part)
     return list(groups.values())
+
+
+def _equal_parts(block: Block) -> list[tuple[int, Block]]:
+    """Parts of a block whose PUBs ask for one number of shots each, with that number."""
+    if block.single_shots:
+        return [(1, block)]
+    if block.primitive == "sampler":
+        return [(block.row_shots, block)]
+    # an Estimator is asked once for each copy of a shot vector
+    copies: dict[int, list[int]] = {}
+    for copy, shots in enumerate(block.shots):
+        copies.setdefault(shots, []).append(copy)
+    if len(copies) == 1:
+        return [(next(iter(copies)), block)]
+    return [(shots, replace(block, copies=tuple(mine))) for shots, mine in copies.items()]
 
 
 def _circuits(block: Block) -> int:
     """Circuits of each row; a setting with a random basis has at most one for each basis or shot."""
-    shots = int(block.shots.total_shots or 1)
+    shots = block.row_shots or 1
     settings = [block.template.settings[i] for i in block.settings]
     return sum(min(3 ** len(s.wires), shots) if s.random_basis else 1 for s in settings)
 
@@ -167,7 +182,7 @@ def _pack(blocks: Sequence[Block], limits: Limits) -> list[Shard]:
 def _pieces(block: Block, limits: Limits) -> list[Block]:
     """Parts of a block that each fit in a job; tapes are never torn apart."""
     circuits = max(1, len(block.settings))
-    per_row = int(block.shots.total_shots or 1) * circuits if block.primitive == "sampler" else 0
+    per_row = (block.row_shots or 1) * circuits if block.primitive == "sampler" else 0
     width = max(1, block.values.shape[1]) * circuits
     most_rows = min(MAX_EXECUTIONS // per_row if per_row else MAX_VALUES, MAX_VALUES // width)
     if limits.circuits is not None:

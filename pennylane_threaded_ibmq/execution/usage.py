@@ -179,9 +179,7 @@ def estimate(shards: Sequence[Shard], *, machine: Machine | None, left_secs: flo
     """
     circuits = sum(_circuits(block) for shard in shards for block in shard.blocks)
     if machine is None:
-        shots = sum(
-            _circuits(block) * int(block.shots.total_shots or 0) for shard in shards for block in shard.blocks
-        )
+        shots = sum(_circuits(block) * block.row_shots for shard in shards for block in shard.blocks)
         text = "simulated on this machine: no QPU time"
         return Estimate(len(shards), circuits, shots, 0.0, None, text)
     costs = [_shard_cost(shard, machine) for shard in shards]
@@ -206,7 +204,7 @@ def _block_cost(block: Block, machine: Machine) -> _Cost:
     start = machine.durations.reset_secs if execution.get("init_qubits", True) is not False else 0.0
     delay = _secs(execution.get("rep_delay", machine.options.get("rep_delay")), machine.rep_delay_secs)
     measured = machine.durations.measure_secs if block.primitive == "estimator" else 0.0
-    shots = added.shots(int(block.shots.total_shots or 0))
+    shots = added.shots(block.row_shots)
     cost = _Cost()
     for length, circuits in _lengths(block, machine.durations):
         for factor in added.factors:

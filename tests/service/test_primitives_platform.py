@@ -109,6 +109,23 @@ def test_each_number_of_shots_is_a_job_where_it_must_be(loopback, device, primit
     assert service.counters.jobs <= (4 if new_client else 2)
 
 
+@pytest.mark.parametrize("shard_size", ["auto", 1])
+def test_copies_of_different_length_stay_with_the_estimator(loopback, device, shard_size, new_client):
+    """Each length is a job of its own where it must be; none is measured by the Sampler, which corrects no errors."""
+    service = loopback()
+    dev = device(primitive="estimator", primitive_api="service", shard_size=shard_size)
+    measured = (qml.expval(qml.Z(0)), qml.expval(qml.Z(0) @ qml.Z(1)))
+    tapes = [tape(angle, *measured, shots=(500, 2000, 500)) for angle in (0.4, 1.2)]
+    for angle, copies in zip((0.4, 1.2), dev.batch_execute(tapes), strict=True):
+        assert len(copies) == 3
+        for single, pair in copies:
+            assert single == pytest.approx(np.cos(angle), abs=0.25)
+            assert pair == pytest.approx(1.0, abs=0.25)
+        assert copies[0] != copies[2]
+    assert {job.program_id for job in service.jobs} == {"estimator"}
+    assert service.counters.jobs == (2 if new_client else 1) * (2 if shard_size == 1 else 1)
+
+
 def test_shadows_go_with_other_measurements(loopback, device):
     loopback()
     dev = device(backend=SIMULATOR)
