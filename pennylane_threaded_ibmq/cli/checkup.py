@@ -10,7 +10,7 @@ from ..ibm.overview import BackendFacts, Overview
 from ..settings import load_settings, variable_of
 from .account import credentials
 from .doctor import Check, left
-from .journal import EVERYTHING, open_journal
+from .journal import open_journal
 
 HOW_TO_GET_AN_ACCOUNT = (
     "For IBM Quantum get an API key at https://quantum.cloud.ibm.com and set QISKIT_IBM_TOKEN, or save it with "
@@ -35,10 +35,9 @@ def look_at_journal() -> Check:
         return Check("journal", "bad", str(error), "Choose another folder with THREADED_IBMQ_HOME.")
     if journal is None:
         return Check("journal", "ok", f"none yet; it will be {path}")
-    found = journal.batches(limit=EVERYTHING)
-    waiting = sum(not batch.delivered for batch in found)
+    batches, waiting = journal.count()
     advice = "threaded-ibmq batches --open lists them." if waiting else ""
-    return Check("journal", "ok", f"{path}: {len(found)} batches, {waiting} not delivered", advice)
+    return Check("journal", "ok", f"{path}: {batches} batches, {waiting} not delivered", advice)
 
 
 def look_at_account(backend: str | None, instance: str | None) -> Iterator[Check]:

@@ -17,11 +17,9 @@ from .types import duration
 
 if TYPE_CHECKING:
     from ..execution.journal import Journal
-    from ..execution.records import BatchRecord
+    from ..execution.records import BatchRecord, ShardRecord
 
 C = TypeVar("C", bound="Callable[..., Any]")
-
-EVERYTHING = 1_000_000
 
 
 def journal_option(command: C) -> C:
@@ -61,25 +59,33 @@ def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:
         ClickException: There is none, or more than one.
     """
     journal = open_journal(path)
-    found = (
-        [] if journal is None else [b for b in journal.batches(limit=EVERYTHING) if b.id.startswith(batch_id)]
-    )
+    found = () if journal is None else journal.ids(batch_id, most=5)
     if journal is None or not found:
         raise click.ClickException(
             f"batch {batch_id!r} is not in the journal; threaded-ibmq batches lists those that are."
         )
-    if len(found) > 1:
-        ids = ", ".join(b.id for b in found[:5])
-        raise click.ClickException(f"{batch_id!r} may be {ids}; give more letters.")
-    return journal, found[0]
+    if len(found) > 1 and batch_id not in found:
+        raise click.ClickException(f"{batch_id!r} may be {', '.join(found)}; give more letters.")
+    return journal, journal.batch(batch_id if batch_id in found else found[0])
 
 
 def standing(batch: BatchRecord) -> str:
     """How a batch stands, in a word or two."""
     if batch.delivered:
         return "delivered"
-    counted = Counter("delivered" if shard.delivered else str(shard.state) for shard in batch.shards)
-    return ", ".join(f"{number} {state}" for state, number in counted.items())
+    states = [shard_standing(shard) for shard in batch.shards]
+    if len(set(states)) == 1 and batch.shards[0].adopted:
+        return states[0]
+    return ", ".join(f"{number} {state}" for state, number in Counter(states).items())
+
+
+def shard_standing(shard: ShardRecord) -> str:
+    """How a shard stands: what became of its results, or how far its job has got."""
+    if shard.delivered:
+        return "delivered"
+    if shard.adopted:
+        return f"taken over by {shard.adopter or 'a later batch'}"
+    return str(shard.state)
 
 
 def charged(batch: BatchRecord) -> float | None:
@@ -94,6 +100,8 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
         **asdict(batch),
         "created": iso(batch.created),
         "state": standing(batch),
+        "open": batch.open,
+        "taken_over_by": batch.taken_over_by,
         "usage_secs": charged(batch),
         # a number of 63 bits is not read exactly everywhere, and nobody needs it
         "shards": [
@@ -108,7 +116,9 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most to list."
 )
-@click.option("--open", "only_open", is_flag=True, help="Only those whose results no program has got.")
+@click.option(
+    "--open", "only_open", is_flag=True, help="Only those whose results no program has got, nor taken over."
+)
 @journal_option
 @json_option
 def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, as_json: bool) -> None:
@@ -120,8 +130,7 @@ def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, a
       threaded-ibmq batches --open --json
     """
     journal = open_journal(journal_path)
-    found = () if journal is None else journal.batches(limit=EVERYTHING if only_open else limit)
-    shown = [batch for batch in found if not (only_open and batch.delivered)][:limit]
+    shown = () if journal is None else journal.batches(limit=limit, only_open=only_open)
     if as_json:
         say_json([batch_json(batch) for batch in shown])
         return
@@ -131,7 +140,7 @@ def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, a
             (b.id, moment(b.created), b.backend, b.tapes, len(b.job_ids), standing(b), charged(b))
             for b in shown
         ],
-        empty="The journal has no such batch." if found else "The journal has no batch.",
+        empty="The journal has no open batch." if only_open else "The journal has no batch.",
     )
 
 
@@ -173,15 +182,19 @@ def show_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> 
                 s.state,
                 s.job_id,
                 s.attempt,
-                "yes" if s.delivered else "no",
+                "yes" if s.delivered else f"by {s.adopter or 'a later batch'}" if s.adopted else "no",
                 s.usage_secs,
                 s.error,
             )
             for s in batch.shards
         ],
     )
-    if not batch.delivered:
+    if batch.open and batch.resumable:
         note(f"\nCollect its results: threaded-ibmq resume {batch.id} -o results.json")
+    elif batch.open:
+        note("\nIts tapes are not in the journal: run the program again, which takes over what is there.")
+    elif batch.taken_over_by:
+        note(f"\nWhat became of it: threaded-ibmq show {batch.taken_over_by[0]}")
 
 
 @click.command("cancel", cls=Command)
@@ -213,7 +226,7 @@ def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -
         ids = (shard.job_id,) if shard.job_id else overview.find(shard.tag)
         cancelled = [job_id for job_id in ids if overview.cancel(job_id)]
         if cancelled:
-            journal.move(batch.id, shard.number, ShardState.CANCELLED, job_id=cancelled[0])
+            journal.move(batch.id, shard.number, ShardState.CANCELLED, tag=shard.tag, job_id=cancelled[0])
         told += [{"job": job_id, "cancelled": job_id in cancelled} for job_id in ids]
     if as_json:
         say_json(told)
@@ -236,7 +249,7 @@ def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -
 @journal_option
 @json_option
 def prune_command(*, older_than: float, journal_path: Path | None, as_json: bool) -> None:
-    r"""Forget old batches that have nothing under way. What was sent and not collected is kept.
+    r"""Forget old batches that have nothing under way, and make the file smaller. What was sent and not collected is kept.
 
     \b
     Examples:

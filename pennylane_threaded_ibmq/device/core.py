@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pennylane.tape import QuantumScript
 
+from .._fork import FORKS
 from ..exceptions import (
     BackendError,
     ConfigurationError,
@@ -76,11 +77,11 @@ class BatchDevice:
         self._seeds = np.random.SeedSequence(settings.seed_simulator)
         self._templates = TemplateStore()
         self._lock = threading.Lock()
-        self._pid = os.getpid()
         self._workplace: Workplace | None = None
         self._closed = False
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
+        FORKS.watch(self)
         # everything else must prove itself now
         if not later or len(self.wires) > _SMALL or settings.checks_needed:
             self._open()
@@ -256,6 +257,17 @@ class BatchDevice:
         if workplace is not None:
             workplace.close()
 
+    def before_fork(self) -> None:
+        """Nothing: the child begins anew."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Begin anew in a forked process: it has none of the device's threads, and must draw other random numbers."""
+        if not in_child:
+            return
+        self._lock, self._workplace, self._templates = threading.Lock(), None, TemplateStore()
+        if self._settings.seed_simulator is None:
+            self._seeds = np.random.SeedSequence()
+
     def __enter__(self) -> Self:
         return self
 
@@ -265,10 +277,7 @@ class BatchDevice:
         self.close()
 
     def _open(self) -> Workplace:
-        """Where this device's shards run; opened when first needed, and anew in a fork, which has none of its threads."""
-        if self._pid != os.getpid():
-            self._pid, self._lock, self._workplace = os.getpid(), threading.Lock(), None
-            self._templates = TemplateStore()
+        """Where this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
                 workplace = self._open_workplace(self._settings, tuple(self.wires))

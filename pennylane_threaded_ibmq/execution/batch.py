@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +95,7 @@ class Batch:
         self._leaving = False
         self._cancelled = False
         self._finished = threading.Event()
+        self._pid = os.getpid()
         # what cannot run is refused while it costs nothing, not even a line in the journal
         for shard in shards:
             for block in shard.blocks:
@@ -154,7 +156,16 @@ class Batch:
         return self._finished.is_set()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until every tape has its result or its error; ``False`` if time ran out."""
+        """Wait until every tape has its result or its error; ``False`` if time ran out.
+
+        Raises:
+            DeviceClosedError: This process was forked after the batch began: none of the threads that would end it is here.
+        """
+        if self._pid != os.getpid() and not self.done():
+            back = f" dev.resume({self.batch_id!r}) takes it up here." if self.batch_id else ""
+            raise DeviceClosedError(
+                f"Process {self._pid} has submitted this batch and was forked then; its results arrive there.{back}"
+            )
         return self._finished.wait(timeout)
 
     def progress(self) -> Progress:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exceptions import JournalError, UsageLimitError
+from .database import Database
 from .usage import Estimate
 
 DAY_SECS = 86400.0
@@ -156,14 +157,15 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self._path, timeout=60.0, isolation_level=None)) as db:
-                db.execute("BEGIN IMMEDIATE")
-                for table in _TABLES:
-                    db.execute(table)
+            with closing(Database(self._path, _make_tables)) as database, database.transaction() as db:
                 yield db
-                db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise JournalError(f"The budgets in {self._path} cannot be used: {error}.") from error
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    for table in _TABLES:
+        db.execute(table)
 
 
 def _check(db: sqlite3.Connection, instance: str, secs: float, what: str) -> bool:
@@ -186,10 +188,8 @@ def _check(db: sqlite3.Connection, instance: str, secs: float, what: str) -> boo
 
 def _budget(db: sqlite3.Connection, instance: str) -> tuple[float, float] | None:
     """Seconds, and in how many days."""
-    found: tuple[float, float] | None = db.execute(
-        "SELECT secs, days FROM budgets WHERE instance=?", (instance,)
-    ).fetchone()
-    return found
+    found = db.execute("SELECT secs, days FROM budgets WHERE instance=?", (instance,)).fetchone()
+    return None if found is None else (float(found["secs"]), float(found["days"]))
 
 
 def _spent(db: sqlite3.Connection, instance: str, days: float) -> float:

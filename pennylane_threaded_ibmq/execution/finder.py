@@ -14,7 +14,7 @@ from .recovery import Found, decide
 from .site import refuse_given_up
 
 if TYPE_CHECKING:
-    from .records import ShardRecord
+    from .records import Attempt
     from .site import ShardRun
 
 logger = logging.getLogger(__name__)
@@ -70,19 +70,19 @@ class JobFinder:
             _pause(run, min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE_SECS)
 
-    def take_over(self, run: ShardRun, claim: ShardRecord) -> SentJob | None:
+    def take_over(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
         """The job of an earlier program; ``None`` if there is none that is good for something.
 
         Raises:
             ResultError: The service once accepted the job and knows nothing of it now.
             JobCancelledError: The batch was let go.
         """
-        if not claim.job_id:
-            return self.wait(run, arrival_secs_since(claim.changed))
+        if not attempt.job_id:
+            return self.wait(run, arrival_secs_since(attempt.changed))
         found = self._listed(run)
         if not found:
-            found = self._named(run, claim.job_id)
-        return self._choose(run, claim.job_id, found)
+            found = self._named(run, attempt.job_id)
+        return self._choose(run, attempt.job_id, found)
 
     # ------------------------------------------------------------------------------------------------ inside
 

@@ -4,6 +4,9 @@ One SQLite file for all programs of a user. Each shard of a batch moves through 
 done | failed | cancelled``, and each step is on disk before the next begins. A shard whose result was handed to the
 program is ``delivered`` and never used again, so that repeated sampling stays random.
 
+What is sent is an attempt, and its tag is its name: shards of several batches that wait for one job have one tag, and
+move together. Whoever sends a shard again has first changed that tag, which one of them can; the others follow.
+
 A program that died is told from one that lives by a lock: each process holds one file locked for as long as it runs,
 and the system unlocks it however the process ends. Batches of dead processes can be adopted; the claim is one
 transaction, so that nothing is adopted twice. No token is ever written here.
@@ -13,8 +16,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import glob
 import json
-import os
 import pickle
 import sqlite3
 import threading
@@ -22,18 +25,19 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from .._compat import zip_strict
+from .._fork import FORKS, OnePerProcess
+from .._private import who_else_can_write
 from ..exceptions import JournalError
-from .records import BatchRecord, NewShard, ShardRecord, ShardState
+from .database import Database
+from .lock_file import LockFile, is_locked
+from .records import Attempt, BatchRecord, NewShard, ShardRecord, ShardState
+from .rows import BATCH_COLUMNS, Reader
 from .schema import migrate
-from .steps import Phase, Step
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -43,9 +47,12 @@ BUSY_SECS = 60.0
 KEPT_SECS = 90 * 86400.0
 """Older batches with nothing under way are forgotten when the file is opened."""
 
+_OPEN = "EXISTS (SELECT 1 FROM shards s WHERE s.batch=id AND s.delivered=0 AND s.adopted=0)"
+"""Whether a batch has results that no program has got, and that no later batch has taken over."""
+
 
 class Journal:
-    """One journal file. Safe for several threads and processes.
+    """One journal file. Safe for several threads and processes; a forked process opens its own.
 
     Args:
         path: The file; made, for its owner only, if it is not there.
@@ -57,35 +64,19 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.owner = uuid4().hex
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        with contextlib.ExitStack() as undo:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with contextlib.suppress(FileExistsError):
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-                undo.callback(Path(self._lock_file(self.owner)).unlink, missing_ok=True)
-                self._alive = FileLock(self._lock_file(self.owner), mode=0o600)
-                self._alive.acquire(timeout=0)
-                undo.callback(self._alive.release)
-                self._db = sqlite3.connect(
-                    path,
-                    timeout=BUSY_SECS,
-                    isolation_level=None,
-                    check_same_thread=False,
-                    cached_statements=64,
-                )
-                undo.callback(self._db.close)
-                self._db.row_factory = sqlite3.Row
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.execute("PRAGMA foreign_keys=ON")
-                with self._transaction():
-                    migrate(self._db)
+        self._read = Reader(path)
+        try:
+            with contextlib.ExitStack() as undo:
+                self._database = Database(path, migrate, busy_secs=BUSY_SECS)
+                undo.callback(self._database.close)
+                self._presence: LockFile | None = LockFile(self._lock_file(self.owner))
+                undo.callback(self._presence.release)
+                self._remove_lock_files()
                 self.prune(time.time() - KEPT_SECS)
-            except (OSError, sqlite3.Error, Timeout) as error:
-                raise JournalError(f"The journal {path} cannot be used: {error}.") from error
-            undo.pop_all()
+                undo.pop_all()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+        FORKS.watch(self)
         atexit.register(self.close)
 
     # ------------------------------------------------------------------------------------------------ a batch's way
@@ -122,12 +113,13 @@ class Journal:
         batch = uuid4().hex[:16]
         content = _pack(tapes)
         now = time.time()
-        with self._transaction():
+        with self._writing() as db:
             if resume is not None:
-                self._refuse_being_sent(resume)
-            claims = self._claim([s.content for s in shards], backend, instance, resume)
-            self._db.execute(
-                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                self._refuse_being_sent(db, resume)
+            claims = self._claim(db, batch, [s.content for s in shards], backend, instance, resume)
+            db.execute(
+                "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, options) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     batch,
                     self.owner,
@@ -139,39 +131,106 @@ class Journal:
                     json.dumps(dict(options or {})),
                 ),
             )
-            self._db.executemany(
-                "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, changed) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            db.executemany(
+                "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, sender, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (batch, i, s.content, *_origin(s, claim), now)
-                    for i, (s, claim) in enumerate(zip_strict(shards, claims))
+                    (batch, i, s.content, *_origin(s, batch, found), now)
+                    for i, (s, found) in enumerate(zip_strict(shards, claims))
                 ],
             )
-        return batch, claims
+        return batch, [None if found is None else found.record for found in claims]
 
     def move(
-        self, batch: str, number: int, state: ShardState, *, job_id: str | None = None, error: str = ""
+        self,
+        batch: str,
+        number: int,
+        state: ShardState,
+        *,
+        tag: str | None = None,
+        job_id: str | None = None,
+        error: str = "",
     ) -> None:
-        """Write down a shard's next state; on disk when this returns."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE shards SET state=?, job_id=COALESCE(?, job_id), error=?, changed=? WHERE batch=? AND number=?",
-                (state, job_id, error[:2000], time.time(), batch, number),
-            )
+        """Write down an attempt's next state, for all shards that wait for its job; on disk when this returns.
 
-    def again(self, batch: str, number: int, tag: str) -> None:
-        """Write down that a shard is tried once more, with a new tag."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE shards SET state='planned', job_id='', tag=?, attempt=attempt+1, changed=? "
-                "WHERE batch=? AND number=?",
-                (tag, time.time(), batch, number),
+        Args:
+            batch: A batch that waits for it.
+            number: Place of its shard in that batch.
+            state: The state.
+            tag: The attempt, where another may have taken its place meanwhile: then nothing is changed.
+            job_id: Its job.
+            error: Why it failed.
+
+        Raises:
+            JournalError: It is to be sent, and is not this batch's to send: nothing may be sent.
+        """
+        with self._writing() as db:
+            changed = db.execute(
+                "UPDATE shards SET state=?1, job_id=COALESCE(?2, job_id), error=?3, changed=?4 "
+                "WHERE tag=(SELECT tag FROM shards WHERE batch=?5 AND number=?6) AND (?7 IS NULL OR tag=?7) "
+                "AND (?1 <> 'sending' OR sender=?5)",
+                (state, job_id, error[:2000], time.time(), batch, number, tag),
+            ).rowcount
+            if state is ShardState.SENDING and not changed:
+                raise JournalError(
+                    f"Shard {number} of batch {batch} is no longer in the journal {self.path}, or another program has "
+                    "taken it over. Nothing was sent."
+                )
+
+    def again(self, batch: str, number: int, failed: str, tag: str) -> bool:
+        """Make the next attempt this batch's to send, unless somebody else was faster.
+
+        Args:
+            batch: The batch.
+            number: Place of its shard in the batch.
+            failed: Tag of the attempt that gave no result.
+            tag: Tag of the next one.
+
+        Returns:
+            Whether it is this batch's; one of all that ask gets ``True``, and what :meth:`attempt` says holds for the
+            others.
+        """
+        with self._writing() as db:
+            (found,) = db.execute(
+                "SELECT tag FROM shards WHERE batch=? AND number=?", (batch, number)
+            ).fetchone() or (None,)
+            if found != failed:
+                return False
+            db.execute(
+                "UPDATE shards SET state='planned', job_id='', tag=?, sender=?, attempt=attempt+1, changed=? WHERE tag=?",
+                (tag, batch, time.time(), failed),
+            )
+        return True
+
+    def attempt(self, batch: str, number: int) -> Attempt:
+        """The attempt that a shard is at.
+
+        Raises:
+            JournalError: There is no such shard.
+        """
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT s.tag, s.state, s.job_id, s.sender, s.changed, COALESCE(b.owner, '') AS owner FROM shards s "
+                "LEFT JOIN batches b ON b.id = s.sender WHERE s.batch=? AND s.number=?",
+                (batch, number),
+            ).fetchone()
+        if row is None:
+            raise JournalError(f"Shard {number} of batch {batch} is no longer in the journal {self.path}.")
+        return self._read.attempt(row, self.is_alive)
+
+    def give_way(self, batch: str, number: int) -> None:
+        """Write down that this batch will not send an attempt that was its to send: others that wait may."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE shards SET sender='' WHERE sender=?1 "
+                "AND tag=(SELECT tag FROM shards WHERE batch=?1 AND number=?2)",
+                (batch, number),
             )
 
     def running(self, batch: str, number: int) -> None:
         """Write down that the service says that a shard's job runs."""
-        with self._transaction():
-            self._db.execute(
+        with self._writing() as db:
+            db.execute(
                 "INSERT INTO steps SELECT batch, number, attempt, 'running', job_id, ? FROM shards "
                 "WHERE batch=? AND number=? AND state='accepted'",
                 (time.time(), batch, number),
@@ -179,32 +238,37 @@ class Journal:
 
     def charge(self, batch: str, number: int, seconds: float) -> None:
         """Write down what IBM charged for a shard's job."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE shards SET usage_secs=? WHERE batch=? AND number=?", (seconds, batch, number)
-            )
+        with self._writing() as db:
+            db.execute("UPDATE shards SET usage_secs=? WHERE batch=? AND number=?", (seconds, batch, number))
 
     def deliver(self, batch: str, numbers: Sequence[int]) -> None:
         """Write down that the program has the results of some shards; they are never used again."""
-        with self._transaction():
-            self._db.executemany(
+        with self._writing() as db:
+            db.executemany(
                 "UPDATE shards SET delivered=1 WHERE batch=? AND number=?", [(batch, n) for n in numbers]
             )
 
     def let_go(self, batch: str) -> None:
         """Nobody waits for this batch any more: what it has under way may be adopted."""
-        with self._transaction():
-            self._db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
+        with self._writing() as db:
+            db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
 
     # -------------------------------------------------------------------------------------------------- adoption
 
     def _claim(
-        self, contents: Sequence[str], backend: str, instance: str, batch: str | None
-    ) -> list[ShardRecord | None]:
-        rows = self._db.execute(
+        self,
+        db: sqlite3.Connection,
+        adopter: str,
+        contents: Sequence[str],
+        backend: str,
+        instance: str,
+        batch: str | None,
+    ) -> list[_Claim | None]:
+        # of a batch that is resumed all is taken over, also what was not sent: two that resume it send it once
+        rows = db.execute(
             "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
             "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? "
-            "AND s.state IN ('sending', 'accepted', 'done') AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0)) "
+            "AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0 AND s.state IN ('sending', 'accepted', 'done'))) "
             "ORDER BY b.created, s.number",
             (json.dumps(list(contents)), backend, instance, batch, batch),
         ).fetchall()
@@ -216,19 +280,17 @@ class Journal:
                 alive[owner] = self.is_alive(owner)
             if batch or not alive[owner]:
                 free.setdefault(row["content"], []).append(row)
-        claimed: list[ShardRecord | None] = []
+        claimed: list[_Claim | None] = []
         for content in contents:
             row = free[content].pop(0) if free.get(content) else None
             if row is not None:
-                self._db.execute(
-                    "UPDATE shards SET adopted=1 WHERE batch=? AND number=?", (row["batch"], row["number"])
-                )
-            claimed.append(None if row is None else _shard(row))
+                db.execute("UPDATE shards SET adopted=1, adopter=? WHERE tag=?", (adopter, row["tag"]))
+            claimed.append(None if row is None else _Claim(self._read.shard(row), row["sender"]))
         return claimed
 
-    def _refuse_being_sent(self, batch: str) -> None:
+    def _refuse_being_sent(self, db: sqlite3.Connection, batch: str) -> None:
         """What a program that runs is still sending cannot be looked up yet, and would be paid for twice."""
-        row = self._db.execute(
+        row = db.execute(
             "SELECT b.owner, COUNT(s.number) AS open FROM batches b JOIN shards s ON s.batch = b.id "
             "AND s.state IN ('planned', 'sending') WHERE b.id=? GROUP BY b.id",
             (batch,),
@@ -243,25 +305,30 @@ class Journal:
         """Whether the process that owns a batch still runs."""
         if owner == self.owner:
             return True
-        if not owner or not Path(self._lock_file(owner)).exists():
-            return False
-        try:
-            with FileLock(self._lock_file(owner), timeout=0):
-                pass
-        except Timeout:
-            return True
-        Path(self._lock_file(owner)).unlink(missing_ok=True)
-        return False
+        return bool(owner) and is_locked(self._lock_file(owner))
 
     # --------------------------------------------------------------------------------------------------- looking
 
-    def batches(self, *, limit: int = 100) -> tuple[BatchRecord, ...]:
-        """The latest batches, newest first."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT * FROM batches ORDER BY created DESC LIMIT ?", (limit,)
+    def batches(self, *, limit: int = 100, only_open: bool = False) -> tuple[BatchRecord, ...]:
+        """The latest batches, newest first.
+
+        Args:
+            limit: Most of them.
+            only_open: Those with results that no program has got and no later batch has taken over.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                f"SELECT {BATCH_COLUMNS} FROM batches {f'WHERE {_OPEN}' if only_open else ''} "  # noqa: S608 - our own words
+                "ORDER BY created DESC, rowid DESC LIMIT ?",
+                (limit,),
             ).fetchall()
-            return tuple(self._batch(row) for row in rows)
+            return self._records(db, rows)
+
+    def count(self) -> tuple[int, int]:
+        """How many batches there are, and how many of them are open."""
+        with self._reading() as db:
+            row = db.execute(f"SELECT COUNT(*) AS all_of_them, SUM({_OPEN}) AS open FROM batches").fetchone()  # noqa: S608 - our own words
+        return int(row["all_of_them"]), int(row["open"] or 0)
 
     def batch(self, batch: str) -> BatchRecord:
         """One batch.
@@ -269,33 +336,62 @@ class Journal:
         Raises:
             JournalError: There is none of that id.
         """
-        with self._lock:
-            row = self._db.execute("SELECT * FROM batches WHERE id=?", (batch,)).fetchone()
-            if row is None:
+        with self._reading() as db:
+            rows = db.execute(
+                f"SELECT {BATCH_COLUMNS} FROM batches WHERE id=?",  # noqa: S608 - our own words
+                (batch,),
+            ).fetchall()
+            if not rows:
                 raise JournalError(
                     f"batch {batch!r} is not in the journal {self.path}; dev.batches() lists those that are."
                 )
-            return self._batch(row)
+            return self._records(db, rows)[0]
+
+    def ids(self, beginning: str, *, most: int) -> tuple[str, ...]:
+        """Ids of batches that begin with some letters, at most so many, newest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT id FROM batches WHERE substr(id, 1, ?)=? ORDER BY created DESC LIMIT ?",
+                (len(beginning), beginning, most),
+            ).fetchall()
+        return tuple(str(row["id"]) for row in rows)
 
     def tapes(self, batch: str) -> tuple[QuantumScript, ...]:
         """The tapes of a batch, as they were given.
 
         Raises:
-            JournalError: There is no such batch, or its tapes could not be kept.
+            JournalError: There is no such batch, its tapes could not be kept or cannot be read, or others can write the
+                file.
         """
         record = self.batch(batch)
-        with self._lock:
-            (content,) = self._db.execute("SELECT content FROM batches WHERE id=?", (record.id,)).fetchone()
+        with self._reading() as db:
+            (content,) = db.execute("SELECT content FROM batches WHERE id=?", (record.id,)).fetchone()
         if content is None:
             raise JournalError(
                 f"batch {batch!r}: its tapes could not be pickled, so they are not in the journal. Run the program "
                 "again: shards with the same content are found by themselves."
             )
-        tapes: tuple[QuantumScript, ...] = pickle.loads(zlib.decompress(content))  # noqa: S301 - our own file
+        others = who_else_can_write(self.path)
+        if others:
+            # what is unpickled can run anything
+            raise JournalError(
+                f"batch {batch!r}: its tapes are not read from the journal {self.path}, as {others}, and could have put "
+                f"a program in their place. Run chmod go-w on it, or run the program again: shards with the same content "
+                "are found by themselves."
+            )
+        try:
+            tapes: tuple[QuantumScript, ...] = pickle.loads(zlib.decompress(content))  # noqa: S301 - the user's own file
+        except Exception as error:
+            raise JournalError(
+                f"The journal {self.path} is damaged: the tapes of batch {batch!r} cannot be read ({type(error).__name__}). "
+                "Run the program again: shards with the same content are found by themselves."
+            ) from error
         return tapes
 
     def prune(self, before: float) -> int:
-        """Forget batches that are older and have nothing under way.
+        """Forget batches that are older, that nobody waits for, and that have nothing under way.
+
+        Where much of the file is then empty, it is made smaller.
 
         Args:
             before: Seconds since 1970.
@@ -303,89 +399,97 @@ class Journal:
         Returns:
             How many were forgotten.
         """
-        with self._transaction():
-            return self._db.execute(
+        with self._writing() as db:
+            owners = db.execute("SELECT DISTINCT owner FROM batches WHERE created < ?", (before,)).fetchall()
+            alive = [row["owner"] for row in owners if self.is_alive(row["owner"])]
+            forgotten = db.execute(
                 "DELETE FROM batches WHERE created < ? AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.batch=id "
-                "AND s.delivered=0 AND s.adopted=0 AND s.state IN ('sending', 'accepted', 'done'))",
-                (before,),
+                "AND s.delivered=0 AND ((s.adopted=0 AND s.state IN ('sending', 'accepted', 'done')) "
+                "OR batches.owner IN (SELECT value FROM json_each(?))))",
+                (before, json.dumps(alive)),
             ).rowcount
+        if forgotten:
+            self._database.shrink()
+        return forgotten
 
     def close(self) -> None:
         """Close the file; this process counts as gone."""
         atexit.unregister(self.close)
-        with self._lock:
-            if os.getpid() != self._pid:
-                return
-            self._db.close()
-            self._alive.release()
-            Path(self._lock_file(self.owner)).unlink(missing_ok=True)
+        self._database.close()
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            presence.release()
+
+    def before_fork(self) -> None:
+        """Nothing: the database puts its connection away by itself."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """A forked process counts as another one, and must not keep its parent's lock when that has died."""
+        if in_child:
+            atexit.unregister(self.close)
+            presence, self._presence = self._presence, None
+            if presence is not None:
+                presence.forget()
 
     # --------------------------------------------------------------------------------------------------- inside
 
-    def _lock_file(self, owner: str) -> str:
-        return str(self.path.with_name(f"{self.path.name}-{owner}.lock"))
+    def _lock_file(self, owner: str) -> Path:
+        return self.path.with_name(f"{self.path.name}-{owner}.lock")
 
-    def _batch(self, row: sqlite3.Row) -> BatchRecord:
-        shards = self._db.execute(
-            "SELECT * FROM shards WHERE batch=? ORDER BY number", (row["id"],)
-        ).fetchall()
-        steps = self._db.execute(
-            "SELECT * FROM steps WHERE batch=? ORDER BY at, rowid", (row["id"],)
-        ).fetchall()
-        return BatchRecord(
-            row["id"],
-            row["backend"],
-            row["instance"],
-            row["created"],
-            row["tapes"],
-            tuple(map(_shard, shards)),
-            tuple(map(_step, steps)),
-            json.loads(row["options"]),
+    def _remove_lock_files(self) -> None:
+        """Remove those that dead processes have left."""
+        for path in self.path.parent.glob(f"{glob.escape(self.path.name)}-*.lock"):
+            if path != self._lock_file(self.owner):
+                is_locked(path)
+
+    def _records(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> tuple[BatchRecord, ...]:
+        """Batches with their shards and steps, by as many questions as one batch takes."""
+        ids = (json.dumps([row["id"] for row in rows], default=str),)
+        shards: dict[str, list[sqlite3.Row]] = {}
+        steps: dict[str, list[sqlite3.Row]] = {}
+        for found, table, order in ((shards, "shards", "number"), (steps, "steps", "at, rowid")):
+            for row in db.execute(
+                f"SELECT * FROM {table} WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY {order}",  # noqa: S608 - our own words
+                ids,
+            ):
+                found.setdefault(row["batch"], []).append(row)
+        return tuple(
+            self._read.batch(row, shards.get(row["id"], ()), steps.get(row["id"], ())) for row in rows
         )
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
-                raise
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        try:
+            with self._database.transaction() as db:
+                yield db
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._database.reading() as db:
+                yield db
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} cannot be read: {error}.") from error
 
 
-def _origin(shard: NewShard, claim: ShardRecord | None) -> tuple[object, ...]:
-    """Seed, tapes, state, tag, job and delivery of a new row: its own, or those of the shard that is taken over."""
+class _Claim(NamedTuple):
+    """A shard that is taken over, and the batch that is to send its attempt."""
+
+    record: ShardRecord
+    sender: str
+
+
+def _origin(shard: NewShard, batch: str, claim: _Claim | None) -> tuple[object, ...]:
+    """Seed, tapes, state, tag, job, delivery and sender of a new row: its own, or those of what is taken over."""
     tapes = " ".join(map(str, shard.tapes))
     if claim is None:
-        return str(shard.seed), tapes, "planned", shard.tag, "", False
+        return str(shard.seed), tapes, "planned", shard.tag, "", False, batch
     # what was delivered before stays so: nobody but who asks for it by its id gets it again
-    return str(claim.seed), tapes, claim.state, claim.tag, claim.job_id, claim.delivered
-
-
-def _shard(row: sqlite3.Row) -> ShardRecord:
-    return ShardRecord(
-        row["batch"],
-        row["number"],
-        tuple(int(p) for p in row["tapes"].split()),
-        ShardState(row["state"]),
-        row["tag"],
-        row["job_id"],
-        row["attempt"],
-        bool(row["delivered"]),
-        int(row["seed"]),
-        row["usage_secs"],
-        row["error"],
-        row["changed"],
-    )
-
-
-def _step(row: sqlite3.Row) -> Step:
-    return Step(row["at"], row["number"], row["attempt"], Phase.of(row["state"]), row["job_id"])
+    old = claim.record
+    return str(old.seed), tapes, old.state, old.tag, old.job_id, old.delivered, claim.sender
 
 
 def _pack(tapes: Sequence[QuantumScript]) -> bytes | None:
@@ -400,19 +504,28 @@ class Journals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, Path], Journal] = {}
+        self._open: dict[Path, Journal] = {}
+        FORKS.watch(self)
 
     def at(self, path: Path) -> Journal:
         """The journal at a path, opened when first asked for."""
-        key = (os.getpid(), path)
         with self._lock:
-            journal = self._open.get(key)
+            journal = self._open.get(path)
             if journal is None:
-                journal = self._open[key] = Journal(path)
+                journal = self._open[path] = Journal(path)
             return journal
 
+    def before_fork(self) -> None:
+        """Wait until no journal is just being opened."""
+        self._lock.acquire()
 
-@lru_cache(maxsize=None)
-def journals() -> Journals:
-    """The one owner of this process's journals."""
-    return Journals()
+    def after_fork(self, *, in_child: bool) -> None:
+        """A forked process opens its own."""
+        if in_child:
+            self._lock, self._open = threading.Lock(), {}
+        else:
+            self._lock.release()
+
+
+journals = OnePerProcess(Journals)
+"""The one owner of this process's journals."""

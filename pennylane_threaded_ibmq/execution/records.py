@@ -37,6 +37,8 @@ class ShardRecord:
         usage_secs: QPU seconds that IBM charged, if they were asked for.
         error: Why it failed.
         changed: When the journal last heard of it: seconds since 1970.
+        adopted: A shard of a later batch has taken its job over.
+        adopter: That batch; empty if it is not known.
     """
 
     batch: str
@@ -51,6 +53,32 @@ class ShardRecord:
     usage_secs: float | None
     error: str
     changed: float = 0.0
+    adopted: bool = False
+    adopter: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The attempt that a shard is at, which all who wait for its job share.
+
+    Attributes:
+        tag: Tag of its job.
+        state: How far it has got.
+        job_id: Its job; empty until there is one.
+        sender: Batch whose program has won it, and is still to send it; empty if there is none that lives.
+        changed: When the journal last heard of it: seconds since 1970.
+    """
+
+    tag: str
+    state: ShardState
+    job_id: str
+    sender: str
+    changed: float
+
+    @property
+    def is_being_sent(self) -> bool:
+        """Whether a program that lives is to send it, or is just sending it."""
+        return bool(self.sender) and self.state in {ShardState.PLANNED, ShardState.SENDING}
 
 
 @dataclass(frozen=True)
@@ -66,6 +94,7 @@ class BatchRecord:
         shards: Its shards.
         steps: What happened to them, in order.
         options: Options of the device by which its jobs are recognised, such as ``primitive``; empty if not known.
+        resumable: Its tapes are in the journal, so that it can be resumed by its id.
     """
 
     id: str
@@ -76,11 +105,22 @@ class BatchRecord:
     shards: tuple[ShardRecord, ...]
     steps: tuple[Step, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    resumable: bool = True
 
     @property
     def delivered(self) -> bool:
         """Whether the program has all results."""
         return all(shard.delivered for shard in self.shards)
+
+    @property
+    def open(self) -> bool:
+        """Whether there are results that no program has got, and that no later batch has taken over."""
+        return any(not (shard.delivered or shard.adopted) for shard in self.shards)
+
+    @property
+    def taken_over_by(self) -> tuple[str, ...]:
+        """Later batches that have taken over what was not delivered here."""
+        return tuple(dict.fromkeys(s.adopter for s in self.shards if s.adopter and not s.delivered))
 
     @property
     def job_ids(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from .finder import JobFinder
 from .journal import Journal
 from .places import Listener
 from .primitives import primitive_pubs, read_results
-from .records import NewShard, ShardState
+from .records import Attempt, NewShard, ShardState
 from .shards import Shard
 from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECS = 0.2
+"""Between two looks into the journal for what another program is just sending."""
 
 MOST_SENDINGS = 5
 """How often a shard is sent whose job does not exist although it was sent."""
@@ -123,7 +126,7 @@ class RemoteSite:
     def run(self, run: ShardRun, inner: Any, shared: SharedBatch) -> list[BlockResult]:
         """Send one shard, wait for its job and fetch the result; again if the job failed for a reason that can pass."""
         with shared.sending() as batch:
-            job = self._take_over(run) or self._send(run, batch or inner.session or inner.backend)
+            job = self._take_over(run) or self._send_own(run, batch or inner.session or inner.backend)
         for left in reversed(range(self._max_retries + 1)):
             try:
                 return self._collect(run, job)
@@ -131,12 +134,13 @@ class RemoteSite:
                 again = left and run.slip.may_send and not run.given_up.is_set()
                 if not again or not job_failure_can_pass(str(error)):
                     raise
-                logger.warning("%s Sending it again.", error, extra=_extra(run, job, "failed"))
+                logger.warning("%s It is sent again.", error, extra=_extra(run, job, "failed"))
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
             run.job = None
-            self._again(run.slip)
             run.report(Phase.PLANNED)
-            job = self._send(run, inner.session or inner.backend)
+            job = self._job_of_others(run, failed=run.slip.tag) or self._send_own(
+                run, inner.session or inner.backend
+            )
         raise AssertionError(left)
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
@@ -194,15 +198,30 @@ class RemoteSite:
         if self._journal is None:
             return
         try:
-            self._journal.move(slip.batch_id, slip.number, state, job_id=job_id, error=error)
+            self._journal.move(slip.batch_id, slip.number, state, tag=slip.tag, job_id=job_id, error=error)
         except JournalError as failure:
             logger.warning("%s Shard %d of batch %s is %s.", failure, slip.number, slip.batch_id, state)
 
-    def _again(self, slip: Slip) -> None:
-        """Write down that a shard will be sent once more, under another tag."""
-        slip.tag = self._new_tag()
+    def _win(self, slip: Slip) -> bool:
+        """Make the shard's next attempt this batch's to send, under another tag; whether it is."""
+        tag = self._new_tag()
+        won = self._journal is None or self._journal.again(slip.batch_id, slip.number, slip.tag, tag)
+        if won:
+            slip.tag = tag
+        return won
+
+    def _give_way(self, slip: Slip) -> None:
+        """Write down that others who wait for the same job may send it."""
         if self._journal is not None:
-            self._journal.again(slip.batch_id, slip.number, slip.tag)
+            try:
+                self._journal.give_way(slip.batch_id, slip.number)
+            except JournalError as error:
+                logger.warning(
+                    "%s Others that wait for shard %d of batch %s wait until this program ends.",
+                    error,
+                    slip.number,
+                    slip.batch_id,
+                )
 
     def _running(self, run: ShardRun) -> None:
         """The watcher happened to see that a shard's job runs."""
@@ -216,20 +235,50 @@ class RemoteSite:
 
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""
-        claim = run.slip.claimed
-        if claim is None:
+        if run.slip.claimed is None:
             return None
-        refuse_given_up(run)
+        job = self._job_of_others(run)
+        if job is not None:
+            logger.info("job %s of an earlier program is taken over", job.job_id, extra=_extra(run, job))
+        return job
+
+    def _job_of_others(self, run: ShardRun, *, failed: str = "") -> SentJob | None:
+        """The job that another program has sent, or is just sending, for a shard.
+
+        Args:
+            run: The shard.
+            failed: Tag of an attempt whose job gave no result.
+
+        Returns:
+            The job, or ``None``: then there is none, and it is this batch's turn to send one. That has been written down,
+            so that nobody else sends it too.
+        """
+        slip = run.slip
+        while True:
+            refuse_given_up(run)
+            attempt = None
+            if self._journal is not None:
+                attempt = self._journal.attempt(slip.batch_id, slip.number)
+                slip.tag = attempt.tag
+                if attempt.is_being_sent:
+                    run.given_up.wait(LOOK_SECS)
+                    continue
+            job = self._found(run, attempt) if attempt is not None and slip.tag != failed else None
+            if job is not None or not slip.may_send or self._win(slip):
+                return job
+
+    def _found(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
+        """The job of an attempt that somebody else has sent, if it is good for something."""
+        if attempt.state not in {ShardState.SENDING, ShardState.ACCEPTED, ShardState.DONE}:
+            return None
         with _busy(run):
             try:
-                job = self._finder.take_over(run, claim)
+                job = self._finder.take_over(run, attempt)
             except ResultError as error:
                 self._note(run.slip, ShardState.FAILED, error=str(error))
                 raise
             if job is None:
-                self._again(run.slip)
                 return None
-            logger.info("job %s of an earlier program is taken over", job.job_id, extra=_extra(run, job))
             self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
             self._keep(run, job)
         run.report(Phase.QUEUED, job_id=job.job_id)
@@ -240,6 +289,14 @@ class RemoteSite:
         run.job = job
         if run.cancelled:
             self._jobs.cancel(job)
+
+    def _send_own(self, run: ShardRun, mode: Any) -> SentJob:
+        """Send a shard whose attempt is this batch's to send."""
+        try:
+            return self._send(run, mode)
+        except BaseException:
+            self._give_way(run.slip)
+            raise
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
@@ -293,7 +350,7 @@ class RemoteSite:
     def _send_once(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
         if self._journal is not None:
             # what cannot be written down is not sent
-            self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING)
+            self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING, tag=run.slip.tag)
         run.report(Phase.SENDING)
         try:
             # said again while it lasts, so that its last word is not older than the request if this program is killed

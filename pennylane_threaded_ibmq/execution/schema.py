@@ -56,6 +56,13 @@ _MIGRATIONS = (
     """
     ALTER TABLE batches ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
     """,
+    # who is to send the attempt that a tag stands for, and who has taken it over: both are ids of batches
+    """
+    ALTER TABLE shards ADD COLUMN sender TEXT NOT NULL DEFAULT '';
+    ALTER TABLE shards ADD COLUMN adopter TEXT NOT NULL DEFAULT '';
+    UPDATE shards SET sender=batch;
+    CREATE INDEX shards_by_tag ON shards (tag);
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .._compat import without_prefix
+from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .errors import can_pass, is_unreachable, patiently, status_code, within
 from .local import AER_NAMES
@@ -85,14 +84,11 @@ class Wanted:
 
 
 class Accounts:
-    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last.
-
-    A fork logs in anew: two processes cannot share a connection.
-    """
+    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._services: WeakValueDictionary[tuple[int, Credentials], Any] = WeakValueDictionary()
+        self._services: WeakValueDictionary[Credentials, Any] = WeakValueDictionary()
 
     def connect(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
         """Log in and open a backend.
@@ -120,21 +116,19 @@ class Accounts:
 
     def _look_up(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
         # the client lists queues once and goes by what it saw: only a fresh login knows who is least busy
-        service = None if wanted.name == LEAST_BUSY else self._services.get((os.getpid(), credentials))
+        service = None if wanted.name == LEAST_BUSY else self._services.get(credentials)
         if service is not None:
             try:
                 return service, _find(service, wanted)
             except BackendError:
                 logger.info("backend %s is not found with an earlier login; logging in again", wanted.name)
         service = _login(credentials)
-        self._services[os.getpid(), credentials] = service
+        self._services[credentials] = service
         return service, _find(service, wanted)
 
 
-@lru_cache(maxsize=None)
-def accounts() -> Accounts:
-    """The one owner of this process's logins."""
-    return Accounts()
+accounts = OnePerProcess(Accounts)
+"""The one owner of this process's logins; a fork logs in anew, as two processes cannot share a connection."""
 
 
 def log_in(credentials: Credentials) -> Any:

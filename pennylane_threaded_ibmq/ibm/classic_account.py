@@ -8,13 +8,12 @@ the same credentials.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .account import LOGIN_SECS, stand_in
 from .errors import all_text, can_pass, patiently, status_code, within
@@ -96,7 +95,7 @@ class ClassicAccounts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._providers: WeakValueDictionary[tuple[int, ClassicCredentials], Any] = WeakValueDictionary()
+        self._providers: WeakValueDictionary[ClassicCredentials, Any] = WeakValueDictionary()
 
     def connect(self, credentials: ClassicCredentials, name: str) -> ClassicLogin:
         """Log in and open a backend.
@@ -112,26 +111,22 @@ class ClassicAccounts:
             ServiceError: The service cannot be reached, or is gone.
         """
         with self._lock:
-            key = (os.getpid(), credentials)  # a fork logs in anew: two processes cannot share a connection
-            provider = self._providers.get(key)
+            provider = self._providers.get(credentials)
             if provider is None:
-                provider = self._providers[key] = _log_in(credentials)
+                provider = self._providers[credentials] = _log_in(credentials)
         return ClassicLogin(credentials, provider, name, credentials.project)
 
     def log_in_again(self, credentials: ClassicCredentials, failed: Any) -> Any:
         """A provider other than one whose access token was refused."""
         with self._lock:
-            key = (os.getpid(), credentials)
-            provider = self._providers.get(key)
+            provider = self._providers.get(credentials)
             if provider is None or provider is failed:
-                provider = self._providers[key] = _log_in(credentials)
+                provider = self._providers[credentials] = _log_in(credentials)
             return provider
 
 
-@lru_cache(maxsize=None)
-def classic_accounts() -> ClassicAccounts:
-    """The one owner of this process's logins at the classic service."""
-    return ClassicAccounts()
+classic_accounts = OnePerProcess(ClassicAccounts)
+"""The one owner of this process's logins at the classic service; a fork logs in anew."""
 
 
 def open_provider(provider: Any, name: str, project: str | None = None) -> ClassicLogin:

@@ -6,11 +6,11 @@ learned from refusals: as many jobs as were in flight when one was refused is th
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from functools import lru_cache
 from weakref import WeakValueDictionary
+
+from .._fork import OnePerProcess
 
 LEARNED_SECS = 60.0
 """How long a learned limit holds; other programs may have held the slots."""
@@ -101,19 +101,16 @@ class Pacers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pacers: WeakValueDictionary[tuple[int, str, str], Pacer] = WeakValueDictionary()
+        self._pacers: WeakValueDictionary[tuple[str, str], Pacer] = WeakValueDictionary()
 
     def of(self, instance: str, backend: str) -> Pacer:
         """The pacer of one backend of an instance."""
         with self._lock:
-            key = (os.getpid(), instance, backend)  # a fork has none of the jobs
-            pacer = self._pacers.get(key)
+            pacer = self._pacers.get((instance, backend))
             if pacer is None:
-                pacer = self._pacers[key] = Pacer()
+                pacer = self._pacers[instance, backend] = Pacer()
             return pacer
 
 
-@lru_cache(maxsize=None)
-def pacers() -> Pacers:
-    """The one owner of this process's pacers."""
-    return Pacers()
+pacers = OnePerProcess(Pacers)
+"""The one owner of this process's pacers; a forked process has none of the jobs, and begins anew."""

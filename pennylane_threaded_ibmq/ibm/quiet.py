@@ -10,7 +10,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+
+from .._fork import OnePerProcess
 
 
 class Quiet:
@@ -41,7 +42,5 @@ class Quiet:
                         warnings.filters.remove(self._filter)  # type: ignore[attr-defined]
 
 
-@lru_cache(maxsize=None)
-def quiet() -> Quiet:
-    """The one owner of that filter."""
-    return Quiet()
+quiet = OnePerProcess(Quiet)
+"""The one owner of that filter."""

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from .._compat import without_prefix
+from .._fork import FORKS
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
 from .config import Found, right_name
 from .runners import Submission
@@ -57,16 +58,25 @@ class Futures:
 
 
 class Load:
-    """How many circuits an executor has taken and not finished. Copies and pickles start at none."""
+    """How many circuits an executor has taken and not finished. Copies, pickles and forks start at none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.circuits = 0
+        FORKS.watch(self)
 
     def change(self, circuits: int) -> None:
         """Count circuits that were taken, or are done."""
         with self._lock:
             self.circuits += circuits
+
+    def before_fork(self) -> None:
+        """Nothing: the child begins anew."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """The threads that would finish circuits are the parent's."""
+        if in_child:
+            self._lock, self.circuits = threading.Lock(), 0
 
     def __reduce__(self) -> tuple[type[Load], tuple[()]]:
         return (type(self), ())

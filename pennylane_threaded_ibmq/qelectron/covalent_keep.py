@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 
 from .._compat import AnyFuture
+from .._fork import ForkLock
 from .config import find_token
 from .executor import IBMQExecutor
 from .routing import Routed
@@ -33,7 +33,7 @@ class Keep:
     """The one owner of the executors behind those that Covalent handles, and of their tokens."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._key = secrets.token_bytes(16)
         self._tokens: dict[str, SecretStr] = {}
         self._executors: dict[tuple[tuple[str, Any], ...], IBMQExecutor] = {}

@@ -17,6 +17,7 @@ from pennylane.tape import QuantumScript
 from pennylane.wires import Wires
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 
+from .._fork import FORKS
 from ..exceptions import ConfigurationWarning, nearest
 from ..ibm.local import is_local_name
 from ..settings import DEFAULT_BACKEND, Settings
@@ -59,12 +60,14 @@ class Engine:
 
 
 class EngineRoom:
-    """Owns an executor's engine and its writer of records. Copies and pickles start empty."""
+    """Owns an executor's engine and its writer of records. Copies, pickles and forks start empty."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._recorder: Recorder | None = None
+        self._ends: list[weakref.finalize[[], EngineRoom]] = []
+        FORKS.watch(self)
 
     def engine(self, made_for: tuple[Any, ...], make: Callable[[], Engine]) -> Engine:
         """The engine for these options, made when first needed."""
@@ -74,7 +77,7 @@ class EngineRoom:
         with self._lock:
             if self._engine is None or self._engine.made_for != made_for:
                 self._engine = make()
-                weakref.finalize(self, self._engine.close)
+                self._ends.append(weakref.finalize(self, self._engine.close))
             return self._engine
 
     def recorder(self) -> Recorder:
@@ -85,7 +88,7 @@ class EngineRoom:
                 recorder = self._recorder
                 if recorder is None:
                     recorder = self._recorder = Recorder()
-                    weakref.finalize(self, recorder.end)
+                    self._ends.append(weakref.finalize(self, recorder.end))
         return recorder
 
     def close(self) -> None:
@@ -97,6 +100,16 @@ class EngineRoom:
             engine.close()
         if recorder is not None:
             recorder.close()
+
+    def before_fork(self) -> None:
+        """Nothing: the child begins anew."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Begin anew in the child: threads, locks and connections of what there is are the parent's."""
+        if in_child:
+            for end in self._ends:
+                end.detach()
+            self._lock, self._ends, self._engine, self._recorder = threading.Lock(), [], None, None
 
     def __reduce__(self) -> tuple[type[EngineRoom], tuple[()]]:
         return (type(self), ())

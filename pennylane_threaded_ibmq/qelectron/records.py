@@ -24,6 +24,7 @@ from pydantic_core import to_json
 
 from .._compat import zip_strict
 from ..exceptions import RecordsWarning
+from ..execution.database import Database
 from .config import data_folder
 from .runners import Submission
 
@@ -198,10 +199,11 @@ class Recorder:
     def _work(self) -> None:
         path = database_path()
         try:
-            with closing(_open(path)) as connection:
-                writer = Writer(connection)
+            with closing(Database(path, _make_tables, busy_secs=10.0, synchronous="NORMAL")) as database:
+                structures: dict[tuple[str, str], int] = {}
                 while calls := self._next():
-                    writer.write(calls)
+                    with database.transaction() as connection:
+                        Writer(connection, structures).write(calls)
                     self._finish()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach a call
             self._give_up(path, error)
@@ -253,7 +255,7 @@ class Writer:
     """Turns calls into rows.
 
     Attributes:
-        connection: The database, open.
+        connection: The database, in a transaction.
         structures: Numbers of the structures that were written.
     """
 
@@ -261,10 +263,9 @@ class Writer:
     structures: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def write(self, calls: Iterable[Call]) -> None:
-        """Write calls in one transaction."""
-        with self.connection:
-            for call in calls:
-                self._write(call)
+        """Write calls, inside a transaction of the caller's."""
+        for call in calls:
+            self._write(call)
 
     def _write(self, call: Call) -> None:
         row = (
@@ -310,22 +311,10 @@ class Writer:
         return number
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=10.0)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        version = _readable_version(connection)
-        if version == 0:
-            for statement in (*_TABLES.split(";\n"), f"PRAGMA user_version = {FORMAT}"):
-                connection.execute(statement)
-        connection.commit()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _make_tables(connection: sqlite3.Connection) -> None:
+    if _readable_version(connection) == 0:
+        for statement in (*_TABLES.split(";\n"), f"PRAGMA user_version = {FORMAT}"):
+            connection.execute(statement)
 
 
 def _readable_version(connection: sqlite3.Connection) -> int:

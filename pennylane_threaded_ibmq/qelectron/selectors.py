@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._fork import ForkLock
 from ..exceptions import ConfigurationError, SelectorError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Turn:
     """Whose turn it is; counts on over all calls. Copies and pickles start at the first."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._next = 0
 
     def take(self, among: int) -> int:

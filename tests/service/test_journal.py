@@ -6,8 +6,10 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pennylane as qml
@@ -44,6 +46,11 @@ def tapes(count=1):
     ]
 
 
+def cell(path, query):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchone()[0]
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "journal.sqlite"
@@ -63,7 +70,7 @@ def test_a_journal_of_the_first_format_opens(path):
     assert (record.id, record.shards[0].job_id, record.shards[0].state) == ("old", "job", ShardState.ACCEPTED)
     _, (claim,) = journal.begin("b", "i", tapes(), [NewShard("same", 1, (0,), "new")])
     assert (claim.job_id, claim.seed) == ("job", 7)
-    assert tuple(journal._db.execute("PRAGMA user_version").fetchone()) == (schema.FORMAT,)
+    assert cell(path, "PRAGMA user_version") == schema.FORMAT
     assert [(step.phase, step.job_id) for step in record.steps] == [
         (Phase.PLANNED, ""),
         (Phase.QUEUED, "job"),
@@ -90,15 +97,15 @@ def test_old_batches_are_forgotten_when_a_journal_is_opened(path):
         first.move(ids[name], 0, ShardState.ACCEPTED, job_id=name)
     first.deliver(ids["delivered"], [0])
     first.deliver(ids["fresh"], [0])
+    first.close()
     long_ago = time.time() - module.KEPT_SECS - 10
-    with first._transaction():
-        first._db.execute(
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(
             "UPDATE batches SET created=? WHERE id IN (?, ?)", (long_ago, ids["delivered"], ids["pending"])
         )
-    first.close()
     second = Journal(path)
     assert {record.id for record in second.batches()} == {ids["pending"], ids["fresh"]}
-    assert second._db.execute("SELECT COUNT(*) FROM shards").fetchone()[0] == 2
+    assert cell(path, "SELECT COUNT(*) FROM shards") == 2
     second.close()
 
 
@@ -139,8 +146,9 @@ def _write(path):
     journal = Journal(path)
     claimed = []
     for n in range(10):
-        batch, (claim,) = journal.begin("b", "i", (), [NewShard("shared", n, (0,), "new")])
-        journal.move(batch, 0, ShardState.SENDING)
+        batch, (claim,) = journal.begin("b", "i", (), [NewShard("shared", n, (0,), uuid4().hex)])
+        if not claim:
+            journal.move(batch, 0, ShardState.SENDING)
         journal.move(batch, 0, ShardState.DONE)
         journal.deliver(batch, [0])
         claimed += [claim.job_id] if claim else []
@@ -161,8 +169,8 @@ def test_eight_processes_write_one_journal(path):
         claimed = list(chain.from_iterable(pool.map(_write, [path] * 8, chunksize=1)))
     assert sorted(claimed) == sorted(f"job-{n}" for n in range(40))
     journal = Journal(path)
-    assert journal._db.execute("SELECT COUNT(*) FROM batches").fetchone()[0] == 81
-    assert journal._db.execute("SELECT COUNT(*) FROM shards WHERE delivered=1").fetchone()[0] == 80
+    assert cell(path, "SELECT COUNT(*) FROM batches") == 81
+    assert cell(path, "SELECT COUNT(*) FROM shards WHERE delivered=1") == 80
     journal.close()
     assert not list(path.parent.glob("*.lock"))
 

@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 import warnings
+from contextlib import closing
 
 import numpy as np
 import pennylane as qml
@@ -53,8 +54,8 @@ def die(dev):
     """Leave a device as a program that was killed leaves it: nobody waits, and the lock is open."""
     dev.close()
     journal = dev._journal()
-    with journal._transaction():
-        journal._db.execute("UPDATE batches SET owner='gone'")
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as db:
+        db.execute("UPDATE batches SET owner='gone'")
 
 
 # ------------------------------------------------------------------------------------------------------- the journal

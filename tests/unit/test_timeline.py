@@ -116,7 +116,7 @@ def test_the_journal_keeps_each_step_with_its_time(tmp_path):
     journal.move(batch, 0, ShardState.SENDING)
     journal.move(batch, 0, ShardState.ACCEPTED, job_id="a")
     journal.move(batch, 0, ShardState.FAILED, error="passes")
-    journal.again(batch, 0, "t9")
+    journal.again(batch, 0, "t0", "t9")
     journal.move(batch, 0, ShardState.SENDING)
     journal.move(batch, 0, ShardState.ACCEPTED, job_id="b")
     journal.running(batch, 0)
@@ -149,7 +149,9 @@ def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path):
     with sqlite3.connect(tmp_path / "j.sqlite") as db:
         for statement in ("TRIGGER shard_planned", "TRIGGER shard_moved", "TABLE steps"):
             db.execute(f"DROP {statement}")
-        db.execute("ALTER TABLE batches DROP COLUMN options")
+        db.execute("DROP INDEX shards_by_tag")
+        for table, column in (("batches", "options"), ("shards", "sender"), ("shards", "adopter")):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version=1")
     db.close()
     journal = Journal(tmp_path / "j.sqlite")
@@ -178,7 +180,7 @@ def test_a_shard_that_is_taken_over_begins_in_the_state_that_it_is_in(tmp_path):
     ]
     journal.move(batch, 2, ShardState.ACCEPTED, job_id="c")
     journal.move(batch, 2, ShardState.DONE)
-    journal.again(batch, 0, "t9")  # its job does not exist
+    journal.again(batch, 0, "t0", "t9")  # its job does not exist
     what = timeline_of(journal.batch(batch))
     assert [(s.shard, s.phase, s.outcome) for s in what.spans if s.shard != 1] == [
         (0, S, FAILED),
@@ -191,9 +193,12 @@ def test_a_shard_that_is_taken_over_begins_in_the_state_that_it_is_in(tmp_path):
 def test_steps_go_with_their_batch(tmp_path):
     journal = Journal(tmp_path / "j.sqlite")
     begun(journal)
-    assert journal.prune(1e12) == 1
-    assert journal._db.execute("SELECT count(*) FROM steps").fetchone()[0] == 0
     journal.close()
+    journal = Journal(tmp_path / "j.sqlite")
+    assert journal.prune(1e12) == 1
+    journal.close()
+    with sqlite3.connect(tmp_path / "j.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM steps").fetchone()[0] == 0
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures

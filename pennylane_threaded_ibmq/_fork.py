@@ -1,0 +1,136 @@
+"""What a fork must not copy: the one place that asks Python to be told of forks.
+
+A forked process has the memory of its parent and none of its threads. A lock that another thread held stays locked in
+it for ever, a connection to SQLite takes the locks of its parent for its own, and a locked file stays locked by it
+when the parent is dead. So whoever owns one of these is told: before a fork, to put away what cannot be copied; after
+it, in the child, to begin anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+T = TypeVar("T")
+
+
+class Forkable(Protocol):
+    """Somebody who is told of forks."""
+
+    def before_fork(self) -> None:
+        """Put away what cannot be copied, and let no other thread take it out until the fork is over."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """The fork is over; where it began, that is as if it had not been. In the child, begin anew."""
+
+
+class Forks:
+    """Those who are told of forks; each is known for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._known: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
+        self._ready: dict[int, Forkable] = {}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before, after_in_parent=self._after, after_in_child=self._in_child
+            )
+
+    def watch(self, owner: Forkable) -> None:
+        """Tell an object of forks from now on."""
+        with self._lock:
+            self._known[id(owner)] = owner
+
+    def _before(self) -> None:
+        self._turn.acquire()
+        while True:
+            self._lock.acquire()
+            new = {key: owner for key, owner in self._known.items() if key not in self._ready}
+            if not new:
+                return
+            # whoever is asked may wait for a thread that makes an object which is to be told, too
+            self._lock.release()
+            for key, owner in new.items():
+                owner.before_fork()
+                self._ready[key] = owner
+
+    def _after(self) -> None:
+        self._lock.release()
+        self._tell(in_child=False)
+        self._turn.release()
+
+    def _in_child(self) -> None:
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._tell(in_child=True)
+
+    def _tell(self, *, in_child: bool) -> None:
+        ready, self._ready = self._ready, {}
+        for owner in ready.values():
+            owner.after_fork(in_child=in_child)
+
+
+FORKS = Forks()
+"""The one owner of that list: Python tells a process once, and forgets nobody whom it was told to tell."""
+
+
+class ForkLock:
+    """A lock that is free in a forked process, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        FORKS.watch(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def before_fork(self) -> None:
+        """Nothing: what the lock guards is forgotten in the child, or right at any moment."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Begin anew in the child."""
+        if in_child:
+            self._lock = threading.Lock()
+
+
+class OnePerProcess(Generic[T]):
+    """An object that each process makes for itself when it first asks.
+
+    Args:
+        make: Makes it.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[T] = []
+        FORKS.watch(self)
+
+    def __call__(self) -> T:
+        """The object of this process."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+    def cache_clear(self) -> None:
+        """Forget it: whoever asks next gets a new one."""
+        with self._lock:
+            self._made.clear()
+
+    def before_fork(self) -> None:
+        """Nothing: it is forgotten in the child."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Forget it in the child."""
+        if in_child:
+            self._lock, self._made = threading.Lock(), []
