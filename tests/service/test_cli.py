@@ -379,7 +379,9 @@ def program(tmp_path):
     return str(path)
 
 
-def test_estimate_stops_a_program_before_its_first_send(loopback, program, own_home):
+def test_estimate_stops_a_program_before_its_first_send(loopback, program, own_home, monkeypatch):
+    # of the older client, which IBM will refuse
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore:qiskit-ibm-runtime:UserWarning")
     service = loopback(usage_limit_secs=600, any_token=True)
     done = start_command("estimate", "--json", program, "0")
     assert done.returncode == 0, done.stderr
