@@ -17,33 +17,35 @@ def twins(count, shots, measurement=lambda: qml.sample(wires=[0, 1])):
 
 
 def sent(handle):
-    """PUBs of a batch's only job, read back with the real client."""
+    """PUBs of a batch's only job, read back with the real client; client-side primitives send none."""
     (job_id,) = handle.job_ids
     return QiskitRuntimeService().job(job_id).inputs["pubs"]
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-def test_samples_of_twins_are_shots_of_one_circuit(loopback, device, seed):
+def test_samples_of_twins_are_shots_of_one_circuit(loopback, device, seed, new_client):
     """One circuit with the shots of all rows, dealt out: no row repeats another, none is empty."""
     loopback(seed=seed)
     dev = device(primitive="sampler")
     handle = dev.submit(twins(5, 300))
     results = handle.result()
-    ((_, values, shots),) = sent(handle)
-    assert np.size(values) == 0
-    assert np.ndim(values) == 1
-    assert shots == 1500
+    if not new_client:
+        ((_, values, shots),) = sent(handle)
+        assert np.size(values) == 0
+        assert np.ndim(values) == 1
+        assert shots == 1500
     assert all(r.shape == (300, 2) and (r[:, 1] == 1).all() and 90 < r[:, 0].sum() < 210 for r in results)
     assert len({r.tobytes() for r in results}) == 5
 
 
-def test_shots_of_rows_are_cut_at_the_most_of_the_backend(loopback, device):
+def test_shots_of_rows_are_cut_at_the_most_of_the_backend(loopback, device, new_client):
     """A circuit has 100 000 shots at most there, so three rows fit in one."""
     loopback()
     dev = device(primitive="sampler")
     handle = dev.submit(twins(7, 30_000, lambda: qml.probs(wires=[0, 1])))
     results = handle.result()
-    assert [shots for _, _, shots in sent(handle)] == [90_000, 90_000, 30_000]
+    if not new_client:
+        assert [shots for _, _, shots in sent(handle)] == [90_000, 90_000, 30_000]
     assert np.allclose(results, [0, 0.5, 0, 0.5], atol=0.02)
 
 
@@ -61,15 +63,16 @@ def test_shot_vectors_and_other_tapes_keep_their_places(loopback, device):
     assert all((np.concatenate(r)[:, 1] == 1).all() for r in results[1:3])
 
 
-def test_expectation_values_of_twins_are_asked_for_one_by_one(loopback, device):
+def test_expectation_values_of_twins_are_asked_for_one_by_one(loopback, device, new_client):
     """The same observable twice on one row could be read from the same shots; each row gets shots of its own."""
     loopback()
     dev = device(primitive="estimator")
     handle = dev.submit(twins(4, 2000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1) + 0.5 * qml.X(0))))
     results = handle.result()
-    pubs = sent(handle)
-    assert len(pubs) == 4
-    assert all(np.size(values) == 0 and np.ndim(values) == 1 for _, _, values, _ in pubs)
+    if not new_client:
+        pubs = sent(handle)
+        assert len(pubs) == 4
+        assert all(np.size(values) == 0 and np.ndim(values) == 1 for _, _, values, _ in pubs)
     assert np.allclose(results, -1.5, atol=0.15)
     assert len(set(map(float, results))) == 4
 
