@@ -295,7 +295,7 @@ def test_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
     monkeypatch.setattr(metadata, "version", version)
     done = run("doctor")
     assert done.exit_code == 1
-    assert "BAD   qiskit: is 1.4.0, and >=2.0 is needed" in done.stdout
+    assert "BAD   qiskit: is 1.4.0, and >=2.2 is needed" in done.stdout
     assert "BAD   qiskit-aer: is not installed" in done.stdout
     assert "BAD   stack: current, incomplete" in done.stdout
     assert "pip install -U pennylane-threaded-ibmq" in done.stdout
