@@ -199,7 +199,6 @@ def test(extra: "list[str]") -> None:
     if extra:
         return
     test_pinned([])
-    step(CURRENT, "installations", [CURRENT.python, "-m", "tests.installations", "--short"])
     left_out = []
     for stack in CLASSIC:
         try:
