@@ -25,14 +25,13 @@ from pydantic import (
 from .._compat import without_prefix
 from .._fork import FORKS
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
-from .config import Found, right_name
+from .config import Found, hide_secrets, is_secret, right_name
 from .runners import Submission
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.wires import Wires
 
-_SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
 
 ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 
@@ -125,13 +124,15 @@ class BaseQExecutor(BaseModel):
     _load: Load = PrivateAttr(default_factory=Load)
 
     def __init__(self, **data: Any) -> None:
+        # first, and in place: tools that print the variables of a traceback show them
+        hide_secrets(data)
         found = self._look_up(data)
         given = {name: value for name, value in data.items() if name not in found}
         merged = {**{name: f.value for name, f in found.items()}, **given}
         for name in data:
             self._warn_of_typo(name)
         try:
-            super().__init__(**{name: _hidden(name, value) for name, value in merged.items()})
+            super().__init__(**merged)
         except ValidationError as error:
             raise _explain(type(self), error, data, found) from None
 
@@ -290,20 +291,12 @@ def check_shots(value: Any) -> Any:
     return value
 
 
-def _hidden(name: str, value: Any) -> Any:
-    """Hide what looks like a secret under whatever name it was given."""
-    lowered = name.lower()
-    if isinstance(value, str) and any(word in lowered for word in _SECRET_WORDS):
-        return SecretStr(value)
-    return value
-
-
 def _explain(
     cls: type[BaseModel], error: ValidationError, data: dict[str, Any], found: dict[str, Found]
 ) -> ConfigurationError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    secret = any(word in name.lower() for word in _SECRET_WORDS)
+    secret = is_secret(name)
     value = None if secret else data.get(name, found[name].value if name in found else None)
     reason = without_prefix(str(first["msg"]), "Value error, ")
     shown = name if secret or not name else f"{name}={value!r}"

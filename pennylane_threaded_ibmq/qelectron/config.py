@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path
+from pydantic import SecretStr
 
 from .._compat import load_toml
 from ..exceptions import ConfigurationFileError, ConfigurationWarning
@@ -53,6 +54,30 @@ _OTHER_NAMES = {
     "persist": "persist_data",
     "timeout": "timeout_secs",
 }
+
+
+_SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a value of this name may be a secret."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+def hide_secrets(values: dict[str, Any]) -> None:
+    """Wrap what looks like a secret under whatever name it was given."""
+    for name, value in values.items():
+        if isinstance(value, str) and value and is_secret(name):
+            values[name] = SecretStr(value)
+
+
+class _Text(str):
+    """The text of a file, which may hold a token: tools that print the variables of a traceback do not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} characters>"
 
 
 @dataclass(frozen=True)
@@ -119,7 +144,9 @@ def find_token() -> str:
     """Look the token up in the environment and the files; an empty string when there is none."""
     found = find_values(frozenset({"ibmqx_token"}) | _VARIABLES.keys())
     token = found.get("ibmqx_token")
-    return str(token.value) if token else ""
+    if token is None:
+        return ""
+    return token.value.get_secret_value() if isinstance(token.value, SecretStr) else str(token.value)
 
 
 def right_name(name: str, known: Iterable[str]) -> str | None:
@@ -140,7 +167,9 @@ def _from_environment() -> dict[str, Found]:
     for name, variables in _VARIABLES.items():
         variable = next((v for v in variables if os.environ.get(v)), None)
         if variable is not None:
-            found[name] = Found(os.environ[variable], f"environment variable {variable}")
+            value = {name: os.environ[variable]}
+            hide_secrets(value)
+            found[name] = Found(value[name], f"environment variable {variable}")
     return found
 
 
@@ -168,7 +197,7 @@ def _from_file(path: Path, known: Collection[str]) -> dict[str, Found]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return _Text(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
@@ -207,6 +236,7 @@ def _table(path: Path, text: str) -> dict[str, Any]:
                 line=line,
             )
     table: dict[str, Any] = node
+    hide_secrets(table)
     return table
 
 

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, SecretStr, field_serializer, field_validator
 from ..exceptions import ConfigurationError
 from .classic_tapes import with_shots
 from .cluster import chooser
+from .config import hide_secrets
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
 from .routing import submit_routed
@@ -84,9 +85,10 @@ class ThreadedIBMQExecutor(BaseQExecutor):
     project: str
 
     def __init__(self, **data: Any) -> None:
+        if "ibmqx_token" in data:
+            data["ibmqx_token"] = keep().token(data["ibmqx_token"])
+        hide_secrets(data)
         given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
-        if "ibmqx_token" in given:
-            given["ibmqx_token"] = keep().token(given["ibmqx_token"])
         for name, value in given.items():
             _check_hashable(name, value)
         # finds what is not given and refuses what cannot work, in its own words

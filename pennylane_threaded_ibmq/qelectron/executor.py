@@ -22,7 +22,7 @@ from ..exceptions import ConfigurationWarning, nearest
 from ..ibm.local import is_local_name
 from ..settings import DEFAULT_BACKEND, Settings
 from .base import BaseQExecutor, ShotsField, check_shots, whole_number
-from .config import Found, find_token, find_values
+from .config import Found, find_token, find_values, hide_secrets
 from .records import Call, Recorder
 from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
 from .sender import GAP_S, MOST_S, Sender
@@ -167,6 +167,7 @@ class IBMQExecutor(BaseQExecutor):
     _room: EngineRoom = PrivateAttr(default_factory=EngineRoom)
 
     def __init__(self, **data: Any) -> None:
+        hide_secrets(data)
         super().__init__(**data)
         if self.runs_on != OWN_DEVICE and not is_local_name(str(data.get("backend", DEFAULT_BACKEND))):
             warnings.warn(

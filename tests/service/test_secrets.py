@@ -190,3 +190,34 @@ def test_the_environments_key_is_hidden_as_well(monkeypatch):
     with pytest.raises(exceptions.ConfigurationError) as info:
         load_settings({"shard_size": "large"})
     assert not [text for text in texts_of(info.value) if KEY in text]
+
+
+@pytest.mark.parametrize("source", ["argument", "environment", "file"])
+def test_an_executor_that_is_refused_shows_no_key(monkeypatch, tmp_path, source):
+    from pennylane_threaded_ibmq import IBMQExecutor
+
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path))
+    fields = {"max_jobs": 0}
+    if source == "argument":
+        fields["ibmqx_token"] = KEY
+    elif source == "environment":
+        monkeypatch.setenv("IBMQX_TOKEN", KEY)
+    else:
+        (tmp_path / "config.toml").write_text(f'[qelectron.IBMQExecutor]\nibmqx_token = "{KEY}"\n')
+    with pytest.raises(exceptions.ConfigurationError) as info:
+        IBMQExecutor(**fields)
+    # the frame of this test holds it, and is no business of ours
+    assert not [text for text in texts_of(info.value) if KEY in text]
+    assert IBMQExecutor(**{**fields, "max_jobs": 1}).ibmqx_token.get_secret_value() == KEY
+
+
+def test_a_broken_file_with_a_key_shows_no_key(monkeypatch, tmp_path):
+    from pennylane_threaded_ibmq import IBMQExecutor
+
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path))
+    (tmp_path / "config.toml").write_text(
+        f'[qelectron.IBMQExecutor]\nibmqx_token = "{KEY}"\nmax_jobs = = 3\n'
+    )
+    with pytest.raises(exceptions.ConfigurationFileError) as info:
+        IBMQExecutor()
+    assert not [text for text in texts_of(info.value) if KEY in text]
