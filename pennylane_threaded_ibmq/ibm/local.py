@@ -11,6 +11,7 @@ import numpy as np
 
 from .._compat import without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
+from .aer_pool import AerPool
 from .branches import drop_bits, has_branches, measure_branches, simulation_kind
 from .compile import Compiler
 from .exact import CountTable, ExactForms, is_exact, sample_exactly
@@ -93,6 +94,7 @@ class LocalBackend:
         seed: int | None = None,
     ) -> None:
         self.backend = backend
+        self._aer_pool = AerPool()
         self.name = str(backend.name)
         self._noise_model = noise_model
         self._forms = ExactForms()

@@ -289,6 +289,7 @@ def test_forks_draw_other_random_numbers(script, tmp_path):
         """
         dev = make(backend="ibmq_qasm_simulator")
         tape = qml.tape.QuantumScript([qml.Hadamard(0)], [qml.sample(wires=0)], shots=100)
+        dev.batch_execute([tape])  # Aer's thread is now there, and will be missing in the forks
         for name in "ab":
             if os.fork() == 0:
                 np.save(f"{FOLDER}/{name}.npy", dev.batch_execute([tape])[0])
@@ -298,3 +299,44 @@ def test_forks_draw_other_random_numbers(script, tmp_path):
         assert a.shape == b.shape and not (a == b).all()
         """
     ).end()
+
+
+def test_the_records_of_forks_are_all_there(script, tmp_path):
+    running = script(
+        """
+        os.environ["THREADED_IBMQ_HOME"] = FOLDER
+        from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+
+        executor = IBMQExecutor()
+
+        @qelectron(executors=executor)
+        @qml.qnode(qml.device("default.qubit", wires=1), shots=10)
+        def circuit(x):
+            qml.RX(x, 0)
+            return qml.probs(wires=0)
+
+        circuit(0.1)
+        assert executor.flush_records(60)
+        if os.fork() == 0:
+            circuit(0.2)
+            assert executor.flush_records(60)
+            say("written")
+            wait_for("go on")
+            for _ in range(3):
+                circuit(0.3)
+                assert executor.flush_records(60)
+            executor.close()
+            os._exit(7)
+        wait_for("end")
+        executor.close()
+        say("closed")
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+        """
+    )
+    running.hear("written")
+    running.tell("end")
+    running.hear("closed")
+    running.tell("go on")
+    running.end()
+    with closing(sqlite3.connect(tmp_path / "qelectron.sqlite3")) as db:
+        assert db.execute("SELECT COUNT(*) FROM calls").fetchone() == (5,)
