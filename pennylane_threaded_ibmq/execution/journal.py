@@ -18,11 +18,9 @@ import atexit
 import contextlib
 import glob
 import json
-import pickle
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +29,9 @@ from uuid import uuid4
 
 from .._compat import zip_strict
 from .._fork import FORKS, OnePerProcess
-from .._private import who_else_can_write
 from ..exceptions import JournalError
 from .database import Database
+from .keeping import TAPE_FORMAT, pack, unpack
 from .lock_file import LockFile, is_locked
 from .records import Attempt, BatchRecord, NewShard, ShardRecord, ShardState
 from .rows import BATCH_COLUMNS, Reader
@@ -111,15 +109,15 @@ class Journal:
             JournalError: The batch to resume is still being sent by a program that runs.
         """
         batch = uuid4().hex[:16]
-        content = _pack(tapes)
+        content = pack(tapes, batch)
         now = time.time()
         with self._writing() as db:
             if resume is not None:
                 self._refuse_being_sent(db, resume)
             claims = self._claim(db, batch, [s.content for s in shards], backend, instance, resume)
             db.execute(
-                "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, options) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, tape_format, options) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     batch,
                     self.owner,
@@ -128,6 +126,7 @@ class Journal:
                     now,
                     len(tapes),
                     content,
+                    TAPE_FORMAT,
                     json.dumps(dict(options or {})),
                 ),
             )
@@ -360,33 +359,19 @@ class Journal:
         """The tapes of a batch, as they were given.
 
         Raises:
-            JournalError: There is no such batch, its tapes could not be kept or cannot be read, or others can write the
-                file.
+            JournalError: There is no such batch, its tapes could not be kept, or it is not safe to read them.
         """
         record = self.batch(batch)
         with self._reading() as db:
-            (content,) = db.execute("SELECT content FROM batches WHERE id=?", (record.id,)).fetchone()
+            content, tape_format = db.execute(
+                "SELECT content, tape_format FROM batches WHERE id=?", (record.id,)
+            ).fetchone()
         if content is None:
             raise JournalError(
-                f"batch {batch!r}: its tapes could not be pickled, so they are not in the journal. Run the program "
-                "again: shards with the same content are found by themselves."
+                f"batch {batch!r}: its tapes could not be written as data, so they are not in the journal. Run the "
+                "program again: shards with the same content are found by themselves."
             )
-        others = who_else_can_write(self.path)
-        if others:
-            # what is unpickled can run anything
-            raise JournalError(
-                f"batch {batch!r}: its tapes are not read from the journal {self.path}, as {others}, and could have put "
-                f"a program in their place. Run chmod go-w on it, or run the program again: shards with the same content "
-                "are found by themselves."
-            )
-        try:
-            tapes: tuple[QuantumScript, ...] = pickle.loads(zlib.decompress(content))  # noqa: S301 - the user's own file
-        except Exception as error:
-            raise JournalError(
-                f"The journal {self.path} is damaged: the tapes of batch {batch!r} cannot be read ({type(error).__name__}). "
-                "Run the program again: shards with the same content are found by themselves."
-            ) from error
-        return tapes
+        return unpack(content, tape_format, self.path, batch)
 
     def prune(self, before: float) -> int:
         """Forget batches that are older, that nobody waits for, and that have nothing under way.
@@ -490,13 +475,6 @@ def _origin(shard: NewShard, batch: str, claim: _Claim | None) -> tuple[object, 
     # what was delivered before stays so: nobody but who asks for it by its id gets it again
     old = claim.record
     return str(old.seed), tapes, old.state, old.tag, old.job_id, old.delivered, claim.sender
-
-
-def _pack(tapes: Sequence[QuantumScript]) -> bytes | None:
-    try:
-        return zlib.compress(pickle.dumps(tuple(tapes)), 1)
-    except Exception:  # noqa: BLE001 - whatever a user's own gate raises
-        return None
 
 
 class Journals:

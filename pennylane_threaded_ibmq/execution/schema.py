@@ -63,6 +63,10 @@ _MIGRATIONS = (
     UPDATE shards SET sender=batch;
     CREATE INDEX shards_by_tag ON shards (tag);
     """,
+    # how the tapes are written: before this, they were pickles
+    """
+    ALTER TABLE batches ADD COLUMN tape_format INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -104,7 +104,7 @@ def test_tapes_that_others_may_have_written_are_not_unpickled(tmp_path, monkeypa
     journal = Journal(path)
     batch = begun(journal, "a", tapes())
     assert journal.tapes(batch)[0].operations == tapes()[0].operations
-    change(path, "UPDATE batches SET content=?", zlib.compress(pickle.dumps(Bomb())))
+    change(path, "UPDATE batches SET content=?, tape_format=0", zlib.compress(pickle.dumps(Bomb())))
     for place in (folder, path):
         mode = stat.S_IMODE(place.stat().st_mode)
         place.chmod(mode | 0o002)
@@ -210,8 +210,13 @@ def test_damaged_tapes_are_one_clear_error(tmp_path):
     path = tmp_path / "journal"
     journal = Journal(path)
     batch = begun(journal, "a", tapes())
-    for content in (b"\0", zlib.compress(b"no pickle")):
-        change(path, "UPDATE batches SET content=?", content)
+    for content, kept_as in (
+        (b"\0", 1),
+        (zlib.compress(b"[]"), 1),
+        (zlib.compress(b"no pickle"), 0),
+        (b"", 2),
+    ):
+        change(path, "UPDATE batches SET content=?, tape_format=?", content, kept_as)
         with pytest.raises(JournalError, match="is damaged: the tapes of batch"):
             journal.tapes(batch)
     journal.close()

@@ -150,7 +150,12 @@ def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path):
         for statement in ("TRIGGER shard_planned", "TRIGGER shard_moved", "TABLE steps"):
             db.execute(f"DROP {statement}")
         db.execute("DROP INDEX shards_by_tag")
-        for table, column in (("batches", "options"), ("shards", "sender"), ("shards", "adopter")):
+        for table, column in (
+            ("batches", "options"),
+            ("batches", "tape_format"),
+            ("shards", "sender"),
+            ("shards", "adopter"),
+        ):
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version=1")
     db.close()

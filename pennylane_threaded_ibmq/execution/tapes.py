@@ -1,0 +1,230 @@
+"""Tapes as data, for the journal: names of gates, wires and numbers, and nothing that runs when it is read.
+
+A gate or measurement of PennyLane's is written as the parts that PennyLane itself takes it apart into (``_flatten``);
+a value of mid-circuit measurements as the table of its outcomes. What a user's own class holds is not known, so tapes
+with one are not written.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+import numpy as np
+from pennylane.measurements import MeasurementProcess, MeasurementValue, Shots
+from pennylane.operation import Operator
+from pennylane.tape import QuantumScript
+from pennylane.wires import Wires
+
+from .._compat import zip_strict
+from .parts import put_together, take_apart
+
+FORMAT = 1
+"""Number of the format inside; the journal has its own for what a batch's tapes are kept as."""
+
+MOST_MEASURED = 12
+"""Mid-circuit measurements in a value whose outcomes are written as a table."""
+
+
+class UnwritableError(ValueError):
+    """A tape holds something that cannot be written as data."""
+
+
+def write_tapes(tapes: Sequence[QuantumScript]) -> bytes:
+    """Write tapes.
+
+    Raises:
+        UnwritableError: One of them holds something that cannot be written as data.
+    """
+    writer = _Writer()
+    written = []
+    for position, tape in enumerate(tapes):
+        try:
+            parts = [writer.of_tape(part) for part in (tape.operations, tape.measurements)]
+            written.append(json.dumps([*parts, writer.write(tape.shots)], separators=(",", ":")))
+        except UnwritableError as error:
+            raise UnwritableError(f"tape {position}: {error}") from None
+    return zlib.compress(f'{{"format":{FORMAT},"tapes":[{",".join(written)}]}}'.encode(), 1)
+
+
+def read_tapes(data: bytes) -> tuple[QuantumScript, ...]:
+    """Read what :func:`write_tapes` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        content = json.loads(zlib.decompress(data))
+        found, tapes = content["format"], content["tapes"]
+        if found == FORMAT:
+            return tuple(
+                QuantumScript(_read_list(*operations), _read_list(*measurements), shots=_read(shots))
+                for operations, measurements, shots in tapes
+            )
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    raise ValueError(f"format {found!r}, and this version reads {FORMAT}")
+
+
+class _Writer:
+    """Writes values in JSON's types. What JSON has not is a list that begins with a letter."""
+
+    def __init__(self) -> None:
+        self._ways: dict[type, Callable[[Any], Any]] = {np.float64: float}
+        self._ways.update(dict.fromkeys((bool, str, int, float, type(None)), lambda value: value))
+        self._proved: set[type] = set()
+
+    def of_tape(self, members: Sequence[Any]) -> list[Any]:
+        """Gates or measurements. One of each class is read back: PennyLane cannot put all together that it takes apart."""
+        written = [self.write(member) for member in members]
+        for member, kept in zip_strict(members, written):
+            if type(member) not in self._proved:
+                self._proved.add(type(member))
+                try:
+                    same = self.write(_read(kept)) == kept
+                except Exception:  # noqa: BLE001 - whatever a class of PennyLane's raises
+                    same = False
+                if not same:
+                    raise UnwritableError(f"{type(member).__name__} does not come back as it was")
+        return written
+
+    def write(self, value: Any) -> Any:
+        """A value as data."""
+        kind = type(value)
+        way = self._ways.get(kind)
+        if way is None:
+            way = self._ways[kind] = self._way(value)
+        return way(value)
+
+    def _way(self, value: Any) -> Callable[[Any], Any]:
+        if isinstance(value, (Operator, MeasurementProcess)):
+            return self._conditional if hasattr(value, "meas_val") else self._way_of_object(type(value))
+        if isinstance(value, Wires):
+            return lambda wires: ["w", *map(self.write, wires)]
+        if isinstance(value, MeasurementValue):
+            return self._value
+        if isinstance(value, Shots):
+            return lambda shots: ["s", *([int(p.shots), int(p.copies)] for p in shots.shot_vector)]
+        if isinstance(value, dict):
+            return lambda found: ["d", *([self.write(k), self.write(v)] for k, v in found.items())]
+        if isinstance(value, (tuple, list)):
+            letter = "t" if isinstance(value, tuple) else "l"
+            return lambda parts: [letter, *map(self.write, parts)]
+        return _write_array
+
+    def _way_of_object(self, kind: type) -> Callable[[Any], Any]:
+        """A gate, observable or measurement."""
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        try:
+            known = _find(name) is kind
+        except ValueError:
+            known = False
+        if not known:
+            raise UnwritableError(f"{kind.__name__} is no class of PennyLane's")
+        return lambda value: ["o", name, *map(self.write, take_apart(value))]
+
+    def _conditional(self, value: Any) -> list[Any]:
+        return ["q", self.write(value.meas_val), self.write(getattr(value, "base", None) or value.then_op)]
+
+    def _value(self, value: MeasurementValue) -> list[Any]:
+        """What is made of mid-circuit measurements, for each of their outcomes."""
+        if len(value.measurements) > MOST_MEASURED:
+            raise UnwritableError(
+                f"a value of {len(value.measurements)} mid-circuit measurements is too large"
+            )
+        outcomes = product((0, 1), repeat=len(value.measurements))
+        table = [value.processing_fn(*bits) for bits in outcomes]
+        return ["m", self.write(list(value.measurements)), self.write(table)]
+
+
+def _write_array(value: Any) -> Any:
+    """An array or number of any library."""
+    for strip in ("detach", "cpu"):
+        if hasattr(value, strip):
+            value = getattr(value, strip)()
+    array = np.asarray(value)
+    if array.dtype == np.float64 and not array.shape:
+        return float(array)
+    if array.dtype.kind not in "biufc":
+        raise UnwritableError(f"a {type(value).__name__} cannot be written as data")
+    return ["a", array.dtype.str, list(array.shape), base64.b64encode(array.tobytes()).decode()]
+
+
+def _find(name: str) -> Any:
+    """A class of PennyLane's, by its module and name.
+
+    Raises:
+        ValueError: There is no such gate, observable or measurement in PennyLane.
+    """
+    module, _, qualified = name.partition(":")
+    found: Any = None
+    if module.partition(".")[0] == "pennylane":
+        try:
+            found = import_module(module)
+            for part in qualified.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError):
+            found = None
+    if not (isinstance(found, type) and issubclass(found, (Operator, MeasurementProcess))):
+        raise ValueError(f"PennyLane has no gate or measurement {name!r}")  # noqa: TRY004 - what is wrong is the name
+    return found
+
+
+def _read(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    letter, *parts = value
+    return _READERS[letter](*parts)
+
+
+def _read_list(*parts: Any) -> list[Any]:
+    return [_read(part) for part in parts]
+
+
+def _read_object(name: str, *parts: Any) -> Any:
+    return put_together(_find(name), *_read_list(*parts))
+
+
+def _read_conditional(value: Any, base: Any) -> Any:
+    from pennylane.ops import Conditional
+
+    return Conditional(_read(value), _read(base))
+
+
+def _read_array(kind: str, shape: list[int], data: str) -> Any:
+    dtype = np.dtype(kind)
+    if dtype.kind not in "biufc":
+        raise ValueError(f"no array of {kind!r} is written")
+    return np.frombuffer(base64.b64decode(data), dtype).reshape(shape).copy()[()]
+
+
+def _read_value(measurements: Any, table: Any) -> MeasurementValue:
+    return MeasurementValue(_read(measurements), _Table(_read(table)))
+
+
+class _Table:
+    """What a value of mid-circuit measurements is for each of their outcomes."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def __call__(self, *bits: Any) -> Any:
+        return self._values[int("0" + "".join(str(int(bit)) for bit in bits), 2)]
+
+
+_READERS: dict[str, Callable[..., Any]] = {
+    "o": _read_object,
+    "q": _read_conditional,
+    "m": _read_value,
+    "w": lambda *labels: Wires(_read_list(*labels)),
+    "s": lambda *parts: Shots(tuple((shots, copies) for shots, copies in parts) or None),
+    "t": lambda *parts: tuple(_read_list(*parts)),
+    "l": _read_list,
+    "d": lambda *pairs: {_read(key): _read(part) for key, part in pairs},
+    "a": _read_array,
+}
