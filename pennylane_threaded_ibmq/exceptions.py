@@ -37,6 +37,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._printable import printable
+
 if TYPE_CHECKING:
     from ._circuit_errors import UnknownWireError, UnsupportedCircuitError
 
@@ -81,7 +83,13 @@ def __dir__() -> list[str]:
 
 
 class ThreadedIBMQError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Its text can be printed anywhere: what a service says is part of many, and no terminal obeys it.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), lines=True)
 
 
 class ConfigurationError(ThreadedIBMQError, ValueError):

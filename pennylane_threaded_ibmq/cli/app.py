@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .._printable import printable
 from .._version import __version__
 from .account import backends_command, config_command
 from .budget import budget_command
@@ -52,6 +53,10 @@ class Commands(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            if type(error) is not click.ClickException:
+                raise  # what is wrong with the words of the command, and their own text
+            raise click.ClickException(printable(error.message, lines=True)) from None
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 f"{error.name} is not installed. threaded-ibmq doctor tells what is."

@@ -13,7 +13,7 @@ import click
 from .._compat import entry_points
 from .._version import __version__
 from .helping import Command
-from .output import json_option, say_json, span
+from .output import json_option, say, say_json, span
 
 if TYPE_CHECKING:
     from .first_run import FirstRun
@@ -83,20 +83,20 @@ def doctor_command(
     if as_json:
         say_json({"ok": good, "checks": [asdict(c) for c in checks], "runs": [asdict(r) for r in runs]})
     elif good:
-        click.echo("\nEverything is ready.")
+        say("\nEverything is ready.")
     else:
-        click.echo(f"\n{sum(c.state == 'bad' for c in checks)} to fix.")
+        say(f"\n{sum(c.state == 'bad' for c in checks)} to fix.")
     sys.exit(0 if good else 1)
 
 
 def _say(check: Check) -> None:
-    click.echo(f"{MARKS[check.state]}  {check.name}: {check.found}")
+    say(f"{MARKS[check.state]}  {check.name}: {check.found}")
     if check.advice:
-        click.echo(f"      {check.advice}")
+        say(f"      {check.advice}")
 
 
 def _ask(text: str) -> bool:
-    click.echo(text, err=True)
+    say(text, err=True)
     return click.confirm("Send it?", err=True)
 
 

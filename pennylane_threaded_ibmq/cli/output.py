@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from .._compat import zip_strict
+from .._printable import printable
 
 C = TypeVar("C", bound="Callable[..., Any]")
 
@@ -25,9 +26,14 @@ def say_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print text; nothing that a service or a file has put there moves a cursor or a title."""
+    click.echo(printable(text, lines=True), err=err)
+
+
 def note(text: str) -> None:
     """Say something that is no result, on standard error."""
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "") -> None:
@@ -39,16 +45,16 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
         empty: What to say instead of a table without rows.
     """
     if not rows and empty:
-        click.echo(empty)
+        say(empty)
         return
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, cells)
         return
     widths = [max(map(len, column)) for column in zip_strict(columns, *cells)]
     for row in (columns, *cells):
         padded = (cell.ljust(width) for cell, width in zip_strict(row, widths))
-        click.echo("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
 
 
 def say_facts(facts: Mapping[str, Any]) -> None:
@@ -56,7 +62,7 @@ def say_facts(facts: Mapping[str, Any]) -> None:
     known = {name: value for name, value in facts.items() if value is not None}
     width = max(map(len, known), default=0)
     for name, value in known.items():
-        click.echo(f"{name.ljust(width)}  {value}")
+        say(f"{name.ljust(width)}  {printable(str(value))}")
 
 
 def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._printable import printable
 from ..exceptions import ConfigurationError
 from .records import BatchRecord
 from .steps import Phase
@@ -93,7 +94,14 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
     if not what.spans:
         axes.text(0.5, 0.5, "nothing was sent yet", color=look.ink, ha="center", transform=axes.transAxes)
     figure.suptitle(
-        f"{what.title}\n{_summary(what)}", color=look.ink, fontsize=10.5, x=0.01, ha="left", linespacing=1.5
+        f"{printable(what.title)}\n{_summary(what)}",
+        color=look.ink,
+        fontsize=10.5,
+        x=0.01,
+        ha="left",
+        linespacing=1.5,
+        # a name is no formula, whatever signs it has
+        parse_math=False,
     )
     _legend(axes, what, look)
     return figure
