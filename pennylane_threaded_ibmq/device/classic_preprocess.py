@@ -10,7 +10,7 @@ from pennylane.ops.op_math import Pow
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
-from ..exceptions import UnknownWireError, UnsupportedCircuitError
+from ..exceptions import ThreadedIBMQError, UnknownWireError, UnsupportedCircuitError
 from ..execution.gates import (
     ACCEPTED_GATES,
     NATIVE_GATES,
@@ -22,7 +22,8 @@ from ..execution.gates import (
 )
 from .broadcast import expand_broadcast, join_broadcast
 from .classic_results import Post, as_legacy, own_methods
-from .tape_checks import MOST_MATRIX_WIRES, check_measurements, own_gates, prepared
+from .tape_checks import check_measurements, own_gates, prepared
+from .unitarity import MOST_MATRIX_WIRES
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -67,20 +68,29 @@ def prepare_classic(
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _put_off(tape)
     made = QuantumScript(tape.operations, _with_wires(tape, wires), shots=shots)
-    if made.batch_size is not None and (not parametrise or not _lowers_whole(made, name)):
-        # some operations show which of their numbers are a batch only in what they decompose into
-        tapes = [_lowered(entry, name) for entry in expand_broadcast(_lowered_where_possible(made, name))]
-        return tapes, lambda results: post((join_broadcast(results),))
-    return (_lowered(made, name),), post
+    lowered = _lowered_whole(made, name)
+    if lowered is not None and (
+        lowered.batch_size is None or (parametrise and not _has_batched_constant(lowered))
+    ):
+        return (lowered,), post
+    # some operations show which of their numbers are a batch only in what they decompose into
+    tapes = [_lowered(entry, name) for entry in expand_broadcast(_lowered_where_possible(made, name))]
+    return tapes, lambda results: post((join_broadcast(results),))
 
 
-def _lowers_whole(tape: QuantumScript, device: str) -> bool:
-    """Whether a broadcast tape can run as rows of one circuit: Qiskit takes no parameter in a matrix or a state."""
+def _lowered_whole(tape: QuantumScript, device: str) -> QuantumScript | None:
+    """The tape, lowered with its broadcast; ``None`` where a decomposition of PennyLane's takes none."""
     try:
-        lowered = _lowered(tape, device)
+        return _lowered(tape, device)
     except UnsupportedCircuitError:
-        return False
-    return not any(is_batched_constant(op) for op in lowered.operations)
+        if tape.batch_size is None:
+            raise
+        return None
+
+
+def _has_batched_constant(tape: QuantumScript) -> bool:
+    """Whether entries cannot be rows of one circuit: Qiskit takes no parameter in a matrix or a state."""
+    return any(is_batched_constant(op) for op in tape.operations)
 
 
 def _lowered_where_possible(tape: QuantumScript, device: str) -> QuantumScript:
@@ -114,6 +124,8 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
         return [op]
     try:
         parts = _parts(op) if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix) else None
+    except ThreadedIBMQError:
+        raise
     except Exception as error:
         raise UnsupportedCircuitError(
             f"{op.name} on wires {op.wires.tolist()} cannot be decomposed by PennyLane: {type(error).__name__}: {error} "

@@ -25,9 +25,9 @@ from pennylane.tape import QuantumScript
 from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from ..execution.gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
-from ..execution.pauli import pauli_sentence_of
 from ..execution.structure import to_numpy
 from .broadcast import expand_broadcast, join_broadcast
+from .variances import has_moments, moments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def _is_measured_by_rows(mp: MeasurementProcess) -> bool:
     if isinstance(mp, ProbabilityMP):
         return mp.obs is None
     if isinstance(mp, VarianceMP):
-        return mp.mv is None and mp.obs is not None and pauli_sentence_of(mp.obs) is not None
+        return has_moments(mp)
     return isinstance(mp, ExpectationMP)
 
 
@@ -183,12 +183,12 @@ def _split_parameters(
 def _terms(op: Operator, parameter: int) -> tuple[Term, ...]:
     """The shift rule of one angle of a gate."""
     gate = op.base if is_conditional(op) else op
-    if gate.name not in ANGLES:
+    if gate.name not in ANGLES and gate.grad_method != "A":
         raise UnsupportedCircuitError(
             f"Gate {gate.name} on wires {gate.wires.tolist()} has a trainable parameter and no shift rule. Give "
             "diff_method='finite-diff' or 'spsa', or make the parameter one that is not trainable. Nothing was sent."
         )
-    if ANGLES[gate.name] == 0:
+    if ANGLES.get(gate.name) == 0:
         # a phase of the whole circuit, which nothing that is measured depends on
         return ()
     own = gate.grad_recipe[parameter]
@@ -202,15 +202,8 @@ def _measured(tape: QuantumScript) -> list[MeasurementProcess]:
     """What rows measure: for a variance the first two moments, which are linear in the state."""
     measured: list[MeasurementProcess] = []
     for mp in tape.measurements:
-        measured += _moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]
+        measured += moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]
     return measured
-
-
-def _moments(obs: Operator) -> list[MeasurementProcess]:
-    sentence = pauli_sentence_of(obs)
-    square = sentence @ sentence
-    square.simplify()
-    return [qml.expval(obs), qml.expval(square.operation(wire_order=obs.wires))]
 
 
 def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shifts, ...]]:

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
 from pennylane.gradients import generate_shift_rule, param_shift
-from pennylane.measurements import VarianceMP
 from pennylane.ops import Conditional
 from pennylane.queuing import QueuingManager
 
 from ..exceptions import UnsupportedCircuitError
 from ..execution.gates import is_conditional
-from ..execution.pauli import pauli_sentence_of
 from .derivatives import can_differentiate, gradient_tapes
+from .variances import has_wrong_rule
 
 if TYPE_CHECKING:
     from pennylane.devices.execution_config import ExecutionConfig
-    from pennylane.measurements import MeasurementProcess
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript, QuantumScriptBatch
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
@@ -61,7 +59,7 @@ def _expand(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, Po
 def _shift(
     tape: QuantumScript, *, again: bool, **options: Any
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
-    if any(_is_variance_of_sum(mp) for mp in tape.measurements):
+    if any(has_wrong_rule(mp) for mp in tape.measurements):
         return _variances(tape, options, again=again)
     tapes, post = param_shift.tape_transform(with_rules(tape), **options)
     return tapes, post
@@ -93,23 +91,15 @@ def shift_again(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch
     return _shift(tape, again=True, **options)
 
 
-def _is_variance_of_sum(mp: MeasurementProcess) -> bool:
-    """Whether PennyLane's rule for a variance is wrong: it takes the square of a sum as the sum of the squares."""
-    if not isinstance(mp, VarianceMP) or mp.obs is None:
-        return False
-    sentence = pauli_sentence_of(mp.obs)
-    return sentence is not None and len(sentence) > 1
-
-
 def _variances(
     tape: QuantumScript, options: Mapping[str, Any], *, again: bool
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """The same derivatives as rows, by the product rule."""
-    wished = sorted(name for name, value in options.items() if value not in {None, False})
+    wished = sorted(name for name, value in options.items() if value is not None and value is not False)
     if wished or again or not can_differentiate(tape):
         raise UnsupportedCircuitError(
-            "PennyLane's parameter-shift rule is wrong for the variance of a sum of observables (it leaves out the "
-            "products of its terms), and with "
+            "PennyLane's parameter-shift rule is wrong for the variance of a sum or a multiple of observables (it "
+            "takes their square for constant), and with "
             + (", ".join(wished) or "higher derivatives or this circuit")
             + " there is "
             "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."

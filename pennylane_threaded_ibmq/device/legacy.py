@@ -11,6 +11,7 @@ from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates th
 
 from .._version import __version__
 from ..exceptions import UnsupportedCircuitError
+from .variances import split_variances
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
@@ -49,8 +50,8 @@ class WholeBatchDevice(QubitDevice):
         return circuit
 
     def batch_transform(self, circuit: QuantumScript) -> tuple[list[QuantumScript], Callable[[Any], Any]]:
-        """Nothing is split: sums of observables and broadcast parameters are run as they are."""
-        return [circuit], lambda results: results[0]
+        """Sums of observables and broadcast parameters are run as they are; variances may be split for their gradient."""
+        return split_variances(circuit)
 
     def apply(self, operations: Any, **_: Any) -> None:
         """A step of PennyLane's execution, which this device does not take.

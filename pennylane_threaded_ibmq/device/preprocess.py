@@ -151,9 +151,7 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
     if measures_midway(tape):
         check_postselection(tape, rules.mid_circuit)
     lowered = _lower_whole(tape, rules)
-    if lowered is not None and (
-        lowered.batch_size is None or (rules.parametrise and not _has_batched_constant(lowered))
-    ):
+    if lowered is not None and not _needs_entries(lowered, rules):
         return (lowered,), padding(lowered, rules.mid_circuit)
     # templates show which of their numbers are a batch only in what they decompose into
     return _each_entry(_lower_where_possible(tape, rules), rules)
@@ -218,7 +216,10 @@ def _undecomposed(tape: QuantumScript, error: Exception, rules: Rules) -> Unsupp
     )
 
 
-def _has_batched_constant(tape: QuantumScript) -> bool:
+def _needs_entries(tape: QuantumScript, rules: Rules) -> bool:
+    """Whether entries of a broadcast cannot be rows of one circuit."""
+    if not rules.parametrise:
+        return tape.batch_size is not None
     # gates with angles only, which are nearly all, are left out by name: a look at each would take longer
     return any(is_batched_constant(op) for op in tape.operations if op.name not in LOWERING)
 

@@ -24,6 +24,7 @@ from ..execution.gates import is_conditional
 from ..execution.pauli import pauli_sentence_of
 from ..execution.precision import double_state
 from .layers import layer_gates
+from .unitarity import MOST_MATRIX_WIRES, check_unitary
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -38,9 +39,6 @@ SUPPORTED_MEASUREMENTS = (
     ShadowExpvalMP,
 )
 
-MOST_MATRIX_WIRES = 6
-"""Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
-
 ACCEPTED = ", ".join(without_suffix(t.__name__, "MP") for t in SUPPORTED_MEASUREMENTS)
 
 
@@ -49,6 +47,7 @@ def own_gates(op: Operator) -> list[Operator]:
     gates = layer_gates(op)
     if gates is not None:
         return gates
+    check_unitary(op)
     if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
     gates = op.decomposition()

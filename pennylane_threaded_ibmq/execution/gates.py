@@ -173,6 +173,8 @@ def is_native(op: Any) -> bool:
 
 def late_preparations(operations: Sequence[Any]) -> list[int]:
     """Places of state preparations on wires that something has touched before, or under a condition."""
+    if not any(op.name in STATE_GATES or is_conditional(op) for op in operations):
+        return []
     touched: set[Any] = set()
     late = []
     for place, op in enumerate(operations):

@@ -6,7 +6,7 @@ basis share a setting, so a tape costs as many circuits as it has incompatible b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,16 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
 from .pauli import pauli_sentence_of
-from .structure import IMAGINARY, MeasurementData, TapeData, Word, is_own_measurement, real_number
+from .precision import double_unitary
+from .structure import (
+    IMAGINARY,
+    MeasurementData,
+    TapeData,
+    Word,
+    is_own_measurement,
+    real_number,
+    to_complex,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,18 +200,26 @@ def _requirement(
     if read.words is not None:
         return read.words
     if isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
+        _check_shadow(mp)
         return Setting((), tuple(mp.wires), random_basis=True)
     if mp.obs is None:
         wires = all_wires if is_own_measurement(mp) else mp.wires or all_wires
         return (tuple((w, "Z") for w in wires),)
     sentence = pauli_sentence_of(mp.obs)
     if sentence is not None and len(sentence) == 1:
-        (word,) = sentence
+        ((word, coeff),) = sentence.items()
         if len(word) == len(mp.obs.wires):
+            if not isinstance(mp, ProbabilityMP):
+                # probabilities are of outcomes, whatever value each has
+                real_number(to_complex(coeff), mp, "coefficient")
             return (tuple(word.items()),)
     with QueuingManager.stop_recording():
         _check_hermitian(mp)
         rotations = tuple(_native(mp.obs.diagonalizing_gates()))
+    for gate in rotations:
+        if gate.name == "QubitUnitary":
+            # such as the basis of a projector on a state that is not normalised
+            double_unitary(gate)
     return Setting((), tuple(mp.obs.wires), rotations)
 
 
@@ -239,6 +256,18 @@ def _check_hermitian(mp: MeasurementProcess) -> None:
             )
     for value in np.asarray(mp.eigvals()).ravel():
         real_number(value, mp, "eigenvalue")
+
+
+def _check_shadow(mp: MeasurementProcess) -> None:
+    """Refuse observables of a shadow with complex coefficients.
+
+    Raises:
+        UnsupportedCircuitError: One is no observable.
+    """
+    operators = getattr(mp, "H", ())
+    for obs in operators if isinstance(operators, Iterable) else [operators]:
+        for coeff in (pauli_sentence_of(obs) or {}).values():
+            real_number(to_complex(coeff), mp, "coefficient")
 
 
 _THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}

@@ -12,13 +12,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.operation import Operator
 
+
+def unwrapped(value: Any) -> Any:
+    """What is inside a tensor that belongs to a gradient under way; NumPy refuses to convert it as it is."""
+    while type(value).__name__ == "ArrayBox":
+        value = value._value  # noqa: SLF001 - autograd has no other way in
+    if not hasattr(value, "detach"):
+        return value
+    # a conjugate of Torch's is a mark on the original, which NumPy refuses too
+    return value.detach().resolve_conj().resolve_neg()
+
+
 ROUNDING = 1e-4
 """How far from a norm or a unitary matrix single precision may be; more is no rounding."""
 
 
 def double_state(state: Any) -> NDArray[np.complex128]:
     """A state vector, normalised in double precision. PennyLane has checked the norm to what its precision can tell."""
-    vector = np.asarray(state.toarray() if hasattr(state, "toarray") else state, dtype=np.complex128).ravel()
+    dense = state.toarray() if hasattr(state, "toarray") else unwrapped(state)
+    vector = np.asarray(dense, dtype=np.complex128).ravel()
     norm = np.linalg.norm(vector)
     if not abs(norm - 1) < ROUNDING:
         raise UnsupportedCircuitError(
@@ -30,7 +42,7 @@ def double_state(state: Any) -> NDArray[np.complex128]:
 
 def double_unitary(op: Operator) -> NDArray[np.complex128]:
     """The matrix of a gate; one that is unitary to single precision becomes the nearest that is to double."""
-    matrix = np.asarray(op.data[0], dtype=np.complex128)
+    matrix = np.asarray(unwrapped(op.data[0]), dtype=np.complex128)
     off = np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max()
     if off < 1e-10:
         return matrix

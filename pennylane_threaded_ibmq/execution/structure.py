@@ -7,6 +7,7 @@ rounds what it hashes.
 
 from __future__ import annotations
 
+from cmath import isfinite
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers, MidCircuitValue
 from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
 from .pauli import pauli_sentence_of
+from .precision import unwrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,6 +119,8 @@ class StructureReader:
             else:
                 key.append(_mid_circuit_key(op, mid_circuit, raw, phases))
         measurements = tuple(self._measurement(mp, mid_circuit) for mp in tape.measurements)
+        if phases:
+            _check_phases(phases, tape, position)
         # a phase is dropped, but one that is broadcast still makes a batch
         angles, batch_size = _angle_rows(raw, tape, position, scalars=all(np.ndim(p) == 0 for p in phases))
         return TapeData((tuple(key), tuple(m.key for m in measurements)), angles, batch_size, measurements)
@@ -151,7 +155,7 @@ def wire_labels(op: Operator) -> tuple[Hashable, ...]:
 def _constants(op: Operator) -> Hashable:
     if op.name == "Barrier":
         return None
-    data = [np.asarray(d) for d in op.data] or [np.asarray(op.hyperparameters["state"])]
+    data = [np.asarray(unwrapped(d)) for d in op.data] or [np.asarray(op.hyperparameters["state"])]
     return tuple((d.shape, d.dtype.str, d.tobytes()) for d in data)
 
 
@@ -161,7 +165,7 @@ def _angle_rows(
     """Angles in rows, and the tape's batch size; ``scalars``: nothing else is broadcast."""
     flat = _as_array(raw)
     if flat is None:  # tensors with a graph, or arrays of a broadcast among scalars
-        raw = [_unwrapped(value) for value in raw]
+        raw = [unwrapped(value) for value in raw]
         flat = _as_array(raw)
     batch_size = None
     if scalars and flat is not None and flat.shape == (len(raw),):
@@ -171,7 +175,7 @@ def _angle_rows(
         batch_size = tape.batch_size
         angles = np.empty((batch_size or 1, len(raw)), dtype=np.complex128)
         for j, value in enumerate(raw):
-            angles[:, j] = np.asarray(_unwrapped(value))
+            angles[:, j] = np.asarray(unwrapped(value))
     if angles.dtype.kind == "c":
         if np.any(angles.imag):
             raise UnsupportedCircuitError(_not_real(tape, position), tape=position)
@@ -193,22 +197,40 @@ def _as_array(raw: list[Any]) -> NDArray[Any] | None:
     return flat if flat.dtype.kind in "biufc" else None
 
 
-def _unwrapped(value: Any) -> Any:
-    """What is inside a tensor that belongs to a gradient under way; NumPy refuses to convert it as it is."""
-    while type(value).__name__ == "ArrayBox":
-        value = value._value  # noqa: SLF001 - autograd has no other way in
-    return value.detach() if hasattr(value, "detach") else value
-
-
 def to_numpy(value: Any) -> NDArray[np.float64]:
     """Real numbers of whatever they are made of, a tensor that belongs to a gradient under way included."""
-    return np.asarray(_unwrapped(value), dtype=np.float64)
+    number = np.asarray(unwrapped(value))
+    if _is_not_real(number):
+        raise UnsupportedCircuitError(
+            f"The angle {number} has no derivative here: it must be a real number. Nothing was sent."
+        )
+    return number.real.astype(np.float64)
 
 
 def _not_real(tape: QuantumScript, position: int) -> str:
-    return _bad_angle(tape, position, lambda d: np.iscomplexobj(d) and bool(np.any(d.imag)), "real") or (
-        f"Tape {position} has an angle with an imaginary part. Nothing was sent."
+    return _bad_angle(tape, position, _is_not_real, "real") or (
+        f"Tape {position} has an angle that is no real number. Nothing was sent."
     )
+
+
+def _is_not_real(number: NDArray[Any]) -> bool:
+    return number.dtype.kind not in "biuf" and (number.dtype.kind != "c" or bool(np.any(number.imag)))
+
+
+def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None:
+    """Phases of a whole circuit are dropped; what is no phase must not be."""
+    for phase in phases:
+        number = np.asarray(unwrapped(phase))
+        if _is_not_real(number):
+            raise UnsupportedCircuitError(_not_real(tape, position), tape=position)
+        if not np.isfinite(number).all():
+            raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
+        if number.ndim and tape.batch_size is None:
+            raise UnsupportedCircuitError(
+                f"Tape {position} has a GlobalPhase of {len(number)} phases, which this PennyLane takes for no broadcast. "
+                "Leave it out: nothing that is measured depends on it. Nothing was sent.",
+                tape=position,
+            )
 
 
 def _bad_angle(
@@ -219,7 +241,7 @@ def _bad_angle(
         if op.name in CONSTANT_GATES:
             continue
         for d in op.data:
-            number = np.asarray(_unwrapped(d))
+            number = np.asarray(unwrapped(d))
             if is_bad(number):
                 return (
                     f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the "
@@ -278,7 +300,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         if sentence is not None:
             words, coeffs, offset = [], [], 0.0
             for word, coeff in sentence.items():
-                number = real_number(_to_numpy_complex(coeff), mp, "coefficient")
+                number = real_number(to_complex(coeff), mp, "coefficient")
                 if len(word) == 0:
                     offset += number
                 else:
@@ -312,9 +334,13 @@ def real_number(value: Any, mp: MeasurementProcess, what: str) -> float:
     """A number of an observable, which must be real for the observable to be one.
 
     Raises:
-        UnsupportedCircuitError: It has an imaginary part.
+        UnsupportedCircuitError: It has an imaginary part, or is not finite.
     """
     number = complex(value)
+    if not isfinite(number):
+        raise UnsupportedCircuitError(
+            f"{mp} has the {what} {number:.6g}, which is no finite number. Nothing was sent."
+        )
     if abs(number.imag) > IMAGINARY * max(1.0, abs(number)):
         raise UnsupportedCircuitError(
             f"{mp} is no observable: it has the {what} {number:.6g}, whose imaginary part no shots can give. Measure its "
@@ -323,8 +349,9 @@ def real_number(value: Any, mp: MeasurementProcess, what: str) -> float:
     return number.real
 
 
-def _to_numpy_complex(value: Any) -> NDArray[np.complex128]:
-    return np.asarray(_unwrapped(value), dtype=np.complex128)
+def to_complex(value: Any) -> NDArray[np.complex128]:
+    """Complex numbers of whatever they are made of."""
+    return np.asarray(unwrapped(value), dtype=np.complex128)
 
 
 def _options(mp: MeasurementProcess) -> Hashable:
@@ -357,7 +384,7 @@ def _bytes(value: Any) -> Hashable:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     try:
-        array = _to_numpy_complex(value)
+        array = to_complex(value)
     except (TypeError, ValueError):
         return repr(value)
     return (array.shape, array.tobytes())

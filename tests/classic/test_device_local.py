@@ -305,3 +305,120 @@ def test_a_power_of_iswap_is_that_power():
     exact = qml.QNode(circuit, qml.device("default.qubit", wires=2))()
     found = qml.QNode(circuit, qml.device("threaded.ibmq", wires=2, shots=40_000, seed_simulator=3))()
     assert np.abs(np.asarray(found) - exact).max() < 0.02
+
+
+# ------------------------------------------------------------------------------------------------- variances and their gradients
+
+MATRIX = np.array([[1, 0.5], [0.5, -0.3]])
+SQUARES = {
+    "terms that do not commute": lambda: qml.Hamiltonian([1, 0.5], [qml.PauliX(0), qml.PauliZ(0)]),
+    "terms that commute": lambda: qml.sum(qml.PauliZ(0), qml.s_prod(0.5, qml.PauliZ(1))),
+    "multiple of a matrix": lambda: qml.s_prod(2, qml.Hermitian(MATRIX, 0)),
+    "product of matrices": lambda: qml.prod(qml.Hermitian(MATRIX, 0), qml.PauliZ(1)),
+    "matrix": lambda: qml.Hermitian(MATRIX, 0),
+}
+
+
+def turned(angles):
+    qml.RX(angles[0], wires=0)
+    qml.CRY(angles[1], wires=[0, 1])
+    qml.RY(0.4, wires=0)
+
+
+def derivative(function, angles, step=1e-4):
+    """Of a function without shots, by differences: no shift rule is used."""
+    steps = step * np.eye(len(angles))
+    return np.array([(function(angles + s) - function(angles - s)) / (2 * step) for s in steps])
+
+
+@pytest.mark.parametrize("name", SQUARES)
+def test_the_variance_of_any_observable_has_the_right_gradient(name):
+    """PennyLane's own rule is right for the last one alone."""
+    angles = pnp.array([0.5, 0.8], requires_grad=True)
+
+    def value(plain):
+        state = exact(lambda: (turned(plain), qml.state())[1], wires=2)
+        matrix = qml.matrix(SQUARES[name](), wire_order=[0, 1])
+        mean = (state.conj() @ matrix @ state).real
+        return (state.conj() @ matrix @ matrix @ state).real - mean**2
+
+    node = qml.QNode(
+        lambda x: (turned(x), qml.var(SQUARES[name]()))[1],
+        device(2, shots=80_000),
+        diff_method="parameter-shift",
+    )
+    np.testing.assert_allclose(node(angles), value(np.array(angles)), **CLOSE)
+    np.testing.assert_allclose(qml.grad(node)(angles), derivative(value, np.array(angles)), **CLOSE)
+
+
+def test_variances_nest_among_others_and_in_shot_vectors():
+    angles = pnp.array([0.5, 0.8], requires_grad=True)
+
+    def circuit(x):
+        turned(x)
+        return qml.expval(qml.PauliX(1)), qml.var(SQUARES["terms that do not commute"]())
+
+    found = qml.QNode(circuit, device(2, shots=[SHOTS, SHOTS]))(angles)
+    plain = qml.QNode(circuit, device(2, shots=[SHOTS, SHOTS]))(np.array(angles))
+    assert len(found) == len(plain) == 2
+    for copy, other in zip(found, plain):
+        assert [np.shape(v) for v in copy] == [np.shape(v) for v in other] == [(), ()]
+        np.testing.assert_allclose(copy, other, **CLOSE)
+
+
+# --------------------------------------------------------------------------------------------------- numbers that cannot be meant
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda: qml.DiagonalQubitUnitary(np.array([1, 0.5]), wires=0),
+        lambda: qml.ctrl(qml.QubitUnitary(np.diag([1, 0.5]), wires=0), control=1),
+        lambda: qml.evolve(qml.s_prod(1j, qml.PauliX(0)), 0.3),
+        lambda: qml.RX(0.3j, wires=0),
+    ],
+    ids=["diagonal", "matrix", "evolution", "angle"],
+)
+def test_what_is_not_unitary_is_refused(gate):
+    tape = qml.tape.QuantumScript([gate()], [qml.probs(wires=0)], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"(?s)Tape 1.*Nothing was sent"):
+        device().batch_execute([qml.tape.QuantumScript([], [qml.probs(wires=0)], shots=10), tape])
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: qml.expval(qml.Hamiltonian([1j], [qml.PauliZ(0)])),
+        lambda: qml.expval(qml.Hamiltonian([np.nan], [qml.PauliZ(0)])),
+        lambda: qml.sample(qml.s_prod(1j, qml.PauliZ(0))),
+    ],
+    ids=["complex", "not a number", "sample"],
+)
+def test_numbers_that_no_shot_can_give_are_refused(measure):
+    tape = qml.tape.QuantumScript([], [measure()], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0.*Nothing was sent"):
+        device().batch_execute([tape])
+
+
+@pytest.mark.skipif(not hasattr(qml, "Select"), reason="PennyLane 0.31 has no Select")
+def test_a_batch_that_shows_only_in_a_decomposition_is_expanded():
+    data = np.array([-6.0, -2.4, -5.3])
+
+    def tape(angle):
+        gates = [
+            qml.Hadamard(0),
+            qml.Hadamard(1),
+            qml.Select([qml.PauliX(2), qml.RY(angle, 2)], control=[0]),
+        ]
+        return qml.tape.QuantumScript(gates, [qml.probs(wires=[2, 0])], shots=SHOTS)
+
+    (found,) = device().batch_execute([tape(data)])
+    wanted = device().batch_execute([tape(angle) for angle in data])
+    np.testing.assert_allclose(found, wanted, **CLOSE)
+
+
+@pytest.mark.skipif(not hasattr(qml, "GlobalPhase"), reason="PennyLane 0.31 has no GlobalPhase")
+def test_phases_that_pennylane_takes_for_no_batch_are_refused():
+    tape = qml.tape.QuantumScript([qml.GlobalPhase(np.array([0.1, 0.2]))], [qml.probs(wires=0)], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0 has a GlobalPhase of 2 phases"):
+        device().batch_execute([tape])

@@ -63,6 +63,7 @@ GATES = {
     "CRot": lambda: qml.CRot(A, B, C, [1, 0]),
     "MultiRZ": lambda: qml.MultiRZ(A, [0, 1, 2]),
     "SingleExcitation": lambda: qml.SingleExcitation(A, [0, 1]),
+    "PCPhase": lambda: qml.PCPhase(A, 1, [0, 1]),
     "ctrl": lambda: qml.ctrl(qml.RY(A, 0), [1, 2], control_values=[0, 1]),
     "adjoint": lambda: qml.adjoint(qml.Rot(A, B, C, 0)),
 }
@@ -107,6 +108,7 @@ MEASUREMENTS = {
     "all probabilities": [qml.probs()],
     "a variance": [qml.var(qml.Z(0) @ qml.Y(1))],
     "a variance of a sum": [qml.var(qml.Z(0) + 0.5 * qml.Z(1))],
+    "a variance of a matrix": [qml.var(0.5 * qml.Hermitian(np.array([[1, 2j], [-2j, 0.5]]), 0))],
     "several": [qml.var(qml.Y(0)), qml.expval(qml.X(1)), qml.probs(wires=2), qml.expval(qml.Z(0))],
 }
 
@@ -147,7 +149,50 @@ def test_the_parameter_shift_rule_for_a_variance_of_a_sum_is_corrected(dev, obs)
     np.testing.assert_allclose(qml.grad(qml.set_shots(node, SHOTS))(A, B), expected, atol=0.08)
 
 
-@pytest.mark.parametrize("options", [{"max_diff": 2}, {"gradient_kwargs": {"broadcast": True}}])
+MATRIX = np.array([[1, 0.5j], [-0.5j, -0.3]])
+SQUARES = {
+    "matrix": lambda: qml.Hermitian(MATRIX, 0),
+    "multiple of a matrix": lambda: 2 * qml.Hermitian(MATRIX, 0),
+    "power of a matrix": lambda: qml.pow(qml.Hermitian(MATRIX, 0), 2),
+    "product of matrices": lambda: qml.prod(qml.Hermitian(MATRIX, 0), qml.Hermitian(MATRIX.conj(), 1)),
+    "product on one wire": lambda: qml.prod(qml.Hermitian(MATRIX, 0), qml.Hermitian(MATRIX, 0)),
+    "product in a product": lambda: qml.prod(qml.prod(qml.Hermitian(MATRIX, 0), qml.Z(1)), qml.X(2)),
+    "multiple of a projector": lambda: 2 * qml.Projector([1], 0),
+    "projector": lambda: qml.prod(qml.Projector(np.array([0.6, 0.8]), 0), qml.Z(1)),
+    "sum of Hadamards": lambda: qml.sum(qml.Hadamard(0), 0.5 * qml.Hadamard(1)),
+    "Hamiltonian": lambda: qml.Hamiltonian([0.3, 0.7], [qml.Hadamard(0), qml.X(1)]),
+    "a word and a number": lambda: qml.Z(0) + 0.5 * qml.I(0),
+    "exponential": lambda: qml.exp(qml.Z(0), 0.4),
+}
+
+
+@pytest.mark.parametrize("diff_method", ["parameter-shift", "best"])
+@pytest.mark.parametrize("name", SQUARES)
+def test_the_variance_of_any_observable_has_the_right_gradient(dev, name, diff_method):
+    """Also by gates that PennyLane shifts and the device decomposes."""
+
+    def circuit(x, y, z):
+        qml.RX(x, 0)
+        qml.CRY(y, [0, 1])
+        qml.SingleExcitation(z, [0, 1])
+        qml.RY(0.4, 0)
+        return qml.var(SQUARES[name]())
+
+    expected = qml.grad(qml.QNode(circuit, qml.device("default.qubit"), diff_method="backprop"))(A, B, C)
+    node = qml.set_shots(qml.QNode(circuit, dev, diff_method=diff_method), SHOTS)
+    np.testing.assert_allclose(qml.grad(node)(A, B, C), expected, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_diff": 2},
+        {"gradient_kwargs": {"broadcast": True}},
+        {"gradient_kwargs": {"argnum": [0]}},
+        {"gradient_kwargs": {"argnum": 0}},
+    ],
+    ids=str,
+)
 def test_a_wrong_rule_that_cannot_be_corrected_is_refused(dev, options):
     def circuit(x):
         qml.RY(x, 0)
@@ -357,7 +402,7 @@ def test_the_estimator_takes_rows_as_they_are():
         ([qml.AmplitudeEmbedding(pnp.array([0.6, 0.8], requires_grad=True), 0)], [qml.expval(qml.Z(0))]),
         ([qml.QubitUnitary(pnp.eye(2, requires_grad=True), 0)], [qml.expval(qml.Z(0))]),
         ([qml.RX(A, 0)], [qml.expval(qml.Hermitian(pnp.eye(2, requires_grad=True), 0))]),
-        ([qml.RX(A, 0)], [qml.var(qml.Hermitian(np.eye(2), 0))]),
+        ([qml.RX(A, 0)], [qml.var(qml.Hermitian(np.eye(128), range(7)))]),
         ([qml.RX(A, 0)], [qml.var(qml.Hamiltonian([A], [qml.Z(0)]))]),
         ([qml.RX(A, 0)], [qml.expval(A * qml.Z(0))]),
     ],

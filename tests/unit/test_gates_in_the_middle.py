@@ -200,6 +200,107 @@ def test_what_is_no_observable_is_refused(dev, measure, obs):
 
 
 @pytest.mark.parametrize(
+    "measurement",
+    [
+        qml.counts(1j * qml.Z(0)),
+        qml.sample(qml.X(0) @ qml.Y(0)),
+        qml.shadow_expval(qml.Z(0) + 1j * qml.X(1)),
+        qml.shadow_expval([qml.Z(0), qml.S(1)]),
+    ],
+    ids=str,
+)
+def test_no_value_of_a_shot_is_complex(dev, measurement):
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: .*is no observable.*Nothing was sent"):
+        dev.batch_execute([script(lambda: None, [measurement], shots=10)])
+
+
+def test_outcomes_have_probabilities_whatever_their_values(dev):
+    (found,) = dev.batch_execute([QuantumScript([qml.X(0)], [qml.probs(op=1j * qml.Z(0))], shots=10)])
+    assert found.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, complex(0, np.nan)])
+@pytest.mark.parametrize("measure", [qml.expval, qml.var, qml.shadow_expval])
+def test_a_coefficient_that_is_no_finite_number_is_refused(dev, measure, number):
+    tape = script(lambda: None, [measure(qml.Hamiltonian([number, 0.5], [qml.X(2), qml.Z(1)]))], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: .*no finite number. Nothing was sent"):
+        dev.batch_execute([tape])
+
+
+def test_a_basis_that_is_none_names_the_tape(dev):
+    """It is found before a request, not when the circuit of the measurement is made."""
+    tape = script(lambda: None, [qml.expval(qml.Projector(np.array([1.0, 1.0]), wires=0))], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: .*is not unitary"):
+        dev.batch_execute([tape])
+
+
+DAMPED = np.diag([1, 0.5])
+NO_GATES = {
+    "matrix": lambda: qml.QubitUnitary(DAMPED, 0),
+    "diagonal": lambda: qml.DiagonalQubitUnitary(np.array([1, 0.5]), 0),
+    "diagonals of a batch": lambda: qml.DiagonalQubitUnitary(np.array([[1, 1j], [1, 0.5]]), 0),
+    "exponential": lambda: qml.exp(qml.X(0), 0.3),
+    "evolution under what is not Hermitian": lambda: qml.evolve(1j * qml.X(0), 0.3),
+    "evolution for a complex time": lambda: qml.evolve(qml.X(0), 0.3j),
+    "evolution of a product": lambda: qml.evolve(qml.prod(qml.Hadamard(0), qml.Z(0)), 0.3),
+    "random evolution": lambda: qml.QDrift(
+        qml.Hamiltonian([1j, 0.3], [qml.X(0), qml.Z(0)]), 0.3, n=3, seed=1
+    ),
+    "selected matrix": lambda: qml.Select([qml.QubitUnitary(DAMPED, 0), qml.X(0)], control=[2]),
+    "phase": lambda: qml.GlobalPhase(0.3j, 0),
+    "phases of a batch": lambda: qml.GlobalPhase(np.array([0.1, 0.3j]), 0),
+    "phase that is no number": lambda: qml.GlobalPhase(np.nan, 0),
+    "phase of a subspace": lambda: qml.PCPhase(0.3j, 1, [0]),
+    "multiple": lambda: qml.s_prod(0.5, qml.RX(0.3, 0)),
+    "sum": lambda: qml.sum(qml.X(0), qml.Z(0)),
+}
+
+
+@pytest.mark.parametrize("wrapper", ["plain", "adjoint", "ctrl", "adjoint of ctrl"])
+@pytest.mark.parametrize("name", NO_GATES)
+def test_what_is_not_unitary_is_refused(dev, name, wrapper):
+    """Decomposed, it would lose its modulus and run as something else."""
+    try:
+        tape = script(lambda: WRAPPERS[wrapper](NO_GATES[name]()), shots=10)
+    except ValueError:
+        pytest.skip("PennyLane refuses it itself")
+    with pytest.raises(UnsupportedCircuitError, match=r"(?s)Tape 0.*Nothing was sent"):
+        dev.batch_execute([tape])
+
+
+GATES_OF_SUMS = {
+    "product formula": lambda: qml.TrotterProduct(qml.sum(0.4 * qml.X(0) @ qml.Z(1), 0.3 * qml.Z(0)), 0.3),
+    "evolution": lambda: qml.evolve(qml.Hamiltonian([0.4, 0.3], [qml.X(0) @ qml.Z(1), qml.Z(0)]), 0.3),
+    "evolution of a matrix": lambda: qml.evolve(qml.Hermitian(np.array([[1, 0.5j], [-0.5j, 0.2]]), 0), 0.3),
+    "exponential": lambda: qml.exp(1j * qml.X(0), 0.3),
+    "sum": lambda: qml.sum(0.6 * qml.X(0), 0.8 * qml.Z(0)),
+    "qubitization": lambda: qml.Qubitization(qml.Hamiltonian([0.4, 0.3], [qml.X(0), qml.Z(0)]), control=[2]),
+    "complex zero": lambda: qml.IsingXY(np.complex128(0.8), wires=[1, 0]),
+}
+
+
+@pytest.mark.parametrize("wrapper", ["plain", "adjoint", "ctrl"])
+@pytest.mark.parametrize("name", GATES_OF_SUMS)
+def test_what_only_looks_as_if_it_were_not_unitary_runs(dev, name, wrapper):
+    check(dev, script(lambda: WRAPPERS[wrapper](GATES_OF_SUMS[name]())))
+
+
+def test_a_conjugate_of_torch_is_a_matrix(dev):
+    torch = pytest.importorskip("torch")
+    matrix = qml.matrix(qml.QFT([0, 1]) @ qml.T(0))
+    tape = script(lambda: qml.adjoint(qml.QubitUnitary(torch.tensor(matrix), [0, 1])))
+    same = script(lambda: qml.adjoint(qml.QubitUnitary(matrix, [0, 1])))
+    exact = qml.execute([same.copy(shots=None)], qml.device("default.qubit"), diff_method=None)[0]
+    np.testing.assert_allclose(dev.batch_execute([tape])[0], exact, atol=ATOL)
+
+
+def test_what_is_no_number_names_tape_and_gate(dev):
+    tape = QuantumScript([qml.RZ(0.2, 1), qml.RX(None, 0)], [qml.expval(qml.Z(0))], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: operation 1, RX on wires \[0\]"):
+        dev.batch_execute([tape])
+
+
+@pytest.mark.parametrize(
     "obs",
     [
         qml.Hamiltonian([0.5 + 0j, 0.2], [qml.X(0), qml.Z(1)]),
