@@ -311,7 +311,9 @@ def test_a_power_of_iswap_is_that_power():
 
 MATRIX = np.array([[1, 0.5], [0.5, -0.3]])
 SQUARES = {
-    "terms that do not commute": lambda: qml.Hamiltonian([1, 0.5], [qml.PauliX(0), qml.PauliZ(0)]),
+    "terms that do not commute": lambda: qml.Hamiltonian(
+        [1, 0.5, 0.7], [qml.PauliX(0), qml.PauliZ(0) @ qml.PauliZ(1), qml.PauliX(1)]
+    ),
     "terms that commute": lambda: qml.sum(qml.PauliZ(0), qml.s_prod(0.5, qml.PauliZ(1))),
     "multiple of a matrix": lambda: qml.s_prod(2, qml.Hermitian(MATRIX, 0)),
     "product of matrices": lambda: qml.prod(qml.Hermitian(MATRIX, 0), qml.PauliZ(1)),
@@ -408,7 +410,7 @@ def test_a_batch_that_shows_only_in_a_decomposition_is_expanded():
         gates = [
             qml.Hadamard(0),
             qml.Hadamard(1),
-            qml.Select([qml.PauliX(2), qml.RY(angle, 2)], control=[0]),
+            qml.Select([qml.PauliX(2), qml.RY(angle, 2), qml.PauliZ(2)], control=[1, 0]),
         ]
         return qml.tape.QuantumScript(gates, [qml.probs(wires=[2, 0])], shots=SHOTS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass
 
@@ -88,13 +87,31 @@ def make_gradient(seed, index):
     if kind == "probs":
         measurement = Measurement(kind, "wires", repr(circuit.some(2)))
     else:
-        measurement = Measurement(kind, "op", circuit.observable())
+        matrices = kind == "var" and rng.random() < 0.3
+        measurement = Measurement(
+            kind, "op", _of_matrices(rng, circuit) if matrices else circuit.observable()
+        )
     options = {}
     if rng.random() < 0.3:
         options["parametrise"] = "False"
     if rng.random() < 0.3:
         options["primitive"] = "'estimator'"
     return Gradient(tuple(wires), tuple(lines), measurement, tuple(angles), options, bool(rng.random() < 0.3))
+
+
+def _of_matrices(rng, circuit):
+    """A multiple, sum or product of observables without Pauli words, whose squares PennyLane's rule may not know."""
+    one, other = circuit.some(2)
+    numbers = Numbers(rng, (one, other))
+    matrix = f"qml.Hermitian(hermitian(1, {numbers.seed()}), wires=[{one!r}])"
+    forms = [
+        f"0.7 * {matrix}",
+        f"qml.sum({matrix}, 0.5 * qml.Hadamard({other!r}))",
+        f"qml.prod({matrix}, qml.Hadamard({other!r}))",
+        f"0.8 * qml.Projector([1, 0], wires=[{one!r}, {other!r}])",
+        f"qml.sum({matrix}, qml.PauliX({one!r}))",
+    ]
+    return forms[rng.integers(len(forms))]
 
 
 def compare_gradient(case):
@@ -114,7 +131,7 @@ def compare_gradient(case):
             found = _jacobian(case, circuit, open_device(case))
         except UnsupportedCircuitError as error:
             # PennyLane's rule is wrong there, and is refused where there is no other
-            if case.measurement.kind == "var" and re.search("variance of a sum|no shift rule", str(error)):
+            if case.measurement.kind == "var" and "variance of a sum" in str(error):
                 return None
             raise
         except Exception:
