@@ -199,6 +199,8 @@ def test(extra: "list[str]") -> None:
     if extra:
         return
     test_pinned([])
+    # after both environments are there, as it also asks what pip would change in them
+    test_install(["--short"])
     left_out = []
     for stack in CLASSIC:
         try:

@@ -19,6 +19,21 @@ from pennylane_threaded_ibmq._version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 
+IN_SDIST = (
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "SECURITY.md",
+    "benchmarks/__main__.py",
+    "docs/conf.py",
+    "docs/index.md",
+    "examples/h2_vqe.py",
+    "tasks.py",
+    "tests/conftest.py",
+    "tests/unit/test_release.py",
+)
+
 HOOK = "import sys; from setuptools import build_meta; build_meta.{hook}(sys.argv[1])"
 """What pip and build call, see PEP 517."""
 
@@ -62,6 +77,16 @@ def test_the_version_is_written_once_and_cited_right():
     assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name
+)
+def test_actions_are_pinned_by_hash(workflow):
+    used = re.findall(r"uses: (\S+)", workflow.read_text(encoding="utf-8"))
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action), action
+
+
 @pytest.mark.slow
 def test_sdist_and_wheel_install_and_work(tmp_path):
     source = tmp_path / "source"
@@ -81,6 +106,10 @@ def test_sdist_and_wheel_install_and_work(tmp_path):
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
+    # whoever packages this for a distribution builds, tests and documents it from the sdist
+    for name in IN_SDIST:
+        assert (unpacked / name).is_file(), name
+    assert not list(unpacked.rglob("_build"))
     run(sys.executable, "-c", HOOK.format(hook="build_wheel"), dist, cwd=unpacked)
     (wheel,) = dist.glob("*.whl")
     assert wheel.name == f"pennylane_threaded_ibmq-{__version__}-py3-none-any.whl"
