@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pennylane as qml
 
 from pennylane_threaded_ibmq import Progress
-from pennylane_threaded_ibmq.device import display, handle
+from pennylane_threaded_ibmq.device import display
 from pennylane_threaded_ibmq.execution.progress import Course
 
 from .many import make_tapes
@@ -97,5 +97,5 @@ def spending() -> Iterator[list[float]]:
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(Course, "report", watched(Course.report)))
-        stack.enter_context(patch.object(handle, "wait_and_show", watched(display.wait_and_show)))
+        stack.enter_context(patch.object(display.Display, "wait", watched(display.Display.wait)))
         yield spent

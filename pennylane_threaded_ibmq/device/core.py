@@ -34,6 +34,7 @@ from ..execution.structure import TapeData, is_own_measurement
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import Settings
+from .display import Display
 from .estimation import stop_if_only_estimating
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
@@ -79,6 +80,7 @@ class BatchDevice:
         self._lock = threading.Lock()
         self._workplace: Workplace | None = None
         self._closed = False
+        self._display = Display(settings.progress)
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
         FORKS.watch(self)
@@ -265,6 +267,7 @@ class BatchDevice:
         if not in_child:
             return
         self._lock, self._workplace, self._templates = threading.Lock(), None, TemplateStore()
+        self._display = Display(self._settings.progress)
         if self._settings.seed_simulator is None:
             self._seeds = np.random.SeedSequence()
 
@@ -328,7 +331,7 @@ class BatchDevice:
             self._tell,
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
-            show=progress,
+            display=self._display,
             device=self,
         )
 

@@ -15,7 +15,7 @@ from ..execution.futures import TapeFuture
 from ..execution.pictures import draw_timeline
 from ..execution.progress import Progress
 from ..execution.timeline import Timeline, make_timeline
-from .display import html_bar, html_shards, wait_and_show
+from .display import Display, html_bar, html_shards
 from .interrupts import termination_interrupts
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BatchHandle:
         tell: Tells it of the finished batch.
         timeout_secs: Longest wait where :meth:`result` is given none.
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
-        show: ``True``, ``False`` or ``"auto"``: whether waiting shows how far the batch has got.
+        display: Shows how far the batch has got while it is waited for; ``None`` shows nothing.
         device: The device, which would close if it were forgotten while its batch runs.
     """
 
@@ -61,7 +61,7 @@ class BatchHandle:
         *,
         timeout_secs: float | None = None,
         cancel_on_interrupt: bool = False,
-        show: object = False,
+        display: Display | None = None,
         device: object = None,
     ) -> None:
         self._batch = batch
@@ -71,7 +71,7 @@ class BatchHandle:
         self._tell = tell
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
-        self._show = show
+        self._display = display or Display(False)
         self._device = device
         self._lock = threading.Lock()
         self._tracked = False
@@ -191,7 +191,7 @@ class BatchHandle:
     def _wait(self, seconds: float | None) -> bool:
         with termination_interrupts(self._batch) as batch:
             try:
-                return wait_and_show(batch, seconds, self._show)
+                return self._display.wait(batch, seconds)
             except (KeyboardInterrupt, SystemExit):
                 self._leave()
                 raise

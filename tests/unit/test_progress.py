@@ -262,7 +262,8 @@ def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.time", lambda: now[0])
     drawn = []
-    line = display.LiveLine(types.SimpleNamespace(update=lambda what, refresh: drawn.append(what)))
+    screen = types.SimpleNamespace(update=lambda what, refresh: drawn.append(what), transient=True)
+    line = display.LiveLine(screen, display.Loop(0.0))
     course = Course(2, 2)
     for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
         line(course.progress())
@@ -310,7 +311,7 @@ def test_nothing_is_shown_in_a_pipe_or_in_ci(streams):
     for terminal, ci in ((False, False), (True, True), (False, True)):
         out, err = streams(terminal=terminal, ci=ci)
         waited = Waited(Course(1, 1))
-        assert display.wait_and_show(waited, None, "auto")
+        assert display.Display("auto").wait(waited, None)
         assert waited.waits == [None]
         assert out.getvalue() + err.getvalue() == ""
 
@@ -318,7 +319,7 @@ def test_nothing_is_shown_in_a_pipe_or_in_ci(streams):
 def test_a_short_wait_shows_nothing_in_a_terminal_either(streams):
     out, err = streams(terminal=True)
     waited = Waited(Course(1, 1))
-    assert display.wait_and_show(waited, None, "auto")
+    assert display.Display("auto").wait(waited, None)
     assert waited.waits == [display.AUTO_SECS, 0]
     assert out.getvalue() + err.getvalue() == ""
 
@@ -327,7 +328,7 @@ def test_a_long_wait_shows_a_live_line_on_the_error_output(streams):
     out, err = streams(terminal=True)
     course = Course(2, 2)
     waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
-    assert display.wait_and_show(waited, None, "auto")
+    assert display.Display("auto").wait(waited, None)
     assert "1 planned, 1 done" in err.getvalue()
     assert out.getvalue() == ""
 
@@ -340,7 +341,7 @@ def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
         for shard in (0, 1):
             course.report(shard, Phase.DONE)
 
-    assert display.wait_and_show(Waited(course, 0, finish), None, True)
+    assert display.Display(True).wait(Waited(course, 0, finish), None)
     first, last = err.getvalue().splitlines()
     assert first == "threaded.ibmq: 2 shards: 2 planned | 0:00 | QPU ~5 s"
     assert last == "threaded.ibmq: 2 shards: 2 done | 0:00 | QPU ~5 s"
@@ -358,7 +359,7 @@ def test_the_estimate_is_made_once_and_only_for_who_wants_to_know():
 
 def test_plain_lines_do_not_flood(streams):
     _, err = streams(terminal=False)
-    lines = display.PlainLines(err)
+    lines = display.PlainLines(err, display.Loop(0.0))
     course = Course(50, 50)
     for shard in range(50):
         course.report(shard, Phase.DONE)
@@ -369,32 +370,115 @@ def test_plain_lines_do_not_flood(streams):
 @pytest.mark.parametrize("mode", [True, "auto"])
 def test_time_runs_out_while_it_is_shown(streams, mode):
     streams(terminal=True)
-    assert not display.wait_and_show(Waited(Course(1, 1), 1000), 0.0, mode)
+    assert not display.Display(mode).wait(Waited(Course(1, 1), 1000), 0.0)
 
 
 def test_false_shows_nothing(streams):
     _, err = streams(terminal=True)
-    assert display.wait_and_show(Waited(Course(1, 1)), 3.0, False)
+    assert display.Display(False).wait(Waited(Course(1, 1)), 3.0)
     assert err.getvalue() == ""
 
 
-def test_a_notebook_gets_one_bar_that_replaces_itself(monkeypatch):
+@pytest.mark.parametrize("mode", [True, "auto"])
+def test_a_finished_batch_clears_its_line_and_a_failed_one_leaves_it(streams, monkeypatch, mode):
+    monkeypatch.setattr(display, "AUTO_SECS", 0.0)
+    for phase, left in ((Phase.DONE, ""), (Phase.FAILED, "2 failed")):
+        _, err = streams(terminal=True)
+        course = Course(2, 2)
+
+        def finish(course=course, phase=phase):
+            for shard in (0, 1):
+                course.report(shard, phase)
+
+        assert display.Display(mode).wait(Waited(course, 1, finish), None)
+        # what stands on the screen is what was written since the line was cleared the last time
+        standing = err.getvalue().rsplit("\x1b[2K", 1)[1]
+        assert (left in standing) if left else ("shard" not in standing)
+
+
+def test_a_hundred_steps_of_training_print_three_lines_at_most(streams, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    _, err = streams(terminal=False)
+    shown = display.Display(True)
+    for _ in range(100):
+        course = Course(73, 2)
+
+        def finish(course=course):
+            now[0] += 1.5
+            for shard in (0, 1):
+                course.report(shard, Phase.QUEUED, job_id=f"job-{shard}")
+                course.report(shard, Phase.DONE)
+
+        assert shown.wait(Waited(course, 0, finish), None)
+    first, last, loop = err.getvalue().splitlines()
+    assert "2 planned" in first
+    assert "2 done" in last
+    assert loop.startswith(
+        "threaded.ibmq: 80 batches, 5840 circuits, 160 jobs in 2:01, 1.5 s/batch; now 2 shards: "
+    )
+
+
+def test_a_loop_that_runs_over_night_says_so_now_and_then(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stream, loop = io.StringIO(), display.Loop(0.0)
+    lines = display.PlainLines(stream, loop)
+    course = Course(1, 1)
+    course.report(0, Phase.DONE)
+    for _ in range(8 * 3600):
+        now[0] += 1.0
+        lines(course.progress())
+        loop.add(course.progress())
+    assert 8 <= len(stream.getvalue().splitlines()) <= 14
+
+
+def test_a_failed_batch_of_a_loop_is_told_at_once():
+    stream, loop = io.StringIO(), display.Loop(0.0)
+    lines = display.PlainLines(stream, loop)
+    course = Course(1, 1)
+    loop.add(course.progress())
+    lines(course.progress())
+    assert stream.getvalue() == ""
+    course.report(0, Phase.FAILED)
+    lines(course.progress())
+    assert "1 failed" in stream.getvalue()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What IPython would be told: the bars that are shown, and what they become."""
     shown, updated = [], []
     handle = types.SimpleNamespace(update=updated.append)
-    shell = type("ZMQInteractiveShell", (), {"kernel": object()})()
+    shell = type("ZMQInteractiveShell", (), {"kernel": object(), "execution_count": 1})()
     package = types.SimpleNamespace(get_ipython=lambda: shell)
     module = types.SimpleNamespace(HTML=str, display=lambda html, display_id: shown.append(html) or handle)
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     monkeypatch.delenv("CI", raising=False)
+    return types.SimpleNamespace(shown=shown, updated=updated, shell=shell)
+
+
+def test_a_notebook_gets_one_bar_that_replaces_itself(notebook):
     assert display.is_interactive()
     course = Course(2, 2)
     waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
-    assert display.wait_and_show(waited, None, True)
-    assert len(shown) == 1
-    assert len(updated) == 1
-    assert "value='0'" in shown[0]
-    assert "value='50'" in updated[0]
+    assert display.Display(True).wait(waited, None)
+    (first,), (second,) = notebook.shown, notebook.updated
+    assert "value='0'" in first
+    assert "value='50'" in second
+
+
+def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
+    shown = display.Display(True)
+    for cell in (1, 2):
+        notebook.shell.execution_count = cell
+        for _ in range(3):
+            course = Course(5, 1)
+            assert shown.wait(Waited(course, 0, lambda course=course: course.report(0, Phase.DONE)), None)
+    assert len(notebook.shown) == 2
+    assert "before: 3 batches, 15 circuits in 0:00" in notebook.shown[1]
+    assert "<progress" not in notebook.updated[-1], "what is finished needs no bar"
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.9, "1:01"), (3723, "1:02:03")])
