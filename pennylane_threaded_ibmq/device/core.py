@@ -31,6 +31,7 @@ from ..execution.plan import Block, plan
 from ..execution.records import BatchRecord, ShardState
 from ..execution.shards import Shard, cut, cut_like
 from ..execution.structure import TapeData, is_own_measurement
+from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import Settings
@@ -95,6 +96,26 @@ class BatchDevice:
     @abstractmethod
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         """Tell an active tracker of a finished batch."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.wires) if self.wires else 'any'} wires, backend {self._backend_label()!r}>"
+
+    def _repr_html_(self) -> str:
+        settings = self._settings
+        label = len(self.wires) if self.wires else "any"
+        facts: list[tuple[str, object]] = [("backend", self._backend_label()), ("wires", label)]
+        if self._workplace is not None and self._workplace.remote:
+            facts.append(("instance", self._workplace.instance))
+        facts += [("most jobs in flight", settings.max_jobs), ("tapes in a job", settings.shard_size)]
+        facts += [("circuits transpiled", self.transpiles)]
+        return html_facts("threaded.ibmq", facts)
+
+    def _backend_label(self) -> str:
+        """Name of the backend, without opening it for that."""
+        if self._workplace is not None:
+            return self._workplace.name
+        backend = self._settings.backend
+        return backend if isinstance(backend, str) else str(getattr(backend, "name", type(backend).__name__))
 
     @property
     def backend_name(self) -> str:
@@ -187,8 +208,8 @@ class BatchDevice:
                 )
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
-    def batches(self, limit: int = 100) -> tuple[BatchRecord, ...]:
-        """The latest batches of the journal, newest first, of all programs and backends.
+    def batches(self, limit: int = 100) -> BatchList:
+        """The latest batches of the journal, newest first, of all programs and backends; a table in a notebook.
 
         Args:
             limit: Most to list.
@@ -196,7 +217,7 @@ class BatchDevice:
         Raises:
             JournalError: There is no journal.
         """
-        return self._journal().batches(limit=limit)
+        return BatchList(self._journal().batches(limit=limit))
 
     def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:
         """A batch of the journal over time, as a figure of matplotlib.

@@ -6,7 +6,6 @@ The thread that waits draws, so nothing runs beside it and nothing is drawn that
 from __future__ import annotations
 
 import contextlib
-import html
 import os
 import sys
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ..execution.progress import Progress
+from ..execution.tables import html_table
 from ..execution.timeline import Span, Timeline
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ LOOP_SECS = 120.0
 
 MOST_LOOP_SECS = 3600.0
 """Longest time between two plain lines of a loop."""
-
-MOST_ROWS = 20
-"""Shards that a notebook shows of a batch."""
 
 Draw: TypeAlias = "Callable[[Progress], None]"
 
@@ -349,19 +346,18 @@ def html_bar(progress: Progress, before: str = "") -> str:
 def html_shards(timeline: Timeline) -> str:
     """The shards of a batch that have left this machine, as a table for a notebook."""
     last: dict[int, Span] = {span.shard: span for span in timeline.spans}
-    rows = [
-        f"<tr><td>{shard}</td><td>{span.attempt}</td><td>{span.outcome or span.phase}</td>"
-        f"<td>{span.start:.1f} to {span.end:.1f} s</td><td>{html.escape(span.job_id)}</td></tr>"
-        for shard, span in sorted(last.items())
-    ]
-    if not rows:
-        return ""
-    shown, more = rows[:MOST_ROWS], len(rows) - MOST_ROWS
-    if more > 0:
-        shown.append(f"<tr><td colspan='5'>and {more} more</td></tr>")
-    return (
-        "<table><thead><tr><th>shard</th><th>try</th><th>state</th><th>last phase</th><th>job</th></tr></thead>"
-        f"<tbody>{''.join(shown)}</tbody></table>"
+    return html_table(
+        ("shard", "try", "state", "last phase", "job"),
+        (
+            (
+                shard,
+                span.attempt,
+                span.outcome or span.phase,
+                f"{span.start:.1f} to {span.end:.1f} s",
+                span.job_id,
+            )
+            for shard, span in sorted(last.items())
+        ),
     )
 
 

@@ -69,7 +69,7 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
         ConfigurationError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from .figure import TimelineFigure
     except ImportError:
         raise ConfigurationError(
             "A timeline needs matplotlib: pip install pennylane-threaded-ibmq[pictures]."
@@ -77,7 +77,7 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
     what = timeline_of(timeline) if isinstance(timeline, BatchRecord) else timeline
     look = DARK if dark else LIGHT
     height = min(MOST_INCHES, 1.75 + LANE_INCHES * max(1, what.lanes))
-    figure = Figure(figsize=(9.0, height), facecolor=look.paper, layout="constrained")
+    figure = TimelineFigure(figsize=(9.0, height), facecolor=look.paper, layout="constrained")
     axes = figure.add_subplot()
     scale, unit = _unit(what.secs)
     _style(axes, look)

@@ -16,6 +16,7 @@ from typing import Any
 from ..ibm.durations import Durations
 from .plan import Block
 from .shards import Shard
+from .tables import html_facts
 
 JOB_SECS = 2.0
 REP_DELAY_SECS = 250e-6
@@ -55,6 +56,14 @@ class Estimate:
     left_secs: float | None
     formula: str
     secs_by_job: tuple[float, ...] = ()
+
+    def _repr_html_(self) -> str:
+        left = [] if self.left_secs is None else [("left on the instance", f"{self.left_secs:.0f} s")]
+        facts = [("jobs", self.jobs), ("circuits", self.circuits), ("shots", self.shots)]
+        return html_facts(
+            "What the batch will take",
+            [*facts, ("QPU", f"{self.qpu_secs:.1f} s"), *left, ("because", self.formula)],
+        )
 
 
 @dataclass(frozen=True)

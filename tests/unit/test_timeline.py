@@ -260,6 +260,7 @@ def test_another_ending_is_refused(tmp_path):
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "pennylane_threaded_ibmq.execution.figure", raising=False)
     with pytest.raises(ConfigurationError, match=r"\[pictures\]"):
         draw_timeline(line(simple(0, 1, 10)))
 
