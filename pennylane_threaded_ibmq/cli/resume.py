@@ -114,8 +114,15 @@ def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, An
     """A device like the one that sent the batch."""
     from ..device import ThreadedIBMQDevice
     from ..execution.journal import journals
+    from ..execution.records import is_digest
     from ..settings import load_settings
 
+    objects = [name for name, value in batch.options.items() if is_digest(value)]
+    if objects:
+        raise click.ClickException(
+            f"batch {batch.id} was sent with objects as {', '.join(objects)}, which no command line can give. Make the same "
+            f"device in a program, and call its resume({batch.id!r})."
+        )
     settings = load_settings({"journal": journal_path or True})
     assert settings.journal_file is not None
     tapes = journals().at(settings.journal_file).tapes(batch.id)

@@ -28,7 +28,7 @@ from ..execution.budget import Budget, Ledger, Spending
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
-from ..execution.records import BatchRecord, ShardState
+from ..execution.records import BatchRecord, ShardState, is_digest
 from ..execution.shards import Shard, cut, cut_like
 from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
@@ -200,12 +200,7 @@ class BatchDevice:
         for name, value in record.options.items():
             if place.shaping.get(name, value) != value:
                 # its jobs would not be recognised, and would be paid for again
-                raise ConfigurationError(
-                    f"batch {batch_id!r} was sent with {name}={value!r}, and this device has "
-                    f"{name}={place.shaping[name]!r}. Make a device with {name}={value!r}. Nothing was sent.",
-                    argument=name,
-                    value=place.shaping[name],
-                )
+                raise _made_otherwise(batch_id, name, value, place.shaping[name])
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
     def batches(self, limit: int = 100) -> BatchList:
@@ -416,6 +411,19 @@ class BatchDevice:
                 value=len(wires),
             )
         return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
+
+
+def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:
+    """What is said of a batch whose jobs this device would not recognise."""
+    if is_digest(value) or is_digest(here):
+        text = f"was sent with other {name} than this device has. Make a device with the same"
+    else:
+        text = f"was sent with {name}={value!r}, and this device has {name}={here!r}. Make a device with {name}={value!r}"
+    return ConfigurationError(
+        f"batch {batch_id!r} {text}. Nothing was sent.",
+        argument=name,
+        value=None if is_digest(here) else here,
+    )
 
 
 def _unsent(shards: Sequence[Shard], like: BatchRecord | None) -> list[int]:

@@ -6,7 +6,9 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError, JournalError
@@ -16,10 +18,12 @@ from ..execution.journal import Journal, journals
 from ..execution.lanes import Lanes
 from ..execution.local import LocalSite
 from ..execution.pieces import BackendSpec
+from ..execution.records import DIGEST
 from ..execution.remote import RemoteSite
 from ..execution.shards import Limits, Shard
 from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
 from ..ibm.account import check_size
+from ..ibm.canonical import NoCanonicalFormError, canonical
 from ..ibm.compile import Compiler
 from ..ibm.durations import Durations
 from ..ibm.local import LocalBackend, is_local_name
@@ -179,16 +183,19 @@ def open_remote(
             value=settings.max_overrun,
         )
     backend = jobs.backend
-    shaping = _shaping(settings, jobs, estimator=estimator)
+    journal = _journal(settings)
+    # who writes nothing down recognises nothing
+    shaping = {} if journal is None else _shaping(settings, jobs, estimator=estimator)
     site = RemoteSite(
         jobs,
         open_inner,
         settings.session,
         instance=instance,
         pacer=pacers().of(instance, str(backend.name)),
-        journal=_journal(settings),
+        journal=journal,
         max_retries=settings.max_retries,
         shaping=shaping,
+        options="" if journal is None else canonical(jobs.options),
     )
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(
@@ -208,21 +215,43 @@ def open_remote(
 
 
 def _shaping(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[str, Any]:
-    """Options by which jobs are recognised later: with others, the same tapes are other jobs."""
+    """Options by which jobs are recognised later: with others, the same tapes are other jobs.
+
+    Raises:
+        ConfigurationError: One of them could not be recognised.
+    """
     found: dict[str, Any] = {
         "primitive": "estimator" if estimator else "sampler",
         "parametrise": settings.parametrise,
         "primitive_options": settings.primitive_options,
         "run_options": settings.run_options,
     }
-    if "seed_simulator" in jobs.options:
-        found["seed_simulator"] = settings.seed_simulator
-    return {name: value for name, value in found.items() if _is_json(value)}
+    for name in ("seed_simulator", "noise_model"):
+        if name in jobs.options:
+            found[name] = getattr(settings, name)
+    return {name: _written(name, value) for name, value in found.items()}
 
 
-def _is_json(value: Any) -> bool:
-    """Whether a value comes out of JSON as it went in; an object of the client's does not."""
+def _written(name: str, value: Any) -> Any:
+    """An option as the journal has it: as JSON, or as a digest where JSON would not give it back.
+
+    Raises:
+        ConfigurationError: Nothing tells whether the same value is given again.
+    """
     try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError):
-        return False
+        text = canonical(value)
+    except NoCanonicalFormError as error:
+        where = ".".join(map(str, error.path))
+        raise ConfigurationError(
+            f"{name}: {where or 'it'} is a {error.kind}, and nothing tells whether the next run gives the same one, so that "
+            "its jobs would not be recognised and would be paid for again. Give numbers, texts, lists, arrays, dictionaries, "
+            "circuits, Aer's noise models or what IBM's noise learners give; or keep no journal: journal=False. "
+            "Nothing was sent.",
+            argument=name,
+            value=value,
+        ) from None
+    with suppress(TypeError, ValueError):
+        plain = json.loads(json.dumps(value))
+        if canonical(plain) == text:
+            return plain
+    return {DIGEST: sha256(text.encode()).hexdigest()}

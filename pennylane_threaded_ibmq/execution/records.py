@@ -8,6 +8,14 @@ from typing import Any
 from .._compat import StrEnum
 from .steps import Step
 
+DIGEST = "sha256"
+"""The one key of an option that was an object, in place of which the journal has its digest."""
+
+
+def is_digest(option: Any) -> bool:
+    """Whether an option of a batch stands for an object, which a journal cannot give back."""
+    return isinstance(option, dict) and set(option) == {DIGEST}
+
 
 class ShardState(StrEnum):
     """How far a shard has got."""

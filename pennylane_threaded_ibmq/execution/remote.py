@@ -61,6 +61,8 @@ class RemoteSite:
         pacer: Slots of the backend.
         journal: Where jobs are written down; ``None`` for nowhere.
         max_retries: How often a shard is sent again whose job failed for a reason that can pass.
+        shaping: Options of the device by which its jobs are recognised, for the journal.
+        options: All that a job is sent with beside its circuits, as a text that is the same in the next program.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class RemoteSite:
         journal: Journal | None,
         max_retries: int,
         shaping: Mapping[str, Any],
+        options: str = "",
     ) -> None:
         self._jobs = jobs
         self._open_inner = open_inner
@@ -83,6 +86,7 @@ class RemoteSite:
         self._journal = journal
         self._max_retries = max_retries
         self._shaping = shaping
+        self._options = options
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
         self._finder = JobFinder(jobs)
         self.watcher = Watcher(jobs)
@@ -107,7 +111,7 @@ class RemoteSite:
             self._instance,
             tapes,
             [
-                NewShard(shard.content(self._jobs.options), slip.seed, shard.positions, slip.tag)
+                NewShard(shard.content(self._options), slip.seed, shard.positions, slip.tag)
                 for slip, shard in zip_strict(slips, shards)
             ],
             options=self._shaping,

@@ -52,11 +52,11 @@ class Shard:
         """Places in the batch of the tapes it serves, ascending."""
         return tuple(sorted({m.position for b in self.blocks for m in b.members}))
 
-    def content(self, *extra: object) -> str:
+    def content(self, *extra: str) -> str:
         """A hash of all that is run, equal in any process; coefficients of observables stay here and do not count.
 
         Args:
-            *extra: What else changes the results, such as the options of a primitive.
+            *extra: What else changes the results, such as the options of a primitive: texts that are equal in any process.
         """
         # the form of the PUBs counts, too: results of another form must not be read as if they were of this one
         digest = sha256(repr((_PUB_FORM, extra)).encode())

@@ -81,6 +81,13 @@ class TapeData:
     measurements: tuple[MeasurementData, ...]
 
 
+class _OneOfAKind(int):
+    """An object's identity: part of a key of this process, and no part of what is written down, where it would be new each time."""
+
+    def __repr__(self) -> str:
+        return "_"
+
+
 class StructureReader:
     """Reads the tapes of one batch.
 
@@ -317,7 +324,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         return MeasurementData((kind, mp.wires.labels, operators, mp.seed, getattr(mp, "k", None)))
     if is_own_measurement(mp):
         # a user's own class: nothing tells its objects apart; the template keeps this one, and so its id
-        return MeasurementData((kind, id(mp)))
+        return MeasurementData((kind, _OneOfAKind(id(mp))))
     if mp.obs is not None:
         return MeasurementData((kind, "obs", operator_key(mp.obs), _options(mp)))
     eigvals = mp.eigvals() if mp._eigvals is not None else None  # noqa: SLF001 - the only way to tell

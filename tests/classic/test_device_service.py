@@ -460,6 +460,31 @@ def test_running_the_same_again_takes_the_job_over(start, device):
     assert service.counters.jobs == 1
 
 
+def test_results_of_one_noise_model_are_not_taken_for_those_of_another(start, device):
+    """Two models of the same gates look alike when they are printed."""
+    from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+    def noise(strength):
+        model = NoiseModel()
+        model.add_all_qubit_quantum_error(depolarizing_error(strength, 2), ["cx"])
+        return model
+
+    assert repr(noise(0.1)) == repr(noise(0.9))
+    service = start()
+    service.hold()
+    handle = device(service, noise_model=noise(0.1)).submit(ladder(1))
+    while not handle.job_ids:
+        handle.progress  # noqa: B018 - the service is asked meanwhile
+    handle.detach()
+    service.release()
+    other = device(service, noise_model=noise(0.9)).submit(ladder(1))
+    other.result()
+    assert set(other.job_ids).isdisjoint(handle.job_ids)
+    same = device(service, noise_model=noise(0.1)).submit(ladder(1))
+    same.result()
+    assert same.job_ids == handle.job_ids
+
+
 def test_cancel_cancels_what_is_queued(start, device):
     service = start()
     service.hold()

@@ -8,7 +8,9 @@ import warnings
 import numpy as np
 import pennylane as qml
 import pytest
+from click.testing import CliRunner
 
+from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, CredentialsError
 from pennylane_threaded_ibmq.ibm.options import split_primitive_options
 from pennylane_threaded_ibmq.loopback import Instance
@@ -198,3 +200,124 @@ def test_a_circuit_that_the_backend_cannot_run_is_refused_before_anything_is_sen
         dev.batch_execute([tape()])
     assert caught.value.argument == "compile_backend"
     assert service.counters.jobs == 0
+
+
+# ------------------------------------------------------------------- by what jobs are recognised: nothing is paid twice
+
+
+def learned_noise(new_client, rate=0.01):
+    """Options for error cancellation with a learned model, made anew as each program makes them."""
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import PauliList
+
+    if new_client:
+        from qiskit_ibm_runtime.results import LayerError, NoiseLearnerResult, PauliLindbladError
+    else:
+        from qiskit_ibm_runtime.utils.noise_learner_result import (
+            LayerError,
+            NoiseLearnerResult,
+            PauliLindbladError,
+        )
+    circuit = QuantumCircuit(2)
+    circuit.cx(0, 1)
+    layer = LayerError(circuit, [0, 1], PauliLindbladError(PauliList(["XX"]), np.array([rate])))
+    learner = {
+        "max_layers_to_learn": 4,
+        "shots_per_randomization": 128,
+        "num_randomizations": 32,
+        "layer_pair_depths": [0, 1, 2],
+        "twirling_strategy": "active-accum",
+    }
+    result = NoiseLearnerResult([layer], {"backend": SMALL, "input_options": learner})
+    return {"resilience": {"layer_noise_model": result}}
+
+
+def leave(dev, tapes):
+    """Send a batch and go before its results arrive."""
+    handle = dev.submit(tapes)
+    while not handle.job_ids:
+        handle.progress  # noqa: B018 - the service is asked meanwhile
+    handle.detach()
+    dev.close()
+    return handle
+
+
+def test_a_rerun_with_the_same_noise_model_made_anew_takes_the_job_that_is_there(
+    loopback, device, new_client
+):
+    service = loopback()
+    service.hold()
+    options = {"primitive_api": "service", "primitive": "estimator"}
+    left = leave(device(primitive_options=learned_noise(new_client), **options), [tape()])
+    service.release()
+    again = device(primitive_options=learned_noise(new_client), **options).submit([tape()])
+    again.result()
+    assert again.job_ids == left.job_ids
+    assert service.counters.jobs == 1
+    device(primitive_options=learned_noise(new_client, 0.3), **options).batch_execute([tape()])
+    assert service.counters.jobs == 2, "with another model it is another job"
+
+
+def test_a_batch_sent_with_an_object_is_resumed_with_the_same_one_only(loopback, device, new_client):
+    service = loopback()
+    options = {"primitive_api": "service", "primitive": "estimator"}
+    dev = device(primitive_options=learned_noise(new_client), **options)
+    handle = dev.submit([tape()])
+    expected = handle.result()
+    with pytest.raises(ConfigurationError, match="other primitive_options than this device has") as caught:
+        device(primitive_options=learned_noise(new_client, 0.3), **options).resume(handle.batch_id)
+    assert caught.value.argument == "primitive_options"
+    journal = str(dev._journal().path)
+    told = CliRunner().invoke(main, ["resume", handle.batch_id, "--send", "--journal", journal])
+    assert told.exit_code == 1
+    assert "objects as primitive_options" in told.output
+    assert service.counters.jobs == 1
+    resumed = device(primitive_options=learned_noise(new_client), **options).resume(handle.batch_id)
+    assert resumed.result() == expected
+    assert service.counters.jobs == 1
+
+
+@pytest.mark.parametrize("first", [{"resilience_level": 1, "default_shots": 100}, {"resilience_level": 1.0}])
+def test_the_order_of_options_does_not_count(loopback, device, first):
+    service = loopback()
+    service.hold()
+    left = leave(device(primitive_options=first), [tape()])
+    service.release()
+    same = {name: first[name] for name in reversed(list(first))}
+    again = device(primitive_options={**same, "resilience_level": 1}).submit([tape()])
+    again.result()
+    assert again.job_ids == left.job_ids
+    assert service.counters.jobs == 1
+
+
+def test_an_option_that_nothing_tells_apart_is_refused_where_jobs_are_to_be_recognised(loopback, device):
+    service = loopback()
+    options = {"experimental": {"mine": object()}}
+    with pytest.raises(
+        ConfigurationError, match=r"primitive_options: experimental\.mine is a object.*journal=False.*Nothing"
+    ) as caught:
+        device(primitive_options=options)
+    assert caught.value.argument == "primitive_options"
+    assert service.counters.jobs == 0
+
+
+def test_a_rerun_with_a_users_own_measurement_takes_the_job_that_is_there(loopback, device):
+    class Ones(qml.measurements.SampleMeasurement):
+        """Share of ones on all wires."""
+
+        def process_samples(self, samples, wire_order, shot_range=None, bin_size=None):
+            return samples.mean()
+
+        def process_counts(self, counts, wire_order):
+            raise NotImplementedError
+
+    def own():
+        return qml.tape.QuantumScript([qml.X(0)], [Ones(wires=[0, 1])], shots=100)
+
+    service = loopback()
+    service.hold()
+    left = leave(device(), [own()])
+    service.release()
+    again = device().submit([own()])
+    assert again.result()[0] == pytest.approx(0.5)
+    assert again.job_ids == left.job_ids
