@@ -378,7 +378,9 @@ def _explain(error: ValidationError, arguments: dict[str, Any]) -> Configuration
     value = None if secret else arguments.get(name)
     shown = "" if secret else f"={value!r}"
     reason = without_prefix(str(first["msg"]), "Value error, ")
-    description = (Settings.model_fields[name].description or "").rstrip(".")
+    # a rule of our own says what is allowed
+    ours = first["type"] == "value_error"
+    described = "" if ours else f" {name} is: {Settings.model_fields[name].description}"
     return ConfigurationError(
-        f"{name}{shown}: {reason}. ({name} is: {description}.) Nothing was sent.", argument=name, value=value
+        f"{name}{shown}: {reason.rstrip('.')}.{described} Nothing was sent.", argument=name, value=value
     )

@@ -33,7 +33,7 @@ def credentials(instance: str | None = None) -> Credentials | None:
     return Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
 
 
-@click.command("backends", cls=Command)
+@click.command("backends", cls=Command, short_help="List the backends of the account and of this machine.")
 @click.option("--local", is_flag=True, help="Only those of this machine; nothing is asked.")
 @click.option("--qubits", type=click.IntRange(min=1), default=1, help="Only with so many qubits or more.")
 @click.option("--instance", help="CRN or name of the instance.  [default: that of the environment]")
@@ -78,7 +78,7 @@ def backends_command(*, local: bool, qubits: int, instance: str | None, as_json:
     )
 
 
-@click.command("config", cls=Command)
+@click.command("config", cls=Command, short_help="Show the settings of a device without arguments.")
 @json_option
 def config_command(*, as_json: bool) -> None:
     r"""Show the settings of a device that is given no arguments, and where each comes from.

@@ -12,7 +12,7 @@ from .journal import journal_option
 from .output import json_option, say_json, say_table
 
 
-@click.command("budget", cls=Command)
+@click.command("budget", cls=Command, short_help="Show or set what may be spent on an instance.")
 @click.option("--instance", help="CRN or name of the instance, as the journal tells it.")
 @click.option("--secs", type=click.FloatRange(min=0, min_open=True), help="Most QPU seconds to spend.")
 @click.option(

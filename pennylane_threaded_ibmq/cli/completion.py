@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 from .helping import Command
 
 
-@click.command("completion", cls=Command)
+@click.command("completion", cls=Command, short_help="Print what a shell needs to complete commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:

@@ -39,7 +39,7 @@ class Check:
     advice: str = ""
 
 
-@click.command("doctor", cls=Command)
+@click.command("doctor", cls=Command, short_help="Check installation, journal and account.")
 @click.option(
     "--deep", is_flag=True, help="Also run the smallest circuit: here, and at IBM after asking you."
 )

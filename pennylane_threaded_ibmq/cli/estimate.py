@@ -17,6 +17,7 @@ from .output import json_option, say_facts, say_json, span
 
 @click.command(
     "estimate",
+    short_help="Say what a program would cost, sending nothing.",
     cls=Command,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )

@@ -112,7 +112,7 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
     }
 
 
-@click.command("batches", cls=Command)
+@click.command("batches", cls=Command, short_help="List what was sent to IBM Quantum from here.")
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most to list."
 )
@@ -238,7 +238,7 @@ def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -
     )
 
 
-@click.command("prune", cls=Command)
+@click.command("prune", cls=Command, short_help="Forget old batches that are finished.")
 @click.option(
     "--older-than",
     type=duration,

@@ -30,6 +30,7 @@ _CRN = re.compile(r"crn:v1:[a-z]+:public:quantum-computing:[a-z0-9-]+:a/[0-9a-zA
 
 @click.command(
     "rehearse",
+    short_help="Run a program against IBM Quantum on this machine.",
     cls=Command,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )

@@ -36,7 +36,7 @@ def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
     return options
 
 
-@click.command("resume", cls=Command)
+@click.command("resume", cls=Command, short_help="Collect the results of a batch, or send the rest.")
 @click.argument("batch_id", metavar="ID")
 @click.option(
     "-o",

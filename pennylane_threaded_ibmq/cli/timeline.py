@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..execution.timeline import Timeline
 
 
-@click.command("timeline", cls=Command)
+@click.command("timeline", cls=Command, short_help="Draw a batch over time.")
 @click.argument("batch_id", metavar="ID")
 @click.option(
     "-o",

@@ -35,6 +35,7 @@ from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import Settings
+from .checks import how_to_make, tapes_of
 from .display import Display
 from .estimation import stop_if_only_estimating
 from .handle import BatchHandle, Origin
@@ -150,7 +151,7 @@ class BatchDevice:
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
-        return self._submit((circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits))
+        return self._submit(tapes_of(circuits))
 
     def estimate(self, circuits: QuantumScript | Sequence[QuantumScript]) -> Estimate:
         """What tapes would take: jobs, circuits, shots, QPU seconds, and what is left on the instance.
@@ -161,8 +162,7 @@ class BatchDevice:
         Returns:
             The estimate with its formula. Nothing is sent but the question for what is left.
         """
-        tapes = (circuits,) if isinstance(circuits, QuantumScript) else tuple(circuits)
-        shards = self._cut(self._prepare(tapes)[0])
+        shards = self._cut(self._prepare(tapes_of(circuits))[0])
         return self._open().estimate(shards, ask=True)
 
     def resume(self, batch_id: str, *, send: bool = True) -> BatchHandle:
@@ -255,7 +255,7 @@ class BatchDevice:
         for position, tape in enumerate(tapes):
             if not isinstance(tape, QuantumScript):
                 raise UnsupportedCircuitError(
-                    f"Tape {position} is a {type(tape).__name__}, not a QuantumScript. Nothing was sent.",
+                    f"Tape {position} is a {type(tape).__name__}, not a QuantumScript.{how_to_make(tape)} Nothing was sent.",
                     tape=position,
                 )
             try:

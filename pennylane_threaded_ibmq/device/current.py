@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,13 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         """
         if execution_config is None:
             return True
+        if execution_config.gradient_method in {"adjoint", "backprop"}:
+            # PennyLane's own error, which comes next, does not say what to do
+            warnings.warn(
+                f"diff_method={execution_config.gradient_method!r} needs a state vector; this device runs circuits with shots. "
+                "'best' (shifts as rows of one circuit), 'parameter-shift', 'hadamard', 'finite-diff' and 'spsa' work.",
+                stacklevel=3,
+            )
         return (
             execution_config.gradient_method in {"best", "device"}
             # rows need parameters to bind

@@ -20,7 +20,7 @@ from .._compat import without_prefix
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .errors import can_pass, is_unreachable, patiently, status_code, within
-from .local import AER_NAMES
+from .local import AER_NAMES, larger_simulators
 from .snapshots import fake_names
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
             argument="account_name" if "name" in place else "account_file",
             value=place.get("name", place.get("filename")),
         )
-    close = nearest(name, [*AER_NAMES, *fake_names(), LEAST_BUSY]) if not name.startswith("ibm") else ""
+    may_be_wrong = name != LEAST_BUSY and not name.startswith("ibm")
+    close = nearest(name, [*AER_NAMES, *fake_names(), LEAST_BUSY]) if may_be_wrong else ""
     raise CredentialsError(
         f"backend={name!r} needs an IBM Quantum account, and there is none: ibmqx_token is not given, IBMQX_TOKEN and "
         f"QISKIT_IBM_TOKEN are not set, and no account is saved.{close} Give ibmqx_token= (an API key from "
@@ -323,7 +324,8 @@ def check_size(backend: Any, wires: int) -> None:
     most = getattr(backend, "num_qubits", None)
     if most is not None and wires > int(most):
         raise BackendError(
-            f"wires: {wires} wires, but backend {backend.name!r} has {most} qubits. Use fewer wires or another backend.",
+            f"wires: {wires} wires, but backend {backend.name!r} has {most} qubits. Use fewer wires or another backend"
+            f"{larger_simulators(str(backend.name))}. Nothing was sent.",
             argument="wires",
             value=wires,
         )

@@ -69,6 +69,21 @@ def open_local(name: str) -> Any:
     return open_snapshot(name)
 
 
+def larger_simulators(name: str) -> str:
+    """Simulators of this machine that hold more qubits than one of its own; empty for what is none.
+
+    Args:
+        name: Name of a backend.
+    """
+    if name not in AER_NAMES and not name.startswith("aer_simulator"):
+        return ""
+    return (
+        ": 'aer_simulator_matrix_product_state' takes 63 qubits if they are little entangled, and "
+        "'aer_simulator_stabilizer' thousands for Clifford gates alone; a state vector needs 16 bytes times 2 to the number "
+        "of qubits"
+    )
+
+
 class LocalBackend:
     """A Qiskit backend that runs here.
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log2
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +20,6 @@ from .snapshots import snapshot_classes
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-AER_QUBITS = 29
-"""Qubits of a state vector that fits in 8 GiB; Aer takes more where the method or the memory allows it."""
 
 
 @dataclass(frozen=True)
@@ -173,14 +171,22 @@ class Overview:
 
 def local_backends() -> tuple[BackendFacts, ...]:
     """Backends of this machine; snapshots are described by their files, since making all of them takes minutes."""
-    found = [
-        BackendFacts(name, "here", AER_QUBITS, None, online=True, basis=()) for name in sorted(AER_NAMES)
-    ]
+    qubits = _state_vector_qubits()
+    found = [BackendFacts(name, "here", qubits, None, online=True, basis=()) for name in sorted(AER_NAMES)]
     for name, cls in sorted(snapshot_classes().items()):
         said = json.loads((Path(cls.dirname) / cls.conf_filename).read_text(encoding="utf-8"))
         basis = tuple(sorted(map(str, said["basis_gates"])))
         found.append(BackendFacts(name, "here", int(said["n_qubits"]), None, online=True, basis=basis))
     return tuple(found)
+
+
+def _state_vector_qubits() -> int | None:
+    """Qubits of the largest state vector in this machine's memory, as Aer reckons; without loading Aer, which takes seconds."""
+    try:
+        import psutil  # Aer's own, so it is there where Aer is
+    except ImportError:
+        return None
+    return int(log2(psutil.virtual_memory().total / 16))
 
 
 def _number(value: Any) -> float | None:

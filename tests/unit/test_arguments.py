@@ -163,3 +163,64 @@ def test_loose_options_are_those_of_the_packages():
     fields = set(EstimatorOptions.__dataclass_fields__) | set(SamplerOptions.__dataclass_fields__)
     assert fields >= settings._PRIMITIVE_NAMES
     assert settings._PRIMITIVE_NAMES | {"_VERSION"} >= fields
+
+
+# -------------------------------------------------------------------------------------------- texts that say what to do
+
+
+def test_least_busy_without_an_account_is_not_asked_whether_it_is_least_busy():
+    with pytest.raises(CredentialsError) as caught:
+        qml.device("threaded.ibmq", wires=1, backend="least_busy")
+    assert "Did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["ibmq_qasm_simulator", "aer_simulator", "aer_simulator_statevector"])
+def test_too_many_wires_for_a_state_vector_name_the_methods_that_hold_more(backend):
+    with pytest.raises(BackendError, match="'aer_simulator_matrix_product_state' takes 63 qubits"):
+        qml.device("threaded.ibmq", wires=62, backend=backend)
+    assert qml.device("threaded.ibmq", wires=62, backend="aer_simulator_matrix_product_state").num_wires == 62
+
+
+def test_too_many_wires_for_a_snapshot_name_no_simulators():
+    with pytest.raises(BackendError) as caught:
+        qml.device("threaded.ibmq", wires=6, backend="fake_manila")
+    assert "matrix_product_state" not in str(caught.value)
+
+
+def test_a_rule_is_said_once():
+    with pytest.raises(ConfigurationError) as caught:
+        qml.device("threaded.ibmq", wires=1, progress="yes")
+    assert str(caught.value) == (
+        "progress='yes': must be True, False, 'auto', or a function that takes one Progress record. Nothing was sent."
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"max_jobs='x': .*\. max_jobs is: Most jobs in flight at once\."
+    ):
+        qml.device("threaded.ibmq", wires=1, max_jobs="x")
+
+
+@pytest.mark.parametrize("run", ["batch_execute", "submit", "estimate"])
+@pytest.mark.parametrize(
+    ("circuits", "hint"),
+    [
+        (qml.QNode(lambda: qml.expval(qml.Z(0)), qml.device("default.qubit")), r"construct_tape\(circuit\)"),
+        ([lambda: qml.expval(qml.Z(0))], "make_qscript"),
+        (5, "a tape or a sequence of tapes"),
+        ([5], "not a QuantumScript"),
+    ],
+    ids=["qnode", "function", "number", "numbers"],
+)
+def test_what_is_no_tape_is_told_how_to_become_one(run, circuits, hint):
+    dev = qml.device("threaded.ibmq", wires=1)
+    with pytest.raises(UnsupportedCircuitError, match=hint):
+        getattr(dev, run)(circuits)
+
+
+@pytest.mark.parametrize("method", ["adjoint", "backprop"])
+def test_gradients_of_a_state_vector_are_told_what_works(method):
+    dev = qml.device("threaded.ibmq", wires=1)
+    with (
+        pytest.warns(UserWarning, match="'parameter-shift'"),
+        pytest.raises(qml.exceptions.QuantumFunctionError),
+    ):
+        qml.QNode(lambda: qml.expval(qml.Z(0)), dev, diff_method=method)
