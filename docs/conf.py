@@ -13,7 +13,13 @@ author = "the pennylane-threaded-ibmq authors"
 copyright = author  # noqa: A001 - Sphinx's name
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 nitpicky = True
 
@@ -24,7 +30,10 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # Classes of other projects: their inventories are not fetched, so that the build needs no network.
-nitpick_ignore_regex = [("py:class", r"pennylane\..*")]
+nitpick_ignore_regex = [
+    ("py:class", r"(pennylane|pydantic|datetime|collections\.abc|concurrent\.futures|matplotlib)\..*"),
+    ("py:exc", r"CancelledError"),
+]
 
 html_theme = "furo"
 html_title = f"pennylane-threaded-ibmq {release}"

@@ -64,12 +64,12 @@ class Loopback(ABC):
 
     @property
     def url(self) -> str:
-        """Base URL for direct requests: ``QiskitRuntimeService(url=...)``."""
+        """Base URL for direct requests, ``QiskitRuntimeService(url=...)``."""
         return self.endpoint.url
 
     @property
     def classic_url(self) -> str:
-        """Base URL for clients of the classic API: ``ibmqx_url``, ``IBMProvider(url=...)``."""
+        """Base URL for clients of the classic API, ``ibmqx_url``, ``IBMProvider(url=...)``."""
         return self.endpoint.classic_url
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class QElectron(qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`qelectron`.
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`.
 
     Args:
         qnode: The QNode; it is not changed.

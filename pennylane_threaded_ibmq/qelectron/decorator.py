@@ -67,7 +67,7 @@ def qelectron(
         description: Same.
 
     Returns:
-        A :class:`QElectron`, which is a QNode with ``run_later``; a decorator if no QNode was given.
+        A :class:`~pennylane_threaded_ibmq.QElectron`, which is a QNode with ``run_later``; a decorator if no QNode was given.
 
     Raises:
         ConfigurationError: Executors or selector cannot work, or the QNode's gradients need a simulator's state.
