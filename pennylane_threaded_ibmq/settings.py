@@ -85,7 +85,10 @@ class Settings(BaseModel):
     hub: str = Field("ibm-q", description="Hub of the classic service.")
     group: str = Field("open", description="Group of the classic service.")
     project: str = Field("main", description="Project of the classic service.")
-    instance: str | None = Field(None, description="CRN or name of an IBM Quantum Platform instance.")
+    instance: str | None = Field(
+        None,
+        description="CRN or name of an IBM Quantum Platform instance, or 'auto' for one that has the backend.",
+    )
     account_name: str | None = Field(None, description="Name of the account saved with IBM's client.")
     account_file: str | Path | None = Field(None, description="File that the account was saved in.")
     region: str | None = Field(None, description="Region of the instances to choose from, such as 'us-east'.")

@@ -349,6 +349,7 @@ class BatchDevice:
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
             display=self._display,
             device=self,
+            instance=place.instance,
         )
 
     def _cut(self, tapes: tuple[QuantumScript, ...], like: BatchRecord | None = None) -> tuple[Shard, ...]:

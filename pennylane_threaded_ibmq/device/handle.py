@@ -50,6 +50,11 @@ class BatchHandle:
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting cancels the jobs, so that queued ones are not charged.
         display: Shows how far the batch has got while it is waited for; ``None`` shows nothing.
         device: The device, which would close if it were forgotten while its batch runs.
+        instance: Who pays.
+
+    Attributes:
+        instance: CRN of the instance that pays for the jobs, also where ``instance="auto"`` or none was chosen; empty on
+            simulators of this machine. On the classic stack, ``hub/group/project``.
     """
 
     def __init__(
@@ -63,8 +68,10 @@ class BatchHandle:
         cancel_on_interrupt: bool = False,
         display: Display | None = None,
         device: object = None,
+        instance: str = "",
     ) -> None:
         self._batch = batch
+        self.instance = instance
         self._usage_secs: float | None = None
         self._origins = tuple(origins)
         self._tracker = tracker

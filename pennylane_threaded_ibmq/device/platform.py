@@ -14,10 +14,16 @@ from ..ibm.account import (
     accounts,
     check_session,
     check_size,
-    instance_of,
     is_service_backend,
 )
-from ..ibm.client import can_choose_fractional, can_run_dry, warn_of_sunset
+from ..ibm.client import (
+    AUTO_INSTANCE,
+    can_choose_fractional,
+    can_choose_instance,
+    can_run_dry,
+    warn_of_sunset,
+)
+from ..ibm.instances import check_session_backend, instance_of, pin, session_on
 from ..ibm.jobs import Mode, PlatformJobs
 from ..ibm.local import is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
@@ -49,7 +55,8 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     backend = settings.backend
     if isinstance(backend, str):
         if is_local_name(backend):
-            return open_here(open_local(backend), settings, wires)
+            return _here(open_local(backend), settings, wires)
+        _check_instance(settings.instance)
         if settings.use_fractional_gates and backend == LEAST_BUSY and not can_choose_fractional():
             raise ConfigurationError(
                 "use_fractional_gates=True with backend='least_busy' needs qiskit-ibm-runtime 0.48 or newer. Name a backend, "
@@ -63,7 +70,12 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         service, opened = accounts().connect(credentials, wanted)
         return _remote(service, opened, settings, primitive_options, only, wires)
     if is_service_backend(backend):
-        return _remote(backend.service, backend, settings, primitive_options, only, wires)
+        return _remote(*pin(backend), settings, primitive_options, only, wires)
+    return _here(backend, settings, wires)
+
+
+def _here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+    check_session_backend(settings.session, str(backend.name))
     return open_here(backend, settings, wires)
 
 
@@ -92,12 +104,12 @@ def _remote(
     jobs = PlatformJobs(
         service, backend, primitive_options, api=settings.primitive_api, only=only, dry_run=settings.dry_run
     )
+    session = session_on(settings.session, backend)
     simulated = bool(getattr(backend.configuration(), "simulator", False))
-
     return open_remote(
         jobs,
         settings,
-        instance=instance_of(service),
+        instance=instance_of(backend),
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
         limits=Limits(
             shots=getattr(backend.configuration(), "max_shots", None),
@@ -106,8 +118,19 @@ def _remote(
         ),
         without=NEVER_USED,
         exact=True,
-        open_inner=lambda: Mode(backend, settings.session),
+        open_inner=lambda: Mode(backend, session),
     )
+
+
+def _check_instance(instance: str | None) -> None:
+    """Refuse to leave the choice of an instance to a client that does not make it."""
+    if instance == AUTO_INSTANCE and not can_choose_instance():
+        raise ConfigurationError(
+            "instance='auto': needs qiskit-ibm-runtime 0.48 or newer. Leave instance out, which chooses in the same way, or "
+            "upgrade with: pip install -U qiskit-ibm-runtime qiskit qiskit-aer. Nothing was sent.",
+            argument="instance",
+            value=instance,
+        )
 
 
 def _refuse_classic(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from .._compat import without_prefix
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .errors import can_pass, is_unreachable, patiently, status_code, within
+from .instances import instance_of
 from .local import AER_NAMES, larger_simulators
 from .snapshots import fake_names
 
@@ -108,7 +109,7 @@ class Accounts:
             _require_saved_account(wanted.name, credentials)
         with self._lock:
             service, backend = self._look_up(credentials, wanted)
-            crn = service.active_instance()
+            crn = instance_of(backend)
             if credentials.instance != crn and len(service.instances()) > 1:
                 pinned = replace(credentials, instance=crn)
                 service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)))
@@ -329,11 +330,6 @@ def check_size(backend: Any, wires: int) -> None:
             argument="wires",
             value=wires,
         )
-
-
-def instance_of(service: Any) -> str:
-    """CRN of the instance that pays for a service's jobs."""
-    return str(service.active_instance())
 
 
 def check_session(session: Any) -> None:

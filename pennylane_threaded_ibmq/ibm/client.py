@@ -9,6 +9,9 @@ from importlib import metadata, util
 SUNSET = "2027-01-01"
 """From then on IBM may refuse the versions of its API that clients before 0.48 speak; its ``/v1/versions`` says so."""
 
+AUTO_INSTANCE = "auto"
+"""The instance that stands for whichever the client finds the backend in, without a word of warning."""
+
 _FIRST_AFTER = (0, 48)
 
 
@@ -67,4 +70,9 @@ def can_run_dry() -> bool:
 
 def can_choose_fractional() -> bool:
     """Whether the client can choose the least busy of the backends with fractional gates."""
+    return client_version() >= _FIRST_AFTER
+
+
+def can_choose_instance() -> bool:
+    """Whether the client takes ``instance="auto"``."""
     return client_version() >= _FIRST_AFTER

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .._compat import without_prefix
 from ..exceptions import ServiceError
-from .account import Credentials, instance_of, log_in
+from .account import Credentials, log_in
 from .errors import ANSWER_SECS, status_code, within
 from .local import AER_NAMES
 from .snapshots import snapshot_classes
@@ -100,8 +100,8 @@ class Overview:
     @property
     def instance(self) -> str:
         """CRN of the instance in use; the first one if none was chosen."""
-        active = instance_of(self._service)
-        return active or next((i.crn for i in self.instances), "")
+        active = self._service.active_instance()
+        return str(active or "") or next((i.crn for i in self.instances), "")
 
     @property
     def usage(self) -> UsageFacts:

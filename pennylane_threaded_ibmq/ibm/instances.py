@@ -1,0 +1,124 @@
+"""The instance that pays for a backend's jobs, and a client that stays with it.
+
+One service object of IBM's client may serve several instances. It keeps the one that was used last, for all its backends and
+all threads, and asks and sends there: up to 0.47 a job goes to whichever that is, and since then two threads that send at once
+still disturb each other. So a device never uses a service object that may serve another instance than its own.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+from ..exceptions import ConfigurationError
+
+
+def instance_of(backend: Any) -> str:
+    """CRN of the instance that a service's backend was found in, which pays for its jobs."""
+    # the client has no public name for it but on jobs
+    return str(vars(backend).get("_instance") or backend.service.active_instance())
+
+
+def pin(backend: Any) -> tuple[Any, Any]:
+    """A service object for the instance of one backend alone, and the backend on it.
+
+    They share the login and the connections with those of the user's, which stay as they are and may go on to other instances.
+
+    Args:
+        backend: A backend of IBM's client.
+
+    Returns:
+        The service object, which never leaves the instance, and the backend, whose jobs go there.
+
+    Raises:
+        ConfigurationError: The client keeps its instances in a way that is not known here.
+    """
+    instance = instance_of(backend)
+    try:
+        service = _pinned(backend.service, instance)
+    except KeyError:
+        raise _not_known(backend, instance) from None
+    if service.active_instance() != instance:
+        raise _not_known(backend, instance)
+    return service, _changed(backend, _service=service)
+
+
+def _pinned(service: Any, instance: str) -> Any:
+    """A copy of a service object that has one instance.
+
+    Raises:
+        KeyError: The client keeps its instances in another way.
+    """
+    inside = vars(service)
+    client, account = inside["_active_api_client"], copy(inside["_account"])
+    if vars(client)["_instance"] != instance:
+        client = inside["_api_clients"][instance]
+    account.instance = instance
+    return _changed(
+        service,
+        _account=account,
+        _default_instance=True,
+        _saved_instances=[],
+        _active_api_client=client,
+        _api_clients={instance: client},
+    )
+
+
+def _changed(thing: Any, **attributes: Any) -> Any:
+    """A copy of an object of the client's with other attributes, which it has no public way to change."""
+    found = copy(thing)
+    vars(found).update(attributes)
+    return found
+
+
+def session_on(session: Any, backend: Any) -> Any:
+    """A session of the user's, as the jobs of a pinned backend run in it.
+
+    Args:
+        session: A Session or Batch of IBM's client, or ``None``.
+        backend: The backend, from :func:`pin`.
+
+    Raises:
+        ConfigurationError: It is one of another backend, or of another instance.
+    """
+    if session is None:
+        return None
+    check_session_backend(session, str(backend.name))
+    instance, other = instance_of(backend), str(vars(session).get("_instance"))
+    if other != instance:
+        raise ConfigurationError(
+            f"session: it is one of instance {other!r}, and this device is on instance {instance!r}, which would not pay for "
+            f"what runs in it. Make a device with instance={other!r}, or open a session there. Nothing was sent.",
+            argument="session",
+            value=session,
+        )
+    return _changed(session, _service=backend.service, _backend=backend)
+
+
+def check_session_backend(session: Any, name: str) -> None:
+    """Refuse a session of another backend than the one of a device: its jobs would run there.
+
+    Args:
+        session: A Session or Batch of IBM's client, or ``None``.
+        name: Name of the device's backend.
+
+    Raises:
+        ConfigurationError: It is one of another backend.
+    """
+    if session is None or session.backend() == name:
+        return
+    raise ConfigurationError(
+        f"session: it is one of backend {session.backend()!r}, and this device is on backend {name!r}. Make a device with "
+        f"backend={session.backend()!r}, or open a session on {name!r}. Nothing was sent.",
+        argument="session",
+        value=session,
+    )
+
+
+def _not_known(backend: Any, instance: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"backend: the installed qiskit-ibm-runtime does not tell how the backend object {backend.name!r} reaches its instance. "
+        f"Give backend={str(backend.name)!r} and instance={instance!r} instead. Nothing was sent.",
+        argument="backend",
+        value=backend,
+    )
