@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
@@ -23,6 +23,9 @@ from .legacy import WholeBatchDevice
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
+    from typing_extensions import Unpack
+
+    from ..options import DeviceOptions
 
 
 class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
@@ -50,12 +53,13 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
         | {"LinearCombination", "Sum", "SProd", "Prod", "Exp"}
     )
 
-    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
-        hide_token(options)
+    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]) -> None:
+        given = cast("dict[str, Any]", options)
+        hide_token(given)
         # what qiskit.ibmq reads; on the current stack it would lead to a service that is gone
-        if not options.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
-            options["ibmqx_url"] = os.environ["IBMQX_URL"]
-        settings = load_settings(options)
+        if not given.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
+            given["ibmqx_url"] = os.environ["IBMQX_URL"]
+        settings = load_settings(given)
         check_options(settings)
         checked = check_shots(shots)
         if not checked:

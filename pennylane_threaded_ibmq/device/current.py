@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pennylane.devices import Device
 from pennylane.devices.execution_config import ExecutionConfig
@@ -29,6 +29,9 @@ from .workplace import is_on_this_machine
 
 if TYPE_CHECKING:
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
+    from typing_extensions import Unpack
+
+    from ..options import DeviceOptions
 
 
 class ThreadedIBMQDevice(BatchDevice, Device):
@@ -47,9 +50,10 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         BackendError: There is no such backend, or it has fewer qubits than ``wires``.
     """
 
-    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Any) -> None:
-        hide_token(options)
-        settings = load_settings(options)
+    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]) -> None:
+        given = cast("dict[str, Any]", options)
+        hide_token(given)
+        settings = load_settings(given)
         checked = check_shots(shots)
         # PennyLane deprecates shots on a device; the default of this one is no choice of the user's
         super().__init__(wires=check_wires(wires), shots=None if shots == DEFAULT_SHOTS else checked)

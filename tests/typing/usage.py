@@ -33,6 +33,20 @@ assert_type(__version__, str)
 
 
 def device(tapes: list[Any]) -> None:
+    ThreadedIBMQDevice(
+        ["a", "b"],
+        [100, (200, 2)],
+        backend="ibm_torino",
+        instance="crn",
+        shard_size="auto",
+        primitive="estimator",
+        progress=lambda progress: print(progress.done),
+        journal=Path("journal.sqlite"),
+        timeout_secs=60,
+        resilience_level=2,
+        optimization_level=3,
+        engine="tcp://host:8786",
+    ).close()
     with ThreadedIBMQDevice(2, 1000, backend="aer_simulator", max_jobs=2) as dev:
         assert_type(dev, ThreadedIBMQDevice)
         assert_type(dev.name, str)

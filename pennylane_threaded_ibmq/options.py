@@ -1,0 +1,92 @@
+"""The options of a device as types, so that editors complete them and type checkers refuse wrong ones.
+
+What they mean and allow is checked by :mod:`~pennylane_threaded_ibmq.settings`, whose fields these are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+    from pathlib import Path
+    from typing import Literal
+
+    from pydantic import SecretStr
+
+    from .execution.progress import Progress
+
+
+class DeviceOptions(TypedDict, total=False):
+    """Keyword arguments of the device; classes of Qiskit, which has no types, are ``Any``."""
+
+    backend: Any
+    ibmqx_token: str | SecretStr | None
+    ibmqx_url: str | None
+    hub: str
+    group: str
+    project: str
+    instance: str | None
+    account_name: str | None
+    account_file: str | Path | None
+    region: str | None
+    plans_preference: list[str] | None
+    tags: list[str] | None
+    proxies: dict[str, Any] | None
+    verify: bool | None
+    private_endpoint: bool | None
+    use_fractional_gates: bool
+    calibration_id: str | None
+    dry_run: bool
+    max_jobs: int
+    shard_size: int | Literal["auto"]
+    timeout_secs: float | None
+    primitive: Literal["auto", "estimator", "sampler"]
+    parametrise: bool
+    transpile_options: Mapping[str, Any]
+    primitive_options: Any
+    primitive_api: Literal["auto", "client", "service"]
+    noise_model: Any
+    seed_simulator: int | None
+    journal: bool | str | Path
+    max_retries: int
+    on_interrupt: Literal["cancel", "detach"]
+    max_usage_secs: float | None
+    budget_secs: float | None
+    max_overrun: float | None
+    progress: bool | Literal["auto"] | Callable[[Progress], None]
+    engine: str | Executor | Any
+    provider: Any
+    run_options: Mapping[str, Any]
+    session: Any
+    compile_backend: Any
+
+    # options of the transpiler and of the primitives that stand by themselves, as qiskit.remote takes them
+    options: Mapping[str, Any]
+    optimization_level: Literal[0, 1, 2, 3]
+    seed_transpiler: int
+    initial_layout: Any
+    layout_method: str
+    routing_method: str
+    translation_method: str
+    scheduling_method: str
+    approximation_degree: float
+    unitary_synthesis_method: str
+    unitary_synthesis_plugin_config: Mapping[str, Any]
+    hls_config: Any
+    init_method: str
+    optimization_method: str
+    qubits_initially_zero: bool
+    resilience_level: Literal[0, 1, 2]
+    resilience: Mapping[str, Any]
+    dynamical_decoupling: Mapping[str, Any]
+    twirling: Mapping[str, Any]
+    execution: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    simulator: Any
+    default_precision: float
+    default_shots: int
+    max_execution_time: int
+    seed_estimator: int
+    experimental: Mapping[str, Any]
