@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
 
@@ -26,34 +26,13 @@ from .._compat import without_prefix
 from .._fork import FORKS
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
 from .config import Found, hide_secrets, is_secret, right_name
-from .runners import Submission
+from .futures import results_of
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
-    from pennylane.wires import Wires
 
 
 ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
-
-
-class Futures:
-    """A submission of an executor that only has futures."""
-
-    def __init__(self, futures: Sequence[Future[Any]]) -> None:
-        self.futures = tuple(futures)
-
-    @property
-    def job_ids(self) -> tuple[str, ...]:
-        """Not known."""
-        return ()
-
-    def help(self) -> None:
-        """Nothing to do."""
-
-    def cancel(self) -> None:
-        """Cancel what can be."""
-        for future in self.futures:
-            future.cancel()
 
 
 class Load:
@@ -61,13 +40,25 @@ class Load:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.circuits = 0
+        self._open: set[Future[Any]] = set()
         FORKS.watch(self)
 
-    def change(self, circuits: int) -> None:
-        """Count circuits that were taken, or are done."""
+    @property
+    def circuits(self) -> int:
+        """How many."""
+        return len(self._open)
+
+    def take(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+        """Count futures, each once; those that were not counted before."""
         with self._lock:
-            self.circuits += circuits
+            fresh = [future for future in futures if future not in self._open]
+            self._open.update(fresh)
+        return fresh
+
+    def finish(self, future: Future[Any]) -> None:
+        """One is done."""
+        with self._lock:
+            self._open.discard(future)
 
     def before_fork(self) -> None:
         """Nothing: the child begins anew."""
@@ -75,7 +66,7 @@ class Load:
     def after_fork(self, *, in_child: bool) -> None:
         """The threads that would finish circuits are the parent's."""
         if in_child:
-            self._lock, self.circuits = threading.Lock(), 0
+            self._lock, self._open = threading.Lock(), set()
 
     def __reduce__(self) -> tuple[type[Load], tuple[()]]:
         return (type(self), ())
@@ -91,6 +82,9 @@ class Load:
 
 class BaseQExecutor(BaseModel):
     """Base of executors; a class of your own needs only :meth:`batch_submit`.
+
+    A QNode reaches an executor through :meth:`batch_submit` and :meth:`batch_get_results` alone: a class that defines
+    them otherwise is obeyed by calls, gradients, ``run_later`` and clusters.
 
     Attributes:
         persist_data: Write circuits, times and results to the database.
@@ -199,34 +193,26 @@ class BaseQExecutor(BaseModel):
             Their results in order.
 
         Raises:
+            WaitTimeoutError: ``timeout_secs`` ran out; the jobs run on.
             Exception: What the first circuit without a result failed with.
         """
-        return [future.result() for future in futures_list]
+        futures = list(futures_list)
+        return results_of(futures, self.timeout_of(futures))
 
-    def submission(self, tapes: Sequence[QuantumScript], wires: Wires, *, later: bool) -> Submission:
-        """Take circuits for a QNode.
+    def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
+        """Longest wait for circuits in seconds, from ``timeout_secs``; ``None`` for no end."""
+        del futures
+        limit = getattr(self, "timeout_secs", None)
+        return None if limit is None else float(limit)
 
-        Args:
-            tapes: The circuits, with their final shots.
-            wires: Wires that they may use.
-            later: Nobody waits yet, so they may be held back for a moment to share jobs with others.
-        """
-        del wires, later
-        return self.counted(Futures(self.batch_submit(list(tapes))))
-
-    def settle(self, sent: Submission) -> None:
-        """Told when somebody has waited for all circuits of a submission."""
-
-    def counted(self, sent: Submission) -> Submission:
-        """Count a submission's circuits as load until they are done."""
-        self._load.change(len(sent.futures))
-        for future in sent.futures:
+    def count(self, futures: Iterable[Future[Any]]) -> None:
+        """Count circuits as load until they are done."""
+        for future in self._load.take(futures):
             # a method, not the counter's: an unfinished future keeps its executor, and so the device, alive
             future.add_done_callback(self._circuit_done)
-        return sent
 
-    def _circuit_done(self, _: Future[Any]) -> None:
-        self._load.change(-1)
+    def _circuit_done(self, future: Future[Any]) -> None:
+        self._load.finish(future)
 
     def close(self) -> None:
         """Give back threads and connections."""

@@ -13,7 +13,7 @@ from pennylane.transforms.core import TransformProgram
 
 from .classic_selector_device import SelectorDevice
 from .later import Submitted
-from .routing import Routed
+from .routing import Ticket
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
@@ -34,7 +34,7 @@ class _TwiceDevice(SelectorDevice):
 
     def __init__(self, inner: SelectorDevice) -> None:
         self.__dict__.update(inner.__dict__)
-        self.sent: tuple[tuple[QuantumScript, ...], Routed] | None = None
+        self.sent: tuple[tuple[QuantumScript, ...], Ticket] | None = None
         self.submitting = True
         self.whole = True
         self._circuits = 0
@@ -49,13 +49,13 @@ class _TwiceDevice(SelectorDevice):
         batch = tuple(circuits)
         if self.submitting:
             first = batch if self.whole else batch[: max(1, self._circuits)]
-            self.sent = (first, self.send(first, later=True))
+            self.sent = (first, self.send(first))
             raise Submitted
         if self.sent is None:
             return super().batch_execute(batch, **options)
-        (first, routed), self.sent = self.sent, None
+        (first, ticket), self.sent = self.sent, None
         self._first._num_executions += 1  # noqa: SLF001 - the same class's
-        ready = dict(enumerate(self.collect(first, routed)))
+        ready = dict(enumerate(self.collect(first, ticket)))
         # random gradients shift by other angles each time
         known = [i for i, (was, now) in enumerate(zip(first, batch)) if was.hash == now.hash]
         rest = [i for i in range(len(batch)) if i not in known]
@@ -107,7 +107,7 @@ class Twice(qml.QNode):
         self._snapshot = dict(self._cache) if isinstance(self._cache, MutableMapping) else None
 
     @property
-    def sent(self) -> Routed | None:
+    def sent(self) -> Ticket | None:
         """What the first time submitted."""
         return None if self.device.sent is None else self.device.sent[1]
 

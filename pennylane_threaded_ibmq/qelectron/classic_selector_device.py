@@ -17,9 +17,9 @@ from .._compat import zip_strict
 from ..device.legacy import WholeBatchDevice
 from .base import BaseQExecutor
 from .classic_tapes import legacy_shots, shots_of, with_shots
-from .cluster import chooser, common_shots, leaves_of
+from .cluster import common_shots, leaves_of
 from .guard import Guard
-from .routing import Routed, submit_routed
+from .routing import Ticket, submit
 from .runners import recording_lock
 
 if TYPE_CHECKING:
@@ -64,28 +64,26 @@ class SelectorDevice(WholeBatchDevice):
         fresh.shots = legacy_shots(shots if common is None else common)
         return fresh
 
-    def send(self, circuits: Sequence[QuantumScript], *, later: bool) -> Routed:
+    def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
         """Choose executors and hand the circuits over.
 
         Args:
             circuits: The circuits, at least one.
-            later: Nobody waits for the results yet.
         """
         ready = [self._with_shots(circuit) for circuit in circuits]
         with recording_lock():
-            return submit_routed(ready, self.wires or None, chooser(self.target), later=later)
+            return submit(self.target, ready, self.wires or None)
 
-    def collect(self, circuits: Sequence[QuantumScript], routed: Routed) -> list[Result]:
+    def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> list[Result]:
         """Wait for results and tell the tracker.
 
         Raises:
             Exception: What the first circuit without a result failed with.
         """
-        routed.help()
         with self.guard.released():
-            results = routed.results()
+            results = ticket.results()
         if self.tracker.active:
-            self._track(circuits, results, routed.job_ids)
+            self._track(circuits, results, ticket.job_ids)
         return list(results)
 
     def batch_execute(self, circuits: Iterable[QuantumScript], **_: Any) -> list[Result]:
@@ -101,7 +99,7 @@ class SelectorDevice(WholeBatchDevice):
         if not batch:
             return []
         self._first._num_executions += 1  # noqa: SLF001 - the same class's
-        return self.collect(batch, self.send(batch, later=False))
+        return self.collect(batch, self.send(batch))
 
     def _with_shots(self, circuit: QuantumScript) -> QuantumScript:
         """The circuit with the shots of the call; gradients may have made circuits that have none."""

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
-from pennylane.wires import Wires
 from pydantic import PrivateAttr, SerializeAsAny, field_serializer, field_validator
 
 from ..exceptions import ConfigurationError
 from .base import BaseQExecutor
-from .routing import Choose, Routed, submit_routed
+from .futures import results_of, submissions_of
+from .routing import Batch, check_count, spread
 from .selectors import Turn, check_selector, choose
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
+
+
+class Owners:
+    """Which member took a circuit, by its future. Copies and pickles start empty."""
+
+    def __init__(self) -> None:
+        self._members: WeakKeyDictionary[Future[Any], BaseQExecutor] = WeakKeyDictionary()
+
+    def add(self, future: Future[Any], member: BaseQExecutor) -> None:
+        """A member took it."""
+        self._members[future] = member
+
+    def of(self, future: Future[Any]) -> BaseQExecutor | None:
+        """The member; ``None`` for a future of somebody else's."""
+        return self._members.get(future)
+
+    def __reduce__(self) -> tuple[type[Owners], tuple[()]]:
+        return (type(self), ())
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Owners:
+        return type(self)()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Owners)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class QCluster(BaseQExecutor):
@@ -38,6 +65,7 @@ class QCluster(BaseQExecutor):
     selector: Any = "cyclic"
 
     _turn: Turn = PrivateAttr(default_factory=Turn)
+    _owners: Owners = PrivateAttr(default_factory=Owners)
 
     @field_validator("executors", mode="before")
     @classmethod
@@ -89,29 +117,50 @@ class QCluster(BaseQExecutor):
                 yield member
 
     def choose(self, circuit: QuantumScript, taken: Mapping[int, int]) -> BaseQExecutor:
-        """The executor, no cluster, that runs a circuit.
+        """The member that runs a circuit.
 
         Args:
             circuit: The circuit.
-            taken: Circuits of the same batch that each executor was chosen for, by ``id``.
+            taken: Circuits of the same batch that each member was chosen for, by ``id``.
 
         Raises:
             SelectorError: A selector returned something that is not one of its executors.
         """
         chosen: BaseQExecutor = choose(self.selector, self._turn, self.executors, circuit, taken)
-        return chosen.choose(circuit, taken) if isinstance(chosen, QCluster) else chosen
+        return chosen
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Spread circuits over the members and return at once; one future a circuit, in order."""
-        tapes = tuple(qscripts_list)
-        if not tapes:
-            return []
-        wires = Wires.all_wires([tape.wires for tape in tapes])
-        return list(self.submission(tapes, wires, later=True).futures)
+        batch = Batch(qscripts_list, getattr(qscripts_list, "wires", None))
+        found = spread(batch, self.choose)
+        for executor, future in found:
+            self._owners.add(future, executor)
+        return [future for _, future in found]
 
-    def submission(self, tapes: Sequence[QuantumScript], wires: Wires, *, later: bool) -> Routed:
-        """Take circuits for a QNode; see :class:`BaseQExecutor`."""
-        return submit_routed(tapes, wires, self.choose, later=later)
+    def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
+        """Wait for futures of :meth:`batch_submit`; each member gives the results of its circuits."""
+        futures = list(futures_list)
+        for sent in submissions_of(futures):
+            sent.help()
+        groups: dict[int, tuple[BaseQExecutor | None, list[int]]] = {}
+        for position, future in enumerate(futures):
+            owner = self._owners.of(future)
+            groups.setdefault(id(owner), (owner, []))[1].append(position)
+        results: dict[int, Any] = {}
+        for owner, positions in groups.values():
+            mine = [futures[p] for p in positions]
+            got = results_of(mine, None) if owner is None else list(owner.batch_get_results(mine))
+            if owner is not None:
+                check_count(owner, "batch_get_results", len(got), len(mine))
+            results.update(zip(positions, got))
+        return [results[position] for position in range(len(futures))]
+
+    def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
+        """That of the most patient member of those that took the circuits."""
+        owners = {id(owner): owner for owner in map(self._owners.of, futures) if owner is not None}
+        limits = [owner.timeout_of(futures) for owner in owners.values()]
+        finite = [limit for limit in limits if limit is not None]
+        return max(finite) if finite and len(finite) == len(limits) else None
 
     def close(self) -> None:
         """Close all members."""
@@ -122,11 +171,6 @@ class QCluster(BaseQExecutor):
 def leaves_of(target: BaseQExecutor) -> tuple[BaseQExecutor, ...]:
     """All executors that may run a circuit."""
     return tuple(target.leaves()) if isinstance(target, QCluster) else (target,)
-
-
-def chooser(target: BaseQExecutor) -> Choose:
-    """What chooses the executor of a circuit."""
-    return target.choose if isinstance(target, QCluster) else lambda _circuit, _taken: target
 
 
 def common_shots(target: BaseQExecutor) -> Shots | None:

@@ -22,11 +22,10 @@ from pydantic import ConfigDict, SecretStr, field_serializer, field_validator
 
 from ..exceptions import ConfigurationError
 from .classic_tapes import with_shots
-from .cluster import chooser
 from .config import hide_secrets
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
-from .routing import submit_routed
+from .routing import submit
 from .runners import recording_lock
 
 try:
@@ -131,7 +130,7 @@ class ThreadedIBMQExecutor(BaseQExecutor):
             return []
         executor = self._behind()
         with recording_lock():
-            sent = submit_routed(tapes, self._wires(tapes), chooser(executor), later=True)
+            sent = submit(executor, tapes, self._wires(tapes))
         return [Pending(future, sent, self._result) for future in sent.futures]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:

@@ -17,7 +17,7 @@ from .._compat import AnyFuture
 from .._fork import ForkLock
 from .config import find_token
 from .executor import IBMQExecutor
-from .routing import Routed
+from .routing import Ticket
 
 PREFIX = "kept-token-"
 
@@ -94,7 +94,7 @@ class Pending(AnyFuture):
     def __init__(
         self,
         source: Future[Any],
-        sent: Routed,
+        sent: Ticket,
         convert: Callable[[Any, float, tuple[str, ...]], Any],
     ) -> None:
         super().__init__()

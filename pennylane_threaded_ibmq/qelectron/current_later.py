@@ -10,7 +10,7 @@ from pennylane.devices import Device
 from pennylane.tape import QuantumScript
 
 from .later import Submitted
-from .routing import Routed
+from .routing import Ticket
 
 if TYPE_CHECKING:
     from pennylane.devices.execution_config import ExecutionConfig
@@ -35,7 +35,7 @@ class _TwiceDevice(Device):
         super().__init__(wires=inner.wires)
         self._inner = inner
         self.circuits = 1
-        self.sent: tuple[tuple[QuantumScript, ...], Routed] | None = None
+        self.sent: tuple[tuple[QuantumScript, ...], Ticket] | None = None
         self.submitting = True
 
     @property
@@ -64,12 +64,12 @@ class _TwiceDevice(Device):
         batch = tuple(circuits)
         if self.submitting:
             first = batch if _repeats(execution_config) else batch[: self.circuits]
-            self.sent = (first, self._inner.send(first, later=True))
+            self.sent = (first, self._inner.send(first))
             raise Submitted
         if self.sent is None:
             return self._inner.execute(batch, execution_config)
-        (first, routed), self.sent = self.sent, None
-        results = self._inner.collect(first, routed)
+        (first, ticket), self.sent = self.sent, None
+        results = self._inner.collect(first, ticket)
         rest = batch[len(first) :]
         return results + tuple(self._inner.execute(rest, execution_config)) if rest else results
 
@@ -124,7 +124,7 @@ class Twice(qml.QNode):
         self._snapshot = dict(self._cache) if isinstance(self._cache, MutableMapping) else None
 
     @property
-    def sent(self) -> Routed | None:
+    def sent(self) -> Ticket | None:
         """What the first time submitted."""
         return None if self.device.sent is None else self.device.sent[1]
 

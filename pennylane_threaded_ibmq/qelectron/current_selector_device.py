@@ -18,9 +18,9 @@ from pennylane.transforms.core import CompilePipeline
 
 from .._compat import zip_strict
 from .base import BaseQExecutor
-from .cluster import chooser, common_shots, leaves_of
+from .cluster import common_shots, leaves_of
 from .guard import Guard
-from .routing import Routed, submit_routed
+from .routing import Ticket, submit
 from .runners import recording_lock
 
 if TYPE_CHECKING:
@@ -85,27 +85,25 @@ class SelectorDevice(Device):
         """Fill in what this device decides."""
         return replace(config or ExecutionConfig(), use_device_gradient=False)
 
-    def send(self, circuits: Sequence[QuantumScript], *, later: bool) -> Routed:
+    def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
         """Choose executors and hand the circuits over.
 
         Args:
             circuits: The circuits, at least one.
-            later: Nobody waits for the results yet.
         """
         with recording_lock():
-            return submit_routed(circuits, self.wires, chooser(self.target), later=later)
+            return submit(self.target, circuits, self.wires)
 
-    def collect(self, circuits: Sequence[QuantumScript], routed: Routed) -> tuple[Result, ...]:
+    def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> tuple[Result, ...]:
         """Wait for results and tell the tracker.
 
         Raises:
             Exception: What the first circuit without a result failed with.
         """
-        routed.help()
         with self.guard.released():
-            results = routed.results()
+            results = ticket.results()
         if self.tracker.active:
-            self._track(circuits, results, routed.job_ids)
+            self._track(circuits, results, ticket.job_ids)
         return results
 
     def execute(
@@ -126,7 +124,7 @@ class SelectorDevice(Device):
             return self.execute((circuits,))[0]
         if not circuits:
             return ()
-        return self.collect(circuits, self.send(circuits, later=False))
+        return self.collect(circuits, self.send(circuits))
 
     def _track(
         self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]

@@ -23,8 +23,10 @@ from ..ibm.local import is_local_name
 from ..settings import DEFAULT_BACKEND, Settings
 from .base import BaseQExecutor, ShotsField, check_shots, whole_number
 from .config import Found, find_token, find_values, hide_secrets
+from .futures import Submission, submissions_of
 from .records import Call, Recorder
-from .runners import IBMRunner, LocalRunner, OneRun, Runner, Submission
+from .routing import with_named_wires
+from .runners import IBMRunner, LocalRunner, Runner
 from .sender import GAP_S, MOST_S, Sender
 from .stacks import of_stack
 
@@ -53,6 +55,14 @@ class Engine:
     made_for: tuple[Any, ...]
     runner: Runner
     sender: Sender
+
+    def submit(self, tapes: Sequence[QuantumScript], wires: Wires) -> Submission:
+        """Take tapes: to send them together with others, or to run them in the background."""
+        if not isinstance(self.runner, LocalRunner):
+            return self.sender.send(tapes, wires)
+        run = self.runner.submit(tapes, wires)
+        self.runner.start(run)
+        return run
 
     def close(self) -> None:
         """End it."""
@@ -237,51 +247,42 @@ class IBMQExecutor(BaseQExecutor):
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
-        override = self.shots_override
         tapes = []
         for tape in qscripts_list:
             if not isinstance(tape, QuantumScript):
                 raise TypeError(
                     f"batch_submit takes tapes (QuantumScript), got {tape!r} ({type(tape).__name__})."
                 )
-            shots = tape.shots if override is None else override
-            if override is None and not shots and self.qnode_device_shots is not None:
-                shots = Shots(self.qnode_device_shots)
-            tapes.append(tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots))
+            tapes.append(self._ready(tape))
         if not tapes:
             return []
-        wires = Wires.all_wires([tape.wires for tape in tapes])
-        if self.qnode_device_wires is not None:
-            wires = Wires.all_wires([Wires(range(self.qnode_device_wires)), wires])
-        return list(self.submission(tapes, wires, later=True).futures)
-
-    def submission(self, tapes: Sequence[QuantumScript], wires: Wires, *, later: bool) -> Submission:
-        """Take circuits for a QNode; see :class:`BaseQExecutor`."""
+        wires = getattr(qscripts_list, "wires", None)
         call = Call.of(self, tapes) if self.persist_data else None
         engine = self._engine()
-        if isinstance(engine.runner, LocalRunner):
-            sent: Submission = engine.runner.submit(tapes, wires)
-            if later and isinstance(sent, OneRun):
-                engine.runner.start(sent)
-        elif later:
-            sent = engine.sender.send(tapes, wires)
-        else:
-            sent = engine.runner.submit(tapes, wires)
+        sent = engine.submit(tapes, Wires.all_wires([t.wires for t in tapes]) if wires is None else wires)
         if call is not None:
             self._room.recorder().follow(call, sent)
-        return self.counted(sent)
+        self.count(sent.futures)
+        return list(sent.futures)
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
         """Wait for futures of :meth:`batch_submit`; see :class:`BaseQExecutor`."""
-        results = super().batch_get_results(futures_list)
+        futures = list(futures_list)
+        results = super().batch_get_results(futures)
         if self.persist_data:
-            self._room.recorder().settle_finished()
+            for sent in submissions_of(futures):
+                self._room.recorder().settle(sent)
         return results
 
-    def settle(self, sent: Submission) -> None:
-        """Told when somebody has waited for all circuits of a submission."""
-        if self.persist_data:
-            self._room.recorder().settle(sent)
+    def _ready(self, tape: QuantumScript) -> QuantumScript:
+        """The tape with its final shots, and wires for measurements that name none."""
+        override = self.shots_override
+        shots = tape.shots if override is None else override
+        if override is None and not shots and self.qnode_device_shots is not None:
+            shots = Shots(self.qnode_device_shots)
+        ready = tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots)
+        known = Wires(range(self.qnode_device_wires or 0))
+        return with_named_wires(ready, Wires.all_wires([known, tape.wires]))
 
     def flush_records(self, timeout: float | None = None) -> bool:
         """Wait until all finished calls are in the database.

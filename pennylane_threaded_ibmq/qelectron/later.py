@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Protocol
 
 from ..execution.futures import TapeFuture
-from .routing import Routed
+from .routing import Ticket
 from .runners import recording_lock
 
 
@@ -30,7 +30,7 @@ class LaterFuture(TapeFuture):
 
     def __init__(self) -> None:
         super().__init__()
-        self._routed: Routed | None = None
+        self._ticket: Ticket | None = None
         self._finish: Callable[[], Any] | None = None
         self._made = threading.RLock()
         self._outcome: tuple[Any, BaseException | None] | None = None
@@ -38,7 +38,7 @@ class LaterFuture(TapeFuture):
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far; calls that were sent together share them."""
-        return () if self._routed is None else self._routed.job_ids
+        return () if self._ticket is None else self._ticket.job_ids
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result.
@@ -69,18 +69,18 @@ class LaterFuture(TapeFuture):
         """Give the call up; its jobs are cancelled unless other calls share them. ``False`` if it is done."""
         if not self._give_up():
             return False
-        if self._routed is not None:
-            self._routed.cancel()
+        if self._ticket is not None:
+            self._ticket.cancel()
         return True
 
     def __await__(self) -> Generator[Any, None, Any]:
         self._hasten()
         return asyncio.wrap_future(self).__await__()
 
-    def follow(self, routed: Routed, finish: Callable[[], Any]) -> None:
+    def follow(self, ticket: Ticket, finish: Callable[[], Any]) -> None:
         """Be done when the circuits are; ``finish`` makes the result from theirs."""
-        self._routed, self._finish = routed, finish
-        left = len(routed.futures)
+        self._ticket, self._finish = ticket, finish
+        left = len(ticket.futures)
         lock = threading.Lock()
 
         def done(future: Future[Any]) -> None:
@@ -97,7 +97,7 @@ class LaterFuture(TapeFuture):
             elif last:
                 self._settle(lambda: self.set_result(None))
 
-        for future in routed.futures:
+        for future in ticket.futures:
             future.add_done_callback(done)
 
     def _give_up(self) -> bool:
@@ -118,18 +118,18 @@ class LaterFuture(TapeFuture):
             return
 
     def _wait(self, timeout: float | None) -> None:
-        limit = self._routed.timeout_s if timeout is None and self._routed is not None else timeout
+        limit = self._ticket.timeout_s if timeout is None and self._ticket is not None else timeout
         try:
             super().exception(limit)
         except FutureTimeoutError:
-            if timeout is None and self._routed is not None and not self.done():
-                raise self._routed.overdue() from None
+            if timeout is None and self._ticket is not None and not self.done():
+                raise self._ticket.overdue() from None
             # before Python 3.11 the other is no TimeoutError
             raise TimeoutError from None
 
     def _hasten(self) -> None:
-        if self._routed is not None and not self.done():
-            self._routed.help()
+        if self._ticket is not None and not self.done():
+            self._ticket.help()
 
     def _complete(self) -> tuple[Any, BaseException | None]:
         with recording_lock(), self._made:
@@ -150,7 +150,7 @@ class Call(Protocol):
     """One call of a qelectron, made twice."""
 
     @property
-    def sent(self) -> Routed | None:
+    def sent(self) -> Ticket | None:
         """What the first time submitted."""
 
     def first(self, args: Any, kwargs: Any) -> Any:

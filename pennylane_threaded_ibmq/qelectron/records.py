@@ -26,7 +26,7 @@ from .._compat import zip_strict
 from ..exceptions import RecordsWarning
 from ..execution.database import Database
 from .config import data_folder
-from .runners import Submission
+from .futures import Submission
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots

@@ -1,131 +1,128 @@
-"""Spreads a batch over executors and puts its results in order again."""
+"""Hands the circuits of a QNode to executors, by their public methods alone."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, List
 
-from pennylane.wires import Wires
-
-from .._compat import zip_strict
-from ..exceptions import ConfigurationError, WaitTimeoutError
+from ..exceptions import ConfigurationError, UnknownWireError, WaitTimeoutError
 from .base import BaseQExecutor
-from .runners import Submission
+from .futures import job_ids_of, overdue, submissions_of
 from .stacks import of_stack
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
-    from typing_extensions import TypeAlias
+    from pennylane.wires import Wires
 
     from . import current_tapes as tapes_of_stack
 else:
     tapes_of_stack = of_stack("tapes")
 
-Choose: TypeAlias = "Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]"
 
-
-@dataclass(frozen=True)
-class Part:
-    """What one executor got of a batch.
-
-    Attributes:
-        executor: The executor.
-        positions: Positions of its circuits in the batch.
-        sent: Its submission.
-    """
-
-    executor: BaseQExecutor
-    positions: tuple[int, ...]
-    sent: Submission
-
-
-class Routed:
-    """A batch that was spread over executors.
+class Batch(List["QuantumScript"]):
+    """The circuits of a QNode on their way to an executor: a list that also knows the wires of the QNode's device.
 
     Args:
-        parts: One an executor.
-        futures: One a circuit, in the order of the batch.
+        tapes: The circuits.
+        wires: Wires that they may use; ``None`` if that is any.
     """
 
-    def __init__(self, parts: Sequence[Part], futures: Sequence[Future[Any]]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, tapes: Iterable[QuantumScript], wires: Wires | None) -> None:
+        super().__init__(tapes)
+        self.wires = wires
+
+
+class Ticket:
+    """Circuits that an executor, or a cluster, has taken for one call of a QNode.
+
+    Args:
+        target: Who took them, and gives their results.
+        futures: One a circuit, in order.
+    """
+
+    def __init__(self, target: BaseQExecutor, futures: Sequence[Future[Any]]) -> None:
+        self.target = target
         self.futures = tuple(futures)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far, of all executors."""
-        return tuple(job_id for part in self.parts for job_id in part.sent.job_ids)
+        return job_ids_of(self.futures)
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Longest wait in seconds: that of the most patient executor; ``None`` for no end."""
+        return self.target.timeout_of(self.futures)
+
+    def overdue(self) -> WaitTimeoutError:
+        """The error for a wait that was too long."""
+        return overdue(self.futures, self.timeout_s or 0.0)
 
     def help(self) -> None:
         """Do in this thread what another would do later."""
-        for part in self.parts:
-            part.sent.help()
+        for sent in submissions_of(self.futures):
+            sent.help()
 
     def cancel(self) -> None:
         """Give all circuits up."""
-        for part in self.parts:
-            part.sent.cancel()
+        give_up(self.futures)
 
     def results(self) -> tuple[Any, ...]:
-        """Wait for all circuits; results in the order of the batch.
+        """Wait for all circuits; results in order.
 
         Raises:
             WaitTimeoutError: The executors' ``timeout_secs`` ran out; the jobs run on.
             Exception: What the first circuit without a result failed with. What still runs is cancelled.
         """
-        limit = self.timeout_s
-        deadline = None if limit is None else time.monotonic() + limit
         try:
-            results = tuple([self._result(future, deadline) for future in self.futures])
+            results = tuple(self.target.batch_get_results(list(self.futures)))
         except WaitTimeoutError:
             raise
         except BaseException:
             # also Ctrl-C: nobody is left to read the results
             self.cancel()
             raise
-        for part in self.parts:
-            part.executor.settle(part.sent)
+        check_count(self.target, "batch_get_results", len(results), len(self.futures))
         return results
 
-    @property
-    def timeout_s(self) -> float | None:
-        """Longest wait in seconds: that of the most patient executor; ``None`` for no end."""
-        limits = [getattr(part.executor, "timeout_secs", None) for part in self.parts]
-        finite = [float(limit) for limit in limits if limit is not None]
-        return max(finite) if finite and len(finite) == len(limits) else None
 
-    def overdue(self) -> WaitTimeoutError:
-        """The error for a wait that was too long."""
-        ids = self.job_ids
-        jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
-        return WaitTimeoutError(f"No result within timeout_secs={self.timeout_s:g}. {jobs}.", job_ids=ids)
+def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires | None) -> Ticket:
+    """Hand the circuits of a QNode to an executor, by its public ``batch_submit``.
 
-    def _result(self, future: Future[Any], deadline: float | None) -> Any:
-        if deadline is None:
-            return future.result()
-        try:
-            return future.result(max(0.0, deadline - time.monotonic()))
-        except (TimeoutError, FutureTimeoutError):
-            if future.done():
-                raise
-            raise self.overdue() from None
+    Args:
+        target: The executor, or a cluster.
+        tapes: The circuits, at least one.
+        wires: Wires of the QNode's device; ``None`` for those of each circuit.
+
+    Raises:
+        UnknownWireError: A circuit uses wires that the QNode lacks; nothing was sent.
+        ThreadedIBMQError: The executor refused the circuits.
+    """
+    ready = Batch([prepared(with_named_wires(tape, wires), target) for tape in tapes], wires)
+    return Ticket(target, take(target, ready))
 
 
-def submit_routed(
-    tapes: Sequence[QuantumScript], wires: Wires | None, choose: Choose, *, later: bool
-) -> Routed:
+def take(executor: BaseQExecutor, batch: Batch) -> list[Future[Any]]:
+    """Let an executor take circuits and count them as its load; one future a circuit, in order."""
+    futures = list(executor.batch_submit(batch))
+    check_count(executor, "batch_submit", len(futures), len(batch))
+    executor.count(futures)
+    return futures
+
+
+def spread(
+    batch: Batch, choose: Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]
+) -> list[tuple[BaseQExecutor, Future[Any]]]:
     """Choose an executor for each circuit and hand the circuits over.
 
     Args:
-        tapes: The circuits, at least one.
-        wires: Wires of the QNode's device; ``None`` for those of each circuit.
-        choose: Gives the executor of a circuit.
-        later: Nobody waits for the results yet.
+        batch: The circuits.
+        choose: Gives the executor of a circuit, from the circuit and how often each was chosen before, by ``id``.
+
+    Returns:
+        The executor and the future of each circuit, in order.
 
     Raises:
         SelectorError: A selector returned something that is not one of its executors; nothing was sent.
@@ -134,41 +131,79 @@ def submit_routed(
     taken: dict[int, int] = {}
     groups: dict[int, tuple[BaseQExecutor, list[int]]] = {}
     ready = []
-    for position, tape in enumerate(tapes):
+    for position, tape in enumerate(batch):
         executor = choose(tape, taken)
-        key = id(executor)
-        taken[key] = taken.get(key, 0) + 1
-        groups.setdefault(key, (executor, []))[1].append(position)
-        ready.append(_prepared(tape, executor, wires))
-    if wires is None:
-        wires = Wires.all_wires([tape.wires for tape in ready])
-    parts: list[Part] = []
+        taken[id(executor)] = taken.get(id(executor), 0) + 1
+        groups.setdefault(id(executor), (executor, []))[1].append(position)
+        ready.append(prepared(tape, executor))
+    found: dict[int, tuple[BaseQExecutor, Future[Any]]] = {}
     try:
         for executor, positions in groups.values():
-            batch = ready if len(groups) == 1 else [ready[p] for p in positions]
-            parts.append(Part(executor, tuple(positions), executor.submission(batch, wires, later=later)))
+            futures = take(executor, Batch([ready[p] for p in positions], batch.wires))
+            found.update((p, (executor, future)) for p, future in zip(positions, futures))
     except BaseException:
-        for part in parts:
-            part.sent.cancel()
+        give_up([future for _, future in found.values()])
         raise
-    if len(parts) == 1:
-        return Routed(parts, parts[0].sent.futures)
-    futures: list[Future[Any]] = [cast("Future[Any]", None)] * len(tapes)
-    for part in parts:
-        for position, future in zip_strict(part.positions, part.sent.futures):
-            futures[position] = future
-    return Routed(parts, futures)
+    return [found[position] for position in range(len(batch))]
 
 
-def _prepared(tape: QuantumScript, executor: BaseQExecutor, wires: Wires | None) -> QuantumScript:
-    """The circuit with the executor's shots and with wires for measurements that name none."""
+def give_up(futures: Iterable[Any]) -> None:
+    """Cancel circuits; jobs too, unless other circuits share them."""
+    futures = tuple(futures)
+    for sent in submissions_of(futures):
+        sent.cancel()
+    for future in futures:
+        future.cancel()
+
+
+def check_count(executor: BaseQExecutor, method: str, got: int, wanted: int) -> None:
+    """Refuse what an executor of the user's gives, if it is not one a circuit.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if got != wanted:
+        raise ConfigurationError(
+            f"{type(executor).__name__}.{method} gave {got} for {wanted} circuits: it must give one a circuit, in order.",
+            argument="executors",
+            value=executor,
+        )
+
+
+def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
+    """A circuit whose measurements all name their wires: those that name none get these, or the circuit's own.
+
+    Raises:
+        UnknownWireError: It uses wires that are not among these.
+    """
+    if wires is not None and not known_wires(tape, wires):
+        lacking = [w for w in tape.wires if w not in wires]
+        raise UnknownWireError(
+            f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
+            "more wires, or labels for them. Nothing was sent."
+        )
+    if any(not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements):
+        return tapes_of_stack.with_wires(tape, tape.wires if wires is None else wires)
+    return tape
+
+
+def known_wires(tape: QuantumScript, wires: Wires) -> bool:
+    """Whether a circuit uses no others."""
+    known = wires.toset()
+    return all(w in known for w in tape.wires)
+
+
+def prepared(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:
+    """The circuit with the executor's shots.
+
+    Raises:
+        ConfigurationError: One of both has a shot vector, and the other something else.
+    """
     override = executor.shots_override
     if override is not None and override != tape.shots:
         if override.has_partitioned_shots or tape.shots.has_partitioned_shots:
             raise _mixed_vectors(tape.shots, override)
-        tape = tapes_of_stack.with_shots(tape, override)
-    if any(not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements):
-        tape = tapes_of_stack.with_wires(tape, wires or tape.wires)
+        return tapes_of_stack.with_shots(tape, override)
     return tape
 
 

@@ -21,7 +21,7 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
-from ..execution.futures import TapeFuture
+from .futures import CircuitFuture, Submission
 from .stacks import of_stack
 
 if TYPE_CHECKING:
@@ -49,24 +49,6 @@ def making_operators() -> Iterator[None]:
         if QueuingManager.recording():
             stack.enter_context(QueuingManager.stop_recording())
         yield
-
-
-class Submission(Protocol):
-    """Tapes that were handed over: one future a tape, in order."""
-
-    @property
-    def futures(self) -> Sequence[Future[Any]]:
-        """One future a tape."""
-
-    @property
-    def job_ids(self) -> tuple[str, ...]:
-        """Ids of the jobs accepted so far."""
-
-    def help(self) -> None:
-        """Do in this thread what another would do later; called before waiting."""
-
-    def cancel(self) -> None:
-        """Give the tapes up."""
 
 
 class Runner(Protocol):
@@ -166,7 +148,7 @@ class OneRun:
     ) -> None:
         self._tapes = tuple(tapes)
         self._run = run
-        self.futures: tuple[Future[Any], ...] = tuple(TapeFuture() for _ in self._tapes)
+        self.futures: tuple[Future[Any], ...] = tuple(CircuitFuture(self) for _ in self._tapes)
 
     @property
     def job_ids(self) -> tuple[str, ...]:

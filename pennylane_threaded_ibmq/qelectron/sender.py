@@ -18,8 +18,8 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from ..exceptions import CredentialsError, JobCancelledError, ServiceError, UsageLimitError
-from ..execution.futures import TapeFuture
-from .runners import Runner, Submission, making_operators
+from .futures import CircuitFuture, Submission
+from .runners import Runner, making_operators
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -46,7 +46,7 @@ class Waiting:
     def __init__(self, tapes: Sequence[QuantumScript], wires: Wires, owner: Sender) -> None:
         self.tapes = tuple(tapes)
         self.wires = wires
-        self.futures: tuple[Future[Any], ...] = tuple(TapeFuture() for _ in self.tapes)
+        self.futures: tuple[Future[Any], ...] = tuple(CircuitFuture(self) for _ in self.tapes)
         self._owner = owner
         self._sent: Submission | None = None
         self._shared: Shared | None = None
@@ -61,9 +61,9 @@ class Waiting:
 
         In this thread: it may be recording a circuit, and so hold the lock that the sending thread would need.
         """
-        if self._shared is None:
+        if self._sent is None:
             self._owner.flush()
-        elif self._sent is not None:
+        else:
             self._sent.help()
 
     def cancel(self) -> None:
@@ -71,8 +71,9 @@ class Waiting:
         self._owner.forget(self)
         for future in self.futures:
             future.cancel()
-        if self._shared is not None:
-            self._shared.leave()
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.leave()
 
     def follow(self, sent: Submission, start: int, shared: Shared) -> None:
         """Take the results from the submission that carries this call."""

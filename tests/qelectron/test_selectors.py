@@ -250,7 +250,7 @@ def test_json_holds_no_code_and_says_so():
 
 
 def test_json_with_an_unknown_class_says_what_is_known():
-    with pytest.raises(ConfigurationError, match=r"'Nobody': no such executor class.*IBMQExecutor, QCluster"):
+    with pytest.raises(ConfigurationError, match=r"'Nobody': no such executor class.*IBMQExecutor.*QCluster"):
         QCluster(executors=[{"name": "Nobody"}])
 
 

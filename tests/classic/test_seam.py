@@ -1,0 +1,54 @@
+"""A QNode reaches an executor through ``batch_submit`` and ``batch_get_results`` alone, on the classic stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane import numpy as pnp
+from pydantic import PrivateAttr
+
+from pennylane_threaded_ibmq import IBMQExecutor, QCluster, qelectron
+
+
+class Counting(IBMQExecutor):
+    """Counts circuits, and gives the opposite of every result."""
+
+    _submitted: Any = PrivateAttr(default_factory=list)
+    _collected: Any = PrivateAttr(default_factory=list)
+
+    def batch_submit(self, qscripts_list):
+        tapes = list(qscripts_list)
+        self._submitted.append(len(tapes))
+        return super().batch_submit(tapes)
+
+    def batch_get_results(self, futures_list):
+        futures = list(futures_list)
+        self._collected.append(len(futures))
+        return [-result for result in super().batch_get_results(futures)]
+
+
+@qml.qnode(qml.device("default.qubit", wires=2, shots=20), diff_method="parameter-shift")
+def plain(x):
+    qml.RX(x, wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+@pytest.mark.parametrize("how", ["alone", "cluster", "nested"])
+def test_overrides_are_obeyed_by_calls_gradients_and_run_later(how, loopback):
+    service = loopback()
+    executor = Counting(persist_data=False)
+    target = executor if how == "alone" else QCluster(executors=[executor])
+    circuit = qelectron(plain, executors=QCluster(executors=[target]) if how == "nested" else target)
+    assert circuit(0.0) == -1
+    assert (executor._submitted, executor._collected) == ([1], [1])
+    futures = [circuit.run_later(np.pi) for _ in range(2)]
+    assert (executor._submitted, executor._collected) == ([1, 1, 1], [1])
+    assert [future.result() for future in futures] == [1, 1]
+    assert executor._collected == [1, 1, 1]
+    x = pnp.array(np.pi / 2, requires_grad=True)
+    assert qml.grad(circuit)(x) == pytest.approx(1)
+    assert (sum(executor._submitted), sum(executor._collected)) == (6, 6)
+    assert service.counters.logins == 1
