@@ -52,6 +52,7 @@ class DeviceOptions(TypedDict, total=False):
     journal: bool | str | Path
     max_retries: int
     on_interrupt: Literal["cancel", "detach"]
+    on_usage_limit: Literal["refuse", "wait"]
     max_usage_secs: float | None
     budget_secs: float | None
     max_overrun: float | None

@@ -140,6 +140,10 @@ class Settings(BaseModel):
     on_interrupt: Literal["cancel", "detach"] = Field(
         "cancel", description="What Ctrl-C does to jobs on IBM Quantum: cancel them, or let them run on."
     )
+    on_usage_limit: Literal["refuse", "wait"] = Field(
+        "refuse",
+        description="What happens once the instance has used its QPU time: an error, or waiting until it has more.",
+    )
     max_usage_secs: float | None = Field(
         None, gt=0, description="Most QPU seconds that a batch may be estimated to use."
     )

@@ -196,6 +196,7 @@ def open_remote(
         max_retries=settings.max_retries,
         shaping=shaping,
         options="" if journal is None else canonical(jobs.options),
+        waits_for_usage=settings.on_usage_limit == "wait",
     )
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(

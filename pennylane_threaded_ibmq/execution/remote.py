@@ -36,6 +36,7 @@ from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
 from .steps import Phase
 from .trust import is_mitigated
+from .usage_limit import UsageLimit
 from .watcher import Watcher, WrongJobError
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECS = 0.2
 """Between two looks into the journal for what another program is just sending."""
+
+USAGE_SECS = 300.0
+"""Between two tries at an instance that has met its usage limit."""
 
 MOST_SENDINGS = 5
 """How often a shard is sent whose job does not exist although it was sent."""
@@ -63,6 +67,7 @@ class RemoteSite:
         max_retries: How often a shard is sent again whose job failed for a reason that can pass.
         shaping: Options of the device by which its jobs are recognised, for the journal.
         options: All that a job is sent with beside its circuits, as a text that is the same in the next program.
+        waits_for_usage: A shard waits while the instance has met its usage limit, in place of failing.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class RemoteSite:
         max_retries: int,
         shaping: Mapping[str, Any],
         options: str = "",
+        waits_for_usage: bool = False,
     ) -> None:
         self._jobs = jobs
         self._open_inner = open_inner
@@ -86,6 +92,7 @@ class RemoteSite:
         self._journal = journal
         self._max_retries = max_retries
         self._shaping = shaping
+        self._usage_limit = UsageLimit(instance, waits=waits_for_usage)
         self._options = options
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
         self._finder = JobFinder(jobs)
@@ -304,21 +311,14 @@ class RemoteSite:
 
     def _send(self, run: ShardRun, mode: Any) -> SentJob:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
-        if not run.slip.may_send:
-            text = "No job of this part of the batch gave a result, and send=False: it was not sent."
-            self._note(run.slip, ShardState.FAILED, error=text)
-            raise SubmissionError(text)
-        try:
-            run.spend(run.slip.tag)
-        except ThreadedIBMQError as error:
-            self._note(run.slip, ShardState.FAILED, error=str(error))
-            raise
+        self._reserve(run)
         pubs = self._pubs(run)
         unanswered = 0
         while True:
             while not self._pacer.enter(run.given_up):
                 refuse_given_up(run)
             run.slotted = True
+            limited = False
             job = None
             with _busy(run):
                 try:
@@ -331,6 +331,9 @@ class RemoteSite:
                     elif trouble is Trouble.RATE_LIMIT:
                         run.slotted = False
                         self._pacer.too_fast(retry_after(error))
+                    elif trouble is Trouble.USAGE_LIMIT:
+                        self._meet_usage_limit(run, error)
+                        limited = True
                     elif (
                         trouble is Trouble.CLOSED and self._session is None and mode is not self._jobs.backend
                     ):
@@ -346,10 +349,30 @@ class RemoteSite:
                     else:
                         self._keep(run, job)
             if job is not None:
+                self._usage_limit.passed()
                 run.report(Phase.QUEUED, job_id=job.job_id)
                 return job
-            if unanswered:
+            if limited:
+                run.given_up.wait(USAGE_SECS)
+            elif unanswered:
                 time.sleep(min(0.2 * 2**unanswered, 5.0))
+
+    def _reserve(self, run: ShardRun) -> None:
+        """See that a shard may be paid for, and reserve what it is estimated to use.
+
+        Raises:
+            SubmissionError: Nothing is to be sent.
+            UsageLimitError: It would be beyond a budget.
+        """
+        if not run.slip.may_send:
+            text = "No job of this part of the batch gave a result, and send=False: it was not sent."
+            self._note(run.slip, ShardState.FAILED, error=text)
+            raise SubmissionError(text)
+        try:
+            run.spend(run.slip.tag)
+        except ThreadedIBMQError as error:
+            self._note(run.slip, ShardState.FAILED, error=str(error))
+            raise
 
     def _send_once(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
         if self._journal is not None:
@@ -387,6 +410,21 @@ class RemoteSite:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise error
         return job
+
+    def _meet_usage_limit(self, run: ShardRun, error: SubmissionError) -> None:
+        """Say that the instance has no QPU time left, and that the shard waits for it.
+
+        Raises:
+            SubmissionError: It is not to wait.
+        """
+        try:
+            self._usage_limit.met(error, run.slip.batch_id)
+        except SubmissionError as refusal:
+            self._note(run.slip, ShardState.FAILED, error=str(refusal))
+            raise
+        # it waits for days, and whoever looks is to see that nothing is under way
+        self._note(run.slip, ShardState.PLANNED)
+        run.report(Phase.PLANNED)
 
     def _free_slot(self, run: ShardRun) -> None:
         if run.slotted:

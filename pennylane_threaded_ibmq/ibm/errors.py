@@ -37,6 +37,8 @@ class Trouble(Enum):
     """Too many jobs are queued: wait until one is done."""
     RATE_LIMIT = "rate limit"
     """Too many jobs a minute, or too many requests: wait."""
+    USAGE_LIMIT = "usage limit"
+    """The instance has used the QPU time that it has: wait until it gets more, or give up."""
     CLOSED = "closed"
     """The session or IBM's Batch takes no more jobs."""
     REFUSED = "refused"
@@ -48,6 +50,7 @@ _PENDING = re.compile(
 )
 _RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
 _CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
+_USAGE = re.compile(r"usage\b.{0,40}\blimit", re.IGNORECASE)
 _JOB_CODE = re.compile(r"Error code (\d+)")
 
 PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 1217, 9999}) | frozenset(range(9000, 10000))
@@ -70,7 +73,10 @@ def judge_submission(error: BaseException) -> Trouble:
         return Trouble.RATE_LIMIT
     if status is None or status < 400 or status >= 500:
         return Trouble.UNKNOWN
-    return Trouble.CLOSED if _CLOSED.search(text) else Trouble.REFUSED
+    if _CLOSED.search(text):
+        return Trouble.CLOSED
+    # IBM documents 409 for it, and nothing else that a new job is answered with so
+    return Trouble.USAGE_LIMIT if status == 409 or _USAGE.search(text) else Trouble.REFUSED
 
 
 def job_failure_can_pass(message: str) -> bool:

@@ -12,7 +12,15 @@ from click.testing import CliRunner
 from qiskit import QuantumCircuit
 
 from pennylane_threaded_ibmq.cli.app import main
-from pennylane_threaded_ibmq.exceptions import JobFailedError, SubmissionError, UsageLimitError
+from pennylane_threaded_ibmq.exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    ShardFailedError,
+    SubmissionError,
+    UsageLimitError,
+    WaitTimeoutError,
+)
+from pennylane_threaded_ibmq.execution import remote
 from pennylane_threaded_ibmq.execution.budget import Ledger
 from pennylane_threaded_ibmq.execution.usage import Mitigation, mitigation
 from pennylane_threaded_ibmq.ibm.durations import CIRCUIT_SECS, Durations
@@ -289,3 +297,61 @@ def test_a_budget_command_says_what_is_missing(tmp_path):
     ran = CliRunner().invoke(main, ["budget", "--journal", str(tmp_path / "j")])
     assert "No instance has a budget." in ran.output
     assert not (tmp_path / "j").exists()
+
+
+# ------------------------------------------------------------------------------------------ the limit of the instance
+
+
+LIMIT = {
+    "effect": "status",
+    "status": 409,
+    "on": "POST /jobs",
+    "message": "Usage exceeds the instance limit.",
+}
+
+
+@pytest.mark.parametrize("on_usage_limit", ["refuse", "wait"])
+def test_at_the_limit_of_the_instance_what_was_not_sent_waits_or_is_refused(
+    loopback, device, monkeypatch, caplog, on_usage_limit
+):
+    monkeypatch.setattr(remote, "USAGE_SECS", 0.05)
+    service = loopback()
+    crn = service.config.instances[0].crn
+    dev = device(shard_size=1, max_jobs=1, on_usage_limit=on_usage_limit)
+    service.inject(Fault(**LIMIT, skip=1, times=3 if on_usage_limit == "wait" else 2))
+    handle = dev.submit(ladder(3))
+    if on_usage_limit == "wait":
+        assert len(handle.result(120)) == 3
+        said = [record.getMessage() for record in caplog.records if "usage limit" in record.getMessage()]
+        assert len(said) == 1
+        assert crn in said[0]
+    else:
+        with pytest.raises(ShardFailedError, match="2 of 3 jobs gave no result") as caught:
+            handle.result(120)
+        error = caught.value.errors[1]
+        assert isinstance(error, SubmissionError)
+        assert error.status_code == 409
+        for text in (crn, "quantum.cloud.ibm.com/instances/crn%3A", handle.batch_id, "on_usage_limit='wait'"):
+            assert text in str(error)
+        assert service.counters.jobs == 1
+        # nothing is lost: once there is time, what is missing is sent
+        assert len(dev.resume(handle.batch_id).result(120)) == 3
+    assert service.counters.jobs == 3
+    assert dev.batches(1)[0].open is False
+
+
+def test_waiting_for_more_usage_ends_when_nobody_wants_it(loopback, device, caplog):
+    service = loopback(usage_limit_secs=0.5)
+    dev = device(on_usage_limit="wait")
+    dev.batch_execute(ladder(1))
+    handle = dev.submit(ladder(2))
+    service.wait_for_requests("POST /jobs", 2)
+    with pytest.raises(WaitTimeoutError, match=handle.batch_id):
+        handle.result(0.1)
+    journal = dev._journal()
+    while journal.batch(handle.batch_id).shards[0].state != "planned":
+        assert not handle.done()
+    handle.cancel()
+    assert isinstance(handle.exception(60), JobCancelledError)
+    assert service.counters.jobs == 1
+    assert "usage limit" in caplog.text
