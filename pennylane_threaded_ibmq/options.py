@@ -48,6 +48,8 @@ class DeviceOptions(TypedDict, total=False):
     primitive_options: Any
     primitive_api: Literal["auto", "client", "service"]
     noise_model: Any
+    # IBM's primitives have options of this name too
+    simulator: Literal["auto", "aer", "lightning"] | Mapping[str, Any]
     seed_simulator: int | None
     journal: bool | str | Path
     max_retries: int
@@ -85,7 +87,6 @@ class DeviceOptions(TypedDict, total=False):
     twirling: Mapping[str, Any]
     execution: Mapping[str, Any]
     environment: Mapping[str, Any]
-    simulator: Any
     default_precision: float
     default_shots: int
     max_execution_time: int

@@ -130,6 +130,10 @@ class Settings(BaseModel):
         description="Kind of IBM's primitives: 'client', 'service', or 'auto' for the cheaper of those there are.",
     )
     noise_model: Any = Field(None, description="A qiskit_aer NoiseModel for local simulation.")
+    simulator: Literal["auto", "aer", "lightning"] = Field(
+        "auto",
+        description="What simulates without noise on this machine: Aer, PennyLane Lightning, or 'auto' for the faster.",
+    )
     seed_simulator: int | None = Field(None, ge=0, description="Makes local runs repeatable.")
     journal: bool | Path = Field(
         True, description="Keep a journal of jobs on IBM Quantum: True, False, or the path of its file."
@@ -267,7 +271,8 @@ class Settings(BaseModel):
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
         given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
-        return any(given) or self.session is not None or self.engine is not None
+        chosen = self.simulator != "auto"
+        return any(given) or chosen or self.session is not None or self.engine is not None
 
 
 def home_folder() -> Path:
@@ -365,7 +370,8 @@ def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
     for name, value in arguments.items():
         if name in _TRANSPILE_NAMES:
             loose["transpile_options"][name] = value
-        elif name in _PRIMITIVE_NAMES:
+        elif name in _PRIMITIVE_NAMES and not (name == "simulator" and isinstance(value, str)):
+            # IBM's primitives have options of a simulator too, which are no text
             loose["primitive_options"][name] = value
         elif name == "options":
             loose["primitive_options"].update(value or {})

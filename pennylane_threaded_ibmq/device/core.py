@@ -411,7 +411,9 @@ class BatchDevice:
                 argument="wires",
                 value=len(wires),
             )
-        return Template(tape, data, wires, place.compiler, parametrise=self._settings.parametrise)
+        return Template(
+            tape, data, wires, place.compiler, parametrise=self._settings.parametrise, fuse=place.fuse
+        )
 
 
 def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:

@@ -29,8 +29,10 @@ from ..ibm.durations import Durations
 from ..ibm.local import LocalBackend, is_local_name
 from ..ibm.pace import pacers
 from ..ibm.service import JobService
+from .simulator import choose_lightning, refuse_simulator
 
 if TYPE_CHECKING:
+    from ..execution.template import Fuse
     from ..settings import Settings
 
 QPU_OPTIMIZATION_LEVEL = 2
@@ -52,6 +54,7 @@ class Workplace:
         jobs: Jobs of the service; ``None`` on this machine.
         instance: Who pays; empty on this machine.
         shaping: Options by which its jobs are recognised later; empty on this machine.
+        fuse: Makes circuits run on Lightning's state vector; ``None`` where none does.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Workplace:
     jobs: JobService | None = None
     instance: str = ""
     shaping: Mapping[str, Any] = field(default_factory=dict)
+    fuse: Fuse | None = None
 
     @property
     def remote(self) -> bool:
@@ -123,8 +127,16 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
         site = EngineSite(local, spec, open_engine(settings.engine), seeded=seeded)
         most = settings.max_jobs
     lanes = Lanes(most, site.open_inner)
+    lightning = choose_lightning(settings, local)
     return Workplace(
-        local.name, local.num_qubits, None, settings.primitive == "estimator", local.compiler, site, lanes
+        local.name,
+        local.num_qubits,
+        None,
+        settings.primitive == "estimator",
+        local.compiler,
+        site,
+        lanes,
+        fuse=None if lightning is None else lightning.fused,
     )
 
 
@@ -170,6 +182,7 @@ def open_remote(
         exact: The service takes only what its backend has, and does not look before it runs it.
         open_inner: Makes the inner device of a lane.
     """
+    refuse_simulator(settings, f"backend {jobs.backend.name!r} is a service's, which simulates as it does")
     if settings.engine is not None:
         raise ConfigurationError(
             f"engine: backend {jobs.backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",

@@ -17,6 +17,7 @@ import numpy as np
 
 from .._compat import zip_strict
 from ..ibm.exact import CountTable
+from ..ibm.fusion import FusedCircuit
 from ..ibm.local import SEED_STEP, LocalBackend, open_local
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Piece:
     """One call of a simulator.
 
     Attributes:
-        circuits: Transpiled circuits.
+        circuits: Transpiled circuits, or fused ones.
         values: Rows of parameter values, one array a circuit.
         shots: Shots of each row (sampling).
         precisions: Standard error of each circuit's expectation values (estimating); empty for sampling.
@@ -43,7 +44,7 @@ class Piece:
         seed: Seed of the first row; ``None`` for none.
     """
 
-    circuits: tuple[QuantumCircuit, ...]
+    circuits: tuple[QuantumCircuit | FusedCircuit, ...]
     values: tuple[NDArray[np.float64], ...]
     shots: int = 0
     precisions: tuple[float, ...] = ()
@@ -123,10 +124,11 @@ def _join_counts(parts: Sequence[Any]) -> Any:
     return [row for part in parts for row in part]
 
 
-def _cost(circuit: QuantumCircuit) -> float:
+def _cost(circuit: QuantumCircuit | FusedCircuit) -> float:
     """How long a row takes, in no unit."""
     amplitudes: float = 2.0 ** min(int(circuit.num_qubits), 40)
-    return 1e4 + len(circuit.data) * amplitudes
+    steps = circuit.steps if isinstance(circuit, FusedCircuit) else circuit.data
+    return 1e4 + len(steps) * amplitudes
 
 
 @dataclass(frozen=True, eq=False)

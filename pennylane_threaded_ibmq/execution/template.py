@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..ibm.fusion import FusedCircuit
 from ..ibm.program import Placed, Program
 from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
 Transpile: TypeAlias = "Callable[[QuantumCircuit], QuantumCircuit]"
-RunsProgram: TypeAlias = "Callable[[Program], bool]"
+Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Compiled:
     """A circuit ready to run.
 
     Attributes:
-        circuit: The transpiled circuit, whose global phase is zero; or a program, which is never transpiled.
+        circuit: The transpiled circuit, whose global phase is zero; or a fused one, which is never transpiled.
         columns: Which columns of the template's values are left, in the order of ``circuit.parameters``.
             Transpiling deletes parameters that do not matter, such as a rotation about Z before a measurement.
     """
@@ -63,7 +64,7 @@ class Template:
         wires: Wires of the register, in order.
         transpile: Turns a circuit into one that the backend runs.
         parametrise: ``False`` writes the angles of the example into the circuit.
-        runs_program: Whether a program runs as it is, without Qiskit; ``None`` where none does.
+        fuse: Makes a program run without Qiskit, or gives ``None`` for one that cannot; ``None`` where Qiskit runs all.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Template:
         transpile: Transpile,
         *,
         parametrise: bool = True,
-        runs_program: RunsProgram | None = None,
+        fuse: Fuse | None = None,
     ) -> None:
         self.wires = tuple(wires)
         self._qubit = {w: i for i, w in enumerate(self.wires)}
         self._transpile = transpile
-        self._runs_program = runs_program
+        self._fuse = fuse
         self._measured_before = sum(is_mid_measure(op) for op in tape.operations)
         self.postselection = postselection(tape)
         self.settings, self.readouts = plan_measurements(tape, data, self.wires, first=self._measured_before)
@@ -141,17 +142,17 @@ class Template:
         return Compiled(transpiled, columns)
 
     def _direct(self, setting: Setting) -> Compiled | None:
-        """The circuit that ends in a setting as a program; ``None`` where Qiskit has to run it."""
-        if self._runs_program is None or self.dynamic:
+        """The circuit that ends in a setting without Qiskit; ``None`` where that cannot be."""
+        if self._fuse is None or self.dynamic:
             return None
         gates = [gate for part in self._lowered.parts for gate in part.gates]
         measured = tuple(self._qubit[w] for w in setting.wires)
         program = Program(len(self.wires), (*gates, *self._basis_change(setting)), measured)
-        if not self._runs_program(program):
+        fused = self._fuse(program)
+        if fused is None:
             return None
-        return Compiled(
-            program, np.arange(len(self._lowered.sources) + self.random_size * setting.random_basis)
-        )
+        columns = len(self._lowered.sources) + self.random_size * setting.random_basis
+        return Compiled(fused, np.arange(columns))
 
     def _basis_change(self, setting: Setting) -> Iterator[Placed]:
         return basis_change(setting, self._qubit, len(self._lowered.sources))

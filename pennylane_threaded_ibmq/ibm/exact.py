@@ -7,7 +7,7 @@ measures at its end only, its outcomes are a draw from one distribution, so the 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,13 @@ from .._compat import zip_strict
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qiskit import QuantumCircuit
+    from typing_extensions import TypeAlias
+
+Rows: TypeAlias = "tuple[int, NDArray[np.float64]]"
+"""A circuit's number, and some of its rows of values."""
+
+Compute: TypeAlias = "Callable[[Sequence[Rows]], Iterable[NDArray[np.float64]]]"
+"""Computes probabilities: one table of shape ``(rows, outcomes)`` for each entry."""
 
 MOST_BITS = 20
 """Qubits and measured bits of a circuit at most: a table of ``2**20`` probabilities takes 8 MB a row."""
@@ -104,9 +111,24 @@ def is_exact(simulator: Any) -> bool:
     }
 
 
+def aer_tables(simulator: Any, forms: Sequence[ExactForm]) -> Compute:
+    """Probabilities by Aer, of circuits in their exact forms."""
+
+    def compute(entries: Sequence[Rows]) -> Iterator[NDArray[np.float64]]:
+        circuits = [forms[number].circuit for number, _ in entries]
+        found = iter(_run(simulator, circuits, [array for _, array in entries]))
+        for circuit, (_, array) in zip_strict(circuits, entries):
+            # without parameters all rows are the same
+            rows = len(array) if circuit.parameters else 1
+            table = np.stack([next(found) for _ in range(rows)])
+            yield np.broadcast_to(table, (len(array), table.shape[1]))
+
+    return compute
+
+
 def sample_exactly(
-    simulator: Any,
-    forms: Sequence[ExactForm],
+    compute: Compute,
+    bits: Sequence[int],
     values: Sequence[NDArray[np.float64]],
     shots: int,
     seed: int | None,
@@ -115,8 +137,8 @@ def sample_exactly(
     """Draw the outcomes of circuits, each with rows of values.
 
     Args:
-        simulator: Aer.
-        forms: The circuits.
+        compute: Computes probabilities of some rows.
+        bits: Bits of an outcome of each circuit.
         values: One array of shape ``(rows, parameters)`` a circuit.
         shots: Shots of each row.
         seed: Seed of the first row, for draws that can be repeated.
@@ -126,9 +148,9 @@ def sample_exactly(
         One table a circuit.
     """
     fresh = np.random.default_rng() if seed is None else None
-    tables: list[list[CountTable]] = [[] for _ in forms]
+    tables: list[list[CountTable]] = [[] for _ in bits]
     row = 0
-    for number, probabilities in _all_probabilities(simulator, forms, values):
+    for number, probabilities in _all_probabilities(compute, bits, values):
         if fresh is not None:
             drawn = _draw(probabilities, shots, fresh)
         else:
@@ -150,29 +172,22 @@ def sample_exactly(
 
 
 def _all_probabilities(
-    simulator: Any, forms: Sequence[ExactForm], values: Sequence[NDArray[np.float64]]
+    compute: Compute, bits: Sequence[int], values: Sequence[NDArray[np.float64]]
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Probabilities of all rows in order, as ``(circuit, (rows, outcomes))``, no more at once than memory allows."""
-    for group in _groups(forms, values):
-        circuits = [forms[number].circuit for number, _ in group]
-        found = iter(_run(simulator, circuits, [array for _, array in group]))
-        for number, array in group:
-            # without parameters all rows are the same
-            rows = len(array) if forms[number].circuit.parameters else 1
-            table = np.stack([next(found) for _ in range(rows)])
-            table = np.maximum(table, 0.0)
+    for group in _groups(bits, values):
+        for (number, _), found in zip_strict(group, compute(group)):
+            table = np.maximum(found, 0.0)
             table /= table.sum(axis=1, keepdims=True)
-            yield number, np.broadcast_to(table, (len(array), table.shape[1]))
+            yield number, table
 
 
-def _groups(
-    forms: Sequence[ExactForm], values: Sequence[NDArray[np.float64]]
-) -> Iterator[list[tuple[int, NDArray[np.float64]]]]:
+def _groups(bits: Sequence[int], values: Sequence[NDArray[np.float64]]) -> Iterator[list[Rows]]:
     """Circuits with some of their rows, in order, that are computed in one call."""
-    group: list[tuple[int, NDArray[np.float64]]] = []
+    group: list[Rows] = []
     room = MOST_PROBABILITIES
-    for number, (form, array) in enumerate(zip_strict(forms, values)):
-        size = 1 << form.bits
+    for number, (width, array) in enumerate(zip_strict(bits, values)):
+        size = 1 << width
         start = 0
         while start < len(array):
             rows = min(len(array) - start, room // size)

@@ -14,7 +14,9 @@ from ..exceptions import BackendError, ConfigurationError, nearest
 from .aer_pool import AerPool
 from .branches import drop_bits, has_branches, measure_branches, simulation_kind
 from .compile import Compiler
-from .exact import CountTable, ExactForms, is_exact, sample_exactly
+from .exact import CountTable, ExactForms, aer_tables, is_exact, sample_exactly
+from .fusion import FusedCircuit
+from .lightning import Lightning, find_lightning
 from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
 
 if TYPE_CHECKING:
@@ -178,9 +180,14 @@ class LocalBackend:
     def _snapshots(self) -> SnapshotSimulators:
         return SnapshotSimulators(self.backend)
 
+    @cached_property
+    def lightning(self) -> Lightning | None:
+        """Lightning's state vector, where it can be used."""
+        return find_lightning()
+
     def sample(
         self,
-        circuits: Sequence[QuantumCircuit],
+        circuits: Sequence[QuantumCircuit | FusedCircuit],
         values: Sequence[NDArray[np.float64]],
         shots: int,
         seed: int | None,
@@ -190,6 +197,39 @@ class LocalBackend:
         Returns:
             Counts of the rows of each circuit.
         """
+        out: list[RowCounts] = []
+        row = 0
+        runs = zip_strict(circuits, values)
+        for fused, group in groupby(runs, key=lambda run: isinstance(run[0], FusedCircuit)):
+            some: Any
+            some, arrays = zip(*group)
+            first = None if seed is None else seed + SEED_STEP * row
+            sample = self._sample_fused if fused else self._sample_circuits
+            out += sample(some, arrays, shots, first)
+            row += sum(len(array) for array in arrays)
+        return out
+
+    def _sample_fused(
+        self,
+        circuits: Sequence[FusedCircuit],
+        values: Sequence[NDArray[np.float64]],
+        shots: int,
+        seed: int | None,
+    ) -> list[RowCounts]:
+        lightning = self.lightning
+        if lightning is None:
+            raise RuntimeError("PennyLane Lightning, which is to simulate this, is not installed here.")
+        bits = [circuit.num_clbits for circuit in circuits]
+        compute = lightning.tables(circuits)
+        return list(sample_exactly(compute, bits, values, shots, seed, SEED_STEP))
+
+    def _sample_circuits(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        values: Sequence[NDArray[np.float64]],
+        shots: int,
+        seed: int | None,
+    ) -> list[RowCounts]:
         whole = [measure_branches(circuit) for circuit in circuits]
         simulator = self._simulator_for(whole)
         if simulator is None:
@@ -223,7 +263,9 @@ class LocalBackend:
             forms, plain, arrays = zip(*group)
             first = None if seed is None else seed + SEED_STEP * row
             if forms[0] is not None:
-                out += sample_exactly(simulator, forms, arrays, shots, first, SEED_STEP)
+                bits = [form.bits for form in forms]
+                compute = aer_tables(simulator, forms)
+                out += sample_exactly(compute, bits, arrays, shots, first, SEED_STEP)
             else:
                 out += self._sample_by_aer(simulator, plain, arrays, shots, first)
             row += sum(len(array) for array in arrays)

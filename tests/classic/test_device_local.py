@@ -10,6 +10,7 @@ import pytest
 from pennylane import numpy as pnp
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
+from pennylane_threaded_ibmq.ibm.lightning import find_lightning
 
 SHOTS = 20_000
 CLOSE = {"atol": 0.06}
@@ -72,7 +73,7 @@ def test_several_returns_nest_as_they_do_elsewhere():
 
 
 def test_a_gradient_is_one_batch_and_transpiles_once():
-    dev = device()
+    dev = device(simulator="aer")
 
     def circuit(weights):
         layers(weights)
@@ -424,3 +425,18 @@ def test_phases_that_pennylane_takes_for_no_batch_are_refused():
     tape = qml.tape.QuantumScript([qml.GlobalPhase(np.array([0.1, 0.2]))], [qml.probs(wires=0)], shots=10)
     with pytest.raises(UnsupportedCircuitError, match=r"Tape 0 has a GlobalPhase of 2 phases"):
         device().batch_execute([tape])
+
+
+def test_lightning_simulates_where_its_version_is_known():
+    def circuit(weights):
+        layers(weights)
+        return qml.expval(qml.PauliZ(0)), qml.probs(wires=[2, 0])
+
+    if find_lightning() is None:
+        with pytest.raises(ConfigurationError, match="pennylane-lightning"):
+            device(simulator="lightning")
+        return
+    dev = device(simulator="lightning")
+    for mine, theirs in zip(qml.QNode(circuit, dev)(WEIGHTS), exact(circuit, WEIGHTS)):
+        np.testing.assert_allclose(mine, theirs, **CLOSE)
+    assert dev.transpiles == 0

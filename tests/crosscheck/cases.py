@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pennylane as qml
 
+from pennylane_threaded_ibmq.ibm.lightning import find_lightning
+
 from .circuits import LABELS, Circuit, Measurement, Shape
+
+SIMULATORS = ("'aer'",) if find_lightning() is None else ("'aer'", "'lightning'")
+"""Simulators that a circuit without noise can run on; the PennyLane of before 0.36 has another Lightning."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,14 @@ def options(rng, wires, *, local=True):
         )
         maybe(0.15, "engine", "ThreadPoolExecutor(2)")
     return found
+
+
+def simulators(rng, case):
+    """Some cases on each of the simulators that a circuit without noise can run on, whichever is the default."""
+    chosen = str(rng.choice(SIMULATORS))
+    if rng.random() < 0.7 and not {"backend", "noise_model"} & set(case.options):
+        return replace(case, options={**case.options, "simulator": chosen})
+    return case
 
 
 def complex_observable(rng, wires):
@@ -206,4 +219,5 @@ FAMILIES = {
 def make_case(family, seed, index):
     """The case of a family with a number; the same each time."""
     rng = np.random.default_rng([*family.encode(), seed, index])
-    return FAMILIES[family](rng)
+    case = FAMILIES[family](rng)
+    return case if family == "service" else simulators(rng, case)

@@ -85,6 +85,9 @@ def open_device(case, **extra):
     """The device of a case."""
     names = namespace()
     given = {name: eval(source, names) for name, source in case.options.items()}
+    if "noise_model" in extra:
+        # noise is Aer's
+        given.pop("simulator", None)
     return qml.device(
         "threaded.ibmq", wires=list(case.wires), **{"seed_simulator": 7, "progress": False, **given, **extra}
     )

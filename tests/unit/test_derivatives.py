@@ -334,13 +334,14 @@ def test_a_value_alone_pays_for_no_gradient(dev):
     assert sum(tracker.history["executions"]) == 1
 
 
-def test_a_gradient_transpiles_nothing_but_the_circuit_itself(dev):
+def test_a_gradient_transpiles_nothing_but_the_circuit_itself():
+    dev = qml.device("threaded.ibmq", wires=4, seed_simulator=11, progress=False, simulator="aer")
     node = qml.set_shots(qml.QNode(energy, dev), 100)
     x, y = pnp.array(X0, requires_grad=True), pnp.array(Y0, requires_grad=True)
     node(x, y)
     before = dev.transpiles
     qml.grad(node)(x, y)
-    assert dev.transpiles == before
+    assert dev.transpiles == before > 0
 
 
 def test_coefficients_of_a_hamiltonian_are_trained_too(dev):

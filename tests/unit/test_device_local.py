@@ -12,9 +12,9 @@ from pennylane_threaded_ibmq.exceptions import ConfigurationError, ThreadedIBMQE
 SHOTS = 40_000
 
 
-@pytest.fixture
-def dev():
-    return qml.device("threaded.ibmq", wires=4, seed_simulator=11)
+@pytest.fixture(params=["aer", "lightning"])
+def dev(request):
+    return qml.device("threaded.ibmq", wires=4, seed_simulator=11, simulator=request.param)
 
 
 def _layers(weights):
@@ -78,8 +78,9 @@ def test_wire_labels_name_wires_and_not_registers():
         assert np.array_equal(circuit(), [0, 0, 1, 0])
 
 
-def test_a_gradient_transpiles_one_circuit(dev):
+def test_a_gradient_transpiles_one_circuit():
     """Shifted tapes share a template; the next gradient transpiles nothing."""
+    dev = qml.device("threaded.ibmq", wires=4, seed_simulator=7, simulator="aer")
 
     @qml.qnode(dev, diff_method="parameter-shift")
     def circuit(weights):

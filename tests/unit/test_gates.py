@@ -30,23 +30,25 @@ def _operations(name, x):
     ]
 
 
+@pytest.mark.parametrize("simulator", ["aer", "lightning"])
 @pytest.mark.parametrize("name", LOWERING)
-def test_a_gate_does_what_its_name_says(name):
+def test_a_gate_does_what_its_name_says(name, simulator):
     """Two rows of one template: Aer binds the angles, and must simulate those and no others."""
-    dev = qml.device("threaded.ibmq", wires=3, seed_simulator=5)
+    dev = qml.device("threaded.ibmq", wires=3, seed_simulator=5, simulator=simulator)
     probs = qml.probs(wires=[0, 1, 2])
     tapes = [qml.tape.QuantumScript(_operations(name, x), [probs], shots=SHOTS) for x in (0.9, 2.2)]
     exact = [t.copy(shots=None) for t in tapes]
     wanted = qml.device("default.qubit", wires=3).execute(exact)
     for got, want in zip(dev.execute(tapes), wanted, strict=True):
         assert np.allclose(got, want, atol=0.015)
-    assert dev.transpiles == 1
+    assert dev.transpiles == (simulator == "aer")
 
 
+@pytest.mark.parametrize("simulator", ["aer", "lightning"])
 @pytest.mark.parametrize("gate", [qml.CH, qml.ISWAP])
-def test_a_state_and_a_matrix_go_with_gates_that_aer_lacks(gate):
+def test_a_state_and_a_matrix_go_with_gates_that_aer_lacks(gate, simulator):
     """The combination that ends in a PanicException, which is no Exception."""
-    dev = qml.device("threaded.ibmq", wires=2, seed_simulator=5)
+    dev = qml.device("threaded.ibmq", wires=2, seed_simulator=5, simulator=simulator)
 
     @qml.qnode(dev)
     def circuit():

@@ -96,7 +96,7 @@ def test_however_many_gates_are_remembered_results_are_the_same(most, monkeypatc
         for k in range(4)
         for own in ([], [qml.CNOT([0, 1])], [qml.CNOT([0, 2])])
     ]
-    with qml.device("threaded.ibmq", wires=3) as dev:
+    with qml.device("threaded.ibmq", wires=3, simulator="aer") as dev:
         for tape, probs in zip(tapes, dev.batch_execute(tapes), strict=True):
             exact = qml.execute([tape.copy(shots=None)], qml.device("default.qubit"))[0]
             # both outcomes of an equal superposition, or none

@@ -102,7 +102,8 @@ def test_broadcasting_of_size_one_keeps_its_axis(dev):
     assert probabilities.shape == (1, 2)
 
 
-def test_a_large_broadcast_is_one_run(dev):
+def test_a_large_broadcast_is_one_run():
+    dev = qml.device("threaded.ibmq", wires=2, seed_simulator=11, simulator="aer")
     script = Script([qml.RX(np.linspace(0, 3, 500), 0)], [qml.expval(qml.Z(0))], shots=500)
     with qml.Tracker(dev) as tracker:
         values = dev.batch_execute([script])[0]
@@ -143,8 +144,9 @@ def test_options_change_the_way_and_not_the_result(options):
     )
 
 
-def test_parametrise_off_compiles_each_tape(dev):
-    plain = qml.device("threaded.ibmq", wires=1, parametrise=False)
+def test_parametrise_off_compiles_each_tape():
+    dev = qml.device("threaded.ibmq", wires=1, simulator="aer")
+    plain = qml.device("threaded.ibmq", wires=1, parametrise=False, simulator="aer")
     tapes = [Script([qml.RX(angle, 0)], [qml.expval(qml.Z(0))], shots=10) for angle in (0.1, 0.2, 0.3, 0.1)]
     plain.batch_execute(tapes)
     dev.batch_execute(tapes)

@@ -18,7 +18,7 @@ class Unheard(qml.operation.Operation):
 
 @pytest.fixture
 def dev():
-    return qml.device("threaded.ibmq", wires=2, seed_simulator=5)
+    return qml.device("threaded.ibmq", wires=2, seed_simulator=5, simulator="aer")
 
 
 def _tape(operations=(), measurements=(), shots=10):

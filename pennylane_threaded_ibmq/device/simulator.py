@@ -1,0 +1,77 @@
+"""Which simulator of this machine runs circuits without noise: Aer, or the state vector of PennyLane Lightning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..exceptions import ConfigurationError
+from ..settings import DEFAULT_BACKEND
+
+if TYPE_CHECKING:
+    from ..ibm.lightning import Lightning
+    from ..ibm.local import LocalBackend
+    from ..settings import Settings
+
+
+def choose_lightning(settings: Settings, local: LocalBackend) -> Lightning | None:
+    """Lightning, where the settings ask for it or it may take Aer's place; ``None`` for Aer.
+
+    Args:
+        settings: Options of the device.
+        local: The backend of this machine.
+
+    Raises:
+        ConfigurationError: Lightning was asked for, and cannot be.
+    """
+    if settings.simulator == "aer" and not local.is_aer:
+        refuse_simulator(settings, f"backend {local.name!r} is a simulator of its own")
+    if settings.simulator == "lightning":
+        _refuse_noise(settings, local)
+        return _found(local)
+    if settings.simulator == "aer" or _needs_aer(settings):
+        return None
+    return local.lightning
+
+
+def refuse_simulator(settings: Settings, reason: str) -> None:
+    """Refuse a simulator where none is to be chosen.
+
+    Raises:
+        ConfigurationError: One was named.
+    """
+    if settings.simulator != "auto":
+        raise ConfigurationError(
+            f"simulator={settings.simulator!r}: {reason}. It can be chosen for backend={DEFAULT_BACKEND!r} without a noise "
+            "model only; leave it out. Nothing was sent.",
+            argument="simulator",
+            value=settings.simulator,
+        )
+
+
+def _needs_aer(settings: Settings) -> bool:
+    """Whether something asks for Aer, or for what a transpiler makes."""
+    return (
+        settings.backend != DEFAULT_BACKEND
+        or settings.noise_model is not None
+        or settings.compile_backend is not None
+        or bool(settings.transpile_options)
+    )
+
+
+def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
+    if settings.noise_model is not None:
+        refuse_simulator(settings, "Lightning's state vector has no noise, and noise_model is given")
+    if settings.backend != DEFAULT_BACKEND:
+        refuse_simulator(settings, f"backend {local.name!r} simulates by itself")
+
+
+def _found(local: LocalBackend) -> Lightning:
+    if local.lightning is None:
+        raise ConfigurationError(
+            "simulator='lightning': the state vector of pennylane-lightning is not there, or this version's is not known. "
+            "Install it with: pip install -U pennylane-lightning. Or leave simulator out: Aer simulates then. "
+            "Nothing was sent.",
+            argument="simulator",
+            value="lightning",
+        )
+    return local.lightning
