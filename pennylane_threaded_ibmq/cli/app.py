@@ -16,6 +16,7 @@ from .doctor import doctor_command
 from .estimate import estimate_command
 from .helping import unraw
 from .journal import batches_command, cancel_command, prune_command, show_command
+from .look import report_command, serve_command
 from .rehearse import rehearse_command
 from .resume import resume_command
 from .timeline import timeline_command
@@ -30,6 +31,8 @@ COMMANDS = (
     batches_command,
     show_command,
     timeline_command,
+    serve_command,
+    report_command,
     resume_command,
     cancel_command,
     prune_command,
@@ -83,7 +86,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit code: 0 done, 1 failed, 2 wrong usage. Every command has --help with examples, and --json.",
+    epilog="Exit code: 0 done, 1 failed, 2 wrong usage. Every command has --help with examples; those that answer have --json.",
 )
 @click.version_option(__version__, prog_name="threaded-ibmq")
 def main() -> None:

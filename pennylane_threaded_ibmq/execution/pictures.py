@@ -244,7 +244,7 @@ def _summary(what: Timeline) -> str:
 
 def _page(record: Timeline | BatchRecord) -> str:
     what = timeline_of(record) if isinstance(record, BatchRecord) else record
-    light, dark = (_data_uri(draw_timeline(what, dark=d)) for d in (False, True))
+    light, dark = (picture_uri(what, dark=d) for d in (False, True))
     rows = "\n".join(_row(span) for span in what.spans if span.phase is not Phase.PLANNED)
     title = html.escape(what.title)
     return f"""<!doctype html>
@@ -288,7 +288,17 @@ def _row(span: Span) -> str:
     return f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in cells)}</tr>"
 
 
-def _data_uri(figure: Figure) -> str:
+def picture_uri(timeline: Timeline, *, dark: bool) -> str:
+    """A batch over time as an address that holds the picture, for a page.
+
+    Args:
+        timeline: The batch.
+        dark: For a dark background.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    figure = draw_timeline(timeline, dark=dark)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor())
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

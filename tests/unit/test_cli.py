@@ -147,7 +147,7 @@ def test_every_command_has_help_with_examples_and_json(name):
     lines = done.stdout.splitlines()
     assert any(f"threaded-ibmq {name}" in line for line in lines[lines.index("  Examples:") + 1 :])
     assert "\\b" not in done.stdout
-    assert ("--json" in done.stdout) == (name != "completion")
+    assert ("--json" in done.stdout) == (name not in {"completion", "serve"})
 
 
 def test_help_lists_the_commands_in_order():
@@ -170,7 +170,7 @@ def test_commands_complete():
         "COMP_WORDS": "threaded-ibmq re",
         "COMP_CWORD": "1",
     }
-    assert run(env=variables).stdout.split() == ["plain,rehearse", "plain,resume"]
+    assert run(env=variables).stdout.split() == ["plain,rehearse", "plain,report", "plain,resume"]
 
 
 # ------------------------------------------------------------------------------------------------------ usage
