@@ -241,10 +241,15 @@ class Journal:
             db.execute("UPDATE shards SET usage_secs=? WHERE batch=? AND number=?", (seconds, batch, number))
 
     def deliver(self, batch: str, numbers: Sequence[int]) -> None:
-        """Write down that the program has the results of some shards; they are never used again."""
+        """Write down that the program has the results of some shards; they are never used again.
+
+        Others that wait for the same jobs get them too, or can resume their batch; no program finds them by itself.
+        """
         with self._writing() as db:
             db.executemany(
-                "UPDATE shards SET delivered=1 WHERE batch=? AND number=?", [(batch, n) for n in numbers]
+                "UPDATE shards SET delivered=1 WHERE (batch=?1 AND number=?2) OR (adopted=0 "
+                "AND tag=(SELECT tag FROM shards WHERE batch=?1 AND number=?2))",
+                [(batch, n) for n in numbers],
             )
 
     def let_go(self, batch: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import select
+import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -193,29 +195,38 @@ def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 class ForkedProgram:
-    """The program as a fork of a process that has PennyLane and IBM's client loaded: it starts in no time."""
+    """A program of ``forked.py`` as a fork of a process that has PennyLane and IBM's client loaded: it starts in no time."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, role: str, *arguments: str) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["pytest", "forked"])
-        self._ready, ready = context.Pipe(duplex=False)
-        self._errors = Path(arguments[1]).with_name("errors")
+        self._told, tell = context.Pipe(duplex=False)
+        self._errors = Path(arguments[1]).with_name(f"errors of {role}")
         self._process = context.Process(
-            target=import_module("forked").main, args=(ready, str(self._errors), *arguments)
+            target=import_module("forked").main, args=(tell, str(self._errors), role, *arguments)
         )
         self._process.start()
-        ready.close()
+        tell.close()
+        self.worker: ForkedWorker | None = None
+        """What it has forked."""
 
     def wait_ready(self) -> None:
-        """Wait until the device is there."""
-        assert self._ready.poll(120), self._errors.read_text()
+        """Wait until the device is there, and the worker if it has one."""
+        assert self._told.poll(120), self._errors.read_text()
         try:
-            assert self._ready.recv() == "ready"
+            word, worker = self._told.recv()
         except EOFError:
             raise AssertionError(self._errors.read_text()) from None
+        assert word == "ready"
+        if worker is not None:
+            self.worker = ForkedWorker(worker)
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
 
     def kill(self) -> None:
-        """Kill it with SIGKILL and wait for its end."""
+        """Kill it with SIGKILL and wait for its end; what it has forked lives on."""
         self._process.kill()
         self._process.join()
 
@@ -225,24 +236,45 @@ class ForkedProgram:
         assert self._process.exitcode == 0, self._errors.read_text()
 
 
+class ForkedWorker:
+    """A process that a program has forked: no child of ours, so that it is known by a descriptor of the system's."""
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = os.pidfd_open(pid)
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return not select.select([self._descriptor], [], [], 0)[0]
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and wait for its end."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+        self.end(60)
+
+    def end(self, timeout_secs: float) -> None:
+        """Wait for its end; how it ended only its results show."""
+        assert select.select([self._descriptor], [], [], timeout_secs)[0]
+
+
 @pytest.fixture
-def forked_program(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Loopback], ForkedProgram]]:
-    """Start the program against the one service of a test, many times."""
+def forked_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ForkedProgram]]:
+    """Start programs of ``forked.py`` against the one service of a test, many times: ``forked_program(service, "alone")``."""
     running: list[ForkedProgram] = []
     monkeypatch.syspath_prepend(PROGRAM.parent)
 
-    def start(service: Loopback) -> ForkedProgram:
+    def start(service: Loopback, role: str, *more: str) -> ForkedProgram:
         # the process that forks is started with the first one, and keeps this environment
         for name, value in program_environment(service, tmp_path).items():
             monkeypatch.setenv(name, value)
-        running.append(ForkedProgram(str(tmp_path / "journal"), str(tmp_path / "result")))
+        running.append(ForkedProgram(role, str(tmp_path / "journal"), str(tmp_path / "result"), *more))
         return running[-1]
 
     yield start
     for child in running:
         child.kill()
+        if child.worker is not None:
+            child.worker.kill()
 
 
 @pytest.fixture

@@ -20,6 +20,27 @@ from pennylane_threaded_ibmq.execution import batch
 from pennylane_threaded_ibmq.ibm import arrival
 
 
+def ladder():
+    """Two dozen tapes, twelve shards of this program."""
+    return [
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
+        for angle in np.linspace(0, np.pi, 24)
+    ]
+
+
+def open_device(journal, **options):
+    """The device of this program."""
+    options = {"backend": "ibm_manila", "shard_size": 2, "max_jobs": 4, **options}
+    return qml.device("threaded.ibmq", wires=2, journal=journal, **options)
+
+
+def write(result, values):
+    """Write results, all of them at once."""
+    scratch = Path(f"{result}.{os.getpid()}.part")
+    scratch.write_text(json.dumps([float(v) for v in values]))
+    scratch.rename(result)
+
+
 def run(
     journal,
     result,
@@ -34,17 +55,8 @@ def run(
 ):
     """Run it: ``ready`` is called when the device is there and nothing is sent yet."""
     arrival.ARRIVAL_SECS, batch.CANCEL_SECS = arrival_secs, cancel_secs
-    tapes = [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
-        for angle in np.linspace(0, np.pi, 24)
-    ]
-    dev = qml.device(
-        "threaded.ibmq",
-        wires=2,
-        backend="ibm_manila",
-        journal=journal,
-        **{"shard_size": 2, "max_jobs": 4, **options},
-    )
+    tapes = ladder()
+    dev = open_device(journal, **options)
     ready()
     if idle:
         threading.Event().wait(120)
@@ -58,10 +70,7 @@ def run(
         worker.start()
         worker.join()
         return
-    values = dev.batch_execute(tapes)
-    scratch = Path(result + ".part")
-    scratch.write_text(json.dumps([float(v) for v in values]))
-    scratch.rename(result)
+    write(result, dev.batch_execute(tapes))
 
 
 if __name__ == "__main__":

@@ -144,3 +144,20 @@ def test_what_failed_late_changes_nothing_of_the_next_attempt(tmp_path):
     journal.move(batch, 0, ShardState.FAILED, tag="old", error="a slower one that waits")
     assert (journal.attempt(batch, 0).state, journal.attempt(batch, 0).tag) == (ShardState.PLANNED, "new")
     journal.close()
+
+
+def test_what_one_of_those_who_wait_has_got_is_not_used_again(tmp_path):
+    """One that resumes a batch and dies leaves nothing to take over of what the owner has got: its samples would repeat."""
+    owner, other, later = (Journal(tmp_path / "j") for _ in range(3))
+    new = [NewShard("same", n, (n,), f"tag-{n}") for n in range(2)]
+    first, _ = owner.begin("b", "i", (), new)
+    for number in range(2):
+        owner.move(first, number, ShardState.ACCEPTED, job_id=f"job-{number}")
+    second, _ = other.begin("b", "i", (), new, resume=first)
+    owner.deliver(first, [1])
+    other.close()
+    assert owner.batch(first).taken_over_by == (second,)
+    owner.close()
+    claims = later.begin("b", "i", (), [NewShard("same", n, (n,), "new") for n in range(2)])[1]
+    assert [claim and claim.job_id for claim in claims] == ["job-0", None]
+    later.close()
