@@ -40,6 +40,7 @@ from .display import Display
 from .estimation import stop_if_only_estimating
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
+from .recording import RecordingLocks
 from .workplace import Workplace
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class BatchDevice:
         self._display = Display(settings.progress)
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
+        self._recording = RecordingLocks()
         FORKS.watch(self)
         # everything else must prove itself now
         if not later or len(self.wires) > _SMALL or settings.checks_needed:
@@ -276,10 +278,12 @@ class BatchDevice:
             workplace.close()
 
     def before_fork(self) -> None:
-        """Nothing: the child begins anew."""
+        """Wait for what other threads record: PennyLane's lock on that would stay locked in the child."""
+        self._recording.take()
 
     def after_fork(self, *, in_child: bool) -> None:
         """Begin anew in a forked process: it has none of the device's threads, and must draw other random numbers."""
+        self._recording.give_back()
         if not in_child:
             return
         self._lock, self._workplace, self._templates = threading.Lock(), None, TemplateStore()

@@ -224,7 +224,7 @@ class BatchHandle:
         parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]
         whole = parts[0] if origin.post is None else _gather(parts, lambda results: _made(origin, results))
         # a device that is forgotten closes, and whoever has nothing but the future waits for it
-        whole.keeps = self._device
+        whole.keeps, whole.batch_id = self._device, self.batch_id
         return whole
 
 

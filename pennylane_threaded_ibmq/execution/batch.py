@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from .budget import Spending
 from .decode import MISSING, decode_block
-from .futures import TapeFuture
+from .futures import TapeFuture, forked_error
 from .lanes import Lanes
 from .plan import Block
 from .progress import Course, Observer, Progress
@@ -162,10 +162,7 @@ class Batch:
             DeviceClosedError: This process was forked after the batch began: none of the threads that would end it is here.
         """
         if self._pid != os.getpid() and not self.done():
-            back = f" dev.resume({self.batch_id!r}) takes it up here." if self.batch_id else ""
-            raise DeviceClosedError(
-                f"Process {self._pid} has submitted this batch and was forked then; its results arrive there.{back}"
-            )
+            raise forked_error(self._pid, self.batch_id)
         return self._finished.wait(timeout)
 
     def progress(self) -> Progress:
@@ -257,6 +254,7 @@ class Batch:
             future = self._futures.get(position)
             if future is None:
                 future = self._futures[position] = TapeFuture()
+                future.batch_id = self.batch_id
                 future.set_running_or_notify_cancel()
                 if not self._settled[position]:
                     return future

@@ -1,14 +1,17 @@
-"""The futures that users get: no callback of theirs can end what fulfils them, and they keep alive what they need."""
+"""The futures that users get: no callback of theirs can end what fulfils them, and no fork waits for them in vain."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from .._compat import AnyFuture
+from .._fork import FORKS
+from ..exceptions import DeviceClosedError
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +21,28 @@ class TapeFuture(AnyFuture):
 
     Attributes:
         keeps: What must not be forgotten before the future is fulfilled, such as the device.
+        batch_id: The batch of the journal that brings the result; empty if there is none, or not one alone.
+        over: It is done.
     """
 
     keeps: object = None
+    batch_id = ""
+    over = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+        super().add_done_callback(_mark)
+        FORKS.watch(self)
+
+    def before_fork(self) -> None:
+        """Nothing: it goes on where it was made."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Be done in the child, with an error: nobody is there who would fulfil it, or call its callbacks."""
+        if in_child and not self.over:
+            super().__init__()
+            self.set_exception(forked_error(self._pid, self.batch_id))
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call a function when the future is done.
@@ -41,3 +63,21 @@ class TapeFuture(AnyFuture):
                 logger.exception("a callback of a future left by an exit; what else waits for it goes on")
 
         super().add_done_callback(guarded)
+
+
+def forked_error(pid: int, batch_id: str) -> DeviceClosedError:
+    """What a forked process gets instead of results that its parent waits for.
+
+    Args:
+        pid: The parent.
+        batch_id: The batch in the journal; empty if there is none.
+    """
+    back = f" dev.resume({batch_id!r}) takes it up here." if batch_id else ""
+    return DeviceClosedError(
+        f"Process {pid} has submitted this batch and was forked then; its results arrive there.{back}"
+    )
+
+
+def _mark(future: Future[Any]) -> None:
+    assert isinstance(future, TapeFuture)
+    future.over = True

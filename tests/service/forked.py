@@ -15,7 +15,8 @@ import program
 import qiskit_aer  # noqa: F401
 import qiskit_ibm_runtime  # noqa: F401
 
-import pennylane_threaded_ibmq.device  # noqa: F401
+import pennylane_threaded_ibmq.device.current
+import pennylane_threaded_ibmq.device.platform  # noqa: F401
 from pennylane_threaded_ibmq.exceptions import JournalError, ThreadedIBMQError
 from pennylane_threaded_ibmq.ibm import arrival
 
@@ -44,11 +45,11 @@ def parent(tell, journal, result):
 
 
 def busy_parent(tell, journal, result):
-    """The same, and another thread logs in all the time."""
+    """The same, and another thread logs in meanwhile."""
     dev = program.open_device(journal)
 
     def log_in():
-        while True:
+        for _ in range(3):
             program.open_device(journal, backend="least_busy")
 
     threading.Thread(target=log_in, daemon=True).start()

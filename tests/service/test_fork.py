@@ -226,6 +226,20 @@ def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     running.hear("done")
 
 
+def test_a_fork_does_not_wait_for_what_its_parent_records(script):
+    """Nor does it find what another thread was recording among its own recordings."""
+    work = "qml.tape.make_qscript(lambda: [qml.RX(0.1, 0) for _ in range(200)] and qml.expval(qml.Z(0)))()"
+    in_child = (
+        "assert qml.tape.make_qscript(lambda: qml.RX(0.1, 0))().num_wires == 1\n"
+        "                assert not qml.queuing.QueuingManager.recording()"
+    )
+    code = FORKS_WHILE_BUSY.format(work=work, times=20, in_child=in_child)
+    running = script("dev = qml.device('threaded.ibmq', wires=1)\n" + textwrap.dedent(code))
+    running.hear("busy")
+    running.tell("fork")
+    running.hear("done")
+
+
 def test_a_fork_does_not_keep_its_dead_parent_alive(script, tmp_path):
     running = script(
         """
@@ -258,20 +272,34 @@ def test_a_batch_of_the_parent_does_not_keep_a_fork_waiting(start, script):
     service.hold()
     running = script(
         """
+        import concurrent.futures
         from pennylane_threaded_ibmq.exceptions import DeviceClosedError
 
         dev = make()
         handle = dev.submit(tapes(0.1))
+        called = []
+        for future in handle.futures:
+            future.add_done_callback(called.append)
         wait_for("fork")
         if os.fork() == 0:
-            try:
-                handle.result()
-            except DeviceClosedError as error:
-                assert "was forked" in str(error), error
-                os._exit(7)
+            done, waiting = concurrent.futures.wait(handle.futures, timeout=60)
+            assert not waiting and not called
+            for ask in (handle.result, *(future.result for future in handle.futures)):
+                try:
+                    ask()
+                except DeviceClosedError as error:
+                    assert "was forked" in str(error) and handle.batch_id in str(error), error
+                else:
+                    os._exit(1)
+            os._exit(7)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
         say("refused")
         assert handle.result(60)[0] > 0.5
+        assert handle.futures[0].result(60) == handle.result()[0]
+        if os.fork() == 0:
+            assert handle.futures[0].result() == handle.result()[0]
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
         """,
         service,
     )
