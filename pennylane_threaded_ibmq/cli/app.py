@@ -17,6 +17,7 @@ from .estimate import estimate_command
 from .helping import unraw
 from .journal import batches_command, cancel_command, prune_command, show_command
 from .look import report_command, serve_command
+from .records import printable_records
 from .rehearse import rehearse_command
 from .resume import resume_command
 from .timeline import timeline_command
@@ -55,7 +56,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with printable_records():
+                return super().invoke(ctx)
         except click.ClickException as error:
             if type(error) is not click.ClickException:
                 raise  # what is wrong with the words of the command, and their own text

@@ -22,6 +22,7 @@ from ..exceptions import BackendError, ConfigurationError, CredentialsError, Ser
 from .errors import can_pass, is_unreachable, patiently, status_code, within
 from .instances import instance_of
 from .local import AER_NAMES, larger_simulators
+from .repeats import send_jobs_once
 from .snapshots import fake_names
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Accounts:
             if credentials.instance != crn and len(service.instances()) > 1:
                 pinned = replace(credentials, instance=crn)
                 service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)))
+            send_jobs_once(service)
         return service, backend
 
     def _look_up(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:

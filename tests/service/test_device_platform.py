@@ -14,6 +14,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
+from qiskit_ibm_runtime import QiskitRuntimeService
 
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
@@ -484,9 +485,28 @@ def test_a_failed_shard_leaves_the_other_results(platform):
     assert [f.exception() is None for f in handle.futures] == [True, True, False, False, True, True]
 
 
-def test_a_twin_that_the_client_created_is_cancelled(platform, caplog):
-    """The client repeats a POST that was answered with a server error, although the job exists."""
-    service, dev = platform(job_secs=1.0, slots=1)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
+def test_a_submission_that_was_answered_with_an_error_is_not_repeated_while_its_job_exists(platform, status):
+    """The client would repeat it at once: a second job, which may be paid for before anybody sees it."""
+    service, dev = platform(slots=3)
+    service.inject(Fault(effect="status", status=status, on="POST /jobs$", when="after"))
+    close_to_cosine(dev.batch_execute(ladder(3)), 3)
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+    assert service.counters.by_route["POST /jobs"] == 1
+
+
+def test_other_requests_are_repeated_by_the_client_as_ever(platform):
+    service, dev = platform()
+    client = dev._open().jobs._service
+    service.inject(Fault(effect="status", status=502, on="GET /jobs", times=2))
+    assert client.jobs() == []
+    assert service.counters.by_route["GET /jobs"] == 3
+
+
+def test_a_twin_that_the_users_own_client_created_is_cancelled(loopback, device, caplog):
+    """A client that the user made repeats a submission as it likes, although the job exists."""
+    service = loopback(job_secs=1.0, slots=1)
+    dev = device(backend=QiskitRuntimeService().backend("ibm_manila"))
     service.inject(Fault(effect="status", status=502, on="POST /jobs$", when="after"))
     with caplog.at_level(logging.WARNING):
         close_to_cosine(dev.batch_execute(ladder(3)), 3)

@@ -112,3 +112,40 @@ def test_a_name_is_no_formula(journal, tmp_path, ending):
     opened.close()
     assert "$\\frac" in draw_timeline(record).get_suptitle()
     assert save_timeline(record, tmp_path / f"picture.{ending}").stat().st_size > 0
+
+
+LOGS = """
+import logging, sys, click
+from pennylane_threaded_ibmq.cli import main
+
+EVIL = sys.argv[1]
+
+@main.command("log")
+def log():
+    import qiskit_ibm_runtime  # brings a handler of its own
+    for name in ("qiskit_ibm_runtime.api", "pennylane_threaded_ibmq.ibm", "another"):
+        logging.getLogger(name).warning("it said %s\\nand more", EVIL)
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        logging.getLogger("qiskit_ibm_runtime.api").exception("it raised")
+
+main(["log"], standalone_mode=False)
+logging.getLogger("user").warning("%s", EVIL)
+"""
+
+
+def test_a_command_logs_nothing_that_a_terminal_obeys():
+    """IBM's client writes by a handler of its own; a program of the user's logs as it likes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOGS, EVIL],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    ours, users = done.stderr[: done.stderr.rindex("\x1b]0;mine")], done.stderr.count("\x1b]0;mine")
+    assert is_harmless(ours)
+    assert ours.count("0;mine") == 3 + 1
+    assert ours.count("and more") == 3
+    assert users == 1

@@ -1,0 +1,46 @@
+"""What IBM's client repeats by itself, and must not: requests that create jobs.
+
+It repeats a request that was answered with 500, 502, 503, 504 or 52x, since IBM's own service takes that well. A gateway, a
+proxy or another service may have handed it on all the same: then there are two jobs, and the second is paid for unless it is
+seen while it waits. Here it is sent once, and whoever sent it looks for the job by its tag before it is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def send_jobs_once(service: Any) -> None:
+    """Let the client of a service repeat no request that creates a job; all others as ever.
+
+    Args:
+        service: A service object of the client's that nobody else uses: it sends through sessions of ``requests``, which take
+            other rules for some addresses. Where it does not, it is left as it is.
+    """
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+
+    for session in _sessions(service):
+        if not isinstance(session, Session):
+            continue
+        jobs = f"{getattr(session, 'base_url', '')}/jobs"
+        if jobs in session.adapters or not jobs.startswith("http"):
+            continue
+        rules = getattr(session.get_adapter(jobs), "max_retries", Retry())
+        # urllib3 repeats a POST only where no connection was made, unless it is told otherwise
+        once = Retry(
+            total=rules.total,
+            connect=rules.connect,
+            backoff_factor=rules.backoff_factor,
+            status_forcelist=rules.status_forcelist,
+        )
+        session.mount(jobs, HTTPAdapter(max_retries=once))
+
+
+def _sessions(service: Any) -> Iterator[Any]:
+    """Those of all instances that a service object is connected to; nothing public leads there."""
+    clients = [getattr(service, "_active_api_client", None), *getattr(service, "_api_clients", {}).values()]
+    for client in clients:
+        yield getattr(client, "_session", None)
