@@ -176,7 +176,9 @@ class Journal:
                     "taken it over. Nothing was sent."
                 )
 
-    def again(self, batch: str, number: int, failed: str, tag: str) -> bool:
+    def again(
+        self, batch: str, number: int, failed: str, tag: str, *, state: ShardState | None = None
+    ) -> bool:
         """Make the next attempt this batch's to send, unless somebody else was faster.
 
         Args:
@@ -184,22 +186,19 @@ class Journal:
             number: Place of its shard in the batch.
             failed: Tag of the attempt that gave no result.
             tag: Tag of the next one.
+            state: What that attempt had come to when this was found out; it may have got further since. ``None`` for anything.
 
         Returns:
             Whether it is this batch's; one of all that ask gets ``True``, and what :meth:`attempt` says holds for the
             others.
         """
         with self._writing() as db:
-            (found,) = db.execute(
-                "SELECT tag FROM shards WHERE batch=? AND number=?", (batch, number)
-            ).fetchone() or (None,)
-            if found != failed:
-                return False
-            db.execute(
-                "UPDATE shards SET state='planned', job_id='', tag=?, sender=?, attempt=attempt+1, changed=? WHERE tag=?",
-                (tag, batch, time.time(), failed),
-            )
-        return True
+            won = db.execute(
+                "UPDATE shards SET state='planned', job_id='', tag=?1, sender=?2, attempt=attempt+1, changed=?3 WHERE tag=?4 "
+                "AND EXISTS (SELECT 1 FROM shards WHERE batch=?2 AND number=?5 AND tag=?4 AND state=COALESCE(?6, state))",
+                (tag, batch, time.time(), failed, number, state),
+            ).rowcount
+        return won > 0
 
     def attempt(self, batch: str, number: int) -> Attempt:
         """The attempt that a shard is at.

@@ -50,7 +50,7 @@ LOOK_SECS = 0.2
 USAGE_SECS = 300.0
 """Between two tries at an instance that has met its usage limit."""
 
-MOST_SENDINGS = 5
+MOST_SENDINGS = 12
 """How often a shard is sent whose job does not exist although it was sent."""
 
 
@@ -213,10 +213,17 @@ class RemoteSite:
         except JournalError as failure:
             logger.warning("%s Shard %d of batch %s is %s.", failure, slip.number, slip.batch_id, state)
 
-    def _win(self, slip: Slip) -> bool:
-        """Make the shard's next attempt this batch's to send, under another tag; whether it is."""
+    def _win(self, slip: Slip, state: ShardState | None) -> bool:
+        """Make the shard's next attempt this batch's to send, under another tag; whether it is.
+
+        Args:
+            slip: The shard's place in the journal.
+            state: What its last attempt had come to when it was found to be good for nothing.
+        """
         tag = self._new_tag()
-        won = self._journal is None or self._journal.again(slip.batch_id, slip.number, slip.tag, tag)
+        won = self._journal is None or self._journal.again(
+            slip.batch_id, slip.number, slip.tag, tag, state=state
+        )
         if won:
             slip.tag = tag
         return won
@@ -275,7 +282,11 @@ class RemoteSite:
                     run.given_up.wait(LOOK_SECS)
                     continue
             job = self._found(run, attempt) if attempt is not None and slip.tag != failed else None
-            if job is not None or not slip.may_send or self._win(slip):
+            if (
+                job is not None
+                or not slip.may_send
+                or self._win(slip, None if attempt is None else attempt.state)
+            ):
                 return job
 
     def _found(self, run: ShardRun, attempt: Attempt) -> SentJob | None:

@@ -90,11 +90,13 @@ def test_who_follows_takes_the_turn_of_one_that_gives_up(loopback, device, tmp_p
     first = device(shard_size=1, max_jobs=2)
     handle = first.submit(ladder(2))
     service.wait_for_jobs(1, JobStatus.QUEUED)
+    until(accepted(first, 1))
+    tags = {s.tag for s in first.batches()[0].shards}
     first.close()
     kill(tmp_path)
     one, other = (device(shard_size=1).resume(handle.batch_id) for _ in range(2))
     # what was not sent is the turn of one of them, who waits for a slot
-    until(lambda: len({s.tag for b in first.batches()[:2] for s in b.shards}) == 2)
+    until(lambda: {s.tag for b in first.batches() for s in b.shards} - tags)
     one.detach()
     service.release()
     right(other.result(120))
@@ -161,3 +163,22 @@ def test_what_one_of_those_who_wait_has_got_is_not_used_again(tmp_path):
     claims = later.begin("b", "i", (), [NewShard("same", n, (n,), "new") for n in range(2)])[1]
     assert [claim and claim.job_id for claim in claims] == ["job-0", None]
     later.close()
+
+
+def test_what_was_accepted_meanwhile_is_not_sent_again(tmp_path):
+    """Between a look at an attempt and the next one, the attempt may have come to something."""
+    slow, quick = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    new = [NewShard("same", 1, (0,), "old")]
+    first, _ = slow.begin("b", "i", (), new)
+    slow.let_go(first)
+    batches = [journal.begin("b", "i", (), new, resume=first)[0] for journal in (slow, quick)]
+    seen = slow.attempt(batches[0], 0)
+    assert not seen.is_being_sent
+    quick.move(first, 0, ShardState.SENDING)
+    quick.move(first, 0, ShardState.ACCEPTED, job_id="job")
+    assert not slow.again(batches[0], 0, seen.tag, "new", state=seen.state)
+    assert slow.attempt(batches[0], 0).job_id == "job"
+    assert slow.again(batches[0], 0, "old", "new", state=ShardState.ACCEPTED)
+    assert {slow.attempt(batch, 0).tag for batch in (first, *batches)} == {"new"}
+    slow.close()
+    quick.close()
