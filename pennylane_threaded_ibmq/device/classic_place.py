@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
+from ..execution.limits import CLASSIC_MOST, weigh_plainly
 from ..execution.shards import Limits
 from ..ibm.account import check_size
 from ..ibm.classic_account import (
@@ -81,7 +84,8 @@ def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...]) -> 
         instance=login.project,
         estimator=False,
         limits=Limits(
-            circuits=getattr(configuration, "max_experiments", None),
+            replace(CLASSIC_MOST, circuits=getattr(configuration, "max_experiments", None) or inf),
+            weigh_plainly,
             shots=getattr(configuration, "max_shots", None),
             one_number_of_shots=True,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -23,13 +24,13 @@ from ..exceptions import (
     UnsupportedCircuitError,
     WaitTimeoutError,
 )
-from ..execution.batch import Batch
+from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Ledger, Spending
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
 from ..execution.records import BatchRecord, ShardState, is_digest
-from ..execution.shards import Shard, cut, cut_like
+from ..execution.shards import Limits, Shard, cut, cut_like
 from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
@@ -83,6 +84,7 @@ class BatchDevice:
         self._lock = threading.Lock()
         self._workplace: Workplace | None = None
         self._closed = False
+        self._shots_warned = False
         self._display = Display(settings.progress)
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
@@ -366,12 +368,37 @@ class BatchDevice:
             parametrise=self._settings.parametrise,
             equal_shots=place.limits is not None and place.limits.equal_shots,
         )
-        if place.limits is not None and place.limits.shots is not None:
-            _refuse_beyond_shots(blocks, place.limits.shots, place.name)
+        if place.limits is not None:
+            # what cannot be compiled has an error of its own, and what is compiled can be weighed
+            transpile_blocks(blocks)
+            self._check_shots(blocks, place.limits, place.name)
         size = self._settings.shard_size
         if like is None:
             return cut(blocks, size, place.limits)
         return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
+
+    def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:
+        """Refuse more shots than the service runs; warn, once, of more than the backend speaks of."""
+        asked = max((int(b.shots.total_shots or 0) for b in blocks if b.primitive == "sampler"), default=0)
+        if limits.shots is not None and asked > limits.shots:
+            raise ConfigurationError(
+                f"shots={asked}: backend {backend!r} runs a circuit at most {limits.shots} times. Use fewer shots, or several "
+                "tapes whose results you average. Nothing was sent.",
+                argument="shots",
+                value=asked,
+            )
+        with self._lock:
+            warned, self._shots_warned = (
+                self._shots_warned,
+                self._shots_warned or (limits.stated_shots is not None and asked > limits.stated_shots),
+            )
+        if self._shots_warned and not warned:
+            warnings.warn(
+                f"shots={asked}: backend {backend!r} speaks of at most {limits.stated_shots}, which IBM no longer enforces. The "
+                "job is sent; if it fails, use fewer shots, or several tapes whose results you average.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _most_secs(self, estimate: Callable[[], Estimate]) -> list[int] | None:
         """After how many QPU seconds each job of a batch is stopped, where the user wants that."""
@@ -445,15 +472,3 @@ def _close_here(workplace: Workplace, pid: int) -> None:
     """Close what this process opened; a fork has copies of its locks, which nobody may ever release."""
     if pid == os.getpid():
         workplace.close()
-
-
-def _refuse_beyond_shots(blocks: Sequence[Block], most: int, backend: str) -> None:
-    for block in blocks:
-        shots = int(block.shots.total_shots or 0)
-        if shots > most and block.primitive == "sampler":
-            raise ConfigurationError(
-                f"shots={shots}: backend {backend!r} runs a circuit at most {most} times. Use fewer shots, or several "
-                "tapes whose results you average. Nothing was sent.",
-                argument="shots",
-                value=shots,
-            )

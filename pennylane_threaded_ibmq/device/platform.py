@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
+from ..execution.limits import SERVICE_MOST, weigh
 from ..execution.shards import Limits
+from ..execution.usage import overheads
 from ..ibm.account import (
     LEAST_BUSY,
     Credentials,
@@ -112,7 +115,9 @@ def _remote(
         instance=instance_of(backend),
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
         limits=Limits(
-            shots=getattr(backend.configuration(), "max_shots", None),
+            SERVICE_MOST,
+            partial(weigh, overhead=overheads(primitive_options)),
+            stated_shots=getattr(backend.configuration(), "max_shots", None),
             one_number_of_shots=jobs.uniform,
             equal_shots=jobs.uniform,
         ),

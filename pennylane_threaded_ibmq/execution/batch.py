@@ -98,8 +98,7 @@ class Batch:
         self._pid = os.getpid()
         # what cannot run is refused while it costs nothing, not even a line in the journal
         for shard in shards:
-            for block in shard.blocks:
-                _transpile(block)
+            transpile_blocks(shard.blocks)
         seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
         slips = site.register(self.tapes, shards, seeds, resume) if shards else []
         self.runs = tuple(_run(slip, shard) for slip, shard in zip_strict(slips, shards))
@@ -384,8 +383,17 @@ def _run(slip: Slip, shard: Shard) -> ShardRun:
     return ShardRun(slip, shard, tuple(make_request(block, rng) for block in shard.blocks), rng)
 
 
+def transpile_blocks(blocks: Sequence[Block]) -> None:
+    """Transpile what blocks need, where that was not done before.
+
+    Raises:
+        UnsupportedCircuitError: One cannot be transpiled; it names the tape.
+    """
+    for block in blocks:
+        _transpile(block)
+
+
 def _transpile(block: Block) -> None:
-    """Transpile a block, or give one clear error."""
     try:
         transpile(block)
     except ThreadedIBMQError:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from math import inf
 from typing import Literal
 
+from ..exceptions import UnsupportedCircuitError
+from .limits import REFUSALS, SOURCE, JobSize, Weight
 from .plan import Block
-
-MAX_EXECUTIONS = 10_000_000
-"""Rows times shots of one Sampler job. Source: https://quantum.cloud.ibm.com/docs/guides/job-limits"""
-
-MAX_VALUES = 4_000_000
-"""Parameter values of one job: 32 MB before compression, well under what the service takes in one request."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +18,18 @@ class Limits:
     """What fits in one job of a service.
 
     Attributes:
-        circuits: Most circuits; ``None`` for any number.
+        most: The most that a job may be.
+        weigh: How much a block takes of it.
         shots: Most shots of a circuit; ``None`` for any number.
+        stated_shots: What the backend says about that, and the service does not keep to; more is worth a warning.
         one_number_of_shots: All circuits of a job run equally often.
         equal_shots: They must even be asked for equally often, and with one precision.
     """
 
-    circuits: int | None = None
+    most: JobSize
+    weigh: Callable[[Block], Weight]
     shots: int | None = None
+    stated_shots: int | None = None
     one_number_of_shots: bool = False
     equal_shots: bool = False
 
@@ -152,41 +153,24 @@ def _equal_parts(block: Block) -> list[tuple[int, Block]]:
     return [(shots, replace(block, copies=tuple(mine))) for shots, mine in copies.items()]
 
 
-def _circuits(block: Block) -> int:
-    """Circuits of each row; a setting with a random basis has at most one for each basis or shot."""
-    shots = block.row_shots or 1
-    settings = [block.template.settings[i] for i in block.settings]
-    return sum(min(3 ** len(s.wires), shots) if s.random_basis else 1 for s in settings)
-
-
 def _pack(blocks: Sequence[Block], limits: Limits) -> list[Shard]:
     shards: list[list[Block]] = []
-    executions = values = circuits = 0
+    size = JobSize()
     for block in blocks:
-        for piece in _pieces(block, limits):
-            # the service cuts Estimator jobs itself, so their executions are not limited
-            more = piece.executions if piece.primitive == "sampler" else 0
-            size = piece.values.size * max(1, len(piece.settings))
-            many = 0 if limits.circuits is None else piece.rows * _circuits(piece)
-            full = executions + more > MAX_EXECUTIONS or values + size > MAX_VALUES
-            if not shards or full or circuits + many > (limits.circuits or 0):
+        weight = limits.weigh(block)
+        for piece in _pieces(block, weight, limits.most):
+            more = weight.of(piece.rows)
+            if not shards or (size + more).excess(limits.most):
                 shards.append([])
-                executions = values = circuits = 0
+                size = JobSize()
             shards[-1].append(piece)
-            executions += more
-            values += size
-            circuits += many
+            size += more
     return [Shard(tuple(s)) for s in shards]
 
 
-def _pieces(block: Block, limits: Limits) -> list[Block]:
+def _pieces(block: Block, weight: Weight, most: JobSize) -> list[Block]:
     """Parts of a block that each fit in a job; tapes are never torn apart."""
-    circuits = max(1, len(block.settings))
-    per_row = (block.row_shots or 1) * circuits if block.primitive == "sampler" else 0
-    width = max(1, block.values.shape[1]) * circuits
-    most_rows = min(MAX_EXECUTIONS // per_row if per_row else MAX_VALUES, MAX_VALUES // width)
-    if limits.circuits is not None:
-        most_rows = min(most_rows, max(1, limits.circuits // max(1, _circuits(block))))
+    most_rows = weight.most_rows(most)
     if block.rows <= most_rows:
         return [block]
     pieces, first = [], 0
@@ -196,4 +180,22 @@ def _pieces(block: Block, limits: Limits) -> list[Block]:
         if i == len(members) or full:
             pieces.append(block.take(members[first:i]))
             first = i
+    for piece in pieces:
+        if piece.rows > most_rows:
+            _refuse_beyond(piece, weight, most)
     return pieces
+
+
+def _refuse_beyond(block: Block, weight: Weight, most: JobSize) -> None:
+    """Refuse a tape that is too large for a job by itself, where the service would."""
+    name = weight.of(block.rows).excess(replace(most, bytes=inf))
+    if not name:
+        return
+    number = getattr(weight.of(block.rows), name)
+    what, remedy = REFUSALS[name]
+    rows = f" {block.rows} rows of values with" if block.rows > 1 else ""
+    raise UnsupportedCircuitError(
+        f"Tape {block.members[0].position} has{rows} {number:,.0f} {what}; a job takes at most {getattr(most, name):,.0f} "
+        f"({SOURCE}). {remedy}. Nothing was sent.",
+        tape=block.members[0].position,
+    )

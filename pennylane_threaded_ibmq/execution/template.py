@@ -21,6 +21,7 @@ from ..ibm.fusion import FusedCircuit
 from ..ibm.program import Placed, Program
 from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
+from .limits import JobSize, circuit_size
 from .lowering import basis_change, lower
 from .measure import Setting, plan_measurements
 from .qiskit_gates import append_gates
@@ -53,6 +54,11 @@ class Compiled:
     def values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Parameter values of this circuit: shape ``(rows, len(circuit.parameters))``."""
         return values[:, self.columns]
+
+    @cached_property
+    def size(self) -> JobSize:
+        """How large it is, as IBM counts, run once."""
+        return circuit_size(self.circuit)
 
 
 class Template:

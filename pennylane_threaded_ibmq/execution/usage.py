@@ -14,6 +14,7 @@ from math import ceil
 from typing import Any
 
 from ..ibm.durations import Durations
+from .limits import Overhead
 from .plan import Block
 from .shards import Shard
 from .tables import html_facts
@@ -116,6 +117,22 @@ def mitigation(primitive: str, options: Mapping[str, Any]) -> Mitigation:
         shots_each=_number(twirling.get("shots_per_randomization")),
     )
     return _resilient(base, _part(options, "resilience"), level) if estimator else base
+
+
+def overheads(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Overhead]:
+    """What the options of each primitive make of a circuit.
+
+    Args:
+        options: Options by primitive.
+    """
+    found = {}
+    for primitive in ("estimator", "sampler"):
+        chosen = _part(options, primitive)
+        added = mitigation(primitive, chosen)
+        # the other way to amplify noise adds no gates
+        pea = _part(_part(chosen, "resilience"), "zne").get("amplifier") == "pea"
+        found[primitive] = Overhead(added.shots, len(added.factors) if pea else sum(added.factors))
+    return found
 
 
 def _resilient(base: Mitigation, resilience: Mapping[str, Any], level: int) -> Mitigation:

@@ -26,6 +26,7 @@ from pennylane_threaded_ibmq.exceptions import (
     ResultError,
     ShardFailedError,
     SubmissionError,
+    UnsupportedCircuitError,
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, Instance, JobStatus
@@ -667,3 +668,36 @@ def test_a_step_of_an_optimizer_is_one_job(platform):
     for _ in range(3):
         x, _ = optimizer.step_and_cost(cost, x)
     assert len(service.jobs) == 3
+
+
+# ------------------------------------------------------------------------------------------------------ limits of a job
+
+
+def shots_tape(shots, angle=0.7):
+    return qml.tape.QuantumScript([qml.RX(angle, 0)], [qml.expval(qml.Z(0))], shots=shots)
+
+
+def test_more_shots_than_the_backend_speaks_of_are_warned_of_once_and_run(platform):
+    """IBM no longer enforces ``max_shots``."""
+    service, dev = platform(primitive="sampler")
+    most = dev._open().jobs.backend.configuration().max_shots
+    text = f"shots={most + 1}.*at most {most}, which IBM no longer enforces"
+    with pytest.warns(UserWarning, match=text):
+        (value,) = dev.batch_execute([shots_tape(most + 1)])
+    assert value == pytest.approx(np.cos(0.7), abs=0.05)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", text)
+        dev.batch_execute([shots_tape(most + 1)])
+    assert service.counters.shots == 2 * (most + 1)
+
+
+@pytest.mark.filterwarnings("ignore:shots=")
+def test_more_executions_than_a_job_takes_are_refused_or_cut(platform):
+    service, dev = platform(primitive="sampler")
+    most = 10_000_000
+    with pytest.raises(
+        UnsupportedCircuitError, match=r"Tape 1 has 10,000,001 executions.*at most 10,000,000"
+    ):
+        dev.batch_execute([shots_tape(100), shots_tape(most + 1)])
+    assert service.counters.jobs == 0
+    assert dev.estimate([shots_tape(most // 2, angle) for angle in (0.1, 0.2, 0.3)]).jobs == 2
