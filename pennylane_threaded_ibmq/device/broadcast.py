@@ -11,10 +11,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
+from pennylane.ops import ControlledQubitUnitary
 from pennylane.ops.functions import bind_new_parameters
-from pennylane.ops.op_math import Pow, ScalarSymbolicOp, SymbolicOp
+from pennylane.ops.op_math import (
+    Adjoint,
+    Controlled,
+    ControlledOp,
+    Pow,
+    Prod,
+    ScalarSymbolicOp,
+    SProd,
+    SymbolicOp,
+)
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
+
+from ..execution.gates import is_conditional
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator
@@ -50,7 +62,31 @@ def _entry(op: Operator, index: int) -> Operator:
     data = [d[index] if flag else d for d, flag in zip(op.data, flags)]
     if isinstance(op, Pow) and (any(flags) or _exponents(op)):
         return _power(op, data, index)
-    return bind_new_parameters(op, data) if any(flags) else op
+    return _bound(op, data) if any(flags) else op
+
+
+def _bound(op: Operator, data: Sequence[Any]) -> Operator:
+    """An operation with other numbers; PennyLane's own function loses the control values of a controlled matrix."""
+    if isinstance(op, Prod):
+        rest = iter(data)
+        return type(op)(*(_bound(factor, [next(rest) for _ in factor.data]) for factor in op.operands))
+    if isinstance(op, Adjoint):
+        return Adjoint(_bound(op.base, data))
+    if isinstance(op, Pow):
+        return Pow(_bound(op.base, data), op.z)
+    if isinstance(op, SProd):
+        return SProd(data[0], _bound(op.base, data[1:]))
+    if is_conditional(op):
+        return type(op)(op.meas_val, _bound(op.base, data))
+    if isinstance(op, ControlledQubitUnitary):
+        return qml.ctrl(qml.QubitUnitary(*data, wires=op.base.wires), op.control_wires, **_control(op))
+    if type(op) in {Controlled, ControlledOp}:
+        return type(op)(_bound(op.base, data), op.control_wires, **_control(op))
+    return bind_new_parameters(op, data)
+
+
+def _control(op: Operator) -> dict[str, Any]:
+    return {"control_values": op.control_values, "work_wires": op.work_wires}
 
 
 def _batched(op: Operator) -> list[bool]:
@@ -72,5 +108,5 @@ def _exponents(op: Operator) -> list[Any]:
 
 def _power(op: Operator, data: Sequence[Any], index: int) -> Operator:
     # made anew: a copy of a power keeps the batch size of its base
-    base = bind_new_parameters(op.base, data) if data else op.base
+    base = _bound(op.base, data) if data else op.base
     return qml.pow(base, op.z[index] if _exponents(op) else op.z, lazy=True)

@@ -161,12 +161,13 @@ def _lower_whole(tape: QuantumScript, rules: Rules) -> QuantumScript | None:
     """Lower a tape with its broadcast; ``None`` where a decomposition of PennyLane's takes none."""
     try:
         return _lower(tape, rules)
-    except ThreadedIBMQError:
-        raise
     except Exception as error:
-        if tape.batch_size is None:
-            raise _undecomposed(tape, error, rules) from error
-        return None
+        if tape.batch_size is not None:
+            # what is wrong with the entries themselves is found with them
+            return None
+        if isinstance(error, ThreadedIBMQError):
+            raise
+        raise _undecomposed(tape, error, rules) from error
 
 
 def _lower_where_possible(tape: QuantumScript, rules: Rules) -> QuantumScript:

@@ -105,6 +105,34 @@ def test_under_a_condition(dev, name):
     np.testing.assert_allclose(dev.batch_execute([tape])[0], exact, atol=ATOL)
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda op: op,
+        qml.adjoint,
+        lambda op: qml.pow(op, 2, lazy=True),
+        lambda op: qml.prod(op, qml.RX(0.3, 2)),
+        lambda op: qml.s_prod(1j, op),
+        lambda op: qml.ctrl(qml.adjoint(op), 2, control_values=[0]),
+    ],
+    ids=["plain", "adjoint", "square", "product", "multiple", "ctrl of adjoint"],
+)
+def test_a_batch_of_matrices_keeps_the_values_of_its_controls(dev, wrap):
+    """PennyLane's own way to give an operation other numbers forgets them."""
+    # of two wires, as PennyLane decomposes a batch of matrices of one
+    gates = [qml.prod(qml.RY(0.8, 0), qml.IsingXY(angle, wires=[0, 1])) for angle in (0.3, 2.0)]
+    matrices = np.stack([qml.matrix(gate, wire_order=[0, 1]) for gate in gates])
+
+    def made(matrix):
+        return wrap(qml.ctrl(qml.QubitUnitary(matrix, wires=[0, 1]), [4, 3], control_values=[0, 1]))
+
+    batch = script(lambda: made(matrices), [qml.probs(wires=[0, 2, 4])])
+    (found,) = dev.batch_execute([batch])
+    entries = [script(lambda m=m: made(m), batch.measurements, shots=None) for m in matrices]
+    exact = qml.execute(entries, qml.device("default.qubit"), diff_method=None)
+    np.testing.assert_allclose(found, exact, atol=ATOL)
+
+
 def test_templates_that_use_a_preparation_as_a_gate(dev):
     def amplified():
         qml.AmplitudeAmplification(
