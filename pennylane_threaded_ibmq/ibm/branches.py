@@ -9,7 +9,7 @@ additional bits are dropped again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,22 +24,37 @@ def has_branches(circuit: QuantumCircuit) -> bool:
     return not BRANCHES.isdisjoint(circuit.count_ops())
 
 
-def simulation_kind(circuit: QuantumCircuit) -> tuple[bool, int]:
-    """What Aer chooses its method by: whether shots differ before the end, and the number of qubits in use.
+def simulation_kind(circuit: QuantumCircuit) -> Hashable:
+    """What Aer chooses its method by; with noise, only circuits of one kind may share a run.
 
-    Circuits of one kind may share a run with noise. After a circuit whose noise is drawn shot by shot, Aer applies
-    the noise of a density matrix twice, so that it has a trace of 2 and its outcomes are nonsense.
+    After a circuit whose noise is drawn shot by shot, as that of any with branches, Aer applies the noise of a density matrix
+    twice, so that it has a trace of 2 and its outcomes are nonsense. A circuit that does no more than end in measurements is
+    simulated by the number of qubits that these depend on. Any other is a kind of its own: how Aer draws it is its own affair.
     """
-    midway = has_branches(circuit)
-    used: set[Any] = set()
+    if has_branches(circuit):
+        return True, len({qubit for step in circuit.data for qubit in step.qubits})
+    if not _ends_in_measurements(circuit):
+        return id(circuit)
+    ancestors: set[Any] = set()
+    for step in reversed(circuit.data):
+        if step.operation.name == "measure" or (
+            step.operation.name != "barrier" and not ancestors.isdisjoint(step.qubits)
+        ):
+            ancestors.update(step.qubits)
+    return False, len(ancestors)
+
+
+def _ends_in_measurements(circuit: QuantumCircuit) -> bool:
+    """Whether no qubit is reset, or used any more once it is measured."""
     measured: set[Any] = set()
     for step in circuit.data:
-        used.update(step.qubits)
-        if step.operation.name != "barrier":
-            midway = midway or step.operation.name == "reset" or not measured.isdisjoint(step.qubits)
+        if step.operation.name == "barrier":
+            continue
+        if step.operation.name == "reset" or not measured.isdisjoint(step.qubits):
+            return False
         if step.operation.name == "measure":
             measured.update(step.qubits)
-    return midway, len(used)
+    return True
 
 
 def measure_branches(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -57,6 +57,24 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
     return reduced
 
 
+def ends_in_measurements(circuit: QuantumCircuit) -> bool:
+    """Whether a circuit has no branches, resets no qubit, and does nothing with one that it has measured."""
+    measured: set[Any] = set()
+    for instruction in circuit.data:
+        name, qubits = instruction.operation.name, instruction.qubits
+        if name in _IDLE:
+            continue
+        if (
+            name == "reset"
+            or isinstance(instruction.operation, ControlFlowOp)
+            or not measured.isdisjoint(qubits)
+        ):
+            return False
+        if name == "measure":
+            measured.update(qubits)
+    return True
+
+
 def measure_branches(circuit: QuantumCircuit) -> None:
     """Measure, into a register of their own behind all others, qubits that only branches act on.
 

@@ -18,7 +18,14 @@ from qiskit_aer.noise import NoiseModel
 from qiskit_aer.noise.device import basic_device_gate_errors, basic_device_readout_errors
 
 from .._compat import zip_strict
-from .circuits import active_qubits, first_bits, measure_branches, update_digest, without_idle_wires
+from .circuits import (
+    active_qubits,
+    ends_in_measurements,
+    first_bits,
+    measure_branches,
+    update_digest,
+    without_idle_wires,
+)
 from .errors import JobRefusedError
 from .snapshots import Machine
 from .stack import native_operations
@@ -129,12 +136,16 @@ class Engine:
         if self.mock:
             return [[_random_counts(run.num_bits, shots, self.seed) for _ in run.bindings] for run in runs]
         counts: list[list[Counts]] = [[] for _ in runs]
-        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        groups: dict[tuple[tuple[int, ...], int | None], list[int]] = defaultdict(list)
         wires = [self._wires(run) for run in runs]
+        noisy = self._noise or self._given is not None
         for index, kept in enumerate(wires):
             # Only the noise of a circuit depends on where it runs, so that ideal circuits make one group.
-            groups[tuple(kept) if self._noise else ()].append(index)
-        for place, members in groups.items():
+            place = tuple(kept) if self._noise else ()
+            # Aer applies noise twice after a circuit whose noise it draws shot by shot in the same run.
+            alone = noisy and not ends_in_measurements(runs[index].circuit)
+            groups[place, index if alone else None].append(index)
+        for (place, _), members in groups.items():
             circuits = [self._prepare(runs[index], wires[index]) for index in members]
             bindings = [runs[index].bindings for index in members]
             run = self._run if self.seed is None else self._run_row_by_row

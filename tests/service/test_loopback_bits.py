@@ -11,7 +11,7 @@ from qiskit.quantum_info import Statevector
 from pennylane_threaded_ibmq.loopback import SIMULATOR
 from pennylane_threaded_ibmq.loopback.bits import Work, sample_bits
 from pennylane_threaded_ibmq.loopback.circuits import independent_parts
-from pennylane_threaded_ibmq.loopback.simulate import Engine
+from pennylane_threaded_ibmq.loopback.simulate import Engine, Run
 from pennylane_threaded_ibmq.loopback.snapshots import Machine, load_machines
 
 
@@ -101,3 +101,20 @@ def test_noise_of_idle_qubits_is_their_readout():
     assert np.allclose(bits.mean(axis=(0, 1)), wrong, atol=0.004)
     (silent,) = sample_bits(engine_of("ibm_manila", noise=False), [Work(circuit, np.empty((2, 0)))], 100)
     assert not silent.any()
+
+
+@pytest.mark.parametrize("again", [0, 1])
+def test_noise_of_a_circuit_does_not_depend_on_the_dynamic_circuit_before_it(again):
+    """Aer, given both in one run, applies the noise of the second twice, and half becomes five sixths."""
+    dynamic, half = QuantumCircuit(5, 2), QuantumCircuit(5, 2)
+    dynamic.measure(0, 0)
+    dynamic.x(0)
+    dynamic.measure(0, 1)
+    half.sx(0)
+    half.measure([0] * (again + 1), range(again + 1))
+    none = np.empty((1, 0))
+    machine = load_machines({"torino": "fake_torino"}, Machine)["torino"]
+    engine = Engine(machine, noise=True, seed=None)
+    _, (counts,) = engine.sample([Run(dynamic, none), Run(half, none)], 4000)
+    ones = sum(number for outcome, number in counts.items() if int(outcome, 16) & 1)
+    assert abs(ones / 4000 - 0.5) < 0.1

@@ -159,12 +159,35 @@ def test_jacobians(method):
     assert np.allclose(got, wanted, atol=0.06)
 
 
-def test_noise_of_a_circuit_does_not_depend_on_the_dynamic_circuit_before_it():
-    """Aer, given both in one run, applies the noise of the second twice."""
-    half = qml.tape.QuantumScript([qml.RX(np.pi / 2, 0)], [qml.probs(wires=[0])], shots=4000)
-    dynamic = qml.tape.make_qscript(lambda: (qml.cond(qml.measure(1), qml.X)(1), qml.probs(wires=[1])))()
+def dynamic():
+    m = qml.measure(1)
+    qml.cond(m, qml.X)(1)
+    return qml.probs(wires=[1])
+
+
+def half():
+    qml.RX(np.pi / 2, 0)
+    return qml.probs(wires=[0])
+
+
+def half_measured_midway():
+    qml.RX(np.pi / 2, 0)
+    qml.measure(0)
+    return qml.probs(wires=[0])
+
+
+def half_after_a_reset():
+    qml.measure(0, reset=True)
+    qml.RX(np.pi / 2, 0)
+    return qml.probs(wires=[0])
+
+
+@pytest.mark.parametrize("plain", [half, half_measured_midway, half_after_a_reset])
+def test_noise_of_a_circuit_does_not_depend_on_the_dynamic_circuit_before_it(plain):
+    """Aer, given both in one run, applies the noise of the second twice, if it draws from a density matrix."""
+    before, tape = (qml.tape.make_qscript(f)().copy(shots=4000) for f in (dynamic, plain))
     with qml.device("threaded.ibmq", wires=2, backend="fake_torino", seed_simulator=5) as dev:
-        (alone,) = dev.batch_execute([half])
-        _, after = dev.batch_execute([dynamic.copy(shots=4000), half])
+        (alone,) = dev.batch_execute([tape])
+        _, after = dev.batch_execute([before, tape])
     assert np.abs(after - alone).max() < 0.06
     assert np.abs(after - 0.5).max() < 0.2
