@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
-from pennylane.ops.op_math import Pow
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
@@ -21,9 +20,9 @@ from ..execution.gates import (
     late_preparations,
 )
 from .broadcast import expand_broadcast, join_broadcast
+from .classic_decompositions import parts_of
 from .classic_results import Post, as_legacy, own_methods
-from .tape_checks import check_measurements, own_gates, prepared
-from .unitarity import MOST_MATRIX_WIRES
+from .tape_checks import check_measurements, prepared
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -123,7 +122,7 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
     if op.name in NATIVE_GATES:
         return [op]
     try:
-        parts = _parts(op) if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix) else None
+        parts = parts_of(op) if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix) else None
     except ThreadedIBMQError:
         raise
     except Exception as error:
@@ -137,18 +136,6 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
         f"Operator {op} not supported on {device} and does not provide a decomposition. Accepted: "
         f"{ACCEPTED_GATES}, and whatever decomposes into these. Nothing was sent."
     )
-
-
-def _parts(op: Operator) -> list[Operator]:
-    """What an operation decomposes into, but for what PennyLane 0.37 decomposes wrongly.
-
-    It loses the phase of a matrix of several wires under a control, and the power in some powers of ISWAP.
-    """
-    phase = op.name == "ControlledQubitUnitary" and len(op.target_wires) > 1
-    power = isinstance(op, Pow) and not op.data
-    if (phase or power) and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
-        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    return own_gates(op)
 
 
 def _put_off(tape: QuantumScript) -> QuantumScript:
