@@ -101,16 +101,16 @@ def make_gradient(seed, index):
 
 def _of_matrices(rng, circuit):
     """A multiple, sum or product of observables without Pauli words, whose squares PennyLane's rule may not know."""
-    one, other = circuit.some(2)
-    numbers = Numbers(rng, (one, other))
+    one, *others = circuit.some(2)
+    numbers = Numbers(rng, (one, *others))
     matrix = f"qml.Hermitian(hermitian(1, {numbers.seed()}), wires=[{one!r}])"
-    forms = [
-        f"0.7 * {matrix}",
-        f"qml.sum({matrix}, 0.5 * qml.Hadamard({other!r}))",
-        f"qml.prod({matrix}, qml.Hadamard({other!r}))",
-        f"0.8 * qml.Projector([1, 0], wires=[{one!r}, {other!r}])",
-        f"qml.sum({matrix}, qml.PauliX({one!r}))",
-    ]
+    forms = [f"0.7 * {matrix}", f"qml.sum({matrix}, qml.PauliX({one!r}))"]
+    for other in others:
+        forms += [
+            f"qml.sum({matrix}, 0.5 * qml.Hadamard({other!r}))",
+            f"qml.prod({matrix}, qml.Hadamard({other!r}))",
+            f"0.8 * qml.Projector([1, 0], wires=[{one!r}, {other!r}])",
+        ]
     return forms[rng.integers(len(forms))]
 
 
