@@ -50,6 +50,7 @@ class DeviceOptions(TypedDict, total=False):
     noise_model: Any
     # IBM's primitives have options of this name too
     simulator: Literal["auto", "aer", "lightning"] | Mapping[str, Any]
+    simulator_options: Mapping[str, Any]
     seed_simulator: int | None
     journal: bool | str | Path
     max_retries: int

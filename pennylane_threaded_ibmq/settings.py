@@ -134,6 +134,9 @@ class Settings(BaseModel):
         "auto",
         description="What simulates without noise on this machine: Aer, PennyLane Lightning, or 'auto' for the faster.",
     )
+    simulator_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of Aer, such as device='GPU' or precision='single'."
+    )
     seed_simulator: int | None = Field(None, ge=0, description="Makes local runs repeatable.")
     journal: bool | Path = Field(
         True, description="Keep a journal of jobs on IBM Quantum: True, False, or the path of its file."
@@ -270,7 +273,13 @@ class Settings(BaseModel):
     @property
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
-        given = (self.transpile_options, self.primitive_options, self.noise_model, self.compile_backend)
+        given = (
+            self.simulator_options,
+            self.transpile_options,
+            self.primitive_options,
+            self.noise_model,
+            self.compile_backend,
+        )
         chosen = self.simulator != "auto"
         return any(given) or chosen or self.session is not None or self.engine is not None
 

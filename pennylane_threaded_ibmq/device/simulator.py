@@ -53,6 +53,7 @@ def _needs_aer(settings: Settings) -> bool:
     return (
         settings.backend != DEFAULT_BACKEND
         or settings.noise_model is not None
+        or bool(settings.simulator_options)
         or settings.compile_backend is not None
         or bool(settings.transpile_options)
     )
@@ -61,6 +62,8 @@ def _needs_aer(settings: Settings) -> bool:
 def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
     if settings.noise_model is not None:
         refuse_simulator(settings, "Lightning's state vector has no noise, and noise_model is given")
+    if settings.simulator_options:
+        refuse_simulator(settings, "simulator_options are options of Aer")
     if settings.backend != DEFAULT_BACKEND:
         refuse_simulator(settings, f"backend {local.name!r} simulates by itself")
 

@@ -113,8 +113,11 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
         compile_backend=settings.compile_backend,
         transpile_options=settings.transpile_options,
         noise_model=settings.noise_model,
+        options=settings.simulator_options,
         seed=settings.seed_simulator,
     )
+    if settings.simulator_options:
+        local.check_options()
     if settings.noise_model is not None:
         local.check_noise_model()
     seeded = settings.seed_simulator is not None
@@ -123,7 +126,7 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
         # more runs than cores only wait for each other
         most = min(settings.max_jobs, os.cpu_count() or 1)
     else:
-        spec = BackendSpec(settings.backend, settings.noise_model)
+        spec = BackendSpec(settings.backend, settings.noise_model, settings.simulator_options)
         site = EngineSite(local, spec, open_engine(settings.engine), seeded=seeded)
         most = settings.max_jobs
     lanes = Lanes(most, site.open_inner)
@@ -183,6 +186,13 @@ def open_remote(
         open_inner: Makes the inner device of a lane.
     """
     refuse_simulator(settings, f"backend {jobs.backend.name!r} is a service's, which simulates as it does")
+    if settings.simulator_options:
+        raise ConfigurationError(
+            f"simulator_options: backend {jobs.backend.name!r} is a service's, and these are options of Aer on this machine. "
+            "Nothing was sent.",
+            argument="simulator_options",
+            value=settings.simulator_options,
+        )
     if settings.engine is not None:
         raise ConfigurationError(
             f"engine: backend {jobs.backend.name!r} is a service's, and an engine runs simulations. Nothing was sent.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -138,17 +138,19 @@ class BackendSpec:
     Attributes:
         backend: Its name, or a backend that can be pickled.
         noise_model: Replaces its noise.
+        options: Options of Aer.
     """
 
     backend: Any
     noise_model: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=MOST_KEPT)
 def _opened(spec: bytes) -> LocalBackend:
     told: BackendSpec = pickle.loads(spec)  # noqa: S301 - from the program that asked for this work
     backend = open_local(told.backend) if isinstance(told.backend, str) else told.backend
-    return LocalBackend(backend, noise_model=told.noise_model)
+    return LocalBackend(backend, noise_model=told.noise_model, options=told.options)
 
 
 @lru_cache(maxsize=MOST_CIRCUITS)

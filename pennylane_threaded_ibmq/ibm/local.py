@@ -11,6 +11,7 @@ import numpy as np
 
 from .._compat import without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
+from .aer_options import check_aer_options
 from .aer_pool import AerPool
 from .branches import drop_bits, has_branches, measure_branches, simulation_kind
 from .compile import Compiler
@@ -98,6 +99,7 @@ class LocalBackend:
         compile_backend: What to transpile for, if not the same.
         transpile_options: Options of the preset pass manager.
         noise_model: Replaces the backend's noise.
+        options: Options of Aer, checked.
         seed: Makes transpiling repeatable.
     """
 
@@ -108,18 +110,20 @@ class LocalBackend:
         compile_backend: Any = None,
         transpile_options: Mapping[str, Any] | None = None,
         noise_model: Any = None,
+        options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> None:
         self.backend = backend
         self._aer_pool = AerPool()
         self.name = str(backend.name)
         self._noise_model = noise_model
+        self._options = dict(options or {})
         self._forms = ExactForms()
-        options = dict(transpile_options or {})
-        options.setdefault("optimization_level", 1)
+        transpiling = dict(transpile_options or {})
+        transpiling.setdefault("optimization_level", 1)
         if seed is not None:
-            options.setdefault("seed_transpiler", seed)
-        self.compiler = Compiler(compile_backend or backend, options)
+            transpiling.setdefault("seed_transpiler", seed)
+        self.compiler = Compiler(compile_backend or backend, transpiling)
 
     @property
     def num_qubits(self) -> int | None:
@@ -131,6 +135,15 @@ class LocalBackend:
     def is_aer(self) -> bool:
         """Whether Aer simulates, and not some other backend of Qiskit's."""
         return self._simulator is not None or is_snapshot(self.backend)
+
+    def check_options(self) -> None:
+        """Refuse options that Aer does not have here, and a backend that is not Aer's.
+
+        Raises:
+            ConfigurationError: They cannot work.
+        """
+        check_aer_options(self._options)
+        _ = self._simulator
 
     def check_noise_model(self) -> None:
         """Refuse what is no noise model, or a backend that takes none.
@@ -154,7 +167,9 @@ class LocalBackend:
         """Aer with this backend's noise; ``None`` for a backend that is no simulator of Qiskit's."""
         from qiskit_aer import AerSimulator
 
-        extra = {} if self._noise_model is None else {"noise_model": self._noise_model}
+        extra = dict(self._options)
+        if self._noise_model is not None:
+            extra["noise_model"] = self._noise_model
         if isinstance(self.backend, AerSimulator):
             if not extra:
                 return self.backend
@@ -164,9 +179,10 @@ class LocalBackend:
         if extra and is_snapshot(self.backend):
             return AerSimulator.from_backend(self.backend, **extra)
         if extra:
+            argument = "noise_model" if "noise_model" in extra else "simulator_options"
             raise ConfigurationError(
-                f"noise_model: backend {self.name!r} is not an Aer simulator and takes no noise model.",
-                argument="noise_model",
+                f"{argument}: backend {self.name!r} is not an Aer simulator and takes none. Nothing was sent.",
+                argument=argument,
             )
         return None
 
@@ -178,7 +194,7 @@ class LocalBackend:
 
     @cached_property
     def _snapshots(self) -> SnapshotSimulators:
-        return SnapshotSimulators(self.backend)
+        return SnapshotSimulators(self.backend, self._options)
 
     @cached_property
     def lightning(self) -> Lightning | None:

@@ -10,7 +10,7 @@ import inspect
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import BackendError, nearest
@@ -69,10 +69,12 @@ class SnapshotSimulators:
 
     Args:
         backend: The snapshot.
+        options: Options of Aer.
     """
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Any, options: Mapping[str, Any]) -> None:
         self._backend = backend
+        self._options = options
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
@@ -96,7 +98,7 @@ class SnapshotSimulators:
         from qiskit_aer.noise import NoiseModel
 
         noise = NoiseModel.from_backend(_part(self._backend, frozenset(qubits)))
-        return AerSimulator.from_backend(self._backend, noise_model=noise)
+        return AerSimulator.from_backend(self._backend, noise_model=noise, **self._options)
 
 
 def _part(backend: Any, qubits: frozenset[int]) -> Any:

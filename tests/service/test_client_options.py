@@ -321,3 +321,9 @@ def test_a_rerun_with_a_users_own_measurement_takes_the_job_that_is_there(loopba
     again = device().submit([own()])
     assert again.result()[0] == pytest.approx(0.5)
     assert again.job_ids == left.job_ids
+
+
+def test_options_of_aer_are_refused_where_a_service_simulates(loopback):
+    loopback(direct=True)
+    with pytest.raises(ConfigurationError, match="simulator_options: backend 'ibm_manila' is a service's"):
+        qml.device("threaded.ibmq", wires=1, backend="ibm_manila", simulator_options={"precision": "single"})

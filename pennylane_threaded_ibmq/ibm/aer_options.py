@@ -1,0 +1,64 @@
+"""Options of Aer that a user may set: checked before anything runs, as Aer itself ignores or misreads some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..exceptions import ConfigurationError, nearest
+
+ELSEWHERE = {
+    "shots": "the shots of the circuits",
+    "memory": "what the measurements ask for",
+    "method": "the backend's name, such as 'aer_simulator_statevector'",
+    "noise_model": "noise_model=",
+    "seed_simulator": "seed_simulator=",
+    "executor": "engine=",
+    "runtime_parameter_bind_enable": "parametrise=",
+}
+"""Options of Aer that something else decides, by what that is."""
+
+GPU_PACKAGE = "qiskit-aer-gpu"
+
+
+def check_aer_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that Aer does not have here.
+
+    Args:
+        options: Options of :class:`qiskit_aer.AerSimulator` by name.
+
+    Raises:
+        ConfigurationError: One is unknown, is set otherwise, or needs what is not installed.
+    """
+    from qiskit_aer import AerSimulator
+
+    simulator = AerSimulator()
+    known = sorted({name for name, _ in simulator.options.items()} - set(ELSEWHERE))
+    for name, value in options.items():
+        if name in ELSEWHERE:
+            raise _refused(name, value, f"this is decided by {ELSEWHERE[name]}")
+        if name not in known:
+            raise _refused(
+                name, value, f"Aer has no such option.{nearest(name, known)} Known: {', '.join(known)}"
+            )
+    devices = tuple(simulator.available_devices())
+    device = options.get("device", "CPU")
+    if device not in devices:
+        raise _refused(
+            "device",
+            device,
+            f"this Aer computes on {' and '.join(devices)} only. A GPU of NVIDIA's needs Linux and the package {GPU_PACKAGE} in "
+            f"place of qiskit-aer: pip uninstall qiskit-aer, then pip install {GPU_PACKAGE}",
+        )
+    if device == "CPU":
+        for name in ("cuStateVec_enable", "batched_shots_gpu"):
+            if options.get(name):
+                raise _refused(name, options[name], "it is for device='GPU', which is not set")
+
+
+def _refused(name: str, value: Any, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"simulator_options: {name}={value!r}: {reason}. Nothing was sent.",
+        argument="simulator_options",
+        value={name: value},
+    )
