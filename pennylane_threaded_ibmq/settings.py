@@ -353,8 +353,17 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
             )
     hide_token(arguments)
     merged = {k: v for k, v in arguments.items() if v is not None or k not in _ENVIRONMENT}
+    chosen = [name for name in ("account_name", "account_file") if merged.get(name)]
+    if chosen and merged.get("ibmqx_token"):
+        raise ConfigurationError(
+            f"ibmqx_token and {chosen[0]}: a saved account has a key of its own, so that one of the two would not be used. Give "
+            "one of them. Nothing was sent.",
+            argument=chosen[0],
+            value=merged[chosen[0]],
+        )
     for name, variables in _ENVIRONMENT.items():
-        if not merged.get(name):
+        # who names a saved account means its key and its address, whatever the environment has
+        if not merged.get(name) and not (chosen and name in {"ibmqx_token", "ibmqx_url"}):
             merged[name] = next((os.environ[v] for v in variables if os.environ.get(v)), None)
     hide_token(merged)
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
+from .account_options import account_options
 from .helping import Command
 from .output import json_option, note, say_json, say_table
 
@@ -17,28 +20,37 @@ if TYPE_CHECKING:
     from ..ibm.overview import BackendFacts
 
 
-def credentials(instance: str | None = None) -> Credentials | None:
-    """The account that a device without arguments would use; ``None`` if there is none.
+def credentials(instance: str | None = None, options: Mapping[str, Any] | None = None) -> Credentials | None:
+    """The account that a device with some arguments would use; ``None`` if there is none.
 
     Args:
         instance: CRN or name, in place of what the environment says.
+        options: Options of a device about the account, by name; they come before the environment, as everywhere.
     """
     from ..ibm.account import Credentials
+    from ..ibm.address import check_address
     from ..ibm.saved import saved_account
     from ..settings import load_settings
 
-    settings = load_settings({"instance": instance})
-    if settings.ibmqx_token is None and not saved_account():
+    settings = load_settings({**(options or {}), "instance": instance})
+    named = settings.account_name or settings.account_file
+    # a saved account that is named must be there, and is looked for where one logs in
+    if settings.ibmqx_token is None and not named and not saved_account():
         return None
-    return Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance)
+    check_address(settings.ibmqx_url)
+    client = json.dumps(settings.client_arguments, sort_keys=True)
+    return Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
 
 
 @click.command("backends", cls=Command, short_help="List the backends of the account and of this machine.")
 @click.option("--local", is_flag=True, help="Only those of this machine; nothing is asked.")
 @click.option("--qubits", type=click.IntRange(min=1), default=1, help="Only with so many qubits or more.")
 @click.option("--instance", help="CRN or name of the instance.  [default: that of the environment]")
+@account_options
 @json_option
-def backends_command(*, local: bool, qubits: int, instance: str | None, as_json: bool) -> None:
+def backends_command(
+    *, local: bool, qubits: int, instance: str | None, options: dict[str, Any], as_json: bool
+) -> None:
     r"""List backends: those of the account, and those that this machine simulates.
 
     For a system of IBM's, `here` names the backend that simulates it on this machine with its noise.
@@ -47,12 +59,13 @@ def backends_command(*, local: bool, qubits: int, instance: str | None, as_json:
     Examples:
       threaded-ibmq backends
       threaded-ibmq backends --local --qubits 100
+      threaded-ibmq backends --option account_name=work
       threaded-ibmq backends --json
     """
     from ..ibm.overview import Overview, local_backends
 
     found: list[BackendFacts] = []
-    account = None if local else credentials(instance)
+    account = None if local else credentials(instance, options)
     if account is not None:
         found += Overview(account).backends()
     elif not local:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..exceptions import JournalError, ThreadedIBMQError, nearest
 from ..ibm.local import is_local_name
 from ..ibm.overview import BackendFacts, Overview
+from ..ibm.retired import retirement, stand_in
 from ..settings import load_settings, variable_of
 from .account import credentials
 from .doctor import Check, left
@@ -40,14 +42,15 @@ def look_at_journal() -> Check:
     return Check("journal", "ok", f"{path}: {batches} batches, {waiting} not delivered", advice)
 
 
-def look_at_account(backend: str | None, instance: str | None) -> Iterator[Check]:
+def look_at_account(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
     """Whether there is an account, what it has and what is left.
 
     Args:
         backend: A system that it should have.
         instance: CRN or name of the instance.
+        options: Options of a device about the account.
     """
-    account = credentials(instance)
+    account = credentials(instance, options)
     if account is None:
         wanted = backend is not None and not is_local_name(backend)
         yield Check(
@@ -57,7 +60,9 @@ def look_at_account(backend: str | None, instance: str | None) -> Iterator[Check
             HOW_TO_GET_AN_ACCOUNT,
         )
         return
-    source = variable_of("ibmqx_token") or "the account saved by Qiskit's IBM client"
+    source = "the account saved by Qiskit's IBM client"
+    if account.token is not None:
+        source = variable_of("ibmqx_token") or source
     try:
         overview = Overview(account)
         instances = overview.instances
@@ -93,8 +98,12 @@ def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) ->
     if wanted is not None and wanted != "least_busy" and not is_local_name(wanted):
         found = next((b for b in backends if b.name == wanted), None)
         if found is None:
+            ended = retirement(wanted)
             advice = f"{nearest(wanted, names)} threaded-ibmq backends lists them."
-            return Check("backend", "bad", f"the account has no {wanted}", advice.strip())
+            if ended:
+                advice = f"{stand_in(wanted)}. threaded-ibmq backends lists what there is."
+            found_none = f"the account has no {wanted}{': ' + ended if ended else ''}"
+            return Check("backend", "bad", found_none, advice.strip())
         if not found.online:
             return Check("backend", "bad", f"{wanted} is offline", "threaded-ibmq backends lists the others.")
         return Check("backend", "ok", f"{wanted}, {found.qubits} qubits, {found.queue} jobs in the queue")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from .._compat import entry_points
 from .._version import __version__
+from .account_options import account_options
 from .helping import Command
 from .output import json_option, say, say_json, span
 
@@ -46,9 +47,16 @@ class Check:
 @click.option("--backend", help="A system to look for, and to use for --deep.  [default: the least busy]")
 @click.option("--instance", help="CRN or name of the instance.  [default: that of the environment]")
 @click.option("-y", "--yes", is_flag=True, help="Send the job of --deep without asking.")
+@account_options
 @json_option
 def doctor_command(
-    *, deep: bool, backend: str | None, instance: str | None, yes: bool, as_json: bool
+    *,
+    deep: bool,
+    backend: str | None,
+    instance: str | None,
+    yes: bool,
+    options: dict[str, Any],
+    as_json: bool,
 ) -> None:
     r"""Check the installation, the journal and the account, and say what to fix. Exit code 1 if something is bad.
 
@@ -62,7 +70,7 @@ def doctor_command(
       threaded-ibmq doctor --deep
     """
     checks: list[Check] = []
-    for check in look(backend, instance):
+    for check in look(backend, instance, options):
         checks.append(check)
         if not as_json:
             _say(check)
@@ -72,7 +80,7 @@ def doctor_command(
 
         runs.append(run_here())
         if any(check.name == "account" and check.state == "ok" for check in checks):
-            runs += run_there(backend, instance, ask=None if yes else _ask)
+            runs += run_there(backend, instance, options, ask=None if yes else _ask)
         for run in runs:
             state: Literal["ok", "bad"] = "ok" if run.good else "bad"
             check = Check(f"run on {run.backend}", state, run.told, run.advice)
@@ -100,12 +108,13 @@ def _ask(text: str) -> bool:
     return click.confirm("Send it?", err=True)
 
 
-def look(backend: str | None, instance: str | None) -> Iterator[Check]:
+def look(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
     """Look at everything; a broken installation ends it, since nothing else could be looked at.
 
     Args:
         backend: A system that the account should have.
         instance: CRN or name of the instance.
+        options: Options of a device about the account.
     """
     yield Check("python", "ok", f"{platform.python_version()}, {sys.executable}")
     broken = False
@@ -118,7 +127,7 @@ def look(backend: str | None, instance: str | None) -> Iterator[Check]:
 
     yield look_at_default()
     yield look_at_journal()
-    yield from look_at_account(backend, instance)
+    yield from look_at_account(backend, instance, options)
 
 
 def _stack() -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,20 +59,25 @@ def run_here() -> FirstRun:
 
 
 def run_there(
-    backend: str | None, instance: str | None, *, ask: Callable[[str], bool] | None
+    backend: str | None,
+    instance: str | None,
+    options: Mapping[str, Any],
+    *,
+    ask: Callable[[str], bool] | None,
 ) -> list[FirstRun]:
     """Run at IBM.
 
     Args:
         backend: A system; ``None`` for the least busy.
         instance: CRN or name of the instance.
+        options: Options of a device about the account.
         ask: Asked with the cost before the job is sent; ``None`` sends it.
 
     Returns:
         The run; nothing if it was not wanted.
     """
     try:
-        with ThreadedIBMQDevice(2, backend=backend or "least_busy", instance=instance) as device:
+        with ThreadedIBMQDevice(2, backend=backend or "least_busy", instance=instance, **options) as device:
             estimate = device.estimate(bell())
             name = device.backend_name
             left = "" if estimate.left_secs is None else f" of the {span(estimate.left_secs)} that are left"

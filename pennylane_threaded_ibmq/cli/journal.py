@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .account_options import account_options
 from .helping import Command
 from .output import iso, json_option, moment, note, say_facts, say_json, say_table
 from .types import duration
@@ -146,17 +147,26 @@ def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, a
 
 @click.command("show", cls=Command)
 @click.argument("batch_id", metavar="ID")
+@click.option("--offline", is_flag=True, help="Do not ask IBM for charges that the journal does not know.")
+@account_options
 @journal_option
 @json_option
-def show_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> None:
+def show_command(
+    *, batch_id: str, offline: bool, options: dict[str, Any], journal_path: Path | None, as_json: bool
+) -> None:
     r"""Show one batch: its jobs, tries, charges and errors. The first letters of its ID are enough.
+
+    IBM computes what a job is charged after it has ended. Charges that the journal does not know are asked for, where there is
+    an account, and written into it.
 
     \b
     Examples:
       threaded-ibmq show 3f2a
       threaded-ibmq show 3f2a --json
     """
-    _, batch = find_batch(journal_path, batch_id)
+    journal, batch = find_batch(journal_path, batch_id)
+    if not offline:
+        batch = _with_charges(journal, batch, options)
     if as_json:
         say_json(batch_json(batch))
         return
@@ -197,11 +207,35 @@ def show_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> 
         note(f"\nWhat became of it: threaded-ibmq show {batch.taken_over_by[0]}")
 
 
+def _with_charges(journal: Journal, batch: BatchRecord, options: dict[str, Any]) -> BatchRecord:
+    """A batch with the charges that IBM tells now; a look at the journal never fails because IBM does not answer."""
+    if not any(shard.job_id and shard.usage_secs is None for shard in batch.shards):
+        return batch
+    from ..exceptions import ThreadedIBMQError
+    from ..execution.charges import ask_charges
+    from .account import credentials
+
+    try:
+        account = credentials(batch.instance, options)
+        if account is None:
+            return batch
+        from ..ibm.overview import Overview
+
+        overview = Overview(account)
+        return ask_charges(journal, batch, lambda shard: overview.usage_of(shard.job_id))
+    except (ThreadedIBMQError, ModuleNotFoundError) as error:
+        note(f"What IBM charged could not be asked: {error}")
+        return batch
+
+
 @click.command("cancel", cls=Command)
 @click.argument("batch_id", metavar="ID")
+@account_options
 @journal_option
 @json_option
-def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -> None:
+def cancel_command(
+    *, batch_id: str, options: dict[str, Any], journal_path: Path | None, as_json: bool
+) -> None:
     r"""Cancel the jobs of a batch that wait or run. What is still queued is not charged.
 
     A program that waits for them gets an error.
@@ -215,7 +249,7 @@ def cancel_command(*, batch_id: str, journal_path: Path | None, as_json: bool) -
     from .account import credentials
 
     journal, batch = find_batch(journal_path, batch_id)
-    account = credentials(batch.instance)
+    account = credentials(batch.instance, options)
     if account is None:
         raise click.ClickException("there is no account; threaded-ibmq doctor tells how to add one.")
     unsettled = [s for s in batch.shards if s.state in {ShardState.SENDING, ShardState.ACCEPTED}]

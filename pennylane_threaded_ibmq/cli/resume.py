@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .account_options import read_value
 from .helping import Command
 from .journal import find_batch, journal_option
 from .output import json_option, note, say_json
@@ -29,10 +29,7 @@ def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
         if not equals or not name or name in RESERVED:
             taken = " the batch says it" if name in RESERVED else " write NAME=VALUE"
             raise click.BadParameter(f"{text!r}:{taken}.")
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value
+        options[name] = read_value(value)
     return options
 
 

@@ -7,6 +7,7 @@ import threading
 import warnings
 import weakref
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil
@@ -26,10 +27,11 @@ from ..exceptions import (
 )
 from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Ledger, Spending
+from ..execution.charges import ask_charges, usage_of
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
-from ..execution.records import BatchRecord, ShardState, is_digest
+from ..execution.records import BatchRecord, ShardRecord, ShardState, is_digest
 from ..execution.shards import Limits, Shard, cut, cut_like
 from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pennylane.typing import ResultBatch
     from typing_extensions import Self, TypeAlias
+
+MOST_UNKNOWN = 100
+"""Tracked batches that are remembered because IBM had not computed their charge."""
 
 _SMALL = 20
 """Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
@@ -85,6 +90,7 @@ class BatchDevice:
         self._workplace: Workplace | None = None
         self._closed = False
         self._shots_warned = False
+        self._unknown_usage: deque[BatchHandle] = deque(maxlen=MOST_UNKNOWN)
         self._display = Display(settings.progress)
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
@@ -187,25 +193,64 @@ class BatchDevice:
         journal = self._journal()
         record = journal.batch(batch_id)
         place = self._open()
-        if record.backend != place.name:
-            raise ConfigurationError(
-                f"batch {batch_id!r} is one of backend {record.backend!r}, and this device is on {place.name!r}. Make a "
-                f"device with backend={record.backend!r}. Nothing was sent.",
-                argument="batch_id",
-                value=batch_id,
-            )
-        if record.instance != place.instance:
-            raise ConfigurationError(
-                f"batch {batch_id!r} is one of instance {record.instance!r}, and this device is on {place.instance!r}. "
-                f"Make a device with instance={record.instance!r}. Nothing was sent.",
-                argument="batch_id",
-                value=batch_id,
-            )
+        _refuse_other_place(record, place)
         for name, value in record.options.items():
             if place.shaping.get(name, value) != value:
                 # its jobs would not be recognised, and would be paid for again
                 raise _made_otherwise(batch_id, name, value, place.shaping[name])
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
+
+    def usage(self, batch: BatchHandle | str) -> float | None:
+        """QPU seconds that IBM charged for a batch, asked for as long as they are not known.
+
+        IBM computes a charge after a job has ended. What is known is written into the handle, its tracker and the journal, counted
+        in budgets, and not asked for again.
+
+        Args:
+            batch: A handle, or the id of a batch of the journal, from :meth:`batches`, a handle or an error.
+
+        Returns:
+            The seconds, 0 included; ``None`` while they are not known, and where nothing is charged.
+
+        Raises:
+            ConfigurationError: It is neither, or is one of another backend or instance.
+            JournalError: There is no journal or no such batch.
+        """
+        if isinstance(batch, BatchHandle):
+            return batch.usage_secs
+        given: object = batch
+        if not isinstance(given, str) or not given:
+            raise ConfigurationError(
+                f"batch={batch!r}: a handle or the id of a batch is needed, such as batch_id of a handle or of an error; "
+                "dev.batches() lists them.",
+                argument="batch",
+                value=batch,
+            )
+        known = usage_of(self._journal().batch(batch))
+        if known is not None:
+            return known
+        waiting = next((handle for handle in self._unknown_usage if handle.batch_id == batch), None)
+        return self._ask_usage(batch) if waiting is None else waiting.usage_secs
+
+    def _ask_usage(self, batch_id: str) -> float | None:
+        journal, place = self._journal(), self._open()
+        record = journal.batch(batch_id)
+        _refuse_other_place(record, place)
+
+        def ask(shard: ShardRecord) -> float | None:
+            jobs = place.jobs
+            job = None if jobs is None else jobs.known(shard.job_id, shard.tag, "sampler", 0)
+            return None if jobs is None or job is None else jobs.usage(job)
+
+        return usage_of(ask_charges(journal, record, ask))
+
+    def _track(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
+        """Tell a tracker of a finished batch, and of earlier ones whose charge has become known, oldest first."""
+        while self._unknown_usage and self._unknown_usage[0].usage_secs is not None:
+            self._unknown_usage.popleft()
+        self._tell(tracker, batch, handle)
+        if handle.usage_pending:
+            self._unknown_usage.append(handle)
 
     def batches(self, limit: int = 100) -> BatchList:
         """The latest batches of the journal, newest first, of all programs and backends; a table in a notebook.
@@ -350,7 +395,7 @@ class BatchDevice:
             batch,
             origins,
             self.tracker,
-            self._tell,
+            self._track,
             timeout_secs=self._settings.timeout_secs,
             cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
             display=self._display,
@@ -445,6 +490,25 @@ class BatchDevice:
         return Template(
             tape, data, wires, place.compiler, parametrise=self._settings.parametrise, fuse=place.fuse
         )
+
+
+def _refuse_other_place(batch: BatchRecord, place: Workplace) -> None:
+    """Refuse a batch of another backend or instance.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    for name, its, here in (
+        ("backend", batch.backend, place.name),
+        ("instance", batch.instance, place.instance),
+    ):
+        if its != here:
+            raise ConfigurationError(
+                f"batch {batch.id!r} is one of {name} {its!r}, and this device is on {here!r}. Make a device with "
+                f"{name}={its!r}. Nothing was sent.",
+                argument="batch_id",
+                value=batch.id,
+            )
 
 
 def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:

@@ -15,6 +15,7 @@ from ..execution.futures import TapeFuture
 from ..execution.pictures import draw_timeline
 from ..execution.progress import Progress
 from ..execution.timeline import Timeline, make_timeline
+from ..ibm.usage import JobMetrics
 from .display import Display, html_bar, html_shards
 from .interrupts import termination_interrupts
 
@@ -82,6 +83,7 @@ class BatchHandle:
         self._device = device
         self._lock = threading.Lock()
         self._tracked = False
+        self._owes_usage = False
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "running"
@@ -119,7 +121,25 @@ class BatchHandle:
         """
         if self._usage_secs is None:
             self._usage_secs = self._batch.usage_secs()
+            if self._usage_secs is not None:
+                self._track_late_usage(self._usage_secs)
         return self._usage_secs
+
+    @property
+    def usage_pending(self) -> bool:
+        """Whether its jobs will be charged and the charge is not known yet, as far as was asked; nothing is asked."""
+        return self._usage_secs is None and bool(self._batch.job_ids)
+
+    def metrics(self) -> tuple[JobMetrics, ...]:
+        """What IBM charged for each job and how long it queued and ran, in the order of ``job_ids``; one request a job.
+
+        Returns:
+            One record a job, empty on this machine; in each, ``None`` stands for what IBM does not say or does not know yet.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        return self._batch.metrics()
 
     def timeline(self, *, dark: bool = False) -> Figure:
         """The batch over time so far: which lane carried which shard, and when it queued and ran.
@@ -219,6 +239,16 @@ class BatchHandle:
                 return
             self._tracked = True
         self._tell(self._tracker, self._batch, self)
+        with self._lock:
+            self._owes_usage = self.usage_pending
+
+    def _track_late_usage(self, seconds: float) -> None:
+        """Tell the tracker what was not known when it was told of the batch, once."""
+        with self._lock:
+            late, self._owes_usage = self._owes_usage, False
+        if late:
+            self._tracker.update(usage_secs=seconds)
+            self._tracker.record()
 
     def _future(self, origin: Origin) -> Future[Any]:
         parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]

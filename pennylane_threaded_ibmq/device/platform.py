@@ -18,7 +18,9 @@ from ..ibm.account import (
     check_session,
     check_size,
     is_service_backend,
+    warn_if_paused,
 )
+from ..ibm.address import check_address
 from ..ibm.client import (
     AUTO_INSTANCE,
     can_choose_fractional,
@@ -67,6 +69,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
                 argument="use_fractional_gates",
                 value=True,
             )
+        check_address(settings.ibmqx_url)
         client = json.dumps(settings.client_arguments, sort_keys=True)
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
         wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)
@@ -104,6 +107,7 @@ def _remote(
         )
     warn_of_sunset()
     check_size(backend, len(wires))
+    warn_if_paused(service, backend)
     jobs = PlatformJobs(
         service, backend, primitive_options, api=settings.primitive_api, only=only, dry_run=settings.dry_run
     )

@@ -22,6 +22,7 @@ from ..exceptions import (
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
+from ..ibm.usage import JobMetrics
 from .budget import Spending
 from .decode import MISSING, decode_block
 from .futures import TapeFuture, forked_error
@@ -238,6 +239,15 @@ class Batch:
         charged = [self._site.usage(run) for run in self.runs if run.job is not None]
         known = [secs for secs in charged if secs is not None]
         return sum(known) if known and len(known) == len(charged) else None
+
+    def metrics(self) -> tuple[JobMetrics, ...]:
+        """Charge and times of the jobs that were accepted, in the order of the shards.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        found = [self._site.metrics(run) for run in self.runs if run.job is not None]
+        return tuple(one for one in found if one is not None)
 
     def error(self, position: int) -> BaseException | None:
         """What a tape failed with, if it did."""

@@ -235,9 +235,12 @@ class Journal:
             )
 
     def charge(self, batch: str, number: int, seconds: float) -> None:
-        """Write down what IBM charged for a shard's job."""
+        """Write down what IBM charged for a shard's job, for all shards that share it."""
         with self._writing() as db:
-            db.execute("UPDATE shards SET usage_secs=? WHERE batch=? AND number=?", (seconds, batch, number))
+            db.execute(
+                "UPDATE shards SET usage_secs=?1 WHERE tag=(SELECT tag FROM shards WHERE batch=?2 AND number=?3)",
+                (seconds, batch, number),
+            )
 
     def deliver(self, batch: str, numbers: Sequence[int]) -> None:
         """Write down that the program has the results of some shards; they are never used again.

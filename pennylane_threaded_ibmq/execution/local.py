@@ -80,6 +80,9 @@ class LocalSite:
     def usage(self, run: ShardRun) -> None:
         """Nothing is charged."""
 
+    def metrics(self, run: ShardRun) -> None:
+        """There are no jobs."""
+
 
 def run_local(
     requests: Sequence[Request], backend: LocalBackend, rng: np.random.Generator, *, seeded: bool

@@ -25,6 +25,7 @@ from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_
 from ..ibm.marks import mark_pubs
 from ..ibm.pace import Pacer
 from ..ibm.service import JobService, SentJob
+from ..ibm.usage import JobMetrics
 from .decode import BlockResult
 from .finder import JobFinder
 from .journal import Journal
@@ -184,9 +185,9 @@ class RemoteSite:
 
     def usage(self, run: ShardRun) -> float | None:
         """QPU seconds that a shard's job was charged."""
-        if run.job is None:
-            return None
-        seconds = self._jobs.usage(run.job)
+        if run.job is None or run.usage_secs is not None:
+            return run.usage_secs
+        seconds = run.usage_secs = self._jobs.usage(run.job)
         if self._journal is not None and seconds is not None:
             try:
                 run.charge(run.job.tag, seconds)
@@ -194,6 +195,10 @@ class RemoteSite:
             except JournalError as error:
                 logger.warning("%s", error)
         return seconds
+
+    def metrics(self, run: ShardRun) -> JobMetrics | None:
+        """Charge and times of a shard's job."""
+        return None if run.job is None else self._jobs.metrics(run.job)
 
     # ------------------------------------------------------------------------------------------------ inside
 
@@ -469,6 +474,10 @@ class RemoteSite:
             raise
         except JobCancelledError:
             self._note(run.slip, ShardState.CANCELLED)
+            raise
+        except ResultError as error:
+            if self._jobs.is_private(job):  # nobody can fetch it any more
+                self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
         finally:
             self._free_slot(run)

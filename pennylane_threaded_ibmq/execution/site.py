@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..exceptions import JobCancelledError
 from ..ibm.queue import Place
 from ..ibm.service import SentJob
+from ..ibm.usage import JobMetrics
 from .decode import BlockResult
 from .pubs import Request
 from .records import ShardRecord
@@ -61,6 +62,7 @@ class ShardRun:
         spend: Reserves what sending it is estimated to use, or refuses: ``spend(tag)``.
         charge: Tells what was charged for a sending: ``charge(tag, seconds)``.
         most_secs: QPU seconds after which its job is stopped; ``None`` for the service's own limit.
+        usage_secs: QPU seconds that its job was charged, once that is known.
     """
 
     slip: Slip
@@ -78,6 +80,7 @@ class ShardRun:
     spend: Callable[[str], None] = lambda _: None
     charge: Callable[[str, float], None] = lambda _, __: None
     most_secs: int | None = None
+    usage_secs: float | None = None
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -115,6 +118,9 @@ class Site(Protocol):
 
     def usage(self, run: ShardRun) -> float | None:
         """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
+
+    def metrics(self, run: ShardRun) -> JobMetrics | None:
+        """Charge and times of a shard's job; ``None`` where there are no jobs."""
 
 
 def refuse_given_up(run: ShardRun) -> None:

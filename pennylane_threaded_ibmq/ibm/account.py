@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from .._compat import without_prefix
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
+from .answers import http_status, in_words
 from .errors import can_pass, is_unreachable, patiently, status_code, within
 from .instances import instance_of
 from .local import AER_NAMES, larger_simulators
 from .repeats import send_jobs_once
+from .retired import retired_name, retirement, stand_in
+from .saved import account_at, check_removed
 from .snapshots import fake_names
 
 if TYPE_CHECKING:
@@ -123,7 +126,9 @@ class Accounts:
         if service is not None:
             try:
                 return service, _find(service, wanted)
-            except BackendError:
+            except (BackendError, ServiceError) as error:
+                if isinstance(error, ServiceError) and http_status(error) not in {401, 403}:
+                    raise
                 logger.info("backend %s is not found with an earlier login; logging in again", wanted.name)
         service = _login(credentials)
         self._services[credentials] = service
@@ -145,19 +150,11 @@ def log_in(credentials: Credentials) -> Any:
     return _login(credentials)
 
 
-def stand_in(name: str) -> str:
-    """Advice on running here what was meant to run at IBM."""
-    known = fake_names()
-    snapshot = "fake_" + without_prefix(without_prefix(name, "ibmq_"), "ibm_")
-    if snapshot in known:
-        return f"backend={snapshot!r} simulates it on this machine with its noise"
-    return "backend='ibmq_qasm_simulator' simulates on this machine without an account"
-
-
 def _require_saved_account(name: str, credentials: Credentials) -> None:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     place = {k: v for k, v in credentials.arguments.items() if k in ("filename", "name")}
+    check_removed(place)
     if QiskitRuntimeService.saved_accounts(**place):
         return
     if place:
@@ -167,6 +164,13 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
             "ibmqx_token=. Nothing was sent.",
             argument="account_name" if "name" in place else "account_file",
             value=place.get("name", place.get("filename")),
+        )
+    if retired_name(name) == name:
+        raise BackendError(
+            f"backend={name!r}: {retirement(name)}. To run the same circuits here, {stand_in(name)}. Today's systems need an IBM Quantum "
+            "account, and none is given. Nothing was sent.",
+            argument="backend",
+            value=name,
         )
     may_be_wrong = name != LEAST_BUSY and not name.startswith("ibm")
     close = nearest(name, [*AER_NAMES, *fake_names(), LEAST_BUSY]) if may_be_wrong else ""
@@ -205,6 +209,8 @@ def _login(credentials: Credentials) -> Any:
             "looked at the credentials. Check the network, the proxy (HTTPS_PROXY, or proxies=) and ibmqx_url; "
             f"backend='ibmq_qasm_simulator' simulates on this machine meanwhile. Nothing was sent. ({refused})"
         )
+    if argument == "instance" and credentials.instance is None:
+        raise _no_instance(credentials, refused)
     if argument == "instance":
         raise CredentialsError(
             f"instance={credentials.instance!r}: {refused} Instances of an account are listed at "
@@ -220,12 +226,49 @@ def _login(credentials: Credentials) -> Any:
     )
 
 
+def _no_instance(credentials: Credentials, refused: str) -> CredentialsError:
+    """What is said of an account without an instance, or without one that the user wants."""
+    wanted = {k: v for k, v in credentials.arguments.items() if k in {"region", "plans_preference", "tags"}}
+    if wanted:
+        filters = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
+        text = f"No instance of the account fits {filters}. Leave some out, or name one with instance=."
+    else:
+        text = (
+            "The API key is good, and its account has no instance with a backend, so that nothing can run there. Make one, such "
+            "as that of the free open plan, at https://quantum.cloud.ibm.com/instances, or give the key of another account."
+        )
+    return CredentialsError(f"{text} Nothing was sent. ({refused})", argument="instance")
+
+
+def warn_if_paused(service: Any, backend: Any) -> None:
+    """Tell that a backend takes jobs and runs none for now, as far as the client's list of backends says; nothing is asked."""
+    lists = getattr(service, "_backends_info_per_instance", None)
+    listed = [one for some in lists.values() for one in some] if isinstance(lists, dict) else []
+    listed += getattr(service, "_backends_list", None) or []
+    states = {one.get("name"): one.get("status") for one in listed if isinstance(one, dict)}
+    state = states.get(backend.name)
+    word = state.get("name") if isinstance(state, dict) else None
+    if word not in {None, "online", "active"}:
+        warnings.warn(
+            f"backend={backend.name!r} does not run jobs at the moment: IBM says {word!r}. What is sent waits until IBM opens it "
+            "again, and is not charged before; timeout_secs counts that wait. threaded-ibmq backends lists the others, and "
+            "backend='least_busy' takes one that runs.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _quiet_login(credentials: Credentials) -> Any:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     with _quiet_client():
         if credentials.token is None:
-            return QiskitRuntimeService(instance=credentials.instance, **credentials.arguments)
+            # the client takes no address with a saved account
+            url, given = credentials.url, credentials.arguments
+            arguments = given if url is None else account_at(url, given)
+            return QiskitRuntimeService(
+                **{**arguments, "instance": credentials.instance or arguments.get("instance")}
+            )
         return QiskitRuntimeService(
             channel="ibm_quantum_platform",
             token=credentials.token.get_secret_value(),
@@ -291,6 +334,8 @@ def _find(service: Any, wanted: Wanted) -> Any:
         # the client leaves out backends whose configuration it cannot read, also if that is so for a moment
         if name not in offered:
             break
+    if not offered:
+        _refuse_if_not_listed(service)
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
@@ -298,12 +343,24 @@ def _find(service: Any, wanted: Wanted) -> Any:
             argument="backend",
             value=name,
         )
+    ended = retirement(name)
     raise BackendError(
-        f"backend={name!r}: the account has no such backend; it may be retired.{nearest(name, offered)} It has: "
+        f"backend={name!r}: the account has no such backend; {ended or 'it may be retired'}.{nearest(name, offered)} It has: "
         f"{', '.join(offered) or 'none'}. To stay local, {stand_in(name)}.",
         argument="backend",
         value=name,
     )
+
+
+def _refuse_if_not_listed(service: Any) -> None:
+    """Say why the list of backends is empty, if the service refuses to give it: the client only writes that into its log.
+
+    Raises:
+        ServiceError: It does.
+    """
+    ask = getattr(getattr(service, "_active_api_client", None), "list_backends", None)
+    if ask is not None:
+        _asked(ask, "a question for the list of backends")
 
 
 def _asked(ask: Callable[[], T], what: str) -> T:
@@ -312,14 +369,20 @@ def _asked(ask: Callable[[], T], what: str) -> T:
     from qiskit_ibm_runtime.exceptions import IBMError
 
     try:
-        for attempt in patiently((RequestsApiError, IBMError), only=can_pass):
+        for attempt in patiently((RequestsApiError, IBMError), only=_may_pass):
             with attempt:
                 answer = within(LOGIN_SECS, ask, what)
     except (RequestsApiError, IBMError) as error:
         raise ServiceError(
-            f"The service did not answer {what}: {error} Nothing was sent.", status_code=status_code(error)
+            f"The service did not answer {what}: {in_words(error)} Nothing was sent.",
+            status_code=status_code(error),
         ) from error
     return answer
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another answer may come soon; a login that is not taken any more stays so."""
+    return can_pass(error) and http_status(error) != 401
 
 
 def check_size(backend: Any, wires: int) -> None:

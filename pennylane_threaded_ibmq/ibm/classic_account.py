@@ -15,8 +15,9 @@ from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
-from .account import LOGIN_SECS, stand_in
+from .account import LOGIN_SECS
 from .errors import all_text, can_pass, patiently, status_code, within
+from .retired import retirement, stand_in
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -249,8 +250,9 @@ def _backend(provider: Any, name: str, project: str) -> Any:
             f"The service did not answer a question for backend {name!r}: {error} Nothing was sent.",
             status_code=status_code(error),
         ) from error
+    ended = retirement(name) or "it may be retired"
     raise BackendError(
-        f"backend={name!r}: {project} has no such backend; it may be retired.{nearest(name, offered)} It has: "
+        f"backend={name!r}: {project} has no such backend; {ended}.{nearest(name, offered)} It has: "
         f"{', '.join(offered) or 'none'}. To stay local, {stand_in(name)}.",
         argument="backend",
         value=name,

@@ -46,6 +46,11 @@ class PlatformJobs(JobService):
 
     stops_jobs = True
     coming_back = "QiskitRuntimeService().job({}).result()"
+    without_reason = (
+        "IBM gives no reason. QiskitRuntimeService().job({}).logs() may say more, and so may the job's page at "
+        "https://quantum.cloud.ibm.com/workloads. If nothing does, send it again, with fewer tapes in a job (shard_size=) if it "
+        "fails again."
+    )
 
     def __init__(
         self,
@@ -91,6 +96,11 @@ class PlatformJobs(JobService):
         if self.uniform:
             return None
         return getattr(self.backend.configuration(), "max_shots", None)
+
+    def is_private(self, job: SentJob) -> bool:
+        """Whether the user wanted jobs of that kind to be private."""
+        environment = self.options.get(job.primitive, {}).get("environment") or {}
+        return bool(environment.get("private"))
 
     @property
     def uniform(self) -> bool:

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 from .._compat import without_prefix
 from ..exceptions import ServiceError
 from .account import Credentials, log_in
+from .answers import in_words
 from .errors import ANSWER_SECS, status_code, within
 from .local import AER_NAMES
 from .snapshots import snapshot_classes
+from .usage import charged_secs
 
 T = TypeVar("T")
 
@@ -155,6 +157,15 @@ class Overview:
             raise
         return True
 
+    def usage_of(self, job_id: str) -> float | None:
+        """QPU seconds that a job was charged; ``None`` while that is not known.
+
+        Raises:
+            ServiceError: There is no such job, or the service does not answer.
+        """
+        job = _ask(f"job {job_id}", lambda: self._service.job(job_id))
+        return charged_secs(_ask(f"the metrics of job {job_id}", job.metrics))
+
     def find(self, tag: str) -> tuple[str, ...]:
         """Ids of the jobs that carry a tag."""
         found = _ask("a list of jobs", lambda: self._service.jobs(limit=20, job_tags=[tag]))
@@ -206,5 +217,5 @@ def _ask(what: str, ask: Callable[[], T]) -> T:
     try:
         return within(ANSWER_SECS, ask, what)
     except (RequestsApiError, IBMError, RequestException) as error:
-        text = f"IBM Quantum did not answer to {what}: {type(error).__name__}: {error}"
+        text = f"IBM Quantum did not answer to {what}: {in_words(error)}"
         raise ServiceError(text, status_code=status_code(error)) from error

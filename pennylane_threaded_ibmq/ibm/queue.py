@@ -32,12 +32,12 @@ def read_place(metrics: Any) -> Place:
     whole = isinstance(position, int) and not isinstance(position, bool) and position > 0
     return Place(
         position if whole else None,
-        _seconds(told.get("estimated_start_time")),
+        read_seconds(told.get("estimated_start_time")),
         running=bool(times.get("running")) and not times.get("finished"),
     )
 
 
-def _seconds(text: Any) -> float | None:
+def read_seconds(text: Any) -> float | None:
     """Seconds since 1970, from a time in ISO 8601; without a zone it is UTC."""
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))

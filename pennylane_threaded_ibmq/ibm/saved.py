@@ -1,13 +1,21 @@
-"""Whether IBM's client has an account saved here; by itself, since importing the client takes seconds."""
+"""Accounts that IBM's client has saved here; by itself, since importing the client takes seconds."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from ..exceptions import CredentialsError
 
 USUAL_FILE = Path("~/.qiskit/qiskit-ibm.json")
 """Where the client saves accounts."""
+
+REMOVED_CHANNEL = "ibm_quantum"
+"""The client's way to IBM Quantum Platform Classic, switched off in July 2025; newer clients overlook such accounts."""
 
 
 def saved_account() -> bool:
@@ -16,3 +24,65 @@ def saved_account() -> bool:
     if "qiskit_ibm_runtime" not in sys.modules and not USUAL_FILE.expanduser().exists():
         return False
     return bool(import_module("qiskit_ibm_runtime").QiskitRuntimeService.saved_accounts())
+
+
+def check_removed(place: Mapping[str, Any]) -> None:
+    """Refuse to look for an account where there are only some that no client can use any more.
+
+    Args:
+        place: ``filename`` and ``name`` of the account, as far as they are given.
+
+    Raises:
+        CredentialsError: All that is there is of the removed channel.
+    """
+    file = Path(place.get("filename") or _client_file()).expanduser()
+    try:
+        accounts = json.loads(file.read_text(encoding="utf-8"))
+        channels = {name: one.get("channel") for name, one in accounts.items()}
+    except (OSError, ValueError, AttributeError):
+        return
+    wanted = place.get("name")
+    looked_at = {name: channel for name, channel in channels.items() if wanted in (None, name)}
+    if looked_at and set(looked_at.values()) == {REMOVED_CHANNEL}:
+        raise CredentialsError(
+            f"The account saved as {' and '.join(map(repr, looked_at))} in {file} is of the channel {REMOVED_CHANNEL!r}, which "
+            "IBM switched off in July 2025: its key opens nothing any more. Get an API key at https://quantum.cloud.ibm.com and "
+            "save it with QiskitRuntimeService.save_account(token=..., overwrite=True, set_as_default=True), or give it as "
+            "ibmqx_token=. Nothing was sent.",
+            argument="account_name" if wanted else "ibmqx_token",
+            value=wanted,
+        )
+
+
+def account_at(url: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the client's service is made with to use a saved account at another address, which it takes with a token only.
+
+    Args:
+        url: The address.
+        arguments: Arguments for the client, with ``filename`` and ``name`` of the account; they come before what was saved.
+    """
+    from qiskit_ibm_runtime.accounts import AccountManager
+
+    given = {key: value for key, value in arguments.items() if key not in {"filename", "name"}}
+    account = AccountManager.get(filename=arguments.get("filename"), name=arguments.get("name"))
+    names = (
+        "channel",
+        "token",
+        "instance",
+        "verify",
+        "private_endpoint",
+        "region",
+        "plans_preference",
+        "tags",
+    )
+    saved = {name: getattr(account, name, None) for name in names}
+    proxies = getattr(account, "proxies", None)
+    saved["proxies"] = None if proxies is None else proxies.to_dict()
+    known = {name: value for name, value in saved.items() if value is not None}
+    return {**known, **given, "url": url}
+
+
+def _client_file() -> str:
+    """The file that the client reads, which it fixes when it is imported."""
+    manager = import_module("qiskit_ibm_runtime.accounts.management")
+    return str(getattr(manager, "_DEFAULT_ACCOUNT_CONFIG_JSON_FILE", USUAL_FILE))

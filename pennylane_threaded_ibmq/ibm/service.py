@@ -17,8 +17,10 @@ from ..exceptions import (
     ServiceError,
     SubmissionError,
 )
+from .answers import in_words
 from .errors import ANSWER_SECS, can_pass, is_unknown_job, patiently, status_code, within
 from .queue import Place, read_place
+from .usage import JobMetrics, read_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +113,13 @@ class JobService(ABC):
         options: Options that every job is sent with; they are part of what a job is.
         coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
         stops_jobs: The service stops a job after as many seconds as it is told.
+        without_reason: What is said of a job that failed without a reason, with ``{}`` for the id in quotes.
     """
 
     options: Mapping[str, Any]
     coming_back: str
     stops_jobs = False
+    without_reason = "the service gives no reason."
 
     # ------------------------------------------------------------------------------------------- the client's part
 
@@ -192,6 +196,10 @@ class JobService(ABC):
         """Shots that a circuit may have; ``None`` where all circuits of a job have the same number."""
         return None
 
+    def is_private(self, job: SentJob) -> bool:  # noqa: ARG002 - most have no such jobs
+        """Whether the service gives the result of a job out once, and keeps it no longer."""
+        return False
+
     def open_batch(self) -> Any:
         """A context for several jobs, or ``None`` where there is none."""
         return None
@@ -230,7 +238,7 @@ class JobService(ABC):
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(
-                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {error}",
+                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {in_words(error)}",
                 status_code=status_code(error),
             ) from error
         if not str(job_id or "").strip():
@@ -287,6 +295,16 @@ class JobService(ABC):
     def usage(self, job: SentJob) -> float | None:
         """QPU seconds that a job was charged; ``None`` if the service does not say."""
         return self._if_told(lambda: self._usage(job), f"the usage of job {job.job_id}")
+
+    def metrics(self, job: SentJob) -> JobMetrics:
+        """Charge and times of a job.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        return read_metrics(
+            job.job_id, self._ask(lambda: self._metrics(job), f"the metrics of job {job.job_id}")
+        )
 
     def left(self) -> float | None:
         """QPU seconds left to whoever pays; ``None`` if there is no limit or the service does not say."""
@@ -348,14 +366,14 @@ class JobService(ABC):
         if state is State.CANCELLED:
             raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
         results: list[PubData] = []
-        problem = ""
+        first = problem = ""
         for fetch in range(FETCHES):
             try:
                 results, problem = within(
                     SEND_SECS, lambda: self._results(job, pubs), f"the result of job {job.job_id}"
                 )
             except self.problems as error:
-                results, problem = [], f"it could not be downloaded: {error}."
+                results, problem = [], f"it could not be downloaded: {in_words(error).rstrip('.')}."
             if not problem and len(results) != job.pubs:
                 problem = f"{len(results)} PUB results instead of {job.pubs}."
             foreign = {one.mark for one in results if one.mark} - {job.tag}
@@ -363,11 +381,20 @@ class JobService(ABC):
                 problem = f"it is that of another job, whose tag is {min(foreign)}."
             if not problem:
                 return results
+            first = first or problem
             logger.warning("job %s: %s", job.job_id, problem)
             time.sleep(min(0.1 * 2**fetch, 5.0))
+        if self.is_private(job):
+            problem = first  # what came after is that there is nothing any more
+            kept = (
+                "It was a private job, whose result IBM gives out once and does not keep: it is lost. The same tapes, run again, "
+                "are sent again and paid for again. Leave environment.private out of primitive_options where a result must "
+                "outlive a broken download."
+            )
+        else:
+            kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
         raise ResultError(
-            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} It is kept at "
-            f"IBM: {self.coming_back.format(repr(job.job_id))}.",
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {kept}",
             job_ids=[job.job_id],
         )
 
@@ -401,7 +428,8 @@ class JobService(ABC):
             return within(ANSWER_SECS, question, what)
         except self.errors as error:
             raise ServiceError(
-                f"{what[0].upper()}{what[1:]} could not be read: {error}", status_code=status_code(error)
+                f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}",
+                status_code=status_code(error),
             ) from error
 
     def _if_told(self, question: Callable[[], float | None], what: str) -> float | None:
@@ -419,4 +447,6 @@ class JobService(ABC):
                     reason = self._ask(lambda: self._reason(job), "the reason of a failure")
         except ServiceError as error:
             return f"its reason could not be read: {error}"
-        return reason
+        # clients say that it failed, whether or not they know more
+        unknown = reason.strip() in {"", "None"} or reason.rstrip().endswith("has failed:")
+        return self.without_reason.format(repr(job.job_id)) if unknown else reason

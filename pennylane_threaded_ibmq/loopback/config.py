@@ -41,7 +41,7 @@ class Instance(Model):
         name: Name that ``QiskitRuntimeService(instance=...)`` takes in place of the CRN.
         plan: Plan as IBM displays it; dedicated sessions are refused on ``"open"``.
         pricing_type: Orders the instances when a client names none: ``free`` comes first.
-        backends: Names of the backends this instance may use; ``None`` for all.
+        backends: Names of the backends this instance may use; ``None`` for all. Clients do not see an instance without any.
         tags: Tags by which a client may choose an instance.
     """
 

@@ -12,6 +12,8 @@ from .responses import JSONResponse, Response
 if TYPE_CHECKING:
     from starlette.routing import Route
 
+    from .config import Instance
+
 _GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 
 
@@ -50,11 +52,18 @@ async def _search(call: Call) -> Response:
             "name": instance.name,
             "tags": list(instance.tags),
             "service_plan_unique_id": _plan_id(index),
-            "doc": {"extensions": [{"backends": list(instance.backends or call.platform.machines)}]},
+            # clients leave out an instance that no backend is allotted to
+            "doc": {}
+            if instance.backends == ()
+            else {"extensions": [{"backends": _backends(call, instance)}]},
         }
         for index, instance in enumerate(call.platform.config.instances)
     ]
     return JSONResponse({"items": items, "limit": 100})
+
+
+def _backends(call: Call, instance: Instance) -> list[str]:
+    return list(call.platform.machines if instance.backends is None else instance.backends)
 
 
 async def _plan(call: Call) -> Response:

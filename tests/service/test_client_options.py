@@ -327,3 +327,35 @@ def test_options_of_aer_are_refused_where_a_service_simulates(loopback):
     loopback(direct=True)
     with pytest.raises(ConfigurationError, match="simulator_options: backend 'ibm_manila' is a service's"):
         qml.device("threaded.ibmq", wires=1, backend="ibm_manila", simulator_options={"precision": "single"})
+
+
+# ----------------------------------------------------------------------------------------------------- command line
+
+
+@pytest.mark.parametrize(
+    "command", [["backends", "--json"], ["doctor", "--json"]], ids=["backends", "doctor"]
+)
+def test_commands_that_log_in_take_the_account_as_a_device_does(start, tmp_path, command):
+    """The account that is named comes before the environment, whose key would not be taken."""
+    service = start()
+    file = tmp_path / "accounts.json"
+    account = {
+        "channel": "ibm_quantum_platform",
+        "token": service.config.tokens[0],
+        "instance": service.config.instances[0].crn,
+    }
+    file.write_text(json.dumps({"work": account}))
+    more = ["--option", "account_name=work", "--option", f"account_file={file}"]
+    with service.applied(token="a-wrong-key"):
+        told = CliRunner().invoke(main, [*command, *more])
+        assert SMALL in told.stdout, told.output
+        assert service.counters.logins > 0
+        refused = CliRunner().invoke(main, command)
+    assert "does not accept these credentials" in refused.output
+
+
+def test_an_option_that_is_none_of_the_account_is_refused():
+    told = CliRunner().invoke(main, ["backends", "--option", "ibmqx_token=abc"])
+    assert told.exit_code == 2
+    assert "account_name" in told.output
+    assert "ibmqx_token" not in told.output.split("with a name of")[1]

@@ -546,7 +546,7 @@ def test_a_refused_job_gives_ibms_reason(platform):
             BackendError,
             ["'ibm_manilla'", "Did you mean 'ibm_manila'", "It has: "],
         ),
-        ({"backend": "ibm_lima"}, BackendError, ["'ibm_lima'", "may be retired", "fake_lima"]),
+        ({"backend": "ibm_lima"}, BackendError, ["'ibm_lima'", "IBM retired ibmq_lima", "fake_lima"]),
         ({"wires": 6}, BackendError, ["6 wires", "'ibm_manila' has 5 qubits"]),
         ({"backend": "least_busy", "wires": 200}, BackendError, ["least_busy", "200 qubits"]),
         ({"ibmqx_token": "not-a-token"}, CredentialsError, ["does not accept", "ibmqx_token"]),

@@ -39,7 +39,7 @@ def _no_account(monkeypatch, tmp_path):
         ({"backend": "aer_simulator", "wires": 70}, BackendError, ["70 wires", "aer_simulator"]),
         ({"backend": "aer_simulator_statevectr"}, BackendError, ["Did you mean 'statevector'"]),
         ({"backend": "aer_simulato"}, CredentialsError, ["Did you mean 'aer_simulator'"]),
-        ({"backend": "ibmq_manila"}, CredentialsError, ["ibmqx_token", "backend='fake_manila'"]),
+        ({"backend": "ibmq_manila"}, BackendError, ["2023-09-26", "account", "backend='fake_manila'"]),
         ({"backend": "ibm_torino"}, CredentialsError, ["QISKIT_IBM_TOKEN", "backend='fake_torino'"]),
         ({"backend": 3}, ConfigurationError, ["backend=3", "BackendV2", "int"]),
         ({"backend": None}, ConfigurationError, ["backend=None"]),
