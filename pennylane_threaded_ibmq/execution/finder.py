@@ -103,7 +103,7 @@ class JobFinder:
 
     def _kind(self, run: ShardRun) -> tuple[str, int]:
         """Primitive and number of PUBs of a shard's job."""
-        pubs = primitive_pubs(run.requests, self._jobs.most_shots)
+        pubs = primitive_pubs(run.requests, self._jobs.most_shots, takes_rz=self._jobs.takes_rz)
         return run.shard.blocks[0].primitive, len(pubs)
 
     def _choose(self, run: ShardRun, wanted: str, found: list[SentJob]) -> SentJob | None:

@@ -1,13 +1,20 @@
 """PUBs in the form of IBM's primitives, and their results back: checked, since a wrong shape must never pass.
 
 Rows without parameters are never sent as an array of shape ``(N, 0)``: Aer's Sampler answers it with one row of results
-and zeros for all others, and its Estimator fails. They are sent as any program sends a circuit without parameters, as
-few times as the backend's number of shots allows, and the shots are dealt out to the rows afterwards.
+and zeros for all others, and its Estimator fails. They are sent in the first of these ways that serves:
+
+* as shots of one circuit, dealt out to the rows afterwards, as far as the backend's number of shots allows; for a Sampler,
+  where the circuits of a job may have different numbers of shots;
+* as rows of a parameter that changes nothing: a rotation about Z of a qubit that nothing has touched. Each row has an angle
+  of its own, so that no service can take two for one and give both the same shots;
+* as PUBs, one a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,44 +28,78 @@ from .trust import check_outcomes, check_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from qiskit import QuantumCircuit
 
 
-def primitive_pubs(requests: Sequence[Request], most_shots: int | None) -> list[tuple[Any, ...]]:
+def primitive_pubs(
+    requests: Sequence[Request], most_shots: int | None, *, takes_rz: bool
+) -> list[tuple[Any, ...]]:
     """PUBs in the form that IBM's primitives take.
 
     Args:
         requests: What is to be run.
         most_shots: Most shots of a circuit; ``None`` where those of several rows cannot be taken together.
+        takes_rz: Circuits may have an ``rz`` gate.
     """
     return [
-        _as_tuple(pub, rows)
+        _as_tuple(pub, part)
         for request in requests
         for pub in request.pubs
-        for rows in _rows(pub, most_shots)
+        for part in _parts(pub, most_shots, takes_rz=takes_rz)
     ]
 
 
-def _rows(pub: Pub, most_shots: int | None) -> list[int]:
-    """Rows of each PUB that is sent for one of ours."""
+@dataclass(frozen=True)
+class _Part:
+    """One PUB that is sent for one of ours.
+
+    Attributes:
+        rows: Its rows.
+        has_axis: The rows are an axis of its values and results; otherwise of its shots.
+        numbered: Of a parameter that changes nothing.
+    """
+
+    rows: int
+    has_axis: bool = False
+    numbered: bool = False
+
+
+def _parts(pub: Pub, most_shots: int | None, *, takes_rz: bool) -> list[_Part]:
     rows = len(pub.values)
     if pub.values.shape[1]:
-        return [rows]
+        return [_Part(rows, has_axis=True)]
+    together = most_shots is not None and not pub.observables
+    if rows > 1 and takes_rz and not together:
+        return [_Part(rows, has_axis=True, numbered=True)]
     # the same observable twice may be read from the same shots, so an Estimator is asked once for each row
-    most = 1 if pub.observables or most_shots is None else max(1, most_shots // pub.shots)
-    return [min(most, rows - start) for start in range(0, rows, most)]
+    most = max(1, most_shots // pub.shots) if most_shots is not None and together else 1
+    return [_Part(min(most, rows - start)) for start in range(0, rows, most)]
 
 
-def _as_tuple(pub: Pub, rows: int) -> tuple[Any, ...]:
-    values = pub.values if pub.values.shape[1] else None
+def _as_tuple(pub: Pub, part: _Part) -> tuple[Any, ...]:
+    circuit, values = pub.circuit, pub.values if part.has_axis else None
+    if part.numbered:
+        circuit, values = _numbered(circuit), np.linspace(0.0, pi, part.rows)[:, None]
     if pub.observables:
         # rows, not observables, get an axis of their own: IBM's schema takes a flat list of observables and no nested one
         return (
-            pub.circuit,
+            circuit,
             list(pub.observables),
             values if values is None else values[:, None],
             pub.precision,
         )
-    return (pub.circuit, values, pub.shots if values is not None else pub.shots * rows)
+    return (circuit, values, pub.shots if part.has_axis else pub.shots * part.rows)
+
+
+def _numbered(circuit: QuantumCircuit) -> QuantumCircuit:
+    """A circuit with a parameter that changes nothing: its first gate turns a qubit in its first state about Z."""
+    from qiskit.circuit import Parameter
+
+    qubit = next((i.qubits[0] for i in circuit.data if i.qubits), circuit.qubits[0])
+    found = circuit.copy_empty_like()
+    found.rz(Parameter("row"), qubit)
+    found.compose(circuit, found.qubits, found.clbits, inplace=True, copy=False)
+    return found
 
 
 def read_results(
@@ -68,6 +109,7 @@ def read_results(
     rng: np.random.Generator,
     most_shots: int | None,
     *,
+    takes_rz: bool,
     mitigated: bool,
 ) -> list[BlockResult]:
     """Check the results of a job's PUBs and put them together by block.
@@ -78,46 +120,48 @@ def read_results(
         job: The job.
         rng: Orders the shots of simulators, where order matters.
         most_shots: As for :func:`primitive_pubs`.
+        takes_rz: The same.
         mitigated: Expectation values were corrected for errors.
 
     Raises:
         ResultError: A result does not have the shape that was asked for, or holds what cannot be.
     """
     left = iter(results)
-    return [
-        collect(request, [_read(pub, left, job, most_shots, mitigated) for pub in request.pubs], rng)
-        for request in requests
-    ]
+
+    def read(pub: Pub) -> Any:
+        parts = _parts(pub, most_shots, takes_rz=takes_rz)
+        return _read(pub, [(part, next(left)) for part in parts], job, mitigated=mitigated)
+
+    return [collect(request, [read(pub) for pub in request.pubs], rng) for request in requests]
 
 
-def _read(pub: Pub, results: Iterator[PubData], job: SentJob, most_shots: int | None, mitigated: bool) -> Any:
-    sent = [(rows, next(results)) for rows in _rows(pub, most_shots)]
+def _read(pub: Pub, parts: Sequence[tuple[_Part, PubData]], job: SentJob, *, mitigated: bool) -> Any:
     if pub.observables:
-        return np.concatenate([_values(pub, rows, result, job, mitigated) for rows, result in sent], axis=1)
-    packed = [_bits(pub, rows, result, job) for rows, result in sent]
+        return np.concatenate([_values(pub, part, data, job, mitigated) for part, data in parts], axis=1)
+    packed = [_bits(pub, part, data, job) for part, data in parts]
     least = min(part.shape[1] for part in packed)
     return ShotBits(np.concatenate([part[:, :least] for part in packed]))
 
 
-def _values(pub: Pub, rows: int, result: PubData, job: SentJob, mitigated: bool) -> NDArray[np.float64]:
-    words = len(pub.observables)
+def _values(pub: Pub, part: _Part, result: PubData, job: SentJob, mitigated: bool) -> NDArray[np.float64]:
+    words, rows = len(pub.observables), part.rows
     try:
         values = np.asarray(result.values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ResultError(
             f"Job {job.job_id}: expectation values are no numbers: {error}.", job_ids=[job.job_id]
         ) from None
-    _check_shape(values.shape, (rows, words) if pub.values.shape[1] else (words,), job)
+    _check_shape(values.shape, (rows, words) if part.has_axis else (words,), job)
     values = values.reshape(rows, words)
     weights = [int((o.paulis.x | o.paulis.z).sum()) for o in pub.observables]
     check_values(values, result.errors, weights, job, mitigated=mitigated)
     return values.T
 
 
-def _bits(pub: Pub, rows: int, result: PubData, job: SentJob) -> NDArray[np.uint8]:
+def _bits(pub: Pub, part: _Part, result: PubData, job: SentJob) -> NDArray[np.uint8]:
     """Outcomes of some rows; twirling rounds the number of shots up, and what was paid for is used."""
-    packed = np.asarray(result.bits)
-    if pub.values.shape[1] == 0 and packed.ndim in {2, 3} and packed.shape[:-2] in {(), (1,)}:
+    packed, rows = np.asarray(result.bits), part.rows
+    if not part.has_axis and packed.ndim in {2, 3} and packed.shape[:-2] in {(), (1,)}:
         each = packed.shape[-2] // rows
         packed = packed.reshape(-1, packed.shape[-1])[: rows * each].reshape(rows, each, packed.shape[-1])
     got = packed.shape[:-1]

@@ -204,7 +204,7 @@ class RemoteSite:
 
     def _pubs(self, run: ShardRun) -> list[tuple[Any, ...]]:
         """What a shard's job is sent with."""
-        return primitive_pubs(run.requests, self._jobs.most_shots)
+        return primitive_pubs(run.requests, self._jobs.most_shots, takes_rz=self._jobs.takes_rz)
 
     def _new_tag(self) -> str:
         return f"{self._tag}-{uuid4().hex[:12]}"
@@ -482,9 +482,11 @@ class RemoteSite:
         finally:
             self._free_slot(run)
         mitigated = is_mitigated(self._jobs.options.get("estimator", {}))
-        most = self._jobs.most_shots
+        most, takes_rz = self._jobs.most_shots, self._jobs.takes_rz
         try:
-            read = read_results(run.requests, results, job, run.rng, most, mitigated=mitigated)
+            read = read_results(
+                run.requests, results, job, run.rng, most, takes_rz=takes_rz, mitigated=mitigated
+            )
         except ResultError as error:
             # it arrived whole, so the next run would find the same
             self._note(run.slip, ShardState.FAILED, error=str(error))

@@ -34,7 +34,7 @@ class Limits:
     equal_shots: bool = False
 
 
-_PUB_FORM = 2
+_PUB_FORM = 3
 """Raised whenever the same content is sent as PUBs, and comes back, in another form."""
 
 

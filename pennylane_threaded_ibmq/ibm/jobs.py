@@ -102,6 +102,12 @@ class PlatformJobs(JobService):
         environment = self.options.get(job.primitive, {}).get("environment") or {}
         return bool(environment.get("private"))
 
+    @cached_property
+    def takes_rz(self) -> bool:
+        """Whether circuits may have an ``rz`` gate, and values for its angle."""
+        target = getattr(self.backend, "target", None)
+        return target is None or "rz" in target.operation_names
+
     @property
     def uniform(self) -> bool:
         """Whether all circuits of a job need one number of shots, and one precision."""

@@ -200,6 +200,11 @@ class JobService(ABC):
         """Whether the service gives the result of a job out once, and keeps it no longer."""
         return False
 
+    @property
+    def takes_rz(self) -> bool:
+        """Whether circuits may have an ``rz`` gate, and values for its angle."""
+        return False
+
     def open_batch(self) -> Any:
         """A context for several jobs, or ``None`` where there is none."""
         return None

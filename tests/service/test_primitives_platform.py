@@ -116,12 +116,14 @@ def test_copies_of_different_length_stay_with_the_estimator(loopback, device, sh
     dev = device(primitive="estimator", primitive_api="service", shard_size=shard_size)
     measured = (qml.expval(qml.Z(0)), qml.expval(qml.Z(0) @ qml.Z(1)))
     tapes = [tape(angle, *measured, shots=(500, 2000, 500)) for angle in (0.4, 1.2)]
-    for angle, copies in zip((0.4, 1.2), dev.batch_execute(tapes), strict=True):
+    found = dev.batch_execute(tapes)
+    for angle, copies in zip((0.4, 1.2), found, strict=True):
         assert len(copies) == 3
         for single, pair in copies:
             assert single == pytest.approx(np.cos(angle), abs=0.25)
             assert pair == pytest.approx(1.0, abs=0.25)
-        assert copies[0] != copies[2]
+    # those of one tape may be equal by chance
+    assert any(copies[0] != copies[2] for copies in found)
     assert {job.program_id for job in service.jobs} == {"estimator"}
     assert service.counters.jobs == (2 if new_client else 1) * (2 if shard_size == 1 else 1)
 

@@ -4,7 +4,13 @@ import numpy as np
 import pennylane as qml
 import pytest
 from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import Statevector, state_fidelity
 from qiskit_aer import AerSimulator
+
+from pennylane_threaded_ibmq.execution.plan import plan
+from pennylane_threaded_ibmq.execution.primitives import primitive_pubs
+from pennylane_threaded_ibmq.execution.pubs import make_request
+from pennylane_threaded_ibmq.execution.template import TemplateStore
 
 BACKENDS = {
     "default": dict,
@@ -60,3 +66,42 @@ def test_a_qnode_without_parameters_on_the_estimator():
             return qml.expval(qml.Z(1))
 
         assert circuit() == pytest.approx(-1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("measurement", "most_shots", "takes_rz", "expected"),
+    [
+        # shape of the values, and shots or rounded 1 / precision**2
+        (qml.probs(wires=[0, 1]), None, True, [((5, 1), 200)]),
+        (qml.probs(wires=[0, 1]), None, False, [(None, 200)] * 5),
+        (qml.probs(wires=[0, 1]), 500, True, [(None, 400), (None, 400), (None, 200)]),
+        (qml.probs(wires=[0, 1]), 500, False, [(None, 400), (None, 400), (None, 200)]),
+        (qml.expval(qml.Z(0)), None, True, [((5, 1, 1), 200)]),
+        (qml.expval(qml.Z(0)), 500, True, [((5, 1, 1), 200)]),
+        (qml.expval(qml.Z(0)), 500, False, [(None, 200)] * 5),
+    ],
+)
+def test_how_twins_are_sent_to_a_service(measurement, most_shots, takes_rz, expected):
+    with qml.device("threaded.ibmq", wires=2, backend="fake_manila") as dev:
+        (block,) = plan(twins(5, 200, measurement), TemplateStore(), dev._make_template, estimator=True)
+        request = make_request(block, np.random.default_rng(0))
+    pubs = primitive_pubs([request], most_shots, takes_rz=takes_rz)
+    estimator = block.primitive == "estimator"
+    told = [
+        (None if pub[-2] is None else pub[-2].shape, round(pub[-1] ** -2) if estimator else pub[-1])
+        for pub in pubs
+    ]
+    assert told == expected
+    plain = request.pubs[0].circuit
+    for circuit, *_, values, _ in pubs:
+        assert circuit.layout == plain.layout
+        if values is None:
+            assert circuit is plain
+            continue
+        assert len(np.unique(values)) == 5
+        states = [
+            Statevector(circuit.assign_parameters(row).remove_final_measurements(inplace=False))
+            for row in values.reshape(5, 1)
+        ]
+        exact = Statevector(plain.remove_final_measurements(inplace=False))
+        assert [state_fidelity(state, exact) for state in states] == pytest.approx([1] * 5)
