@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
 
+    from ..execution.metadata import PubMetadata
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -124,6 +126,19 @@ class BatchHandle:
             if self._usage_secs is not None:
                 self._track_late_usage(self._usage_secs)
         return self._usage_secs
+
+    @property
+    def metadata(self) -> tuple[tuple[PubMetadata, ...], ...]:
+        """What IBM's primitives say of each tape beside its numbers: standard errors, mitigation, timing.
+
+        One entry a tape, in the order of the tapes: a record for each PUB that served it, the same for both primitives and for both
+        kinds of them. The entry of a tape without a result is empty, and so are all on this machine.
+        """
+        found = self._batch.metadata()
+        return tuple(
+            tuple(one for i in range(origin.start, origin.stop) for one in found.get(i, ()))
+            for origin in self._origins
+        )
 
     @property
     def usage_pending(self) -> bool:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pennylane.typing import Result
     from typing_extensions import TypeAlias
 
+    from .metadata import PubMetadata
+
 logger = logging.getLogger(__name__)
 
 LET_GO_SECS = 5.0
@@ -239,6 +241,14 @@ class Batch:
         charged = [self._site.usage(run) for run in self.runs if run.job is not None]
         known = [secs for secs in charged if secs is not None]
         return sum(known) if known and len(known) == len(charged) else None
+
+    def metadata(self) -> dict[int, tuple[PubMetadata, ...]]:
+        """What the service said of tapes beside their numbers, by position, as far as there are results."""
+        found: dict[int, tuple[PubMetadata, ...]] = {}
+        for run in self.runs:
+            for position, some in (self._site.metadata(run) or {}).items():
+                found[position] = found.get(position, ()) + some
+        return found
 
     def metrics(self) -> tuple[JobMetrics, ...]:
         """Charge and times of the jobs that were accepted, in the order of the shards.

@@ -80,6 +80,9 @@ class LocalSite:
     def usage(self, run: ShardRun) -> None:
         """Nothing is charged."""
 
+    def metadata(self, run: ShardRun) -> None:
+        """Nobody says anything."""
+
     def metrics(self, run: ShardRun) -> None:
         """There are no jobs."""
 

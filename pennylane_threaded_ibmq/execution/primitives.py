@@ -76,6 +76,11 @@ def _parts(pub: Pub, most_shots: int | None, *, takes_rz: bool) -> list[_Part]:
     return [_Part(min(most, rows - start)) for start in range(0, rows, most)]
 
 
+def count_parts(pub: Pub, most_shots: int | None, *, takes_rz: bool) -> int:
+    """How many PUBs are sent for one of ours."""
+    return len(_parts(pub, most_shots, takes_rz=takes_rz))
+
+
 def _as_tuple(pub: Pub, part: _Part) -> tuple[Any, ...]:
     circuit, values = pub.circuit, pub.values if part.has_axis else None
     if part.numbered:

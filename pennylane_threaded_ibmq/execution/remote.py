@@ -29,6 +29,7 @@ from ..ibm.usage import JobMetrics
 from .decode import BlockResult
 from .finder import JobFinder
 from .journal import Journal
+from .metadata import PubMetadata, metadata_by_tape, without_numbers
 from .places import Listener
 from .primitives import primitive_pubs, read_results
 from .records import Attempt, NewShard, ShardState
@@ -195,6 +196,13 @@ class RemoteSite:
             except JournalError as error:
                 logger.warning("%s", error)
         return seconds
+
+    def metadata(self, run: ShardRun) -> dict[int, tuple[PubMetadata, ...]]:
+        """What the service said of each tape of a shard beside its numbers."""
+        if run.job is None or not run.answers:
+            return {}
+        most, takes_rz = self._jobs.most_shots, self._jobs.takes_rz
+        return metadata_by_tape(run.requests, run.answers, run.job, most, takes_rz=takes_rz)
 
     def metrics(self, run: ShardRun) -> JobMetrics | None:
         """Charge and times of a shard's job."""
@@ -492,6 +500,7 @@ class RemoteSite:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
         self._note(run.slip, ShardState.DONE)
+        run.answers = without_numbers(results)
         return read
 
 

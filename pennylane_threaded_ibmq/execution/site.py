@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..exceptions import JobCancelledError
 from ..ibm.queue import Place
-from ..ibm.service import SentJob
+from ..ibm.service import PubData, SentJob
 from ..ibm.usage import JobMetrics
 from .decode import BlockResult
 from .pubs import Request
@@ -19,6 +19,8 @@ from .shards import Shard
 if TYPE_CHECKING:
     import numpy as np
     from pennylane.tape import QuantumScript
+
+    from .metadata import PubMetadata
 
 
 @dataclass(eq=False)
@@ -63,6 +65,7 @@ class ShardRun:
         charge: Tells what was charged for a sending: ``charge(tag, seconds)``.
         most_secs: QPU seconds after which its job is stopped; ``None`` for the service's own limit.
         usage_secs: QPU seconds that its job was charged, once that is known.
+        answers: What the service said of each PUB beside the numbers; empty until its result is there.
     """
 
     slip: Slip
@@ -81,6 +84,7 @@ class ShardRun:
     charge: Callable[[str, float], None] = lambda _, __: None
     most_secs: int | None = None
     usage_secs: float | None = None
+    answers: tuple[PubData, ...] = ()
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -118,6 +122,9 @@ class Site(Protocol):
 
     def usage(self, run: ShardRun) -> float | None:
         """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
+
+    def metadata(self, run: ShardRun) -> Mapping[int, tuple[PubMetadata, ...]] | None:
+        """What the service said of each tape of a shard beside its numbers; ``None`` where there is no service."""
 
     def metrics(self, run: ShardRun) -> JobMetrics | None:
         """Charge and times of a shard's job; ``None`` where there are no jobs."""

@@ -11,6 +11,7 @@ from typing import Any
 from .client import one_number_of_shots
 from .errors import ANSWER_SECS, within
 from .marks import read_mark
+from .metadata import read_facts
 from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet
 from .service import JobService, ListedJob, PubData, SentJob, State
@@ -180,7 +181,7 @@ class PlatformJobs(JobService):
             return [], f"it cannot be read: {type(error).__name__}: {error}."
         if not isinstance(result, PrimitiveResult):
             return [], f"{type(result).__name__} instead of a primitive result."
-        return [_data(one) for one in result], ""
+        return [_data(one, result.metadata) for one in result], ""
 
     def _reason(self, job: SentJob) -> str:
         return str(job.handle.error_message())
@@ -199,7 +200,7 @@ class PlatformJobs(JobService):
         return self._service.usage().get("usage_remaining_seconds")  # type: ignore[no-any-return]
 
 
-def _data(result: Any) -> PubData:
+def _data(result: Any, of_job: Any) -> PubData:
     data = result.data
     metadata = getattr(result, "metadata", None)
     return PubData(
@@ -207,4 +208,5 @@ def _data(result: Any) -> PubData:
         values=getattr(data, "evs", None),
         errors=getattr(data, "stds", None),
         mark=read_mark(metadata.get("circuit_metadata") if isinstance(metadata, dict) else None),
+        facts=read_facts(metadata, of_job),
     )

@@ -6,7 +6,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from ..exceptions import (
 )
 from .answers import in_words
 from .errors import ANSWER_SECS, can_pass, is_unknown_job, patiently, status_code, within
+from .metadata import PubFacts
 from .queue import Place, read_place
 from .usage import JobMetrics, read_metrics
 
@@ -98,12 +99,14 @@ class PubData:
         values: Expectation values (Estimator): shape ``(rows, observables)``; ``(observables,)`` without parameters.
         errors: Their standard errors, where the service tells them.
         mark: The tag of the job whose circuit this is, where the service hands it back.
+        facts: What else the service says of it.
     """
 
     bits: Any = None
     values: Any = None
     errors: Any = None
     mark: str = ""
+    facts: PubFacts = field(default_factory=PubFacts)
 
 
 class JobService(ABC):
