@@ -32,6 +32,9 @@ from .timing import Effort, Samples, best, take_turns
 LIGHTNING, DEFAULT, NULL = "lightning.qubit", "default.qubit", "null.qubit"
 CONTENDERS = (THIS, LIGHTNING, DEFAULT, NULL)
 
+MOST_QUBITS = {DEFAULT: 16}
+"""Beyond these a contender takes minutes."""
+
 Node = Callable[..., Any]
 
 
@@ -67,6 +70,7 @@ def processor_ms(work: Callable[[], object], repeats: int = 3) -> float:
 def run_gradients(effort: Effort) -> Work:
     """``qml.grad`` of an expectation value, by the method that each device calls best for shots."""
     cases = [
+        (2, 3, 1024),
         (4, 3, 1024),
         (4, 3, 100_000),
         (8, 2, 1024),
@@ -74,12 +78,15 @@ def run_gradients(effort: Effort) -> Work:
         (10, 2, 1024),
         (12, 1, 1024),
         (16, 1, 1024),
+        (20, 1, 1024),
     ]
     cases = [(2, 1, 10)] if effort.quick else cases
 
     def sample(name: str) -> dict[str, float]:
         numbers = {}
         for wires, depth, shots in cases:
+            if wires > MOST_QUBITS.get(name, wires):
+                continue
             angles = pnp.array(weights(depth, wires), requires_grad=True)
             method = "best" if name == THIS else "parameter-shift"
             node = qml.QNode(energy, device(name, wires), diff_method=method)

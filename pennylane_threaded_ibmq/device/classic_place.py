@@ -18,7 +18,7 @@ from ..ibm.classic_account import (
     open_provider,
 )
 from ..ibm.classic_jobs import ClassicJobs
-from ..ibm.local import is_local_name, open_local
+from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_run_options, check_transpile_options
 from ..settings import DEFAULT_BACKEND
 from .workplace import Workplace, open_here, open_remote
@@ -51,7 +51,7 @@ def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
     backend = settings.backend
     if is_local_here(settings):
-        return open_here(open_local(backend), settings, wires)
+        return open_here(backend if backend in AER_NAMES else open_local(backend), settings, wires)
     if not isinstance(backend, str):
         if not is_classic_backend(backend):
             return open_here(backend, settings, wires)

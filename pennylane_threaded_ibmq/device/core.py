@@ -44,7 +44,7 @@ from .estimation import stop_if_only_estimating
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
 from .recording import RecordingLocks
-from .workplace import Workplace
+from .workplace import SMALL, Workplace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,9 +53,6 @@ if TYPE_CHECKING:
 
 MOST_UNKNOWN = 100
 """Tracked batches that are remembered because IBM had not computed their charge."""
-
-_SMALL = 20
-"""Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
 
 
 Preparation: TypeAlias = "Callable[[QuantumScript], tuple[Sequence[QuantumScript], Any]]"
@@ -97,7 +94,7 @@ class BatchDevice:
         self._recording = RecordingLocks()
         FORKS.watch(self)
         # everything else must prove itself now
-        if not later or len(self.wires) > _SMALL or settings.checks_needed:
+        if not later or len(self.wires) > SMALL or settings.checks_needed:
             self._open()
 
     @abstractmethod
@@ -480,7 +477,7 @@ class BatchDevice:
         whole = whole or any(is_own_measurement(mp) for mp in tape.measurements)
         wires = [w for w in self.wires if whole or w in used]
         wires += [w for w in tape.wires if w not in set(wires)]
-        most = place.num_qubits
+        most = None if len(wires) <= place.least_qubits else place.count_qubits()
         if most is not None and len(wires) > most:
             raise BackendError(
                 f"A tape uses {len(wires)} wires; backend {place.name!r} has {most} qubits. Nothing was sent.",

@@ -30,7 +30,7 @@ from ..ibm.client import (
 )
 from ..ibm.instances import check_session_backend, instance_of, pin, session_on
 from ..ibm.jobs import Mode, PlatformJobs
-from ..ibm.local import is_local_name, open_local
+from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
 from .workplace import Workplace, open_here, open_remote
 
@@ -60,7 +60,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     backend = settings.backend
     if isinstance(backend, str):
         if is_local_name(backend):
-            return _here(open_local(backend), settings, wires)
+            return _here(backend if backend in AER_NAMES else open_local(backend), settings, wires)
         _check_instance(settings.instance)
         if settings.use_fractional_gates and backend == LEAST_BUSY and not can_choose_fractional():
             raise ConfigurationError(
@@ -81,7 +81,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
 
 
 def _here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
-    check_session_backend(settings.session, str(backend.name))
+    check_session_backend(settings.session, backend if isinstance(backend, str) else str(backend.name))
     return open_here(backend, settings, wires)
 
 

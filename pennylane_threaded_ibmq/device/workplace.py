@@ -39,13 +39,17 @@ QPU_OPTIMIZATION_LEVEL = 2
 """Qiskit's own default; fewer two-qubit gates are worth the seconds on a QPU, where a template is compiled once."""
 
 
+SMALL = 20
+"""Wires that any backend of this machine has; only more of them are worth the import of a simulator."""
+
+
 @dataclass(frozen=True, eq=False)
 class Workplace:
     """Everything that a device needs to run shards.
 
     Attributes:
         name: Name of the backend.
-        num_qubits: Its qubits; ``None`` if it does not say.
+        count_qubits: Tells its qubits; ``None`` if it does not say.
         limits: What fits in one job of a service; ``None`` on this machine.
         estimator: Expectation values go through the Estimator.
         compiler: Transpiles for the backend.
@@ -55,10 +59,11 @@ class Workplace:
         instance: Who pays; empty on this machine.
         shaping: Options by which its jobs are recognised later; empty on this machine.
         fuse: Makes circuits run on Lightning's state vector; ``None`` where none does.
+        least_qubits: So many qubits it has without being asked.
     """
 
     name: str
-    num_qubits: int | None
+    count_qubits: Callable[[], int | None]
     limits: Limits | None
     estimator: bool
     compiler: Compiler
@@ -68,6 +73,7 @@ class Workplace:
     instance: str = ""
     shaping: Mapping[str, Any] = field(default_factory=dict)
     fuse: Fuse | None = None
+    least_qubits: int = 0
 
     @property
     def remote(self) -> bool:
@@ -106,8 +112,13 @@ def is_on_this_machine(backend: Any) -> bool:
 
 
 def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
-    """A backend of this machine."""
-    check_size(backend, len(wires))
+    """A backend of this machine.
+
+    Args:
+        backend: A Qiskit backend, or a name of Aer.
+        settings: Options of the device.
+        wires: Wires of the device.
+    """
     local = LocalBackend(
         backend,
         compile_backend=settings.compile_backend,
@@ -116,6 +127,9 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
         options=settings.simulator_options,
         seed=settings.seed_simulator,
     )
+    later = isinstance(backend, str)
+    if not later or len(wires) > SMALL:
+        check_size(local.backend, len(wires))
     if settings.simulator_options:
         local.check_options()
     if settings.noise_model is not None:
@@ -133,13 +147,14 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
     lightning = choose_lightning(settings, local)
     return Workplace(
         local.name,
-        local.num_qubits,
+        lambda: local.num_qubits,
         None,
         settings.primitive == "estimator",
         local.compiler,
         site,
         lanes,
         fuse=None if lightning is None else lightning.fused,
+        least_qubits=SMALL if later else 0,
     )
 
 
@@ -224,7 +239,7 @@ def open_remote(
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(
         str(backend.name),
-        backend.num_qubits,
+        lambda: backend.num_qubits,
         limits,
         estimator,
         Compiler(

@@ -29,7 +29,7 @@ class Compiler:
     circuits, so one lock guards it; threads would gain nothing, transpiling holds the interpreter.
 
     Args:
-        backend: What to transpile for.
+        backend: What to transpile for, or a function that opens it when it is first needed.
         options: Options of ``generate_preset_pass_manager``.
         without: Gates not to use though the backend has them.
         runs_on: Where the circuits will run, if they must fit there exactly.
@@ -44,12 +44,16 @@ class Compiler:
         runs_on: Any = None,
     ) -> None:
         self._runs_on = runs_on
-        self._backend = backend
+        self._given = backend
         self._options = dict(options)
         self._without = frozenset(without)
         self._lock = threading.Lock()
         self._manager: Any = None
         self.transpiles = 0
+
+    @cached_property
+    def _backend(self) -> Any:
+        return self._given() if callable(self._given) else self._given
 
     @cached_property
     def operation_names(self) -> frozenset[str]:

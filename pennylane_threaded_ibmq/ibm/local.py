@@ -34,6 +34,9 @@ SEED_STEP = 2113
 AER_NAMES = frozenset({"aer_simulator", "ibmq_qasm_simulator"})
 """``ibmq_qasm_simulator`` was retired in IBM's cloud; its name stands for Aer on this machine."""
 
+AER_NAME = "aer_simulator"
+"""What Aer calls itself."""
+
 AER_METHODS = (
     "automatic",
     "statevector",
@@ -95,7 +98,7 @@ class LocalBackend:
     faster than its own Sampler. Rows of a run get different random streams.
 
     Args:
-        backend: A Qiskit ``BackendV2``.
+        backend: A Qiskit ``BackendV2``; or one of ``AER_NAMES``, for an Aer that is loaded when something needs it.
         compile_backend: What to transpile for, if not the same.
         transpile_options: Options of the preset pass manager.
         noise_model: Replaces the backend's noise.
@@ -113,9 +116,9 @@ class LocalBackend:
         options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> None:
-        self.backend = backend
+        self._given = backend
         self._aer_pool = AerPool()
-        self.name = str(backend.name)
+        self.name = AER_NAME if isinstance(backend, str) else str(backend.name)
         self._noise_model = noise_model
         self._options = dict(options or {})
         self._forms = ExactForms()
@@ -123,7 +126,12 @@ class LocalBackend:
         transpiling.setdefault("optimization_level", 1)
         if seed is not None:
             transpiling.setdefault("seed_transpiler", seed)
-        self.compiler = Compiler(compile_backend or backend, transpiling)
+        self.compiler = Compiler(compile_backend or (lambda: self.backend), transpiling)
+
+    @cached_property
+    def backend(self) -> Any:
+        """The Qiskit backend."""
+        return open_local(self._given) if isinstance(self._given, str) else self._given
 
     @property
     def num_qubits(self) -> int | None:

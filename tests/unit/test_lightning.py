@@ -1,6 +1,7 @@
 """Lightning's state vector under this device: the same distribution as by any other way, or Aer."""
 
 import pickle
+import subprocess
 import sys
 from importlib import import_module
 from types import SimpleNamespace
@@ -297,6 +298,26 @@ def gradient(dev):
 def test_gradients_agree_with_the_exact_ones():
     exact = gradient(qml.device("default.qubit", wires=3))
     np.testing.assert_allclose(gradient(device(shots=100_000, simulator="lightning")), exact, atol=0.02)
+
+
+FIRST = """
+import sys
+import pennylane as qml
+before = set(sys.modules)
+dev = qml.device("threaded.ibmq", wires=4)
+circuit = qml.qnode(dev)(lambda: (qml.Hadamard(0), qml.expval(qml.Z(0) @ qml.X(1)))[-1])
+assert -1 <= circuit() <= 1
+print(sorted({"qiskit", "qiskit_aer", "qiskit_ibm_runtime"} & (set(sys.modules) - before)))
+assert dev.transpiles == 0
+dev.batch_execute([qml.tape.make_qscript(lambda: (qml.measure(0), qml.probs(wires=[0]))[-1])().copy(shots=10)])
+assert "qiskit_aer" in sys.modules
+"""
+
+
+def test_a_first_circuit_loads_neither_qiskit_nor_aer_and_what_needs_them_does():
+    done = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------------- option
