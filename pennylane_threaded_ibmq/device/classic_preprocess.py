@@ -22,7 +22,8 @@ from ..execution.gates import (
 from .broadcast import expand_broadcast, join_broadcast
 from .classic_decompositions import parts_of
 from .classic_results import Post, as_legacy, own_methods
-from .tape_checks import check_measurements, prepared
+from .decompositions import prepared
+from .tape_checks import check_measurements
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots

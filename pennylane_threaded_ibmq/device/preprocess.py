@@ -33,6 +33,7 @@ from ..execution.gates import (
 )
 from ..execution.structure import REMEMBERED, wire_labels
 from .broadcast import expand_broadcast, join_broadcast
+from .decompositions import own_gates, prepared
 from .mid_circuit import (
     MidCircuitRules,
     check_postselection,
@@ -41,7 +42,7 @@ from .mid_circuit import (
     put_off,
     runs_natively,
 )
-from .tape_checks import check_measurements, own_gates, prepared
+from .tape_checks import check_measurements
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator

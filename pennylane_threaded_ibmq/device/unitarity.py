@@ -52,7 +52,7 @@ def check_unitary(op: Operator) -> None:
     Raises:
         UnsupportedCircuitError: It is not unitary.
     """
-    part = next((part for part in _layers(op) if _is_doubtful(part)), None)
+    part = next((part for part in layers_of(op) if _is_doubtful(part)), None)
     if part is None:
         return
     try:
@@ -66,7 +66,8 @@ def check_unitary(op: Operator) -> None:
         )
 
 
-def _layers(op: Operator) -> Iterator[Any]:
+def layers_of(op: Operator) -> Iterator[Any]:
+    """An operation, what it wraps, and so on."""
     part: Any = op
     while part is not None:
         yield part

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
+import pennylane as qml
 import pytest
 from crosscheck.check import assert_no_difference, check_many
+from crosscheck.lowering import assert_gates_agree
+
+from pennylane_threaded_ibmq.device.classic_preprocess import prepare_classic
 
 SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
 SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
@@ -17,6 +21,22 @@ MOST_SKIPPED = 0.7
 @pytest.mark.parametrize("family", FAMILIES)
 def test_circuits_agree(family):
     assert_no_difference(family, check_many(family, 0, 30), MOST_SKIPPED)
+
+
+def lowered(wires, tape):
+    dev = qml.device("threaded.ibmq", wires=wires, progress=False)
+    (made,), _ = prepare_classic(tape, device=dev, shots=tape.shots)
+    return made.operations
+
+
+def test_gates_in_wrappers_have_their_matrices():
+    assert_gates_agree(100, 0, lowered)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(14400)
+def test_many_gates_in_wrappers_have_their_matrices():
+    assert_gates_agree(SWEEP, SEED, lowered)
 
 
 @pytest.mark.sweep

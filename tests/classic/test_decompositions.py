@@ -6,6 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
+from pennylane_threaded_ibmq.device.classic_decompositions import parts_of
 from pennylane_threaded_ibmq.device.classic_preprocess import prepare_classic
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
@@ -34,6 +35,10 @@ OPERATIONS = {
     "root of a rotation": lambda: qml.pow(qml.U1(6.4, wires=0), 0.5),
     "root of a rotation of two wires": lambda: qml.pow(qml.ControlledPhaseShift(3.9, wires=[0, 1]), 0.5),
     "root of a square": lambda: qml.ctrl(qml.pow(qml.IsingXX(6.3, wires=[0, 1]), 0.5), control=[2]),
+    "diagonal of three wires": lambda: qml.DiagonalQubitUnitary(np.exp(1j * np.arange(8)), wires=[5, 1, 2]),
+    "rotation of several wires under a control": lambda: qml.ctrl(
+        qml.DiagonalQubitUnitary(np.exp(1j * np.arange(4)), wires=[0, 1]), control=[2]
+    ),
     "inverse of ISWAP": lambda: qml.pow(qml.ISWAP(wires=[0, 1]), -1),
 }
 WITH_PHASES = {
@@ -82,3 +87,9 @@ def test_a_matrix_that_is_too_wide_to_be_looked_at():
 def test_an_exponent_that_is_not_imaginary_is_refused():
     with pytest.raises(UnsupportedCircuitError, match="is not unitary"):
         assert_lowered(qml.exp(qml.PauliZ(0), 0.3))
+
+
+def test_a_template_that_is_decomposed_twice():
+    """PennyLane 0.31 leaves gates out the second time."""
+    op = qml.IQPEmbedding(np.array([0.3, 0.8]), wires=[0, 1])
+    assert len(parts_of(op)) == len(parts_of(op)) == 5

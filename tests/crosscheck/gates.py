@@ -49,7 +49,7 @@ class Numbers:
         if self.broadcast():
             drawn = [round(float(x), 3) for x in self.rng.uniform(-largest, largest, self.batch)]
             return "each(np.array({}{}))".format(drawn, ", dtype='float32'" if self.single else "")
-        special = [0.0, 1.5707963267948966, 3.141592653589793, -3.141592653589793]
+        special = [0.0, 1.5707963267948966, 3.141592653589793, -3.141592653589793, 6.283185307179586]
         if self.rng.random() < 0.1 and largest > 4:
             return repr(special[self.rng.integers(len(special))])
         number = repr(round(float(self.rng.uniform(-largest, largest)), 3))
@@ -331,9 +331,7 @@ def wrapped(numbers, source, free):
         return text, controls
     if kind == "pow":
         return f"qml.pow({source}, {rng.choice([2, 3, -1, -2])})", []
-    if kind == "root" and re.match(
-        r"qml\.(PauliX|PauliY|PauliZ|S|T|SX|SWAP|ISWAP|Hadamard|QubitUnitary)\(", source
-    ):
+    if kind == "root":
         return f"qml.pow({source}, {rng.choice([0.5, -0.5, 1.7])})", []
     if kind == "prod" and free:
         return f"qml.prod({source}, qml.RX({numbers.angle()}, wires={free[0]!r}))", free[:1]

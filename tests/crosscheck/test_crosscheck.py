@@ -15,6 +15,7 @@ from crosscheck.cases import make_case
 from crosscheck.check import Checker, assert_no_difference, check_many, program
 from crosscheck.gates import GATES, LEFT_OUT, PREPARATIONS, TEMPLATES, names
 from crosscheck.gradients import compare_gradient, gradient_program, make_gradient
+from crosscheck.lowering import assert_gates_agree
 from crosscheck.noise import compare_noise, make_noisy
 
 SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
@@ -61,6 +62,15 @@ def test_circuits_agree(family):
     assert_no_difference(family, check_many(family, 0, 40))
 
 
+def lowered(wires, tape):
+    (made,), _ = qml.device("threaded.ibmq", wires=wires, progress=False).preprocess_transforms()((tape,))
+    return made.operations
+
+
+def test_gates_in_wrappers_have_their_matrices():
+    assert_gates_agree(100, 0, lowered)
+
+
 def jacobians(count, seed):
     compared = Counter()
     for index in range(count):
@@ -94,6 +104,12 @@ def test_snapshots_agree_with_aer():
 @pytest.mark.parametrize("family", sorted(SHARES))
 def test_many_circuits_agree(family):
     assert_no_difference(family, check_many(family, SEED, round(SWEEP * SHARES[family])))
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(14400)
+def test_many_gates_in_wrappers_have_their_matrices():
+    assert_gates_agree(SWEEP, SEED, lowered)
 
 
 @pytest.mark.sweep

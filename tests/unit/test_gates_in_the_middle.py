@@ -133,6 +133,24 @@ def test_a_batch_of_matrices_keeps_the_values_of_its_controls(dev, wrap):
     np.testing.assert_allclose(found, exact, atol=ATOL)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: qml.pow(qml.PhaseShift(6.4, 0), 0.5),
+        lambda: qml.pow(qml.CRX(6.4, [0, 1]), -0.5),
+        lambda: qml.ctrl(qml.pow(qml.IsingXX(6.4, [0, 1]), 0.5), 3),
+        lambda: qml.pow(qml.pow(qml.Y(0), 1.7), 1.7),
+        lambda: qml.pow(qml.PhaseShift(np.array([6.4, 1.0]), 0), 0.5),
+        lambda: qml.ctrl(qml.adjoint(qml.PhaseShift(2 * np.pi, 0)), 3),
+        lambda: qml.ctrl(qml.adjoint(qml.Adder(4, x_wires=[0, 1, 2])), 3, control_values=[0]),
+        lambda: qml.adjoint(qml.ctrl(qml.Adder(2, x_wires=[0, 1, 2]), 3)),
+    ],
+)
+def test_what_pennylane_decomposes_into_another_operation(dev, make):
+    """Another root than that of its own simulator, or one without a sign that a control makes observable."""
+    check(dev, script(make, [qml.probs(wires=[0, 1, 3])]))
+
+
 def test_templates_that_use_a_preparation_as_a_gate(dev):
     def amplified():
         qml.AmplitudeAmplification(

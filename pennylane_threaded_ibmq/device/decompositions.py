@@ -1,0 +1,94 @@
+"""The gates that an operation means, on any stack.
+
+PennyLane's simulator takes the matrix of an operation where it has one, a device of gates its decomposition, and some of
+these are of another operation: a power of a half is another root where an angle is a turn, and what is controlled loses its
+sign where its own matrix is close to one of a turn. So those that may be wrong are compared with the matrix.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pennylane as qml
+from pennylane.operation import Operator
+from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
+from pennylane.tape import QuantumScript
+
+from ..execution.gates import is_conditional
+from ..execution.precision import double_state
+from ..execution.structure import to_complex
+from .layers import layer_gates
+from .unitarity import MOST_MATRIX_WIRES, check_unitary, layers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+KEEPS_PHASES = hasattr(qml, "GlobalPhase")
+"""Whether decompositions keep the phase of a gate, which a control makes observable; those of PennyLane 0.31 do not."""
+
+AGREES = 1e-6
+"""Overlap of two matrices, relative to that of equal ones, that is taken for rounding."""
+
+
+def own_gates(op: Operator) -> list[Operator]:
+    """The gates that an operation means; its matrix, if it has nothing else."""
+    gates = layer_gates(op)
+    if gates is not None:
+        return gates
+    check_unitary(op)
+    if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
+    made = op.decomposition()
+    # some powers decompose into one gate, which is no list
+    gates = [made] if isinstance(made, Operator) else list(made)
+    if _is_doubtful(op) and not _agree(gates, op):
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
+    return gates
+
+
+def prepared(op: Operator) -> list[Operator]:
+    """The gates that a preparation of a state means where its wires are not in the state 0."""
+    if is_conditional(op):
+        # older PennyLanes have it elsewhere, and conditions are deferred there
+        from pennylane.ops import Conditional
+
+        return [Conditional(op.meas_val, gate) for gate in prepared(op.base)]
+    (state,) = op.data
+    # its own decomposition would refuse a state of single precision
+    return list(qml.MottonenStatePreparation(double_state(state), wires=op.wires).decomposition())
+
+
+def matrix_of(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128]:
+    """The matrix of gates on the wires of an operation; of each entry, if there is a batch."""
+    if not gates:
+        return np.eye(2 ** len(op.wires), dtype=np.complex128)
+    return to_complex(qml.matrix(QuantumScript(gates), wire_order=op.wires))
+
+
+def _is_doubtful(op: Operator) -> bool:
+    """Whether a decomposition may be of another operation: of a power, or of one wire under controls."""
+    if not isinstance(op, SymbolicOp) or not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
+        return False
+    if isinstance(op, Pow):
+        return True
+    if isinstance(op, Controlled) and op.data and (len(op.base.wires) == 1 or not KEEPS_PHASES):
+        return True
+    return any(isinstance(part, Pow) and not isinstance(part.z, int) for part in layers_of(op))
+
+
+def _agree(gates: Sequence[Operator], op: Operator) -> bool:
+    """Whether gates, for all entries of a batch, are an operation up to a phase."""
+    others = {wire for gate in gates for wire in gate.wires} - set(op.wires)
+    if others:
+        # they leave those that they work with as they were
+        return others.issubset(getattr(op, "work_wires", ()))
+    try:
+        found, wanted = matrix_of(gates, op), to_complex(op.matrix())
+    except TypeError:
+        # JAX is tracing, and there are no numbers yet
+        return True
+    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(found), wanted)) / wanted.shape[-1]
+    return bool(np.all(np.abs(overlap - 1) < AGREES))
