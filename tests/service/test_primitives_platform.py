@@ -177,3 +177,49 @@ def test_a_kind_that_is_not_there_is_refused(loopback, device, new_client):
         ConfigurationError, match="primitive_api='client': the installed qiskit-ibm-runtime has no"
     ):
         device(primitive_api="client")
+
+
+def shifted(angles):
+    """The tapes of a gradient by shifts: two for each of the angles, of shape ``(layers, wires, 3)``."""
+    word = qml.Hamiltonian([0.5, 0.25, 0.125], [qml.Z(0), qml.X(1) @ qml.X(2), qml.Y(3)])
+    tapes = []
+    for place in np.ndindex(angles.shape):
+        for shift in (np.pi / 2, -np.pi / 2):
+            moved = angles.copy()
+            moved[place] += shift
+            with qml.queuing.AnnotatedQueue() as queue:
+                for layer in moved:
+                    for wire, angle in enumerate(layer):
+                        qml.Rot(*angle, wires=wire)
+                        qml.CNOT([wire, (wire + 1) % len(layer)])
+                qml.expval(word)
+            tapes.append(qml.tape.QuantumScript.from_queue(queue, shots=1000))
+    return tapes
+
+
+@pytest.mark.usefixtures("only_new")
+@pytest.mark.parametrize("level", [0, 1])
+def test_shifted_tapes_on_a_large_system_are_one_small_request(loopback, device, level):
+    """Rows, not circuits: what is sent hardly grows with the tapes, and nothing is compiled for the second step."""
+    service = loopback(backends=("ibm_torino",), queue_secs=3600)
+    dev = device(
+        backend="ibm_torino",
+        wires=4,
+        on_interrupt="detach",
+        primitive_api="client",
+        primitive_options={"estimator": {"resilience_level": level}},
+    )
+    angles = np.random.default_rng(5).uniform(0, np.pi, (3, 4, 3))
+    sizes = []
+    for _ in range(2):
+        tapes = shifted(angles)
+        before = service.counters
+        dev.submit(tapes)
+        service.wait_for_jobs(before.jobs + 1, status="Queued")
+        sizes.append(service.counters.bytes_received - before.bytes_received)
+        assert (len(tapes), service.counters.jobs - before.jobs) == (72, 1)
+        assert service.counters.pubs - before.pubs == 1 + level
+        angles = angles + 0.1
+    assert dev.transpiles == 1
+    # 50 kB, and 88 kB with the circuit by which readout errors are learned: a PUB for each tape would be 2 MB
+    assert max(sizes) < 70_000 + 40_000 * level
