@@ -41,6 +41,7 @@ from ..settings import Settings
 from .checks import how_to_make, tapes_of
 from .display import Display
 from .estimation import stop_if_only_estimating
+from .garbage import collector
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
 from .recording import RecordingLocks
@@ -289,8 +290,9 @@ class BatchDevice:
     def _submit(
         self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None, send: bool = True
     ) -> BatchHandle:
-        made, origins = self._prepare(tapes)
-        return self._start(made, origins, resume=resume, send=send)
+        with collector().rest(len(tapes)):
+            made, origins = self._prepare(tapes)
+            return self._start(made, origins, resume=resume, send=send)
 
     def _prepare(
         self, tapes: tuple[QuantumScript, ...], prepare: Preparation | None = None
