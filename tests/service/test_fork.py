@@ -311,6 +311,53 @@ def test_a_batch_of_the_parent_does_not_keep_a_fork_waiting(start, script):
     assert service.counters.jobs == 1
 
 
+def test_a_call_that_the_parent_submitted_does_not_keep_a_fork_waiting(start, script):
+    service = start()
+    service.hold()
+    running = script(
+        """
+        import asyncio
+        from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+        from pennylane_threaded_ibmq.exceptions import DeviceClosedError
+
+        executor = IBMQExecutor(backend="ibm_manila", persist_data=False)
+
+        @qelectron(executors=executor)
+        @qml.qnode(qml.device("default.qubit", wires=1), shots=100)
+        def circuit(x):
+            qml.RX(x, 0)
+            return qml.expval(qml.Z(0))
+
+        async def wait(later):
+            return await later
+
+        later = circuit.run_later(0.1)
+        wait_for("fork")
+        if os.fork() == 0:
+            for ask in (later.result, lambda: asyncio.run(wait(later))):
+                try:
+                    ask()
+                except DeviceClosedError as error:
+                    assert "was forked" in str(error), error
+                else:
+                    os._exit(1)
+            assert circuit(np.pi) < -0.5
+            os._exit(7)
+        say("forked")
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+        assert later.result(60) > 0.5
+        """,
+        service,
+    )
+    service.wait_for_jobs(1, JobStatus.QUEUED, timeout_secs=60)
+    running.tell("fork")
+    running.hear("forked")
+    service.wait_for_jobs(2, JobStatus.QUEUED, timeout_secs=60)
+    service.release()
+    running.end()
+    assert service.counters.jobs == 2
+
+
 def test_forks_draw_other_random_numbers(script, tmp_path):
     """Workers that draw the same samples look like more shots, and are not."""
     script(
