@@ -23,7 +23,6 @@ from .answers import http_status, in_words
 from .errors import can_pass, is_unreachable, patiently, status_code, within
 from .instances import instance_of
 from .local import AER_NAMES, larger_simulators
-from .repeats import send_jobs_once
 from .retired import retired_name, retirement, stand_in
 from .saved import account_at, check_removed
 from .snapshots import fake_names
@@ -109,6 +108,8 @@ class Accounts:
             CredentialsError: There is no account, or IBM refuses it.
             BackendError: The account has no such backend.
         """
+        from .repeats import send_jobs_once
+
         if credentials.token is None:
             _require_saved_account(wanted.name, credentials)
         with self._lock:

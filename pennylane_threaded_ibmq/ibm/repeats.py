@@ -1,14 +1,52 @@
 """What IBM's client repeats by itself, and must not: requests that create jobs.
 
-It repeats a request that was answered with 500, 502, 503, 504 or 52x, since IBM's own service takes that well. A gateway, a
-proxy or another service may have handed it on all the same: then there are two jobs, and the second is paid for unless it is
-seen while it waits. Here it is sent once, and whoever sent it looks for the job by its tag before it is sent again.
+It repeats a request that was answered with 500, 502, 503, 504 or 52x, since IBM's own service takes that well; behind a proxy
+also one whose connection broke, as that is taken for the proxy's trouble. The service may have taken it all the same: then
+there are two jobs, and the second is paid for unless it is seen while it waits. Here it is sent once, and whoever sent it looks
+for the job by its tag before it is sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from requests import Session
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_UNSENT = (NewConnectionError, ConnectTimeoutError)
+_PERHAPS_SENT = (ProtocolError, ProxyError, ReadTimeoutError, SSLError)
+
+
+class SendOnce(Retry):
+    """Rules by which a POST is repeated only where no connection was made, and all else as ever."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *others: Any,
+        **named: Any,
+    ) -> Self:
+        """The rules for what is left; raises the error where there is to be no other try."""
+        met = getattr(error, "original_error", error)  # a proxy's
+        if method == "POST" and isinstance(error, _PERHAPS_SENT) and not isinstance(met, _UNSENT):
+            raise error
+        return super().increment(method, url, response, error, *others, **named)
 
 
 def send_jobs_once(service: Any) -> None:
@@ -18,10 +56,6 @@ def send_jobs_once(service: Any) -> None:
         service: A service object of the client's that nobody else uses: it sends through sessions of ``requests``, which take
             other rules for some addresses. Where it does not, it is left as it is.
     """
-    from requests import Session
-    from requests.adapters import HTTPAdapter
-    from urllib3 import Retry
-
     for session in _sessions(service):
         if not isinstance(session, Session):
             continue
@@ -29,8 +63,8 @@ def send_jobs_once(service: Any) -> None:
         if jobs in session.adapters or not jobs.startswith("http"):
             continue
         rules = getattr(session.get_adapter(jobs), "max_retries", Retry())
-        # urllib3 repeats a POST only where no connection was made, unless it is told otherwise
-        once = Retry(
+        # by its answer, urllib3 repeats no POST unless it is told to
+        once = SendOnce(
             total=rules.total,
             connect=rules.connect,
             backoff_factor=rules.backoff_factor,

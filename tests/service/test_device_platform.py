@@ -496,6 +496,19 @@ def test_a_submission_that_was_answered_with_an_error_is_not_repeated_while_its_
     assert service.counters.by_route["POST /jobs"] == 1
 
 
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_submission_whose_connection_broke_is_not_repeated_while_its_job_exists(loopback, direct, when):
+    """Behind a proxy the client would: it takes that for the proxy's trouble."""
+    service = loopback(direct=direct, slots=3)
+    url = service.url if direct else None
+    with qml.device("threaded.ibmq", wires=3, backend=SMALL, ibmqx_url=url) as dev:
+        service.inject(Fault(effect="reset", on="POST /jobs$", when=when))
+        close_to_cosine(dev.batch_execute(ladder(3)), 3)
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+    assert service.counters.by_route["POST /jobs"] == (2 if when == "before" else 1)
+
+
 def test_other_requests_are_repeated_by_the_client_as_ever(platform):
     service, dev = platform()
     client = dev._open().jobs._service
