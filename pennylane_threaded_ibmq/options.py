@@ -65,6 +65,8 @@ class DeviceOptions(TypedDict, total=False):
     run_options: Mapping[str, Any]
     session: Any
     compile_backend: Any
+    pass_manager: Any
+    skip_transpilation: bool
 
     # options of the transpiler and of the primitives that stand by themselves, as qiskit.remote takes them
     options: Mapping[str, Any]

@@ -176,6 +176,12 @@ class Settings(BaseModel):
     )
     session: Any = Field(None, description="An open IBM Session or Batch to run in; never closed by us.")
     compile_backend: Any = Field(None, description="Backend to transpile for, if not the one that runs.")
+    pass_manager: Any = Field(
+        None, description="A Qiskit PassManager that compiles circuits in place of the preset one."
+    )
+    skip_transpilation: bool = Field(
+        False, description="Send circuits as they are; they must be made of the backend's own gates."
+    )
 
     @field_validator("max_jobs", "max_retries", "seed_simulator", mode="before")
     @classmethod
@@ -243,6 +249,16 @@ class Settings(BaseModel):
             raise ValueError("backend must be a name, 'least_busy', or a Qiskit backend")
         return self
 
+    @model_validator(mode="after")
+    def _one_way_to_compile(self) -> Settings:
+        own = [name for name in ("pass_manager", "skip_transpilation") if getattr(self, name)]
+        preset = [name for name in ("transpile_options", "compile_backend") if getattr(self, name)]
+        if len(own) == 2 or (own and preset):
+            raise ValueError(
+                f"{own[0]} and {[*own[1:], *preset][0]} cannot both say how circuits are compiled; give one of them"
+            )
+        return self
+
     def __getstate__(self) -> dict[Any, Any]:
         """For pickle: all but the token, which goes to the client and nowhere else."""
         state = super().__getstate__()
@@ -271,6 +287,11 @@ class Settings(BaseModel):
         return home_folder() / "journal.sqlite" if self.journal else None
 
     @property
+    def compiles_otherwise(self) -> bool:
+        """Whether circuits are compiled by the user's own pass manager, or not at all."""
+        return self.pass_manager is not None or self.skip_transpilation
+
+    @property
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
         given = (
@@ -279,6 +300,7 @@ class Settings(BaseModel):
             self.primitive_options,
             self.noise_model,
             self.compile_backend,
+            self.pass_manager,
         )
         chosen = self.simulator != "auto"
         return any(given) or chosen or self.session is not None or self.engine is not None

@@ -20,6 +20,7 @@ from ..ibm.classic_account import (
 from ..ibm.classic_jobs import ClassicJobs
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_run_options, check_transpile_options
+from ..ibm.own_compile import check_pass_manager
 from ..settings import DEFAULT_BACKEND
 from .workplace import Workplace, open_here, open_remote
 
@@ -47,6 +48,7 @@ def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         BackendError: There is no such backend, or it has too few qubits.
     """
     check_transpile_options(settings.transpile_options)
+    check_pass_manager(settings.pass_manager)
     if isinstance(settings.compile_backend, str):
         settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
     backend = settings.backend

@@ -32,6 +32,7 @@ from ..ibm.instances import check_session_backend, instance_of, pin, session_on
 from ..ibm.jobs import Mode, PlatformJobs
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
+from ..ibm.own_compile import check_pass_manager
 from .workplace import Workplace, open_here, open_remote
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         BackendError: There is no such backend, or it has too few qubits.
     """
     check_transpile_options(settings.transpile_options)
+    check_pass_manager(settings.pass_manager)
     check_session(settings.session)
     _refuse_classic(settings)
     primitive_options, only = split_primitive_options(settings.primitive_options, settings.primitive_api)

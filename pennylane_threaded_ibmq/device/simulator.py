@@ -56,12 +56,15 @@ def _needs_aer(settings: Settings) -> bool:
         or bool(settings.simulator_options)
         or settings.compile_backend is not None
         or bool(settings.transpile_options)
+        or settings.compiles_otherwise
     )
 
 
 def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
     if settings.noise_model is not None:
         refuse_simulator(settings, "Lightning's state vector has no noise, and noise_model is given")
+    if settings.compiles_otherwise:
+        refuse_simulator(settings, "Lightning takes no circuits of a pass manager's, nor any as they are")
     if settings.simulator_options:
         refuse_simulator(settings, "simulator_options are options of Aer")
     if settings.backend != DEFAULT_BACKEND:

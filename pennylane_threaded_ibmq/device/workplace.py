@@ -27,6 +27,7 @@ from ..ibm.canonical import NoCanonicalFormError, canonical
 from ..ibm.compile import Compiler
 from ..ibm.durations import Durations
 from ..ibm.local import LocalBackend, is_local_name
+from ..ibm.own_compile import OwnCompiler
 from ..ibm.pace import pacers
 from ..ibm.service import JobService
 from .simulator import choose_lightning, refuse_simulator
@@ -150,7 +151,9 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Workp
         lambda: local.num_qubits,
         None,
         settings.primitive == "estimator",
-        local.compiler,
+        OwnCompiler(lambda: local.backend, settings.pass_manager)
+        if settings.compiles_otherwise
+        else local.compiler,
         site,
         lanes,
         fuse=None if lightning is None else lightning.fused,
@@ -234,23 +237,32 @@ def open_remote(
         max_retries=settings.max_retries,
         shaping=shaping,
         options="" if journal is None else canonical(jobs.options),
+        by_circuits=settings.compiles_otherwise,
         waits_for_usage=settings.on_usage_limit == "wait",
     )
-    options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
     return Workplace(
         str(backend.name),
         lambda: backend.num_qubits,
         limits,
         estimator,
-        Compiler(
-            settings.compile_backend or backend, options, without=without, runs_on=backend if exact else None
-        ),
+        _compiler(settings, backend, without=without, exact=exact, recognised=journal is not None),
         site,
         Lanes(settings.max_jobs, site.open_inner),
         jobs,
         instance,
         shaping,
     )
+
+
+def _compiler(
+    settings: Settings, backend: Any, *, without: frozenset[str], exact: bool, recognised: bool
+) -> Compiler:
+    """What compiles circuits for a backend of a service."""
+    if settings.compiles_otherwise:
+        return OwnCompiler(backend, settings.pass_manager, without=without, recognised=recognised)
+    options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}
+    runs_on = backend if exact else None
+    return Compiler(settings.compile_backend or backend, options, without=without, runs_on=runs_on)
 
 
 def _shaping(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[str, Any]:
@@ -264,11 +276,15 @@ def _shaping(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[s
         "parametrise": settings.parametrise,
         "primitive_options": settings.primitive_options,
         "run_options": settings.run_options,
+        "skip_transpilation": settings.skip_transpilation,
     }
     for name in ("seed_simulator", "noise_model"):
         if name in jobs.options:
             found[name] = getattr(settings, name)
-    return {name: _written(name, value) for name, value in found.items()}
+    manager = settings.pass_manager
+    # a pass manager has no form of its own: that there is one is known, and its circuits tell jobs apart
+    there = None if manager is None else {DIGEST: type(manager).__name__}
+    return {**{name: _written(name, value) for name, value in found.items()}, "pass_manager": there}
 
 
 def _written(name: str, value: Any) -> Any:

@@ -74,6 +74,13 @@ def transpile(block: Block) -> None:
             block.template.sampler_circuit(setting)
 
 
+def compiled_circuits(block: Block) -> list[QuantumCircuit]:
+    """What a block runs, compiled."""
+    if block.primitive == "estimator":
+        return [block.template.estimator_circuit()[0].circuit]
+    return [block.template.sampler_circuit(setting).circuit for setting in block.settings]
+
+
 def make_request(block: Block, rng: np.random.Generator) -> Request:
     """Expand a block into PUBs. Transpiles what was never transpiled before."""
     template = block.template

@@ -33,7 +33,7 @@ from .metadata import PubMetadata, metadata_by_tape, without_numbers
 from .places import Listener
 from .primitives import primitive_pubs, read_results
 from .records import Attempt, NewShard, ShardState
-from .shards import Shard
+from .shards import Shard, circuits_text
 from .shared import SharedBatch
 from .site import ShardRun, Slip, refuse_given_up
 from .steps import Phase
@@ -69,6 +69,7 @@ class RemoteSite:
         max_retries: How often a shard is sent again whose job failed for a reason that can pass.
         shaping: Options of the device by which its jobs are recognised, for the journal.
         options: All that a job is sent with beside its circuits, as a text that is the same in the next program.
+        by_circuits: Jobs are told apart by their compiled circuits too, as the user compiles them.
         waits_for_usage: A shard waits while the instance has met its usage limit, in place of failing.
     """
 
@@ -84,6 +85,7 @@ class RemoteSite:
         max_retries: int,
         shaping: Mapping[str, Any],
         options: str = "",
+        by_circuits: bool = False,
         waits_for_usage: bool = False,
     ) -> None:
         self._jobs = jobs
@@ -96,6 +98,7 @@ class RemoteSite:
         self._shaping = shaping
         self._usage_limit = UsageLimit(instance, waits=waits_for_usage)
         self._options = options
+        self._by_circuits = by_circuits
         self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
         self._finder = JobFinder(jobs)
         self.watcher = Watcher(jobs)
@@ -120,7 +123,7 @@ class RemoteSite:
             self._instance,
             tapes,
             [
-                NewShard(shard.content(self._options), slip.seed, shard.positions, slip.tag)
+                NewShard(self._content(shard), slip.seed, shard.positions, slip.tag)
                 for slip, shard in zip_strict(slips, shards)
             ],
             options=self._shaping,
@@ -213,6 +216,10 @@ class RemoteSite:
     def _pubs(self, run: ShardRun) -> list[tuple[Any, ...]]:
         """What a shard's job is sent with."""
         return primitive_pubs(run.requests, self._jobs.most_shots, takes_rz=self._jobs.takes_rz)
+
+    def _content(self, shard: Shard) -> str:
+        """By what a shard is recognised when a program runs again."""
+        return shard.content(self._options, *([circuits_text(shard)] if self._by_circuits else []))
 
     def _new_tag(self) -> str:
         return f"{self._tag}-{uuid4().hex[:12]}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import inf
 from typing import Literal
+from uuid import uuid4
 
 from ..exceptions import UnsupportedCircuitError
+from ..ibm.canonical import NoCanonicalFormError, canonical
+from ..ibm.own_compile import NOT_RECOGNISED
 from .limits import REFUSALS, SOURCE, JobSize, Weight
 from .plan import Block
+from .pubs import compiled_circuits
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,19 @@ class Shard:
             digest.update(repr(told if block.copies is None else (*told, block.copies)).encode())
             digest.update(block.values.tobytes())
         return digest.hexdigest()
+
+
+def circuits_text(shard: Shard) -> str:
+    """The compiled circuits of a shard, as a text that is equal in any process; a new one each time where there is none."""
+    try:
+        return canonical([circuit for block in shard.blocks for circuit in compiled_circuits(block)])
+    except NoCanonicalFormError:
+        warnings.warn(
+            f"A dynamic circuit that was compiled by the user is not told apart from others. {NOT_RECOGNISED}",
+            UserWarning,
+            stacklevel=2,
+        )
+        return uuid4().hex
 
 
 def cut(

@@ -76,9 +76,13 @@ class Compiler:
         with self._lock:
             if self._manager is None:
                 self._manager = self._build()
+        return self._run(self._manager, self._expanded(circuit))
+
+    def _run(self, manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
+        with self._lock:
             self.transpiles += 1
             try:
-                return self._manager.run(self._expanded(circuit))
+                return manager.run(circuit)
             except BaseException as error:
                 # a panic of Qiskit's Rust part is no Exception, and would pass every handler
                 if type(error).__name__ == "PanicException":

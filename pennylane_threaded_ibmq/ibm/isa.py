@@ -28,10 +28,7 @@ def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
     target = getattr(backend, "target", None)
     if target is None:
         return
-    problem = ""
-    if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
-        problem = f"{circuit.num_qubits} qubits, and the backend has {target.num_qubits}"
-    problem = problem or _foreign(circuit, target, {bit: i for i, bit in enumerate(circuit.qubits)})
+    problem = foreign_instruction(circuit, target)
     if problem:
         raise ConfigurationError(
             f"compile_backend: a circuit compiled for another system than backend {backend.name!r} has {problem}. Compile "
@@ -39,6 +36,18 @@ def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
             "Nothing was sent.",
             argument="compile_backend",
         )
+
+
+def foreign_instruction(circuit: QuantumCircuit, target: Any) -> str:
+    """What of a circuit a target cannot run as it stands; empty if it can run all of it.
+
+    Args:
+        circuit: A circuit on the target's qubits.
+        target: A backend's target.
+    """
+    if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+        return f"{circuit.num_qubits} qubits, and the backend has {target.num_qubits}"
+    return _foreign(circuit, target, {bit: i for i, bit in enumerate(circuit.qubits)})
 
 
 def _foreign(circuit: QuantumCircuit, target: Any, place: Mapping[Any, int]) -> str:
