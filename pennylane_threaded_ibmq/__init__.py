@@ -14,7 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .device import ThreadedIBMQDevice
     from .execution.progress import Progress
-    from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QElectron
+    from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QElectron, QiskitExecutor, Simulator
     from .qelectron.decorator import qelectron
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Progress",
     "QCluster",
     "QElectron",
+    "QiskitExecutor",
+    "Simulator",
     "ThreadedIBMQDevice",
     "__version__",
     "qelectron",
@@ -36,8 +38,8 @@ def __getattr__(name: str) -> Any:
     if name == "Progress":
         return import_module(".execution.progress", __name__).Progress
     if name in ("qelectron", "executor"):
-        # the package can be called; as "executor" it stands where programs written for Covalent look
-        return import_module(".qelectron", __name__)
+        # the package "qelectron" can be called
+        return import_module(f".{name}", __name__)
     if name in __all__:
         return getattr(import_module(".qelectron", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -403,6 +403,12 @@ def hide_token(arguments: dict[str, Any]) -> None:
         arguments["ibmqx_token"] = type(token)  # it will be refused, and may hold a token all the same
 
 
+def sort_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the transpiler, and those of the primitives."""
+    transpile = {name: value for name, value in options.items() if name in _TRANSPILE_NAMES}
+    return transpile, {name: value for name, value in options.items() if name not in transpile}
+
+
 def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
     """Put options that stand by themselves where they belong."""
     out: dict[str, Any] = {}

@@ -13,7 +13,9 @@ from .cluster import QCluster
 from .decorator import QElectron, qelectron
 from .executor import IBMQExecutor
 from .later import LaterFuture
+from .qiskit_executor import QiskitExecutor
 from .records import database_path
+from .simulator import Simulator
 
 __all__ = [
     "BaseQExecutor",
@@ -21,6 +23,8 @@ __all__ = [
     "LaterFuture",
     "QCluster",
     "QElectron",
+    "QiskitExecutor",
+    "Simulator",
     "database_path",
     "qelectron",
 ]

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PrivateAttr,
     SecretStr,
     SerializerFunctionWrapHandler,
@@ -27,9 +28,11 @@ from .._fork import FORKS
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
 from .config import Found, hide_secrets, is_secret, right_name
 from .futures import results_of
+from .page_schema import page_schema
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
+    from pydantic_core import CoreSchema
 
 
 ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
@@ -92,7 +95,7 @@ class BaseQExecutor(BaseModel):
         qnode_device_shots: Shots of a tape that brings none, where the tape comes without a QNode.
         qnode_device_wires: Number of wires, where tapes come without a QNode.
         pennylane_active_return: Kept, not used: PennyLane has one way to return results today.
-        device: Kept for executors that run on a PennyLane device.
+        device: A PennyLane device, for executors that run on one; others keep it and do not use it.
         num_threads: Kept, not used.
         name: The class's name; given by ``set_name``, whatever was passed.
     """
@@ -144,11 +147,18 @@ class BaseQExecutor(BaseModel):
     @model_serializer(mode="wrap")
     def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        data = {k: v for k, v in data.items() if not isinstance(getattr(self, k, None), SecretStr)}
-        if "device" not in self.model_fields_set:
-            # written down, a default would look like a choice to whoever reads it back
-            data.pop("device", None)
-        return data
+        return {k: v for k, v in data.items() if not isinstance(getattr(self, k, None), SecretStr)}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return page_schema(core_schema, handler)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        values = {name: value}
+        hide_secrets(values)
+        super().__setattr__(name, values[name])
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state without secrets: a pickle may be kept or sent anywhere."""
@@ -229,6 +239,12 @@ class BaseQExecutor(BaseModel):
         if name in known:
             return
         meant = right_name(name, known)
+        if meant is None and is_secret(name):
+            warnings.warn(
+                f"{cls.__name__} has no field {name!r}; it looks like a secret, so it is hidden, and it is not used.",
+                ConfigurationWarning,
+                stacklevel=4,
+            )
         if meant is not None:
             warnings.warn(
                 f"{cls.__name__} has no field {name!r}; it is kept and not used. Did you mean {meant!r}?",
@@ -291,7 +307,9 @@ def _explain(
     origin = found.get(name)
     if origin is None:
         return ConfigurationError(
-            f"{cls.__name__}: {shown}: {reason}.{about} Nothing was sent.", argument=name or None, value=value
+            f"{cls.__name__}: {f'{shown}: ' if shown else ''}{reason}.{about} Nothing was sent.",
+            argument=name or None,
+            value=value,
         )
     text = f"{origin.origin}: {shown}: {reason}.{about} Nothing was sent."
     if origin.path is None:

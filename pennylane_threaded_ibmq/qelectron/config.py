@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from .._compat import load_toml
 from ..exceptions import ConfigurationFileError, ConfigurationWarning
-from ..settings import home_folder
+from ..settings import Settings, home_folder
 
 APP = "threaded-ibmq"
 SECTION = "qelectron.IBMQExecutor"
@@ -57,11 +57,18 @@ _OTHER_NAMES = {
 
 
 _SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
+_NOT_SECRET = frozenset(Settings.model_fields) - {"ibmqx_token"}
 
 
 def is_secret(name: str) -> bool:
-    """Whether a value of this name may be a secret."""
-    return any(word in name.lower() for word in _SECRET_WORDS)
+    """Whether a value of this name may be a secret, also where the name is mistyped: ``tokn``, ``pasword``."""
+    plain = name.lower()
+    if plain in _NOT_SECRET:
+        return False
+    if any(word in plain for word in _SECRET_WORDS):
+        return True
+    parts = re.split(r"[^a-z]+", plain)
+    return any(get_close_matches(part, _SECRET_WORDS, n=1, cutoff=0.85) for part in parts)
 
 
 def hide_secrets(values: dict[str, Any]) -> None:
@@ -158,8 +165,9 @@ def right_name(name: str, known: Iterable[str]) -> str | None:
     other = _OTHER_NAMES.get(plain)
     if other in known:
         return other
-    close = get_close_matches(plain, sorted(known), n=1, cutoff=0.75)
-    return close[0] if close else None
+    names = {**{name: name for name in known}, **{o: n for o, n in _OTHER_NAMES.items() if n in known}}
+    close = get_close_matches(plain, sorted(names), n=1, cutoff=0.75)
+    return names[close[0]] if close else None
 
 
 def _from_environment() -> dict[str, Found]:

@@ -14,22 +14,34 @@ import copyreg
 import pydoc
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import pennylane as qml
 from pennylane.wires import Wires
-from pydantic import ConfigDict, SecretStr, field_serializer, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    WithJsonSchema,
+    field_serializer,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Annotated
 
 from ..exceptions import ConfigurationError
 from .classic_tapes import with_shots
 from .config import hide_secrets
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
+from .page_schema import page_schema
 from .routing import submit
 from .runners import recording_lock
 
 try:
     import covalent.executor as _executors
+    from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
     from covalent.executor.qbase import BaseQExecutor, QCResult
     from covalent.quantum.qserver.utils import get_cached_executor
 except ImportError as _error:
@@ -40,6 +52,7 @@ except ImportError as _error:
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
+    from pydantic_core import CoreSchema
 
 __all__ = ["IBMQExecutor", "ThreadedIBMQExecutor", "register"]
 
@@ -52,22 +65,27 @@ _FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
 
 
 class ThreadedIBMQExecutor(BaseQExecutor):
-    """A Covalent executor that runs circuits on IBM Quantum backends through the ``threaded.ibmq`` device.
+    """A quantum executor for Covalent that runs circuits on IBM Quantum backends through ``threaded.ibmq``.
 
-    Fields that are not given come from where :class:`~pennylane_threaded_ibmq.qelectron.IBMQExecutor` takes them from,
-    Covalent's configuration file among them. Further fields with the name of an option of the device, such as
-    ``timeout_secs``, are handed to it.
+    It takes the place of Covalent's executor, which used the Pennylane native ``"qiskit.ibmq"`` device to run circuits on
+    IBM Quantum backends. The attributes ``backend``, ``ibmqx_token``, ``hub``, ``group``, and ``project`` are taken from
+    the Covalent configuration file by default, if available; the environment comes before it. Further fields with the
+    name of an option of the device, such as ``timeout_secs``, are handed to it.
 
-    Attributes:
-        max_jobs: The maximum number of jobs that can be submitted to the backend concurrently.
-        shots: Overrides the shots of the QNode if ``None``, a positive number or a shot vector; 0 and -1 keep them.
-        backend: The name of the IBM Quantum backend.
-        ibmqx_token: The IBM Quantum API token. Covalent never gets it: what it dumps, pickles and stores is a
-            reference that means something in this process only. Elsewhere the token is looked up in the environment
-            and in the configuration files.
-        hub: An IBM Quantum hub name.
-        group: An IBM Quantum group name.
-        project: An IBM Quantum project name.
+    Keyword Args:
+        max_jobs: The maximum number of jobs that can be submitted to the backend concurrently. This number corresponds to
+            the number of threads utilized by this executor. Defaults to 20.
+        shots: The number of shots to use for the execution device. Overrides the ``shots`` value from the original device
+            if set to ``None`` or a positive ``int``; a shot vector too. The shots setting from the original device is used
+            by default, when this argument is 0 or -1.
+        backend: The name of the IBM Quantum backend device. Defaults to ``"ibmq_qasm_simulator"``.
+        ibmqx_token: The IBM Quantum API token. Covalent never gets it: what it dumps, pickles and stores is a reference that
+            means something in this process only. Elsewhere the token is looked up in the environment and in the
+            configuration files.
+        hub: An IBM Quantum hub name. Defaults to ``"ibm-q"``.
+        group: An IBM Quantum group name. Defaults to ``"open"``.
+        project: An IBM Quantum project name. Defaults to ``"main"``.
+        device: Kept, not used.
 
     Raises:
         ConfigurationError: A field has a value that cannot work.
@@ -75,18 +93,34 @@ class ThreadedIBMQExecutor(BaseQExecutor):
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
-    shots: Any = 0
-    max_jobs: int
-    backend: str
-    ibmqx_token: SecretStr
-    hub: str
-    group: str
-    project: str
+    shots_converter: SkipJsonSchema[Optional[type]] = None  # noqa: UP045 - pydantic evaluates it on Python 3.8
+    qelectron_info: SkipJsonSchema[Optional[QElectronInfo]] = None  # noqa: UP045 - same
+    qnode_specs: SkipJsonSchema[Optional[QNodeSpecs]] = None  # noqa: UP045 - same
+    qnode_device_import_path: tuple[str, str] | None = None
+    qnode_device_shots: int | None = None
+    qnode_device_wires: int | None = None
+    pennylane_active_return: bool | None = None
+    device: str = "default.qubit"
+    num_threads: int = 10
+    shots: Annotated[Any, WithJsonSchema({"type": "integer"})] = 0
+    max_jobs: int = 20
+    backend: str = Field(default_factory=str)
+    ibmqx_token: SecretStr = Field(default_factory=lambda: SecretStr(""))
+    hub: str = Field(default_factory=str)
+    group: str = Field(default_factory=str)
+    project: str = Field(default_factory=str)
 
     def __init__(self, **data: Any) -> None:
         if "ibmqx_token" in data:
             data["ibmqx_token"] = keep().token(data["ibmqx_token"])
         hide_secrets(data)
+        if "runs_on" in data:
+            raise ConfigurationError(
+                f"runs_on={data['runs_on']!r}: inside Covalent circuits go to IBM Quantum alone. Use Covalent's own "
+                "ct.executor.Simulator(device=...). Nothing was sent.",
+                argument="runs_on",
+                value=data["runs_on"],
+            )
         given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
         for name, value in given.items():
             _check_hashable(name, value)
@@ -103,6 +137,12 @@ class ThreadedIBMQExecutor(BaseQExecutor):
     @field_serializer("ibmqx_token")
     def _refer(self, value: SecretStr) -> str:
         return keep().reference(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return page_schema(core_schema, handler)
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle, which Covalent may store: a reference in the place of the token."""
@@ -171,6 +211,9 @@ class ThreadedIBMQExecutor(BaseQExecutor):
 
 class IBMQExecutor(ThreadedIBMQExecutor):
     """:class:`ThreadedIBMQExecutor` under the name of Covalent's own executor; see :func:`register`."""
+
+    # what its schema says
+    __doc__ = ThreadedIBMQExecutor.__doc__
 
 
 def register(*, replace: bool = False) -> type[ThreadedIBMQExecutor]:

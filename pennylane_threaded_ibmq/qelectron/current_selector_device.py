@@ -53,6 +53,11 @@ class SelectorDevice(Device):
         )
 
     @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """Same as ``leaves``, under Covalent's name."""
+        return self.leaves
+
+    @property
     def leaves(self) -> tuple[BaseQExecutor, ...]:
         """All executors that may be chosen."""
         return leaves_of(self.target)

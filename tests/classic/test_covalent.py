@@ -74,6 +74,30 @@ def test_it_replaces_covalents_when_asked_to(ct, service):
     assert pickle.loads(pickle.dumps(executors[0])) == executors[0]
 
 
+@pytest.mark.parametrize("how", ["alone", "cluster"])
+def test_executors_of_covalents_own_class_run_at_ibm_once_it_is_replaced(ct, service, how):
+    """Covalent dumps all fields of theirs, ``device`` with its default among them, and makes ours from that."""
+    from pennylane_threaded_ibmq.qelectron.covalent import register
+
+    executor = ct.executor.IBMQExecutor(ibmqx_token=TOKEN)
+    register(replace=True)
+    circuit = ct.qelectron(
+        plain,
+        executors=executor
+        if how == "alone"
+        else [executor, ct.executor.IBMQExecutor(ibmqx_token=TOKEN, shots=5)],
+    )
+    assert len(circuit(0.1)) == 20
+    assert [job.backend for job in service.jobs] == ["ibmq_qasm_simulator"]
+
+
+def test_another_device_is_an_error_that_names_covalents_simulator(ct):
+    with pytest.raises(ConfigurationError, match=r"ct\.executor\.Simulator"):
+        ct.executor.ThreadedIBMQExecutor(runs_on="default.qubit")
+    with pytest.raises(ConfigurationError, match=r"Simulator\(device='lightning\.qubit'\)"):
+        ct.executor.ThreadedIBMQExecutor(device="lightning.qubit")
+
+
 def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_path):
     """A worker of Covalent's knows of the executor through its pickle alone, and looks the token up where it is."""
     from pennylane_threaded_ibmq.qelectron.covalent import register

@@ -265,7 +265,7 @@ def test_types_and_shapes_are_those_of_the_plain_qnode(name, interface, shots):
 @pytest.mark.parametrize("method", ["best", "parameter-shift", "finite-diff", "spsa", "hadamard"])
 def test_gradients_also_through_later_calls(method, later):
     options = {"finite-diff": {"h": 1e-3}, "spsa": {"h": 0.3, "num_directions": 2}}.get(method, {})
-    exact = IBMQExecutor(device="default.qubit", persist_data=False)
+    exact = IBMQExecutor(runs_on="default.qubit", persist_data=False)
     circuit = qelectron(node(z1, shots=None, wires=3, diff_method=method, **options), executors=exact)
     call = (lambda x: circuit.run_later(x).result()) if later else circuit
     gradient = qml.grad(call)(pnp.array(0.4, requires_grad=True))
@@ -279,7 +279,7 @@ def test_jax_gradients(later):
 
     circuit = qelectron(
         node(z1, shots=None, interface="jax", diff_method="parameter-shift"),
-        executors=IBMQExecutor(device="default.qubit", persist_data=False),
+        executors=IBMQExecutor(runs_on="default.qubit", persist_data=False),
     )
     call = (lambda x: circuit.run_later(x).result()) if later else circuit
     assert float(jax.grad(call)(jax.numpy.array(0.4))) == pytest.approx(-np.sin(0.4), abs=1e-4)
@@ -343,7 +343,7 @@ def test_a_shot_vector_of_all_executors():
 
 
 def test_none_makes_results_exact_where_the_device_can():
-    circuit = qelectron(node(z1, shots=12), executors=IBMQExecutor(device="default.qubit", shots=None))
+    circuit = qelectron(node(z1, shots=12), executors=IBMQExecutor(runs_on="default.qubit", shots=None))
     assert circuit(0.4) == pytest.approx(np.cos(0.4), abs=1e-12)
 
 
@@ -460,7 +460,7 @@ def test_labels_of_wires_and_measurements_of_all_of_them():
 
 
 def test_a_device_of_pennylane_runs_each_circuit_with_its_own_shots():
-    executor = IBMQExecutor(device="default.qubit")
+    executor = IBMQExecutor(runs_on="default.qubit")
     tapes = [
         qml.tape.QuantumScript([qml.PauliX(0)], [qml.sample(wires=0)], shots=shots) for shots in (3, 5, 3)
     ]

@@ -20,7 +20,7 @@ from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnsupportedCi
 
 def exact(**fields):
     """An executor without shot noise."""
-    return IBMQExecutor(device="default.qubit", persist_data=False, **fields)
+    return IBMQExecutor(runs_on="default.qubit", persist_data=False, **fields)
 
 
 def aer(**fields):
@@ -436,7 +436,7 @@ def test_colleagues_of_covalent_find_their_names():
     ct = pennylane_threaded_ibmq
     assert ct.executor.IBMQExecutor is IBMQExecutor
     assert ct.executor.QCluster is QCluster
-    circuit = ct.qelectron(node(), executors=ct.executor.IBMQExecutor(device="default.qubit"))
+    circuit = ct.qelectron(node(), executors=ct.executor.IBMQExecutor(runs_on="default.qubit"))
     np.testing.assert_allclose(circuit(0.2), node()(0.2))
     importlib.import_module("pennylane_threaded_ibmq.qelectron.config")
     assert callable(ct.qelectron)

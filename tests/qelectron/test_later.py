@@ -267,7 +267,7 @@ def test_transforms_that_draw_random_numbers_are_applied_once():
         angle = float(len(drawn))
         return (tape.copy(operations=[qml.RX(angle, 0)]),), lambda results: (angle, results[0])
 
-    circuit = noisy(qelectron(node(), executors=IBMQExecutor(device="default.qubit")))
+    circuit = noisy(qelectron(node(), executors=IBMQExecutor(runs_on="default.qubit")))
     angle, value = circuit.run_later(0.1).result()
     assert drawn == [0]
     np.testing.assert_allclose(value, np.cos(angle))
@@ -308,7 +308,7 @@ def test_qaoa_with_run_later():
         qml.qaoa.cost_layer(gamma, cost_h)
         qml.qaoa.mixer_layer(alpha, mixer_h)
 
-    @qelectron(executors=[IBMQExecutor(device="default.qubit"), IBMQExecutor(device="default.qubit")])
+    @qelectron(executors=[IBMQExecutor(runs_on="default.qubit"), IBMQExecutor(runs_on="default.qubit")])
     @qml.qnode(qml.device("default.qubit", wires=3), diff_method="parameter-shift")
     def cost(params):
         for w in wires:

@@ -13,60 +13,10 @@ import pennylane as qml
 import pytest
 from pydantic import SecretStr
 
-from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster
+from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, Simulator
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, ConfigurationWarning
 
 TOKEN = "0123-very-secret-4567"
-
-# "Show JSON Schema" of the page, without its description.
-PAGE = {
-    "title": "IBMQExecutor",
-    "type": "object",
-    "properties": {
-        "persist_data": {"title": "Persist Data", "default": True, "type": "boolean"},
-        "qnode_device_import_path": {
-            "title": "Qnode Device Import Path",
-            "type": "array",
-            "minItems": 2,
-            "maxItems": 2,
-            "items": [{"type": "string"}, {"type": "string"}],
-        },
-        "qnode_device_shots": {"title": "Qnode Device Shots", "type": "integer"},
-        "qnode_device_wires": {"title": "Qnode Device Wires", "type": "integer"},
-        "pennylane_active_return": {"title": "Pennylane Active Return", "type": "boolean"},
-        "device": {"title": "Device", "default": "default.qubit", "type": "string"},
-        "num_threads": {"title": "Num Threads", "default": 10, "type": "integer"},
-        "max_jobs": {"title": "Max Jobs", "default": 20, "type": "integer"},
-        "shots": {"title": "Shots", "default": 0, "type": "integer"},
-        "backend": {"title": "Backend", "type": "string"},
-        "ibmqx_token": {"title": "Ibmqx Token", "type": "string"},
-        "hub": {"title": "Hub", "type": "string"},
-        "group": {"title": "Group", "type": "string"},
-        "project": {"title": "Project", "type": "string"},
-    },
-}
-
-
-def alternatives(field):
-    """What a field of our schema accepts, without null."""
-    options = field.get("anyOf", [field])
-    return {option["type"]: option for option in options if option["type"] != "null"}
-
-
-def test_the_schema_of_the_page_is_a_subset_of_ours():
-    ours = IBMQExecutor.model_json_schema()
-    assert (ours["title"], ours["type"]) == (PAGE["title"], PAGE["type"])
-    assert "required" not in ours
-    assert ours["additionalProperties"] is True
-    for name, wanted in PAGE["properties"].items():
-        field = ours["properties"][name]
-        assert field["title"] == wanted["title"], name
-        assert ("default" in field and field["default"] is not None) == ("default" in wanted), name
-        assert field.get("default") == wanted.get("default"), name
-        option = alternatives(field)[wanted["type"]]
-        if wanted["type"] == "array":
-            assert (option["minItems"], option["maxItems"]) == (2, 2)
-            assert option["prefixItems"] == wanted["items"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +27,8 @@ def test_the_schema_of_the_page_is_a_subset_of_ours():
         ("qnode_device_shots", 100),
         ("qnode_device_wires", 3),
         ("pennylane_active_return", True),
-        ("device", "lightning.qubit"),
+        ("device", "default.qubit"),
+        ("runs_on", "lightning.qubit"),
         ("num_threads", 3),
         ("max_jobs", 5),
         ("shots", 12),
@@ -195,6 +146,20 @@ def test_a_token_under_a_wrong_name_is_hidden_too():
     assert TOKEN not in everything_shown(executor)
 
 
+@pytest.mark.parametrize("name", ["tokn", "ibmqx_tokn", "pasword", "my_secret", "toke"])
+def test_what_looks_like_a_secret_is_warned_of_and_hidden(name):
+    with pytest.warns(ConfigurationWarning, match=name):
+        executor = IBMQExecutor(**{name: TOKEN})
+    assert TOKEN not in everything_shown(executor)
+    setattr(executor, name, "another-" + TOKEN)
+    assert TOKEN not in everything_shown(executor)
+
+
+def test_options_of_the_device_are_no_secrets():
+    executor = IBMQExecutor(primitive_options={"resilience_level": 1}, seed_simulator=3, instance="crn:v1")
+    assert (executor.seed_simulator, executor.instance) == (3, "crn:v1")
+
+
 @pytest.mark.parametrize("wrong", [{"ibmqx_token": [TOKEN]}, {"ibmqx_token": TOKEN, "max_jobs": 0}])
 def test_the_token_is_not_in_errors(wrong):
     with pytest.raises(ConfigurationError) as caught:
@@ -221,7 +186,7 @@ def test_a_pickle_finds_its_token_in_the_environment_again(dumps, monkeypatch):
 
 
 def test_a_pickled_executor_runs():
-    executor = IBMQExecutor(device="default.qubit")
+    executor = IBMQExecutor(runs_on="default.qubit")
     tape = qml.tape.QuantumScript([qml.X(0)], [qml.expval(qml.Z(0))])
     assert executor.batch_get_results(executor.batch_submit([tape])) == [-1.0]
     restored = pickle.loads(pickle.dumps(executor))
@@ -239,13 +204,33 @@ def test_a_secret_string_is_taken_as_it_is():
     assert IBMQExecutor(ibmqx_token=SecretStr(TOKEN)).ibmqx_token.get_secret_value() == TOKEN
 
 
-def test_a_default_device_is_not_written_down_as_a_choice():
-    executor = IBMQExecutor()
+def with_all_fields(executor):
+    fields = json.loads(executor.model_dump_json())
+    return IBMQExecutor(**{**fields, "device": "default.qubit", "num_threads": 10, "ibmqx_token": ""})
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda e: IBMQExecutor(**dict(e)),
+        lambda e: IBMQExecutor(**e.model_dump()),
+        lambda e: IBMQExecutor.model_validate_json(e.model_dump_json()),
+        lambda e: e.model_copy(update={"device": e.device}),
+        copy.deepcopy,
+        lambda e: pickle.loads(pickle.dumps(e)),
+        lambda e: setattr(e, "device", e.device) or e,
+        lambda e: setattr(e, "device", "qiskit.ibmq") or e,
+        lambda e: QCluster.model_validate_json(QCluster(executors=[e]).model_dump_json()).executors[0],
+        with_all_fields,
+    ],
+)
+def test_a_device_that_is_written_down_moves_no_circuit(copied, loopback):
+    service = loopback()
+    executor = copied(IBMQExecutor(backend="ibm_manila", device="default.qubit", persist_data=False))
     assert executor.runs_on == "threaded.ibmq"
-    assert IBMQExecutor.model_validate_json(executor.model_dump_json()).runs_on == "threaded.ibmq"
-    assert IBMQExecutor(**executor.model_dump()).runs_on == "threaded.ibmq"
-    chosen = IBMQExecutor(device="default.qubit")
-    assert IBMQExecutor.model_validate_json(chosen.model_dump_json()).runs_on == "default.qubit"
+    tape = qml.tape.QuantumScript([], [qml.probs(wires=0)], shots=10)
+    executor.batch_get_results(executor.batch_submit([tape]))
+    assert [job.backend for job in service.jobs] == ["ibm_manila"]
 
 
 def test_an_executor_without_batch_submit_says_so():
@@ -253,14 +238,43 @@ def test_an_executor_without_batch_submit_says_so():
         BaseQExecutor().batch_submit([])
 
 
-def test_an_unknown_device_is_refused_with_the_nearest():
+def test_a_device_that_would_have_to_be_used_is_refused_with_what_uses_it():
+    executor = IBMQExecutor()
+    for make in (
+        lambda: IBMQExecutor(device="lightning.qubit"),
+        lambda: IBMQExecutor.model_validate({"device": "lightning.qubit"}),
+        lambda: setattr(executor, "device", "lightning.qubit"),
+    ):
+        with pytest.raises(
+            ValueError, match=r"runs_on='lightning\.qubit', or Simulator\(device='lightning\.qubit'\)"
+        ):
+            make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda name: IBMQExecutor(runs_on=name), lambda name: Simulator(device=name)]
+)
+def test_an_unknown_device_is_refused_with_the_nearest(make):
     with pytest.raises(ConfigurationError, match=r"Did you mean 'default\.qubit'"):
-        IBMQExecutor(device="defualt.qubit")
+        make("defualt.qubit")
 
 
-def test_a_device_next_to_a_real_backend_is_no_silent_simulation():
-    with pytest.warns(ConfigurationWarning, match="'ibm_torino' is not used"):
-        IBMQExecutor(device="default.qubit", backend="ibm_torino")
+def test_two_places_at_once_are_refused(monkeypatch):
+    with pytest.raises(
+        ConfigurationError, match=r"runs_on='default\.qubit'.*backend='ibm_torino' is not there"
+    ):
+        IBMQExecutor(runs_on="default.qubit", backend="ibm_torino")
+    executor = IBMQExecutor(backend="ibm_torino")
+    with pytest.raises(ValueError, match="is not there"):
+        executor.runs_on = "default.qubit"
+    tape = qml.tape.QuantumScript([], [qml.expval(qml.Z(0))])
+    with pytest.raises(ConfigurationError, match="is not there"):
+        executor.model_copy(update={"runs_on": "default.qubit"}).batch_submit([tape])
+    # what is configured for IBM Quantum is no second place
+    monkeypatch.setenv("THREADED_IBMQ_BACKEND", "ibm_torino")
+    local = IBMQExecutor(runs_on="default.qubit")
+    assert IBMQExecutor(**dict(local)).backend_name == "default.qubit"
+    assert local.batch_get_results(local.batch_submit([tape])) == [1]
 
 
 def test_batch_submit_takes_tapes_only():

@@ -74,7 +74,7 @@ def test_all_circuits_of_a_gradient_are_kept_and_structures_once():
 
 
 def test_failures_are_kept_with_their_error():
-    executor = IBMQExecutor(device="default.qubit")
+    executor = IBMQExecutor(runs_on="default.qubit")
     tape = qml.tape.QuantumScript([qml.X(0)], [qml.sample(wires=0)])
     with pytest.raises(qml.exceptions.DeviceError):
         executor.batch_get_results(executor.batch_submit([tape]))

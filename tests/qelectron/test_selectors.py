@@ -220,7 +220,7 @@ def test_a_cluster_takes_batches_by_itself():
 def test_a_cluster_with_any_selector_survives_a_pickle(dumps):
     place = -1
     for selector in ("random", last, lambda c, e: e[place]):
-        cluster = QCluster(executors=[IBMQExecutor(device="default.qubit"), QCluster(executors=[IBMQExecutor(hub="x")])],
+        cluster = QCluster(executors=[IBMQExecutor(runs_on="default.qubit"), QCluster(executors=[IBMQExecutor(hub="x")])],
                            selector=selector)  # fmt: skip
         restored = pickle.loads(dumps(cluster))
         assert restored.executors == cluster.executors
@@ -256,8 +256,8 @@ def test_json_with_an_unknown_class_says_what_is_known():
 
 def test_executors_with_different_shot_vectors_are_refused():
     executors = [
-        IBMQExecutor(device="default.qubit", shots=(5, 5)),
-        IBMQExecutor(device="default.qubit", shots=10),
+        IBMQExecutor(runs_on="default.qubit", shots=(5, 5)),
+        IBMQExecutor(runs_on="default.qubit", shots=10),
     ]
     circuit = qelectron(node(), executors=executors)
     with pytest.raises(ConfigurationError, match="shot vector"):

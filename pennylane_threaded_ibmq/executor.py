@@ -1,0 +1,7 @@
+"""Executors where programs written for Covalent look: ``from pennylane_threaded_ibmq.executor import IBMQExecutor``."""
+
+from __future__ import annotations
+
+from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QiskitExecutor, Simulator
+
+__all__ = ["BaseQExecutor", "IBMQExecutor", "QCluster", "QiskitExecutor", "Simulator"]

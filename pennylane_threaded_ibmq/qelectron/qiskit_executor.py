@@ -1,0 +1,116 @@
+"""Covalent's ``QiskitExecutor``, whose devices and options stand for those of ``threaded.ibmq``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from ..exceptions import ConfigurationError
+from ..ibm.local import is_local_name
+from ..settings import sort_options
+from ..stack import Stack, stack
+from .executor import IBMQExecutor
+
+_DEVICES = ("sampler", "local_sampler")
+_NOTHING: tuple[Any, ...] = (None, "", {}, ())
+
+
+class QiskitExecutor(IBMQExecutor):
+    """A quantum executor that runs circuits by Qiskit's sampler: IBM's, or on this machine.
+
+    Attributes:
+        device: ``"sampler"`` for IBM's on ``backend``, ``"local_sampler"`` for this machine.
+        options: Options of the primitive and of the transpiler, by name; ``device="local_sampler"`` takes those of the
+            transpiler and leaves the others.
+        single_job: Kept, not used: circuits go in as few jobs as it takes.
+        local_transpile: Kept, not used: circuits are always transpiled before they are sent.
+        channel: Kept, not used.
+        max_time: Not taken; the error names what is.
+
+    Raises:
+        ConfigurationError: A field has a value that cannot work.
+    """
+
+    known_extras: ClassVar[frozenset[str]] = IBMQExecutor.known_extras | {"cloud_instance"}
+
+    device: str = Field("local_sampler", description="'sampler' or 'local_sampler'")
+    options: dict[str, Any] = Field(default_factory=dict, description="options by name")
+    single_job: bool = False
+    local_transpile: bool = False
+    channel: str = ""
+    max_time: int | str | None = None
+
+    def __init__(self, **data: Any) -> None:
+        if data.get("device", "local_sampler") == "local_sampler":
+            data.setdefault("backend", "aer_simulator")
+        if not data.get("instance") and data.get("cloud_instance"):
+            data["instance"] = data["cloud_instance"]
+        super().__init__(**data)
+
+    @field_validator("device")
+    @classmethod
+    def _kept_device(cls, value: str) -> str:
+        if value not in _DEVICES:
+            raise ValueError(f"must be one of {', '.join(map(repr, _DEVICES))}")
+        return value
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _as_dictionary(cls, value: Any) -> Any:
+        # Covalent's own dumps them as pairs
+        return dict(value or {}) if isinstance(value, tuple) or not value else value
+
+    @model_validator(mode="after")
+    def _no_mitigation(self) -> QiskitExecutor:
+        level = self.options.get("resilience_level")
+        if level and self.device == "sampler":
+            raise ConfigurationError(
+                f"options={{'resilience_level': {level!r}}}: IBM's sampler has no levels of resilience any more. Leave it out, or "
+                f"use IBMQExecutor(backend={self.backend!r}, resilience_level={level!r}), whose expectation values come from "
+                "IBM's estimator",
+                argument="options",
+                value=level,
+            )
+        return self
+
+    @field_validator("max_time")
+    @classmethod
+    def _no_session(cls, value: int | str | None) -> int | str | None:
+        if value is not None:
+            raise ValueError(
+                "no session is opened. Use session=Session(backend, max_time=...) of IBM's client, or limit QPU seconds "
+                "with max_usage_secs= or budget_secs="
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _local_is_here(self) -> QiskitExecutor:
+        if self.device == "local_sampler" and not is_local_name(self.backend):
+            raise ConfigurationError(
+                f"device='local_sampler' runs the circuits on this machine, and backend={self.backend!r} is not there. Use "
+                "device='sampler' for that backend, or leave it out",
+                argument="device",
+                value=self.device,
+            )
+        return self
+
+    def _device_options(self) -> dict[str, Any]:
+        loose = {**self.options}
+        for group in ("transpilation", "transpile_options", "primitive_options"):
+            loose.update(loose.pop(group, None) or {})
+        options = super()._device_options()
+        options = {name: value for name, value in options.items() if value not in _NOTHING}
+        if not loose.get("resilience_level"):
+            loose.pop("resilience_level", None)
+        transpile, primitive = sort_options(loose)
+        if transpile:
+            options["transpile_options"] = {**transpile, **options.get("transpile_options", {})}
+        if self.device == "sampler" and stack() is Stack.CURRENT:
+            options["primitive"] = "sampler"
+        if primitive and self.device == "sampler":
+            options["primitive_options"] = {**primitive, **options.get("primitive_options", {})}
+        return options
+
+    def _made_for(self) -> tuple[Any, ...]:
+        return (*super()._made_for(), self.device, repr(sorted(self.options.items())))

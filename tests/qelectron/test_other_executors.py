@@ -1,0 +1,102 @@
+"""``Simulator`` and ``QiskitExecutor``, the names that programs written for Covalent use, and retired simulators."""
+
+import importlib
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+import pennylane_threaded_ibmq
+from pennylane_threaded_ibmq import IBMQExecutor, QCluster, QiskitExecutor, Simulator, qelectron
+from pennylane_threaded_ibmq.exceptions import BackendError, ConfigurationError
+
+
+@qml.qnode(qml.device("default.qubit", wires=2), shots=20)
+def plain(x):
+    """A description."""
+    qml.RX(x, 0)
+    return qml.expval(qml.Z(0))
+
+
+def test_names_are_where_covalent_has_them():
+    module = importlib.import_module("pennylane_threaded_ibmq.executor")
+    assert module is pennylane_threaded_ibmq.executor
+    for name in ("IBMQExecutor", "QCluster", "QiskitExecutor", "Simulator"):
+        assert getattr(module, name) is getattr(pennylane_threaded_ibmq, name)
+
+
+def test_the_device_of_a_qelectron_names_its_executors():
+    executors = [Simulator(), IBMQExecutor()]
+    circuit = qelectron(plain, executors=executors)
+    assert circuit.device.executors == circuit.executors == tuple(executors)
+
+
+@pytest.mark.parametrize("parallel", ["thread", False])
+def test_a_simulator_runs_on_its_device(parallel):
+    executor = Simulator(device="lightning.qubit", parallel=parallel, workers=3, shots=None)
+    circuit = qelectron(plain, executors=executor)
+    assert circuit(0.4) == pytest.approx(np.cos(0.4))
+    assert [f.result() for f in [circuit.run_later(x) for x in (0.1, 0.2)]] == pytest.approx(
+        np.cos([0.1, 0.2])
+    )
+    assert Simulator.model_validate_json(executor.model_dump_json()) == executor
+    assert executor.backend_name == "lightning.qubit"
+
+
+@pytest.mark.parametrize("parallel", ["process", True, "asyncio"])
+def test_other_kinds_of_parallelism_are_refused(parallel):
+    with pytest.raises(ConfigurationError, match="parallel"):
+        Simulator(parallel=parallel)
+
+
+def test_a_local_sampler_samples_on_this_machine(monkeypatch):
+    monkeypatch.setenv("THREADED_IBMQ_BACKEND", "ibm_torino")
+    executor = QiskitExecutor(options={"optimization_level": 3, "resilience_level": 1}, shots=50)
+    assert (executor.device, executor.backend) == ("local_sampler", "aer_simulator")
+    assert qelectron(plain, executors=executor)(np.pi) == -1
+    cluster = QCluster(executors=[executor, Simulator()])
+    assert QCluster.model_validate_json(cluster.model_dump_json()) == cluster
+
+
+def test_a_sampler_samples_at_ibm_with_its_options(loopback):
+    service = loopback()
+    options = {
+        "transpilation": {"optimization_level": 0},
+        "dynamical_decoupling": {"enable": True},
+        "resilience_level": 0,
+    }
+    executor = QiskitExecutor(device="sampler", backend="ibm_manila", options=options, persist_data=False)
+    assert qelectron(plain, executors=executor)(np.pi) == -1
+    (job,) = service.jobs
+    assert (job.backend, job.program_id) == ("ibm_manila", "sampler")
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"device": "estimator"}, "'sampler', 'local_sampler'"),
+        ({"backend": "ibm_torino"}, "Use device='sampler'"),
+        ({"device": "local_sampler", "backend": "ibm_torino"}, "Use device='sampler'"),
+        ({"device": "sampler", "backend": "ibm_torino", "options": {"resilience_level": 1}}, "IBMQExecutor"),
+        ({"max_time": "1h"}, r"Session\(backend, max_time"),
+    ],
+)
+def test_what_a_qiskit_executor_cannot_do_is_told(fields, word):
+    with pytest.raises(ConfigurationError, match=word):
+        QiskitExecutor(**fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("simulator_statevector", "aer_simulator_statevector"),
+        ("simulator_mps", "aer_simulator_matrix_product_state"),
+        ("simulator_extended_stabilizer", "aer_simulator_extended_stabilizer"),
+        ("simulator_stabilizer", "aer_simulator_stabilizer"),
+    ],
+)
+def test_a_retired_simulator_is_told_with_what_simulates_here(name, here):
+    circuit = qelectron(plain, executors=IBMQExecutor(backend=name, persist_data=False))
+    with pytest.raises(BackendError, match=f"backend='{name}': IBM retired {name}.*backend='{here}'"):
+        circuit(0.1)
+    assert qelectron(plain, executors=IBMQExecutor(backend=here, persist_data=False))(0.0) == 1
