@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import log2
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,9 @@ from .._compat import without_prefix
 from ..exceptions import ServiceError
 from .account import Credentials, log_in
 from .answers import in_words
+from .client import AUTO_INSTANCE
 from .errors import ANSWER_SECS, status_code, within
+from .instances import pin
 from .local import AER_NAMES
 from .snapshots import snapshot_classes
 from .usage import charged_secs
@@ -89,6 +92,7 @@ class Overview:
     """
 
     def __init__(self, credentials: Credentials) -> None:
+        self._instance = credentials.instance
         self._service = _ask("a login", lambda: log_in(credentials))
 
     @property
@@ -99,16 +103,25 @@ class Overview:
             InstanceFacts(str(i["crn"]), str(i.get("name", "")), str(i.get("plan", ""))) for i in found
         )
 
+    @cached_property
+    def _in_use(self) -> Any:
+        """The client's service at the instance that a device would use: the first with a backend, if none was chosen."""
+        if self._instance not in {None, AUTO_INSTANCE} or len(self.instances) == 1:
+            return self._service
+        # the client itself is left at the last instance that it looked into
+        backends = _ask("the list of backends", self._service.backends)
+        return pin(backends[0])[0] if backends else self._service
+
     @property
     def instance(self) -> str:
-        """CRN of the instance in use; the first one if none was chosen."""
-        active = self._service.active_instance()
+        """CRN of the instance in use; the first one that has a backend if none was chosen."""
+        active = self._in_use.active_instance()
         return str(active or "") or next((i.crn for i in self.instances), "")
 
     @property
     def usage(self) -> UsageFacts:
         """QPU seconds of the instance in use."""
-        said = _ask("the instance's usage", self._service.usage)
+        said = _ask("the instance's usage", self._in_use.usage)
         limit = said.get("usage_limit_seconds") or said.get("usage_allocation_seconds")
         return UsageFacts(
             _number(said.get("usage_consumed_seconds")),

@@ -150,6 +150,16 @@ def test_the_journal_says_which_instance_paid_where_the_client_chose_it(
     assert OPEN in runner.invoke(main, ["show", handle.batch_id, *journal]).stdout
 
 
+def test_the_doctor_looks_at_the_instance_that_a_device_would_use(account, device):
+    account(usage_limit_secs=600)
+    device(instance=PREMIUM).batch_execute([tape()])
+    report = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    told = {check["name"]: check["found"] for check in report["checks"]}
+    assert device()._open().instance == OPEN
+    assert OPEN in told["instance"]
+    assert told["plan"] == "open, 10.0 min left"
+
+
 def test_the_least_busy_backend_is_paid_by_the_instance_that_it_was_found_in(account, device):
     service = account(
         instances=(
