@@ -63,7 +63,7 @@ class Watcher:
 
     def __init__(self, jobs: JobService) -> None:
         self._jobs = jobs
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[tuple[str, str], _Watched] = {}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -82,12 +82,10 @@ class Watcher:
             if self._closed:
                 raise DeviceClosedError("The device was closed.")
             listeners = [] if listener is None else [listener]
-            if job.job_id in self._watched:
-                if self._watched[job.job_id].job.tag != job.tag:
-                    raise _wrong(job, "is followed for another submission already")
-                self._watched[job.job_id].listeners += listeners
-                return self._watched[job.job_id].future
-            self._watched[job.job_id] = _Watched(job, future, listeners=listeners)
+            if _key(job) in self._watched:
+                self._watched[_key(job)].listeners += listeners
+                return self._watched[_key(job)].future
+            self._watched[_key(job)] = _Watched(job, future, listeners=listeners)
             self._fresh = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
@@ -168,7 +166,7 @@ class Watcher:
                 self._failed(group, error)
                 continue
             for one in group:
-                if one.job.job_id not in self._watched:
+                if _key(one.job) not in self._watched:
                     continue
                 one.listed, one.listed_late = True, _is_late(one)
                 if one.job.job_id in pending:
@@ -183,10 +181,10 @@ class Watcher:
         for one in watched:
             one.failures += 1
             with self._wake:
-                if self._watched.pop(one.job.job_id, None) is None:
+                if self._watched.pop(_key(one.job), None) is None:
                     continue
                 if one.failures < MOST_FAILURES:
-                    self._watched[one.job.job_id] = one
+                    self._watched[_key(one.job)] = one
                     continue
             one.future.set_exception(
                 ServiceError(
@@ -221,7 +219,7 @@ class Watcher:
 
     def _give_up(self, watched: _Watched, error: ServiceError) -> None:
         with self._wake:
-            known = self._watched.pop(watched.job.job_id, None)
+            known = self._watched.pop(_key(watched.job), None)
         if known is not None:
             known.future.set_exception(error)
 
@@ -241,7 +239,7 @@ class Watcher:
             return
         job, place = found
         with self._wake:
-            watched = self._watched.get(job.job_id)
+            watched = self._watched.get(_key(job))
         if watched is None:
             return
         if place.running:
@@ -251,9 +249,14 @@ class Watcher:
 
     def _settle(self, watched: _Watched, state: State) -> None:
         with self._wake:
-            known = self._watched.pop(watched.job.job_id, None)
+            known = self._watched.pop(_key(watched.job), None)
         if known is not None:
             known.future.set_result(state)
+
+
+def _key(job: SentJob) -> tuple[str, str]:
+    """What is followed: a service may name one job for two submissions, and only one of them is wrong."""
+    return job.job_id, job.tag
 
 
 def _is_late(watched: _Watched) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -165,6 +166,30 @@ def test_one_id_for_two_submissions(loopback, device, max_jobs):
     answering(dev, always_the_first)
     right(dev.batch_execute(ladder(8)))
     assert [job.status for job in service.jobs] == [JobStatus.COMPLETED] * 4
+
+
+def test_a_job_that_is_followed_for_another_submission_first(loopback, device):
+    """The submission that the id belongs to comes late, and gets its job all the same."""
+    service = loopback(job_secs=0.5)
+    dev = device(shard_size=2, max_jobs=2)
+    watcher = dev._open().site.watcher
+    follow, followed, names = watcher.follow, threading.Event(), []
+
+    def followed_now(*arguments):
+        future = follow(*arguments)
+        followed.set()
+        return future
+
+    def the_first(job_id):
+        names.append(job_id)
+        if len(names) == 1:
+            assert followed.wait(60)
+        return names[0]
+
+    watcher.follow = followed_now
+    answering(dev, the_first)
+    right(dev.batch_execute(ladder(4)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED] * 2
 
 
 @pytest.mark.parametrize("slow", [True, False])
