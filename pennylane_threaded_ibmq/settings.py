@@ -65,6 +65,12 @@ _PRIMITIVE_NAMES = frozenset(
     }
 )
 
+LOOSE_OPTIONS = {
+    **dict.fromkeys(_TRANSPILE_NAMES, "transpile_options"),
+    **dict.fromkeys(_PRIMITIVE_NAMES, "primitive_options"),
+}
+"""Options that may stand by themselves, and the option that they belong to."""
+
 _ENVIRONMENT = {
     "ibmqx_token": ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN"),
     "ibmqx_url": ("QISKIT_IBM_URL",),

@@ -101,6 +101,9 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
             return tape.shots
         return mine or self._made_with
 
+    def _own_shots(self) -> Shots:
+        return self._made_with
+
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:  # noqa: ARG002 - BatchDevice's face
         track_classic(tracker, batch, self._open().jobs)
 

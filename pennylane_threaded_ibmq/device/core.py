@@ -8,11 +8,11 @@ import warnings
 import weakref
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from math import ceil
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pennylane.tape import QuantumScript
@@ -37,7 +37,7 @@ from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
-from ..settings import Settings
+from ..settings import LOOSE_OPTIONS, Settings, hide_token
 from .checks import how_to_make, tapes_of
 from .display import Display
 from .estimation import stop_if_only_estimating
@@ -45,12 +45,16 @@ from .garbage import collector
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
 from .recording import RecordingLocks
+from .variants import OF_JOBS, changed_arguments, shots_argument
 from .workplace import SMALL, Workplace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pennylane.measurements import Shots
     from pennylane.typing import ResultBatch
-    from typing_extensions import Self, TypeAlias
+    from typing_extensions import Self, TypeAlias, Unpack
+
+    from ..options import DeviceOptions
 
 MOST_UNKNOWN = 100
 """Tracked batches that are remembered because IBM had not computed their charge."""
@@ -135,6 +139,44 @@ class BatchDevice:
     def transpiles(self) -> int:
         """How many circuits this device has transpiled so far; a gradient after the first transpiles none."""
         return 0 if self._workplace is None else self._workplace.compiler.transpiles
+
+    def with_options(self, **options: Unpack[DeviceOptions]) -> Self:
+        """A device like this one with some options changed, for one QNode: ``qml.qnode(dev.with_options(resilience_level=2))``.
+
+        It has the login, the backend, the journal and the budgets of this one, and its compiled circuits where the changes do not
+        concern them. It has a tracker of its own, draws other random numbers, and is closed by itself.
+
+        Args:
+            **options: As for a new device. An option that is not given is as here; one of the transpiler or of the primitives
+                that stands by itself, such as ``resilience_level``, changes that one alone.
+
+        Raises:
+            ConfigurationError: An option is unknown or has a value that cannot work.
+        """
+        changes = cast("dict[str, Any]", options)
+        hide_token(changes)
+        arguments = changed_arguments(self._settings, self.backend_name, changes)
+        other = type(self)(**{"wires": self.wires, **shots_argument(self._own_shots()), **arguments})
+        other.follow(self, changes)
+        return other
+
+    def follow(self, other: BatchDevice, changes: Collection[str]) -> None:
+        """Share with another device what does not depend on the options that are changed here.
+
+        Args:
+            other: The device that this one is made from.
+            changes: Names of the options that differ.
+        """
+        if "budget_secs" not in changes:
+            self.share_budget(other)
+        if {LOOSE_OPTIONS.get(name, name) for name in changes} <= OF_JOBS:
+            self._templates = other._templates
+        with other._lock:
+            self._seeds = other._seeds.spawn(1)[0]
+
+    @abstractmethod
+    def _own_shots(self) -> Shots:
+        """Shots of a circuit that sets none."""
 
     def batch_execute(self, circuits: Sequence[QuantumScript]) -> ResultBatch:
         """Run any tapes, preprocessing included.

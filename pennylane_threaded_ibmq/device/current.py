@@ -28,6 +28,7 @@ from .tracking import track
 from .workplace import is_on_this_machine
 
 if TYPE_CHECKING:
+    from pennylane.measurements import Shots
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
     from typing_extensions import Unpack
 
@@ -213,6 +214,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
     def _preparation(self) -> Preparation:
         rules = self._rules()
         return lambda tape: prepare_tape(tape, rules)
+
+    def _own_shots(self) -> Shots:
+        return self._shots
 
     def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         track(tracker, batch, handle.usage_secs)
