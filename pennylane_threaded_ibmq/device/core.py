@@ -7,7 +7,6 @@ import threading
 import warnings
 import weakref
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from math import ceil
@@ -27,17 +26,18 @@ from ..exceptions import (
 )
 from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Ledger, Spending
-from ..execution.charges import ask_charges, usage_of
+from ..execution.charges import usage_of
 from ..execution.journal import Journal, journals
 from ..execution.pictures import draw_timeline
 from ..execution.plan import Block, plan
-from ..execution.records import BatchRecord, ShardRecord, ShardState, is_digest
+from ..execution.records import BatchRecord, ShardState, is_digest
 from ..execution.shards import Limits, Shard, cut, cut_like
 from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
+from .charges import LateCharges, ask_usage, refuse_other_place
 from .checks import how_to_make, tapes_of
 from .display import Display
 from .estimation import stop_if_only_estimating
@@ -55,9 +55,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, TypeAlias, Unpack
 
     from ..options import DeviceOptions
-
-MOST_UNKNOWN = 100
-"""Tracked batches that are remembered because IBM had not computed their charge."""
 
 
 Preparation: TypeAlias = "Callable[[QuantumScript], tuple[Sequence[QuantumScript], Any]]"
@@ -92,7 +89,7 @@ class BatchDevice:
         self._workplace: Workplace | None = None
         self._closed = False
         self._shots_warned = False
-        self._unknown_usage: deque[BatchHandle] = deque(maxlen=MOST_UNKNOWN)
+        self._charges = LateCharges()
         self._display = Display(settings.progress)
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
@@ -233,7 +230,7 @@ class BatchDevice:
         journal = self._journal()
         record = journal.batch(batch_id)
         place = self._open()
-        _refuse_other_place(record, place)
+        refuse_other_place(record, place)
         for name, value in record.options.items():
             if place.shaping.get(name, value) != value:
                 # its jobs would not be recognised, and would be paid for again
@@ -267,30 +264,17 @@ class BatchDevice:
                 value=batch,
             )
         known = usage_of(self._journal().batch(batch))
-        if known is not None:
-            return known
-        waiting = next((handle for handle in self._unknown_usage if handle.batch_id == batch), None)
-        return self._ask_usage(batch) if waiting is None else waiting.usage_secs
-
-    def _ask_usage(self, batch_id: str) -> float | None:
-        journal, place = self._journal(), self._open()
-        record = journal.batch(batch_id)
-        _refuse_other_place(record, place)
-
-        def ask(shard: ShardRecord) -> float | None:
-            jobs = place.jobs
-            job = None if jobs is None else jobs.known(shard.job_id, shard.tag, "sampler", 0)
-            return None if jobs is None or job is None else jobs.usage(job)
-
-        return usage_of(ask_charges(journal, record, ask))
+        waiting = self._charges.find(batch)
+        if known is None and waiting is None:
+            return ask_usage(self._journal(), batch, self._open())
+        return known if waiting is None else waiting.usage_secs
 
     def _track(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
-        """Tell a tracker of a finished batch, and of earlier ones whose charge has become known, oldest first."""
-        while self._unknown_usage and self._unknown_usage[0].usage_secs is not None:
-            self._unknown_usage.popleft()
+        """Tell a tracker of a finished batch, and of earlier ones whose charge has become known."""
+        self._charges.ask_again()
         self._tell(tracker, batch, handle)
         if handle.usage_pending:
-            self._unknown_usage.append(handle)
+            self._charges.remember(handle)
 
     def batches(self, limit: int = 100) -> BatchList:
         """The latest batches of the journal, newest first, of all programs and backends; a table in a notebook.
@@ -375,6 +359,7 @@ class BatchDevice:
         if not in_child:
             return
         self._lock, self._workplace, self._templates = threading.Lock(), None, TemplateStore()
+        self._charges = LateCharges()
         self._display = Display(self._settings.progress)
         if self._settings.seed_simulator is None:
             self._seeds = np.random.SeedSequence()
@@ -533,25 +518,6 @@ class BatchDevice:
         return Template(
             tape, data, wires, place.compiler, parametrise=self._settings.parametrise, fuse=place.fuse
         )
-
-
-def _refuse_other_place(batch: BatchRecord, place: Workplace) -> None:
-    """Refuse a batch of another backend or instance.
-
-    Raises:
-        ConfigurationError: It is one.
-    """
-    for name, its, here in (
-        ("backend", batch.backend, place.name),
-        ("instance", batch.instance, place.instance),
-    ):
-        if its != here:
-            raise ConfigurationError(
-                f"batch {batch.id!r} is one of {name} {its!r}, and this device is on {here!r}. Make a device with "
-                f"{name}={its!r}. Nothing was sent.",
-                argument="batch_id",
-                value=batch.id,
-            )
 
 
 def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:

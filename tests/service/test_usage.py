@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
 import pennylane as qml
@@ -240,3 +241,20 @@ def test_no_header_makes_a_program_wait_without_end(value, seconds):
     error.response = _Response(value)
     assert retry_after(error) == seconds
     assert inf > LONGEST_HEADER_SECS
+
+
+def test_many_threads_ask_for_late_charges_at_once(loopback, device, new_client):
+    """Each charge is told once, whoever asks."""
+    service = loopback()
+    service.hold("usage")
+    dev = device()
+    with qml.Tracker(dev) as tracker:
+        for _ in range(3):
+            dev.execute([late_tape()])
+        service.release(stage="usage")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: dev.execute([late_tape()]), range(8)))
+    dev.usage(dev.batches()[0].id)
+    charged = [job.usage_secs for job in service.jobs]
+    assert len(charged) == 11
+    assert sorted(tracker.history["usage_secs"]) == pytest.approx(sorted(charged))

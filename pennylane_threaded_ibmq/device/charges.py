@@ -1,0 +1,91 @@
+"""What batches were charged: asked for again, since IBM computes it after a job has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..exceptions import ConfigurationError
+from ..execution.charges import ask_charges, usage_of
+
+if TYPE_CHECKING:
+    from ..execution.journal import Journal
+    from ..execution.records import BatchRecord, ShardRecord
+    from .handle import BatchHandle
+    from .workplace import Workplace
+
+MOST_WAITING = 100
+"""Batches that are remembered because IBM had not computed their charge; of more, the oldest are forgotten."""
+
+
+class LateCharges:
+    """Batches that a tracker was told of before their charge was known. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[BatchHandle] = deque(maxlen=MOST_WAITING)
+
+    def remember(self, handle: BatchHandle) -> None:
+        """Ask for the charge of a batch later."""
+        with self._lock:
+            self._waiting.append(handle)
+
+    def find(self, batch_id: str) -> BatchHandle | None:
+        """The batch of an id, if it is one of them."""
+        with self._lock:
+            return next((handle for handle in self._waiting if handle.batch_id == batch_id), None)
+
+    def ask_again(self) -> None:
+        """Ask for charges, oldest first, until one is not known yet; each handle tells its tracker."""
+        while True:
+            with self._lock:
+                oldest = self._waiting[0] if self._waiting else None
+            if oldest is None or oldest.usage_secs is None:
+                return
+            with self._lock:
+                # another thread may have been faster
+                if self._waiting and self._waiting[0] is oldest:
+                    self._waiting.popleft()
+
+
+def ask_usage(journal: Journal, batch_id: str, place: Workplace) -> float | None:
+    """QPU seconds that a batch of the journal was charged, asked for where the journal does not know them.
+
+    Args:
+        journal: The journal.
+        batch_id: Id of the batch.
+        place: Where its jobs are.
+
+    Raises:
+        ConfigurationError: The batch is one of another backend or instance.
+        JournalError: There is no such batch.
+    """
+    record = journal.batch(batch_id)
+    refuse_other_place(record, place)
+
+    def ask(shard: ShardRecord) -> float | None:
+        jobs = place.jobs
+        job = None if jobs is None else jobs.known(shard.job_id, shard.tag, "sampler", 0)
+        return None if jobs is None or job is None else jobs.usage(job)
+
+    return usage_of(ask_charges(journal, record, ask))
+
+
+def refuse_other_place(batch: BatchRecord, place: Workplace) -> None:
+    """Refuse a batch of another backend or instance.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    for name, its, here in (
+        ("backend", batch.backend, place.name),
+        ("instance", batch.instance, place.instance),
+    ):
+        if its != here:
+            raise ConfigurationError(
+                f"batch {batch.id!r} is one of {name} {its!r}, and this device is on {here!r}. Make a device with "
+                f"{name}={its!r}. Nothing was sent.",
+                argument="batch_id",
+                value=batch.id,
+            )
