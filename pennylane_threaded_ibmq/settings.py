@@ -1,12 +1,13 @@
 """All options in one frozen model, checked once.
 
-Sources, first to last: argument, environment, default. ``ibmqx_token`` reads ``IBMQX_TOKEN``, then
-``QISKIT_IBM_TOKEN``; ``ibmqx_url`` and ``instance`` read ``QISKIT_IBM_URL`` and ``QISKIT_IBM_INSTANCE``.
+What no argument gives comes from the environment and from files; see :mod:`.config`.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from concurrent.futures import Executor
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -25,10 +27,12 @@ from pydantic import (
 
 from ._compat import without_prefix
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .exceptions import ConfigurationError, nearest
+from .config import PENNYLANE, Found, find_values
+from .exceptions import ConfigurationError, ConfigurationFileError, nearest
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
 DEFAULT_SHOTS = 1024
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 _TRANSPILE_NAMES = frozenset(
     {
@@ -71,11 +75,8 @@ LOOSE_OPTIONS = {
 }
 """Options that may stand by themselves, and the option that they belong to."""
 
-_ENVIRONMENT = {
-    "ibmqx_token": ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN"),
-    "ibmqx_url": ("QISKIT_IBM_URL",),
-    "instance": ("QISKIT_IBM_INSTANCE",),
-}
+_MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
+"""Options that count as not given where they are empty."""
 
 
 class Settings(BaseModel):
@@ -324,11 +325,6 @@ def estimates_file() -> Path | None:
     return Path(chosen) if chosen else None
 
 
-def variable_of(option: str) -> str | None:
-    """The environment variable that an option is taken from when no argument gives it; ``None`` if none is set."""
-    return next((name for name in _ENVIRONMENT.get(option, ()) if os.environ.get(name)), None)
-
-
 def as_dictionary(value: Any) -> Any:
     """Options objects of IBM's client, in place of a dictionary or in one, as dictionaries of what was set."""
     if isinstance(value, dict):
@@ -380,7 +376,8 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 argument=name,
             )
     hide_token(arguments)
-    merged = {k: v for k, v in arguments.items() if v is not None or k not in _ENVIRONMENT}
+    _leave_to_pennylanes_file(arguments)
+    merged = {k: v for k, v in arguments.items() if k not in _MAY_BE_EMPTY or v not in (None, "")}
     chosen = [name for name in ("account_name", "account_file") if merged.get(name)]
     if chosen and merged.get("ibmqx_token"):
         raise ConfigurationError(
@@ -389,15 +386,55 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
             argument=chosen[0],
             value=merged[chosen[0]],
         )
-    for name, variables in _ENVIRONMENT.items():
-        # who names a saved account means its key and its address, whatever the environment has
-        if not merged.get(name) and not (chosen and name in {"ibmqx_token", "ibmqx_url"}):
-            merged[name] = next((os.environ[v] for v in variables if os.environ.get(v)), None)
+    found = find_values({*known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES, "options"}, known)
+    if chosen:
+        # who names a saved account means its key and its address, whatever is configured
+        found = {name: value for name, value in found.items() if name not in {"ibmqx_token", "ibmqx_url"}}
+    found = {name: value for name, value in found.items() if name not in merged}
+    configured = {name: typed(name, value.value) for name, value in found.items()}
+    for name, value in _gathered(configured).items():
+        given = merged.get(name)
+        merged[name] = {**value, **given} if isinstance(given, dict) and isinstance(value, dict) else value
     hide_token(merged)
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise _explain(error, arguments) from None
+        raise _explain(error, arguments, found) from None
+
+
+def _leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
+    """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment.
+
+    To a device it looks like any argument, except that it is the very object that the file was read into.
+    """
+    configuration = getattr(sys.modules.get("pennylane"), "default_config", None)
+    if not configuration:
+        return
+    for table in PENNYLANE:
+        for name, value in dict(configuration[table]).items():
+            if not isinstance(value, bool) and arguments.get(name) is value:
+                del arguments[name]
+
+
+def typed(name: str, value: Any) -> Any:
+    """The value of an option whose text stands in the environment; other values as they are."""
+    if not isinstance(value, str) or name not in Settings.model_fields:
+        return value
+    annotation: Any = Settings.model_fields[name].annotation
+    if annotation is Any and name != "progress":
+        return value
+    if value.lower() in _TRUTH and (name == "progress" or "bool" in str(annotation)):
+        return _TRUTH[value.lower()]
+    if any(kind in str(annotation) for kind in ("dict[", "list[")):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return [part.strip() for part in value.split(",")] if "list[" in str(annotation) else value
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        # refused with all others, in words that name the option
+        return value
 
 
 def hide_token(arguments: dict[str, Any]) -> None:
@@ -436,16 +473,21 @@ def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _explain(error: ValidationError, arguments: dict[str, Any]) -> ConfigurationError:
+def _explain(
+    error: ValidationError, arguments: dict[str, Any], found: dict[str, Found]
+) -> ConfigurationError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "backend"
     secret = name == "ibmqx_token"
-    value = None if secret else arguments.get(name)
+    source = found.get(name)
+    value = None if secret else arguments.get(name, source.value if source else None)
     shown = "" if secret else f"={value!r}"
     reason = without_prefix(str(first["msg"]), "Value error, ")
     # a rule of our own says what is allowed
     ours = first["type"] == "value_error"
     described = "" if ours else f" {name} is: {Settings.model_fields[name].description}"
-    return ConfigurationError(
-        f"{name}{shown}: {reason.rstrip('.')}.{described} Nothing was sent.", argument=name, value=value
-    )
+    origin = f"{source.origin}: " if source else ""
+    text = f"{origin}{name}{shown}: {reason.rstrip('.')}.{described} Nothing was sent."
+    if source is not None and source.path is not None:
+        return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)
+    return ConfigurationError(text, argument=name, value=value)

@@ -115,20 +115,27 @@ def config_command(*, as_json: bool) -> None:
 
 def settings_table() -> list[dict[str, Any]]:
     """Name, value and source of each setting; the token is only told as set."""
+    from ..config import EXECUTORS_ONLY, find_values
     from ..ibm.saved import saved_account
-    from ..settings import Settings, home_folder, load_settings, variable_of
+    from ..settings import Settings, home_folder, load_settings
 
     settings = load_settings({})
+    found = find_values({*Settings.model_fields, *EXECUTORS_ONLY}, {*Settings.model_fields, *EXECUTORS_ONLY})
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        variable = variable_of(name)
-        source = f"environment {variable}" if variable else "default"
+        source = (
+            found[name].origin.replace("environment variable", "environment") if name in found else "default"
+        )
         if name == "ibmqx_token":
             saved = value is None and saved_account()
             value = "set" if value is not None or saved else None
             source = "account saved by Qiskit's IBM client" if saved else source
         rows.append({"name": name, "value": value, "source": source})
+    for name, default in (("shots", 0), ("persist_data", True)):
+        value, source = (found[name].value, found[name].origin) if name in found else (default, "default")
+        source = source.replace("environment variable", "environment")
+        rows.append({"name": f"{name} of executors", "value": value, "source": source})
     home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
     rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
     if os.environ.get(ESTIMATE_VARIABLE):

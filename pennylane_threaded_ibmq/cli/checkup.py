@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..config import variable_of
 from ..exceptions import JournalError, ThreadedIBMQError, nearest
 from ..ibm.local import is_local_name
 from ..ibm.overview import BackendFacts, Overview
 from ..ibm.retired import retirement, stand_in
-from ..settings import load_settings, variable_of
+from ..settings import load_settings
 from .account import credentials
 from .doctor import Check, left
 from .journal import open_journal

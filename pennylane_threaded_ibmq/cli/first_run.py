@@ -54,7 +54,7 @@ def bell() -> qml.tape.QuantumScript:
 
 def run_here() -> FirstRun:
     """Run on this machine."""
-    with ThreadedIBMQDevice(2) as device:
+    with ThreadedIBMQDevice(2, backend="aer_simulator") as device:
         return _run(device, "aer_simulator", 0.0)
 
 

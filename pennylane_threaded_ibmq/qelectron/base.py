@@ -25,8 +25,8 @@ from pydantic import (
 
 from .._compat import without_prefix
 from .._fork import FORKS
+from ..config import Found, hide_secrets, is_secret, right_name
 from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
-from .config import Found, hide_secrets, is_secret, right_name
 from .futures import results_of
 from .page_schema import page_schema
 

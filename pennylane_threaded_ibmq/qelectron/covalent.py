@@ -30,9 +30,9 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Annotated
 
+from ..config import hide_secrets
 from ..exceptions import ConfigurationError
 from .classic_tapes import with_shots
-from .config import hide_secrets
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
 from .page_schema import page_schema

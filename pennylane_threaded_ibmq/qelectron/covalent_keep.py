@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from .._compat import AnyFuture
 from .._fork import ForkLock
-from .config import find_token
+from ..config import find_token
 from .executor import IBMQExecutor
 from .routing import Ticket
 

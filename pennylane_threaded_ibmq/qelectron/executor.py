@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pennylane as qml
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
 from ..exceptions import ConfigurationError, nearest
 from ..ibm.local import is_local_name
-from ..settings import DEFAULT_BACKEND, Settings
+from ..settings import DEFAULT_BACKEND, Settings, typed
 from .base import whole_number
-from .config import Found, find_token, find_values, hide_secrets
 from .device_executor import DeviceExecutor
 from .runners import IBMRunner, LocalRunner, Runner
 
@@ -155,9 +156,15 @@ class IBMQExecutor(DeviceExecutor):
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
-        known = cls.model_fields.keys() | cls.known_extras
+        # where circuits run is never configured by a file
+        known = (cls.model_fields.keys() | cls.known_extras) - {"runs_on"}
         given = {name for name, value in data.items() if name not in _MAY_BE_EMPTY or value not in (None, "")}
         if data.get("runs_on", OWN_DEVICE) != OWN_DEVICE:
             # what is configured for IBM Quantum says nothing of it
             given.add("backend")
-        return {name: found for name, found in find_values(known).items() if name not in given}
+        found = find_values(known, Settings.model_fields.keys() | EXECUTORS_ONLY)
+        return {
+            name: one if name in cls.model_fields else replace(one, value=typed(name, one.value))
+            for name, one in found.items()
+            if name not in given
+        }

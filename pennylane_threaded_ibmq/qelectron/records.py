@@ -25,7 +25,7 @@ from pydantic_core import to_json
 from .._compat import zip_strict
 from ..exceptions import RecordsWarning
 from ..execution.database import Database
-from .config import data_folder
+from ..settings import home_folder
 from .futures import Submission
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ CREATE VIEW executions AS
 
 def database_path() -> Path:
     """Where the database is: in ``THREADED_IBMQ_HOME``, or in the user's data folder."""
-    return data_folder() / FILE
+    return home_folder() / FILE
 
 
 @dataclass(eq=False)

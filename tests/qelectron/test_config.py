@@ -1,12 +1,12 @@
-"""Where fields come from: argument, environment, Covalent's file, our file, default."""
+"""Where fields come from: argument, environment, our file, Covalent's file, default."""
 
 import warnings
 
 import pytest
 
 from pennylane_threaded_ibmq import IBMQExecutor
+from pennylane_threaded_ibmq.config import covalent_file, own_file
 from pennylane_threaded_ibmq.exceptions import ConfigurationFileError, ConfigurationWarning
-from pennylane_threaded_ibmq.qelectron.config import covalent_file, own_file
 
 
 def write(path, text):
@@ -22,11 +22,11 @@ def table(**values):
 
 def test_precedence_from_argument_to_default(monkeypatch):
     assert IBMQExecutor().hub == "ibm-q"
-    write(own_file(), table(hub="ours", group="ours"))
-    assert IBMQExecutor().hub == "ours"
-    write(covalent_file(), table(hub="covalent", ibmqx_token=""))
+    write(covalent_file(), table(hub="covalent", group="covalent", ibmqx_token=""))
+    assert IBMQExecutor().hub == "covalent"
+    write(own_file(), table(hub="ours"))
     executor = IBMQExecutor()
-    assert (executor.hub, executor.group) == ("covalent", "ours")
+    assert (executor.hub, executor.group) == ("ours", "covalent")
     assert executor.ibmqx_token.get_secret_value() == ""
     monkeypatch.setenv("THREADED_IBMQ_HUB", "environment")
     assert IBMQExecutor().hub == "environment"
@@ -34,9 +34,10 @@ def test_precedence_from_argument_to_default(monkeypatch):
 
 
 def test_token_precedence(monkeypatch):
-    write(own_file(), table(ibmqx_token="ours"))
     write(covalent_file(), table(ibmqx_token="covalent"))
     assert IBMQExecutor().ibmqx_token.get_secret_value() == "covalent"
+    write(own_file(), table(ibmqx_token="ours"))
+    assert IBMQExecutor().ibmqx_token.get_secret_value() == "ours"
     monkeypatch.setenv("QISKIT_IBM_TOKEN", "qiskit")
     assert IBMQExecutor().ibmqx_token.get_secret_value() == "qiskit"
     monkeypatch.setenv("IBMQX_TOKEN", "ibmqx")

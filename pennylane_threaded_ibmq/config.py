@@ -1,7 +1,7 @@
-"""Where an executor's fields come from when they are not given as arguments.
+"""The one loader of what no argument gives, for devices, executors and the command ``threaded-ibmq config``.
 
-Sources, first to last: argument, environment, Covalent's configuration file, our own file, default. Files are read
-each time an executor is made, so an edit is seen by the next one, and they are never written.
+Sources, first to last: argument, environment, our own file, PennyLane's configuration file, Covalent's, default. Files
+are read each time a device or an executor is made, so an edit is seen by the next one, and they are never written.
 
 An empty value counts as not given: Covalent writes ``ibmqx_token = ""`` where there is no token.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,23 +20,27 @@ from typing import Any
 from platformdirs import user_config_path
 from pydantic import SecretStr
 
-from .._compat import load_toml
-from ..exceptions import ConfigurationFileError, ConfigurationWarning
-from ..settings import Settings, home_folder
+from ._compat import load_toml
+from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
+from .exceptions import ConfigurationFileError, ConfigurationWarning
 
 APP = "threaded-ibmq"
-SECTION = "qelectron.IBMQExecutor"
+COVALENT = "qelectron.IBMQExecutor"
+"""Covalent's table in its file; also read in ours."""
+PENNYLANE = ("threaded.ibmq", "threaded.global")
+"""Tables of PennyLane's file, the first before the second; ours has the first."""
+PREFIX = "THREADED_IBMQ_"
+EXECUTORS_ONLY = frozenset({"shots", "persist_data"})
+"""What a file may configure that only executors take from it; a device's shots PennyLane itself takes from its file."""
+_NOT_HERE = EXECUTORS_ONLY | {"wires"}
 
-_TOKEN_VARIABLES = ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN")
-_VARIABLES = {
-    "ibmqx_token": _TOKEN_VARIABLES,
+_IBM_VARIABLES = {
+    "ibmqx_token": ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN"),
     "ibmqx_url": ("QISKIT_IBM_URL",),
     "instance": ("QISKIT_IBM_INSTANCE",),
-    **{
-        name: (f"THREADED_IBMQ_{name.upper()}",)
-        for name in ("backend", "hub", "group", "project", "max_jobs", "shots", "persist_data")
-    },
 }
+_OBJECTS = frozenset({"noise_model", "provider", "session"})
+"""Options that no text can give."""
 
 # What people write for a field whose name is not close enough to be found by its letters.
 _OTHER_NAMES = {
@@ -57,14 +61,11 @@ _OTHER_NAMES = {
 
 
 _SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
-_NOT_SECRET = frozenset(Settings.model_fields) - {"ibmqx_token"}
 
 
 def is_secret(name: str) -> bool:
     """Whether a value of this name may be a secret, also where the name is mistyped: ``tokn``, ``pasword``."""
     plain = name.lower()
-    if plain in _NOT_SECRET:
-        return False
     if any(word in plain for word in _SECRET_WORDS):
         return True
     parts = re.split(r"[^a-z]+", plain)
@@ -123,37 +124,63 @@ def own_file() -> Path:
     return folder / "config.toml"
 
 
-def data_folder() -> Path:
-    """Folder of the database of executed circuits."""
-    return home_folder()
+def pennylane_file() -> Path | None:
+    """Path of PennyLane's configuration file, by PennyLane's own rules; ``None`` if there is none."""
+    folders = [Path()]
+    if os.environ.get("PENNYLANE_CONF"):
+        folders.append(Path(os.environ["PENNYLANE_CONF"]))
+    folders.append(user_config_path("pennylane", "Xanadu"))
+    return next((f / "config.toml" for f in folders if (f / "config.toml").is_file()), None)
 
 
-def find_values(known: Collection[str]) -> dict[str, Found]:
+def find_values(known: Collection[str], variables: Collection[str]) -> dict[str, Found]:
     """Collect what the environment and the files say.
 
     Args:
         known: Names that may appear in a file.
+        variables: Names that may be given by environment variables.
 
     Returns:
-        The value that counts, by name; names that no source gives are left out.
+        The value that counts, by name; names that no source gives are left out. Values of the environment are text.
 
     Raises:
         ConfigurationFileError: A file cannot be read or is not TOML.
     """
-    found = _from_environment()
-    for path in (covalent_file(), own_file()):
-        for name, value in _from_file(path, known).items():
+    found = _from_environment(variables)
+    places = [(own_file(), PENNYLANE[0]), (own_file(), COVALENT)]
+    theirs = pennylane_file()
+    if theirs is not None:
+        places += [(theirs, table) for table in PENNYLANE]
+    for path, table in (*places, (covalent_file(), COVALENT)):
+        for name, value in _from_file(path, table, known).items():
             found.setdefault(name, value)
     return found
 
 
 def find_token() -> str:
     """Look the token up in the environment and the files; an empty string when there is none."""
-    found = find_values(frozenset({"ibmqx_token"}) | _VARIABLES.keys())
-    token = found.get("ibmqx_token")
+    token = find_values(_Everything(), ("ibmqx_token",)).get("ibmqx_token")
     if token is None:
         return ""
     return token.value.get_secret_value() if isinstance(token.value, SecretStr) else str(token.value)
+
+
+def variable_of(option: str) -> str | None:
+    """The environment variable that an option is taken from when no argument gives it; ``None`` if none is set."""
+    return next((name for name in _variables(option) if os.environ.get(name)), None)
+
+
+class _Everything(Collection[str]):
+    """All names there may be: nothing is unknown to who looks for one value."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_IBM_VARIABLES)
+
+    def __len__(self) -> int:
+        return len(_IBM_VARIABLES)
 
 
 def right_name(name: str, known: Iterable[str]) -> str | None:
@@ -170,10 +197,17 @@ def right_name(name: str, known: Iterable[str]) -> str | None:
     return names[close[0]] if close else None
 
 
-def _from_environment() -> dict[str, Found]:
+def _variables(option: str) -> tuple[str, ...]:
+    own = f"{PREFIX}{option.upper()}"
+    if option in _OBJECTS or own in {HOME_VARIABLE, ESTIMATE_VARIABLE}:
+        return ()
+    return (own, *_IBM_VARIABLES.get(option, ()))
+
+
+def _from_environment(names: Collection[str]) -> dict[str, Found]:
     found = {}
-    for name, variables in _VARIABLES.items():
-        variable = next((v for v in variables if os.environ.get(v)), None)
+    for name in names:
+        variable = variable_of(name)
         if variable is not None:
             value = {name: os.environ[variable]}
             hide_secrets(value)
@@ -181,19 +215,21 @@ def _from_environment() -> dict[str, Found]:
     return found
 
 
-def _from_file(path: Path, known: Collection[str]) -> dict[str, Found]:
+def _from_file(path: Path, section: str, known: Collection[str]) -> dict[str, Found]:
     text = _read(path)
     if text is None:
         return {}
-    table = _table(path, text)
+    table = _table(path, text, section)
     found = {}
     for name, value in table.items():
-        line = _line(text, name)
+        line = _line(text, name, section)
         origin = f"{path}, line {line}" if line else str(path)
+        if name in _NOT_HERE and name not in known:
+            continue
         if name not in known:
             meant = right_name(name, known)
             warnings.warn(
-                f"{origin}: [{SECTION}] has no key {name!r}; it is ignored."
+                f"{origin}: [{section}] has no key {name!r}; it is ignored."
                 + (f" Did you mean {meant!r}?" if meant else ""),
                 ConfigurationWarning,
                 stacklevel=2,
@@ -222,7 +258,7 @@ def _read(path: Path) -> str | None:
         ) from None
 
 
-def _table(path: Path, text: str) -> dict[str, Any]:
+def _table(path: Path, text: str, section: str) -> dict[str, Any]:
     try:
         node: Any = load_toml(text)
     except ValueError as error:
@@ -234,12 +270,12 @@ def _table(path: Path, text: str) -> dict[str, Any]:
             path=path,
             line=line,
         ) from None
-    for part in SECTION.split("."):
+    for part in section.split("."):
         node = node.get(part, {})
         if not isinstance(node, dict):
-            line = _line(text, part) or 1
+            line = _line(text, part, section) or 1
             raise ConfigurationFileError(
-                f"{path}, line {line}: {part} must be a table, [{SECTION}], not a value. Nothing was sent.",
+                f"{path}, line {line}: {part} must be a table, [{section}], not a value. Nothing was sent.",
                 path=path,
                 line=line,
             )
@@ -248,10 +284,10 @@ def _table(path: Path, text: str) -> dict[str, Any]:
     return table
 
 
-def _line(text: str, key: str) -> int | None:
+def _line(text: str, key: str, section: str) -> int | None:
     """Line of a key in our table; the last one that fits, for a key may occur in other tables before."""
     wanted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
-    header = re.compile(r"\s*\[\s*qelectron\s*\.\s*IBMQExecutor\s*\]")
+    header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(re.escape, section.split("."))) + r"\s*\]")
     inside, place = False, None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.lstrip().startswith("["):
