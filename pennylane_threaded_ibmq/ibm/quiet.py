@@ -13,7 +13,10 @@ from contextlib import contextmanager, suppress
 
 from .._fork import OnePerProcess
 
-_TOLD = r"The backend .* currently has a status of|This instance has met its usage limit"
+_TOLD = (
+    r"The backend .* currently has a status of|This instance has met its usage limit"
+    r"|There is currently no more time available"
+)
 """What the client warns of beside itself, which is for the user to know."""
 
 
