@@ -291,7 +291,7 @@ TEAMS = (
     ("options", "error", "text"),
     [
         ({"backend": "ibmq_limo"}, BackendError, "Did you mean 'ibmq_lima'"),
-        ({"backend": "ibmq_essex"}, BackendError, "may be retired.*ibmq_lima"),
+        ({"backend": "ibmq_essex"}, BackendError, "IBM retired ibmq_essex.*ibmq_lima"),
         (
             {"hub": "nui"},
             ConfigurationError,
