@@ -188,12 +188,24 @@ class JobError(ThreadedIBMQError):
     Attributes:
         job_ids: The jobs in question.
         tapes: Positions, in the batch, of the tapes without a result.
+        code: The service's code for why a job failed or was cancelled; ``None`` if it gave none.
+        reason: The service's words for it; empty if it gave none.
     """
 
-    def __init__(self, message: str, *, job_ids: Sequence[str] = (), tapes: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_ids: Sequence[str] = (),
+        tapes: Sequence[int] = (),
+        code: int | None = None,
+        reason: str = "",
+    ) -> None:
         super().__init__(message)
         self.job_ids = tuple(job_ids)
         self.tapes = tuple(tapes)
+        self.code = code
+        self.reason = reason
 
 
 class JobFailedError(JobError):

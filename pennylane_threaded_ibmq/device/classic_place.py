@@ -11,6 +11,7 @@ from ..execution.limits import CLASSIC_MOST, weigh_plainly
 from ..execution.shards import Limits
 from ..ibm.account import check_size
 from ..ibm.classic_account import (
+    SERVICE,
     ClassicCredentials,
     ClassicLogin,
     classic_accounts,
@@ -18,8 +19,10 @@ from ..ibm.classic_account import (
     open_provider,
 )
 from ..ibm.classic_jobs import ClassicJobs
+from ..ibm.clock import CLOCK, Clock
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_run_options, check_transpile_options
+from ..ibm.outage import Outage
 from ..ibm.own_compile import check_pass_manager
 from ..settings import DEFAULT_BACKEND
 from .workplace import Workplace, open_here, open_remote
@@ -39,8 +42,13 @@ def is_local_here(settings: Settings) -> bool:
     return name != DEFAULT_BACKEND or (settings.ibmqx_token is None and settings.provider is None)
 
 
-def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+def open_classic(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOCK) -> Workplace:
     """Open the backend that the settings name.
+
+    Args:
+        settings: Options of the device.
+        wires: Its wires.
+        clock: Time, as all that waits for the service sees it.
 
     Raises:
         ConfigurationError: An option cannot work there.
@@ -54,17 +62,20 @@ def open_classic(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     backend = settings.backend
     if is_local_here(settings):
         return open_here(backend if backend in AER_NAMES else open_local(backend), settings, wires)
+    outage, secs = Outage(SERVICE, settings.timeout_secs, clock), settings.timeout_secs
     if not isinstance(backend, str):
         if not is_classic_backend(backend):
             return open_here(backend, settings, wires)
-        return _remote(open_provider(backend.provider, str(backend.name)), settings, wires)
-    if settings.provider is not None:
-        return _remote(open_provider(settings.provider, backend, _project(settings)), settings, wires)
-    credentials = ClassicCredentials(settings.ibmqx_token, settings.ibmqx_url, _project(settings))
-    return _remote(classic_accounts().connect(credentials, backend), settings, wires)
+        login = outage.ask(lambda: open_provider(backend.provider, str(backend.name)), secs=secs)
+    elif settings.provider is not None:
+        login = outage.ask(lambda: open_provider(settings.provider, backend, _project(settings)), secs=secs)
+    else:
+        credentials = ClassicCredentials(settings.ibmqx_token, settings.ibmqx_url, _project(settings))
+        login = classic_accounts().connect(credentials, backend, outage, secs)
+    return _remote(login, settings, wires, outage)
 
 
-def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...], outage: Outage) -> Workplace:
     backend = login.backend
     check_size(backend, len(wires))
     configuration = backend.configuration()
@@ -81,7 +92,7 @@ def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...]) -> 
     if settings.seed_simulator is not None and simulator:
         options["seed_simulator"] = settings.seed_simulator
     return open_remote(
-        ClassicJobs(login, options),
+        ClassicJobs(login, options, outage),
         settings,
         instance=login.project,
         estimator=False,

@@ -36,6 +36,7 @@ from ..execution.structure import TapeData, is_own_measurement
 from ..execution.tables import BatchList, html_facts
 from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
+from ..ibm.clock import CLOCK, Clock
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
 from .charges import LateCharges, ask_usage, refuse_other_place
 from .checks import how_to_make, tapes_of
@@ -66,11 +67,12 @@ class BatchDevice:
 
     wires: Any
     tracker: Any
+    _clock: Clock = CLOCK
 
     def _set_up(
         self,
         settings: Settings,
-        open_workplace: Callable[[Settings, tuple[Any, ...]], Workplace],
+        open_workplace: Callable[[Settings, tuple[Any, ...], Clock], Workplace],
         *,
         later: bool,
     ) -> None:
@@ -376,7 +378,7 @@ class BatchDevice:
         """Where this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
-                workplace = self._open_workplace(self._settings, tuple(self.wires))
+                workplace = self._open_workplace(self._settings, tuple(self.wires), self._clock)
                 if self._closed:
                     workplace.close()
                 if workplace.remote and self._settings.on_interrupt == "cancel":

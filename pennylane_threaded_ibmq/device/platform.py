@@ -12,6 +12,7 @@ from ..execution.shards import Limits
 from ..execution.usage import overheads
 from ..ibm.account import (
     LEAST_BUSY,
+    SERVICE,
     Credentials,
     Wanted,
     accounts,
@@ -28,10 +29,12 @@ from ..ibm.client import (
     can_run_dry,
     warn_of_sunset,
 )
+from ..ibm.clock import CLOCK, Clock
 from ..ibm.instances import check_session_backend, instance_of, pin, session_on
 from ..ibm.jobs import Mode, PlatformJobs
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
+from ..ibm.outage import Outage
 from ..ibm.own_compile import check_pass_manager
 from .workplace import Workplace, open_here, open_remote
 
@@ -42,8 +45,13 @@ NEVER_USED = frozenset({"rzz"})
 """Hardware takes a fractional RZZ for angles from 0 to pi/2 only, and the angles of a template can be anything."""
 
 
-def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
+def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOCK) -> Workplace:
     """Open the backend that the settings name.
+
+    Args:
+        settings: Options of the device.
+        wires: Its wires.
+        clock: Time, as all that waits for the service sees it.
 
     Raises:
         ConfigurationError: An option cannot work there.
@@ -60,6 +68,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
     elif settings.compile_backend is not None:
         is_service_backend(settings.compile_backend, "compile_backend")
     backend = settings.backend
+    outage = Outage(SERVICE, settings.timeout_secs, clock)
     if isinstance(backend, str):
         if is_local_name(backend):
             return _here(backend if backend in AER_NAMES else open_local(backend), settings, wires)
@@ -75,10 +84,10 @@ def open_platform(settings: Settings, wires: tuple[Any, ...]) -> Workplace:
         client = json.dumps(settings.client_arguments, sort_keys=True)
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
         wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)
-        service, opened = accounts().connect(credentials, wanted)
-        return _remote(service, opened, settings, primitive_options, only, wires)
+        service, opened = accounts().connect(credentials, wanted, outage, settings.timeout_secs)
+        return _remote(service, opened, settings, primitive_options, only, wires, outage)
     if is_service_backend(backend):
-        return _remote(*pin(backend), settings, primitive_options, only, wires)
+        return _remote(*pin(backend), settings, primitive_options, only, wires, outage)
     return _here(backend, settings, wires)
 
 
@@ -94,6 +103,7 @@ def _remote(
     primitive_options: dict[str, dict[str, Any]],
     only: str | None,
     wires: tuple[Any, ...],
+    outage: Outage,
 ) -> Workplace:
     if settings.noise_model is not None:
         raise ConfigurationError(
@@ -111,7 +121,13 @@ def _remote(
     check_size(backend, len(wires))
     warn_if_paused(service, backend)
     jobs = PlatformJobs(
-        service, backend, primitive_options, api=settings.primitive_api, only=only, dry_run=settings.dry_run
+        service,
+        backend,
+        primitive_options,
+        api=settings.primitive_api,
+        only=only,
+        dry_run=settings.dry_run,
+        outage=outage,
     )
     session = session_on(settings.session, backend)
     simulated = bool(getattr(backend.configuration(), "simulator", False))

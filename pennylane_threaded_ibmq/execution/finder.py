@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ResultError
 from ..ibm.arrival import arrival_secs_since
+from ..ibm.outage import QUIET_SECS
 from ..ibm.service import JobService, SentJob
 from .primitives import primitive_pubs
 from .recovery import Found, decide
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECS = 0.25
 LONGEST_PAUSE_SECS = 10.0
+
+AFTER_OUTAGE_SECS = 30.0
+"""How long a list of jobs may lag behind a service that was out when it was asked for it."""
 
 
 class JobFinder:
@@ -54,11 +58,18 @@ class JobFinder:
         Raises:
             JobCancelledError: The batch was let go: whoever takes it over looks further.
         """
-        until = time.monotonic() + secs
+        clock = self._jobs.outage.clock
+        until = clock.now() + secs
         pause = FIRST_PAUSE_SECS
         while True:
-            left = until - time.monotonic()
+            # before the look, which may take as long as an outage
+            began = clock.now()
+            left = until - began
             found = self._listed(run)
+            if clock.now() - began > QUIET_SECS:
+                # a service that has just come back may still be taking in what it was sent before
+                until = max(until, clock.now() + min(secs, AFTER_OUTAGE_SECS))
+                left = until - clock.now()
             if found or left <= 0:
                 return self._choose(run, "", found)
             logger.info(
@@ -67,7 +78,7 @@ class JobFinder:
                 left,
                 extra=_extra(run),
             )
-            _pause(run, min(pause, left))
+            self._jobs.outage.pause(min(pause, left), partial(_check, run))
             pause = min(2 * pause, LONGEST_PAUSE_SECS)
 
     def take_over(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
@@ -87,11 +98,11 @@ class JobFinder:
     # ------------------------------------------------------------------------------------------------ inside
 
     def _listed(self, run: ShardRun) -> list[SentJob]:
-        return self._jobs.find(run.slip.tag, *self._kind(run))
+        return self._jobs.find(run.slip.tag, *self._kind(run), partial(_check, run))
 
     def _named(self, run: ShardRun, job_id: str) -> list[SentJob]:
         """A job that no list shows: lists may lag behind, and another job in its place would be paid for too."""
-        job = self._jobs.known(job_id, run.slip.tag, *self._kind(run))
+        job = self._jobs.known(job_id, run.slip.tag, *self._kind(run), partial(_check, run))
         if job is None:
             raise ResultError(
                 f"Job {job_id} was accepted by {self._jobs.backend.name}, and the service does not know it any more. It "
@@ -107,7 +118,8 @@ class JobFinder:
         return run.shard.blocks[0].primitive, len(pubs)
 
     def _choose(self, run: ShardRun, wanted: str, found: list[SentJob]) -> SentJob | None:
-        decision = decide([Found(job.job_id, self._jobs.state_for_sure(job)) for job in found], wanted)
+        check = partial(_check, run)
+        decision = decide([Found(job.job_id, self._jobs.state_for_sure(job, check)) for job in found], wanted)
         jobs = {job.job_id: job for job in found}
         for job_id in decision.cancel:
             logger.warning(
@@ -117,10 +129,9 @@ class JobFinder:
         return jobs[decision.adopt] if decision.adopt else None
 
 
-def _pause(run: ShardRun, secs: float) -> None:
-    if run.cancelled:
-        time.sleep(secs)
-    elif run.given_up.wait(secs) and not run.cancelled:
+def _check(run: ShardRun) -> None:
+    """Look on for the job of a shard that is cancelled, as it must be cancelled too; for one that is let go, no longer."""
+    if not run.cancelled:
         refuse_given_up(run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ibm.service import State
+from ..ibm.states import State
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +20,7 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..ibm.arrival import arrival_secs
-from ..ibm.errors import Trouble, job_failure_can_pass, judge_submission, retry_after
+from ..ibm.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
 from ..ibm.marks import mark_pubs
 from ..ibm.pace import Pacer
 from ..ibm.service import JobService, SentJob
@@ -53,7 +52,10 @@ USAGE_SECS = 300.0
 """Between two tries at an instance that has met its usage limit."""
 
 MOST_SENDINGS = 12
-"""How often a shard is sent whose job does not exist although it was sent."""
+"""How often a shard is sent whose job does not exist although the service answered; one that is out is sent to again later."""
+
+LONGEST_SENDING_PAUSE_SECS = 30.0
+"""Between two sendings of a shard."""
 
 
 class RemoteSite:
@@ -146,9 +148,9 @@ class RemoteSite:
         for left in reversed(range(self._max_retries + 1)):
             try:
                 return self._collect(run, job)
-            except JobFailedError as error:
+            except (JobFailedError, JobCancelledError) as error:
                 again = left and run.slip.may_send and not run.given_up.is_set()
-                if not again or not job_failure_can_pass(str(error)):
+                if not again or error.code not in PASSING_JOB_CODES:
                     raise
                 logger.warning("%s It is sent again.", error, extra=_extra(run, job, "failed"))
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
@@ -162,14 +164,28 @@ class RemoteSite:
     def cancel(self, runs: Sequence[ShardRun]) -> None:
         """Cancel jobs, all at once: each may take its time at a service in trouble."""
         jobs = [run.job for run in runs if run.job is not None]
+        unanswered: list[str] = []
+
+        def cancel(job: SentJob) -> None:
+            if not self._jobs.cancel(job):
+                unanswered.append(job.job_id)
+
         threads = [
-            threading.Thread(target=self._jobs.cancel, args=(job,), name="threaded-ibmq-cancel", daemon=True)
+            threading.Thread(target=cancel, args=(job,), name="threaded-ibmq-cancel", daemon=True)
             for job in jobs
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if unanswered:
+            logger.warning(
+                "%d jobs are not cancelled yet, as %s does not answer: %s. They are cancelled when it does, while this "
+                "program runs and its device is open; threaded-ibmq cancel with the id of their batch does it later.",
+                len(unanswered),
+                self._jobs.backend.name,
+                ", ".join(unanswered),
+            )
 
     def deliver(self, runs: Sequence[ShardRun]) -> None:
         """Write down that the program has the results of some shards."""
@@ -344,7 +360,13 @@ class RemoteSite:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
         self._reserve(run)
         pubs = self._pubs(run)
-        unanswered = 0
+        try:
+            return self._send_until_accepted(run, pubs, mode)
+        finally:
+            self._jobs.outage.forget(run)
+
+    def _send_until_accepted(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
+        tries = odd = 0
         while True:
             while not self._pacer.enter(run.given_up):
                 refuse_given_up(run)
@@ -371,9 +393,10 @@ class RemoteSite:
                         logger.info("IBM's Batch is over, jobs run singly: %s", error)
                         mode = self._jobs.backend
                     else:
-                        unanswered += 1
+                        tries += 1
                         known = trouble is not Trouble.UNKNOWN
-                        job = self._after_trouble(run, error, known=known, last=unanswered == MOST_SENDINGS)
+                        odd += not self._is_out(run, error)
+                        job = self._after_trouble(run, error, known=known, last=odd == MOST_SENDINGS)
                 finally:
                     if job is None:
                         self._free_slot(run)
@@ -381,12 +404,14 @@ class RemoteSite:
                         self._keep(run, job)
             if job is not None:
                 self._usage_limit.passed()
+                self._jobs.outage.answered(run)
                 run.report(Phase.QUEUED, job_id=job.job_id)
                 return job
             if limited:
                 run.given_up.wait(USAGE_SECS)
-            elif unanswered:
-                time.sleep(min(0.2 * 2**unanswered, 5.0))
+            elif tries:
+                pause = min(0.2 * 2 ** min(tries, 10), LONGEST_SENDING_PAUSE_SECS)
+                self._jobs.outage.pause(pause, partial(refuse_given_up, run))
 
     def _reserve(self, run: ShardRun) -> None:
         """See that a shard may be paid for, and reserve what it is estimated to use.
@@ -457,6 +482,13 @@ class RemoteSite:
         self._note(run.slip, ShardState.PLANNED)
         run.report(Phase.PLANNED)
 
+    def _is_out(self, run: ShardRun, error: SubmissionError) -> bool:
+        """Whether a sending failed because the service does not answer, which is told to the user if it lasts."""
+        out = is_outage(error)
+        if out:
+            self._jobs.outage.failed(run, error)
+        return out
+
     def _free_slot(self, run: ShardRun) -> None:
         if run.slotted:
             run.slotted = False
@@ -487,8 +519,8 @@ class RemoteSite:
         except (JobFailedError, WrongJobError) as error:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
-        except JobCancelledError:
-            self._note(run.slip, ShardState.CANCELLED)
+        except JobCancelledError as error:
+            self._note(run.slip, ShardState.CANCELLED, error=str(error) if error.reason else "")
             raise
         except ResultError as error:
             if self._jobs.is_private(job):  # nobody can fetch it any more

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
 from ..ibm import arrival
-from ..ibm.errors import is_unknown_job, status_code
-from ..ibm.service import JobService, ListedJob, SentJob, State
+from ..ibm.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
+from ..ibm.outage import Puzzle
+from ..ibm.service import JobService, ListedJob, SentJob
+from ..ibm.states import State, UnknownStateError
 from .places import Listener, Places
 
 logger = logging.getLogger(__name__)
@@ -29,9 +31,11 @@ FIRST_INTERVAL_SECS = 0.25
 """Before the first look at a job, and before the second: a simulator's takes half a second."""
 GROWTH = 1.3
 LONGEST_INTERVAL_SECS = 10.0
-MOST_FAILURES = 12
-"""Looks at a job in a row that may fail before the waiting is given up: about a minute and a half."""
+OUTAGE_INTERVAL_SECS = 30.0
+"""The longest interval while looks fail."""
 
+MOST_REFUSALS = 5
+"""Looks at a job in a row that the service may refuse before the waiting is given up."""
 
 UNKNOWN_TIMES = 3
 """How often the service must say that it does not know a job before its id is taken for a wrong one."""
@@ -45,9 +49,13 @@ class WrongJobError(ServiceError):
 class _Watched:
     job: SentJob
     future: Future[State]
+    puzzle: Puzzle
     listed: bool = False
     listed_late: bool = False
     failures: int = 0
+    unknown: int = 0
+    refusals: int = 0
+    puzzling: bool = False
     runs: bool = False
     told: int = 0
     listeners: list[Listener] = field(default_factory=list)
@@ -85,7 +93,8 @@ class Watcher:
             if _key(job) in self._watched:
                 self._watched[_key(job)].listeners += listeners
                 return self._watched[_key(job)].future
-            self._watched[_key(job)] = _Watched(job, future, listeners=listeners)
+            puzzle = Puzzle(self._jobs.outage.clock)
+            self._watched[_key(job)] = _Watched(job, future, puzzle, listeners=listeners)
             self._fresh = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
@@ -100,6 +109,7 @@ class Watcher:
             left = list(self._watched.values())
             self._watched.clear()
             self._wake.notify()
+        self._jobs.outage.close()
         for watched in left:
             watched.future.set_exception(
                 DeviceClosedError(f"The device was closed while job {watched.job.job_id} was running.")
@@ -111,7 +121,7 @@ class Watcher:
             with self._wake:
                 if self._fresh:
                     interval, self._fresh = 0.0, False
-                wait = max(interval, FIRST_INTERVAL_SECS)
+                wait = self._jobs.outage.clock.pause(max(interval, FIRST_INTERVAL_SECS))
                 self._wake.wait_for(lambda: self._closed or self._fresh, timeout=wait)
                 if self._closed:
                     return
@@ -121,14 +131,15 @@ class Watcher:
                 if not watched:
                     self._thread = None
                     return
-            interval = min(interval * GROWTH or FIRST_INTERVAL_SECS, LONGEST_INTERVAL_SECS)
+            most = OUTAGE_INTERVAL_SECS if any(w.failures for w in watched) else LONGEST_INTERVAL_SECS
+            interval = min(interval * GROWTH or FIRST_INTERVAL_SECS, most)
             if self._look(watched):
                 interval = 0.0
             self._look_for_a_place()
 
     def _look(self, watched: list[_Watched]) -> bool:
         """One tick; whether a job has finished."""
-        if len(watched) > 1 or not all(w.listed and (w.listed_late or not _is_late(w)) for w in watched):
+        if len(watched) > 1 or any(_needs_the_list(w) for w in watched):
             watched = self._left_the_list(watched)
         finished = False
         for one in watched:
@@ -136,15 +147,13 @@ class Watcher:
                 break
             try:
                 state = self._jobs.state(one.job)
-            except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, then ends clearly
-                if is_unknown_job(error) and one.failures + 1 >= UNKNOWN_TIMES:
-                    self._give_up(one, _wrong(one.job, "is not known to the service"))
-                    continue
+            except Exception as error:  # noqa: BLE001 - whatever the client raises: the waiting goes on, or ends clearly
                 self._failed([one], error)
-                if status_code(error) is None:
+                if is_outage(error):
                     break  # nobody answers: the others need not wait for that, one by one
                 continue
-            one.failures = 0
+            self._answered([one])
+            one.puzzling, one.unknown = False, 0
             if state is State.RUNNING:
                 self._tell_running(one)
             if state.final:
@@ -165,34 +174,75 @@ class Watcher:
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(group, error)
                 continue
+            self._jobs.outage.answered(self)
             for one in group:
                 if _key(one.job) not in self._watched:
                     continue
                 one.listed, one.listed_late = True, _is_late(one)
                 if one.job.job_id in pending:
-                    one.failures = 0
+                    # whatever its state is called: the service says that it waits or runs
+                    self._answered([one])
+                    one.puzzling = False
                 else:
                     gone.append(one)
         return gone
 
+    def _answered(self, watched: list[_Watched]) -> None:
+        """A look at some jobs was answered."""
+        self._jobs.outage.answered(self)
+        for one in watched:
+            one.failures = one.refusals = 0
+            one.puzzle.solved()
+
     def _failed(self, watched: list[_Watched], error: Exception) -> None:
-        """Looking at some jobs failed: the others come first at the next tick, and at last it is given up."""
-        logger.warning("looking for %d jobs failed (%d): %s", len(watched), watched[0].failures + 1, error)
+        """Looking at some jobs failed: the others come first at the next tick, and what will not change ends the waiting."""
+        if is_outage(error):
+            self._jobs.outage.failed(self, error)
+        else:
+            first = watched[0].failures == 0
+            logger.log(
+                logging.WARNING if first else logging.INFO,
+                "looking for %d jobs failed: %s",
+                len(watched),
+                error,
+            )
         for one in watched:
             one.failures += 1
+            end = self._end(one, error)
             with self._wake:
                 if self._watched.pop(_key(one.job), None) is None:
                     continue
-                if one.failures < MOST_FAILURES:
+                if end is None:
                     self._watched[_key(one.job)] = one
                     continue
-            one.future.set_exception(
-                ServiceError(
-                    f"The service could not be reached for the state of job {one.job.job_id}: {error}. The job runs "
-                    f"on; fetch it with {self._jobs.coming_back.format(repr(one.job.job_id))}, or run the same tapes "
-                    "again."
-                )
-            )
+            one.future.set_exception(end)
+
+    def _end(self, watched: _Watched, error: Exception) -> ServiceError | None:
+        """What the waiting for a job ends with after a look that failed; ``None`` if it goes on."""
+        job = watched.job
+        too_long = watched.puzzle.lasts_too_long(error)
+        if is_outage(error):
+            return None
+        back = (
+            f"It is not lost: fetch it with {self._jobs.coming_back.format(repr(job.job_id))}, or later by running the same "
+            "tapes again, or dev.resume() or threaded-ibmq resume with the id of its batch."
+        )
+        if isinstance(error, UnknownStateError):
+            watched.puzzling = True
+            return ServiceError(f"{error} That has been so for too long. {back}") if too_long else None
+        if is_unknown_job(error):
+            watched.unknown += 1
+            return _wrong(job, "is not known to the service") if watched.unknown >= UNKNOWN_TIMES else None
+        if not isinstance(error, ServiceError) or isinstance(error, PuzzlingAnswerError):
+            why = f"The service's answers about job {job.job_id} have made no sense for too long: {error}. {back}"
+            return ServiceError(why) if too_long else None
+        watched.refusals += 1
+        if watched.refusals < MOST_REFUSALS:
+            return None
+        return ServiceError(
+            f"The service refuses to tell the state of job {job.job_id}: {error}. {back}",
+            status_code=status_code(error),
+        )
 
     def _cancel_twins(self, watched: list[_Watched], pending: dict[str, ListedJob]) -> None:
         """Cancel the twins of jobs that are ours for sure; a job with our tag may be the one whose id we were not given."""
@@ -257,6 +307,11 @@ class Watcher:
 def _key(job: SentJob) -> tuple[str, str]:
     """What is followed: a service may name one job for two submissions, and only one of them is wrong."""
     return job.job_id, job.tag
+
+
+def _needs_the_list(watched: _Watched) -> bool:
+    """Whether a look at the state of the job alone would not do."""
+    return not watched.listed or watched.puzzling or (_is_late(watched) and not watched.listed_late)
 
 
 def _is_late(watched: _Watched) -> bool:

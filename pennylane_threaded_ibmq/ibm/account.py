@@ -14,15 +14,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .answers import http_status, in_words
-from .errors import can_pass, is_unreachable, patiently, status_code, within
+from .clock import CLOCK, Clock
+from .connections import connections
+from .errors import NoAnswerError, is_outage, is_unreachable, status_code, within
 from .instances import instance_of
 from .local import AER_NAMES, larger_simulators
+from .outage import Outage
 from .retired import retired_name, retirement, stand_in
 from .saved import account_at, check_removed
 from .snapshots import fake_names
@@ -34,8 +38,14 @@ T = TypeVar("T")
 
 LEAST_BUSY = "least_busy"
 
+SERVICE = "IBM Quantum"
+"""What the service is called where the name of a backend is not known yet."""
+
 LOGIN_SECS = 180.0
 """Longest wait for a login or a backend, each of several requests; the client itself stalls for 60 s after a failed one."""
+
+LOOK_SECS = 60.0
+"""For how long somebody who only looks around waits for a service that does not answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +104,20 @@ class Accounts:
         self._lock = threading.Lock()
         self._services: WeakValueDictionary[Credentials, Any] = WeakValueDictionary()
 
-    def connect(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
+    def connect(
+        self,
+        credentials: Credentials,
+        wanted: Wanted,
+        outage: Outage | None = None,
+        timeout_secs: float | None = None,
+    ) -> tuple[Any, Any]:
         """Log in and open a backend.
 
         Args:
             credentials: Who logs in where.
             wanted: The backend.
+            outage: Told of a service that does not answer.
+            timeout_secs: For how long to wait for one; ``None`` for as long as it takes.
 
         Returns:
             The client's service, pinned to one instance, and its backend.
@@ -107,33 +125,39 @@ class Accounts:
         Raises:
             CredentialsError: There is no account, or IBM refuses it.
             BackendError: The account has no such backend.
+            ServiceError: The service did not answer in time.
         """
-        from .repeats import send_jobs_once
-
         if credentials.token is None:
             _require_saved_account(wanted.name, credentials)
+        outage = outage or Outage(SERVICE)
+        # others who log in need not wait for the service that this one waits for
+        return outage.ask(lambda: self._connect(credentials, wanted, outage.clock), secs=timeout_secs)
+
+    def _connect(self, credentials: Credentials, wanted: Wanted, clock: Clock) -> tuple[Any, Any]:
+        from .repeats import send_jobs_once
+
         with self._lock:
-            service, backend = self._look_up(credentials, wanted)
+            service, backend = self._look_up(credentials, wanted, clock)
             crn = instance_of(backend)
             if credentials.instance != crn and len(service.instances()) > 1:
                 pinned = replace(credentials, instance=crn)
-                service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)))
+                service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)), clock)
             send_jobs_once(service)
         return service, backend
 
-    def _look_up(self, credentials: Credentials, wanted: Wanted) -> tuple[Any, Any]:
+    def _look_up(self, credentials: Credentials, wanted: Wanted, clock: Clock) -> tuple[Any, Any]:
         # the client lists queues once and goes by what it saw: only a fresh login knows who is least busy
         service = None if wanted.name == LEAST_BUSY else self._services.get(credentials)
         if service is not None:
             try:
-                return service, _find(service, wanted)
+                return service, _find(service, wanted, clock)
             except (BackendError, ServiceError) as error:
                 if isinstance(error, ServiceError) and http_status(error) not in {401, 403}:
                     raise
                 logger.info("backend %s is not found with an earlier login; logging in again", wanted.name)
-        service = _login(credentials)
+        service = _login(credentials, clock)
         self._services[credentials] = service
-        return service, _find(service, wanted)
+        return service, _find(service, wanted, clock)
 
 
 accounts = OnePerProcess(Accounts)
@@ -148,7 +172,7 @@ def log_in(credentials: Credentials) -> Any:
     """
     if credentials.token is None:
         _require_saved_account(LEAST_BUSY, credentials)
-    return _login(credentials)
+    return Outage(SERVICE, LOOK_SECS).ask(lambda: _login(credentials, CLOCK), secs=LOOK_SECS)
 
 
 def _require_saved_account(name: str, credentials: Credentials) -> None:
@@ -183,33 +207,37 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
     )
 
 
-def _login(credentials: Credentials) -> Any:
+def _login(credentials: Credentials, clock: Clock) -> Any:
+    """Log in once.
+
+    Raises:
+        NoAnswerError: The service did not answer.
+        CredentialsError: It refuses the account.
+    """
     from qiskit_ibm_runtime import IBMInputValueError
     from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
+    from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 
     # raised outside of the handlers, so that no error leads to the client's request, which holds the key
-    unreachable = False
+    unreachable = unanswered = False
     try:
-        # the client says "invalid account" whatever it met; what it met is the context, which is lost when it is raised again
-        for attempt in patiently((InvalidAccountError,), only=can_pass, times=4):
-            with attempt:
-                try:
-                    return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login")
-                except InvalidAccountError as error:
-                    unreachable = is_unreachable(error)
-                    raise
-    except InvalidAccountError as error:
+        return within(LOGIN_SECS, lambda: _quiet_login(credentials), "a login", clock=clock)
+    except (InvalidAccountError, RequestsApiError) as error:
+        # the client says "invalid account" whatever it met; what it met is the context
+        unreachable, unanswered = is_unreachable(error), is_outage(error)
         refused = _without(error, credentials)
-        argument = "" if unreachable else "ibmqx_token"
+        argument = "ibmqx_token"
     except IBMInputValueError as error:
         refused = _without(error, credentials)
         argument = "instance"
-    if not argument:
-        raise ServiceError(
-            f"IBM Quantum could not be reached from this machine at {credentials.url or 'https://cloud.ibm.com'}, so nobody "
+    if unreachable:
+        raise NoAnswerError(
+            f"{SERVICE} could not be reached from this machine at {credentials.url or 'https://cloud.ibm.com'}, so nobody "
             "looked at the credentials. Check the network, the proxy (HTTPS_PROXY, or proxies=) and ibmqx_url; "
             f"backend='ibmq_qasm_simulator' simulates on this machine meanwhile. Nothing was sent. ({refused})"
         )
+    if unanswered:
+        raise NoAnswerError(f"{SERVICE} did not answer a login. Nothing was sent. ({refused})")
     if argument == "instance" and credentials.instance is None:
         raise _no_instance(credentials, refused)
     if argument == "instance":
@@ -301,7 +329,7 @@ def _without(error: Exception, credentials: Credentials) -> str:
     return text.replace(credentials.token.get_secret_value(), "<token>") if credentials.token else text
 
 
-def _find(service: Any, wanted: Wanted) -> Any:
+def _find(service: Any, wanted: Wanted, clock: Clock) -> Any:
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
     name, wires = wanted.name, wanted.wires
@@ -320,7 +348,7 @@ def _find(service: Any, wanted: Wanted) -> Any:
 
     for _ in range(4):
         try:
-            return _asked(look, f"a question for backend {name!r}")
+            return _asked(look, f"a question for backend {name!r}", clock)
         except ServiceError as error:
             if wanted.fractional and "fractional" in str(error):
                 raise ConfigurationError(
@@ -331,12 +359,11 @@ def _find(service: Any, wanted: Wanted) -> Any:
                 ) from None
             raise
         except QiskitBackendNotFoundError:
-            offered = _asked(all_names, "a list of backends")
+            offered = _asked(all_names, "a list of backends", clock)
         # the client leaves out backends whose configuration it cannot read, also if that is so for a moment
         if name not in offered:
             break
-    if not offered:
-        _refuse_if_not_listed(service)
+    _check_that_it_answers(service, name, clock)
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
@@ -353,37 +380,44 @@ def _find(service: Any, wanted: Wanted) -> Any:
     )
 
 
-def _refuse_if_not_listed(service: Any) -> None:
-    """Say why the list of backends is empty, if the service refuses to give it: the client only writes that into its log.
+def _check_that_it_answers(service: Any, name: str, clock: Clock) -> None:
+    """Ask each instance itself for a backend that is not found: the client writes why into its log alone.
 
     Raises:
-        ServiceError: It does.
+        NoAnswerError: One of them does not answer.
+        ServiceError: It refuses to list its backends.
     """
-    ask = getattr(getattr(service, "_active_api_client", None), "list_backends", None)
-    if ask is not None:
-        _asked(ask, "a question for the list of backends")
+    refusals: list[ServiceError] = []
+    for client in connections(service):
+        try:
+            listed = _asked(client.list_backends, "a question for the list of backends", clock)
+            if name in {one.get("name") for one in listed}:
+                _asked(partial(client.backend_configuration, name), f"a question for backend {name!r}", clock)
+        except NoAnswerError:
+            raise
+        except ServiceError as error:
+            refusals.append(error)
+    if refusals and len(refusals) == len(connections(service)):
+        raise refusals[0]
 
 
-def _asked(ask: Callable[[], T], what: str) -> T:
-    """Ask about backends until the service answers."""
+def _asked(ask: Callable[[], T], what: str, clock: Clock) -> T:
+    """Ask once about backends.
+
+    Raises:
+        NoAnswerError: The service did not answer.
+        ServiceError: It answered with another error.
+    """
     from qiskit_ibm_runtime.api.exceptions import RequestsApiError
     from qiskit_ibm_runtime.exceptions import IBMError
 
     try:
-        for attempt in patiently((RequestsApiError, IBMError), only=_may_pass):
-            with attempt:
-                answer = within(LOGIN_SECS, ask, what)
+        return within(LOGIN_SECS, ask, what, clock=clock)
     except (RequestsApiError, IBMError) as error:
-        raise ServiceError(
+        raise (NoAnswerError if is_outage(error) else ServiceError)(
             f"The service did not answer {what}: {in_words(error)} Nothing was sent.",
             status_code=status_code(error),
         ) from error
-    return answer
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether another answer may come soon; a login that is not taken any more stays so."""
-    return can_pass(error) and http_status(error) != 401
 
 
 def check_size(backend: Any, wires: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -16,7 +17,10 @@ from weakref import WeakValueDictionary
 from .._fork import OnePerProcess
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from .account import LOGIN_SECS
-from .errors import all_text, can_pass, patiently, status_code, within
+from .clock import CLOCK, Clock
+from .connections import bound_reads
+from .errors import NoAnswerError, all_text, is_outage, status_code, within
+from .outage import Outage
 from .retired import retirement, stand_in
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 
 IBM_URL = "https://auth.quantum-computing.ibm.com/api"
 """IBM's own classic service, until July 2025."""
+
+SERVICE = "The classic service"
+"""What the service is called."""
 
 DEFAULT_PROJECT = "ibm-q/open/main"
 
@@ -59,17 +66,25 @@ class ClassicLogin:
         provider: The client's provider.
         name: Name of the backend.
         project: ``hub/group/project``; ``None`` for the default, or the account's first.
+        clock: Time.
     """
 
     def __init__(
-        self, credentials: ClassicCredentials | None, provider: Any, name: str, project: str | None
+        self,
+        credentials: ClassicCredentials | None,
+        provider: Any,
+        name: str,
+        project: str | None,
+        clock: Clock = CLOCK,
     ) -> None:
         self._credentials = credentials
         self._name = name
+        self._clock = clock
         self._lock = threading.Lock()
         self.provider = provider
         self.project = _project(provider, project)
-        self.backend = _backend(provider, name, self.project)
+        self.backend = _backend(provider, name, self.project, clock)
+        bound_reads([provider._runtime_client])  # noqa: SLF001 - nothing public leads there
 
     def renew(self, failed: Any) -> bool:
         """Log in again, unless another thread has done so meanwhile: access tokens of the service expire.
@@ -86,8 +101,10 @@ class ClassicLogin:
             if self._credentials is None:
                 return False
             logger.info("the login at the classic service has expired, logging in again")
-            self.provider = classic_accounts().log_in_again(self._credentials, failed)
-            self.backend = _backend(self.provider, self._name, self.project)
+            provider = classic_accounts().log_in_again(self._credentials, failed, self._clock)
+            self.backend = _backend(provider, self._name, self.project, self._clock)
+            bound_reads([provider._runtime_client])  # noqa: SLF001 - as above
+            self.provider = provider
             return True
 
 
@@ -98,12 +115,20 @@ class ClassicAccounts:
         self._lock = threading.Lock()
         self._providers: WeakValueDictionary[ClassicCredentials, Any] = WeakValueDictionary()
 
-    def connect(self, credentials: ClassicCredentials, name: str) -> ClassicLogin:
+    def connect(
+        self,
+        credentials: ClassicCredentials,
+        name: str,
+        outage: Outage | None = None,
+        timeout_secs: float | None = None,
+    ) -> ClassicLogin:
         """Log in and open a backend.
 
         Args:
             credentials: Who logs in where.
             name: A backend's name, or ``"least_busy"``.
+            outage: Told of a service that does not answer.
+            timeout_secs: For how long to wait for one; ``None`` for as long as it takes.
 
         Raises:
             CredentialsError: There is no account, or the service refuses it.
@@ -111,18 +136,24 @@ class ClassicAccounts:
             BackendError: The account has no such backend.
             ServiceError: The service cannot be reached, or is gone.
         """
-        with self._lock:
-            provider = self._providers.get(credentials)
-            if provider is None:
-                provider = self._providers[credentials] = _log_in(credentials)
-        return ClassicLogin(credentials, provider, name, credentials.project)
+        outage = outage or Outage(SERVICE)
+        clock = outage.clock
 
-    def log_in_again(self, credentials: ClassicCredentials, failed: Any) -> Any:
+        def connect() -> ClassicLogin:
+            with self._lock:
+                provider = self._providers.get(credentials)
+                if provider is None:
+                    provider = self._providers[credentials] = _log_in(credentials, clock)
+            return ClassicLogin(credentials, provider, name, credentials.project, clock)
+
+        return outage.ask(connect, secs=timeout_secs)
+
+    def log_in_again(self, credentials: ClassicCredentials, failed: Any, clock: Clock = CLOCK) -> Any:
         """A provider other than one whose access token was refused."""
         with self._lock:
             provider = self._providers.get(credentials)
             if provider is None or provider is failed:
-                provider = self._providers[credentials] = _log_in(credentials)
+                provider = self._providers[credentials] = _log_in(credentials, clock)
             return provider
 
 
@@ -164,15 +195,27 @@ def client_errors() -> tuple[type[BaseException], ...]:
     return (ApiError, IBMError)
 
 
-def _log_in(credentials: ClassicCredentials) -> Any:
+def _log_in(credentials: ClassicCredentials, clock: Clock) -> Any:
+    """Log in once.
+
+    Raises:
+        NoAnswerError: The service did not answer.
+        CredentialsError: It refuses the account.
+        ServiceError: It is gone.
+    """
     url = credentials.url or IBM_URL
     # raised outside of the handler, so that no error leads to the client's request, which holds the token
     try:
-        for attempt in patiently(client_errors(), only=can_pass, times=3):
-            with attempt:
-                return within(LOGIN_SECS, lambda: _provider(credentials), "a login")
+        return within(LOGIN_SECS, lambda: _provider(credentials), "a login", clock=clock)
     except client_errors() as error:
         status, text = status_code(error), _without(all_text(error).splitlines()[0], credentials)
+        # IBM's own is gone for good, whether its name is still known or not
+        unanswered = is_outage(error) and credentials.url is not None
+    if unanswered:
+        raise NoAnswerError(
+            f"The classic service at {url} did not answer a login: {text} Nothing was sent.",
+            status_code=status,
+        )
     if status in {401, 403}:
         raise CredentialsError(
             f"The classic service at {url} does not accept these credentials. Check ibmqx_token (or IBMQX_TOKEN, "
@@ -231,22 +274,24 @@ def _project(provider: Any, wanted: str | None) -> str:
     raise AssertionError(wanted)
 
 
-def _backend(provider: Any, name: str, project: str) -> Any:
+def _backend(provider: Any, name: str, project: str, clock: Clock) -> Any:
+    """Open a backend; asked once.
+
+    Raises:
+        NoAnswerError: The service did not answer.
+        BackendError: There is none of that name.
+        ServiceError: It answered with another error.
+    """
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
+    what = f"a question for backend {name!r}"
     try:
-        for attempt in patiently(client_errors(), only=can_pass):
-            with attempt:
-                try:
-                    return within(
-                        LOGIN_SECS, lambda: _look(provider, name, project), f"a question for backend {name!r}"
-                    )
-                except QiskitBackendNotFoundError:
-                    break
+        with suppress(QiskitBackendNotFoundError):
+            return within(LOGIN_SECS, lambda: _look(provider, name, project), what, clock=clock)
         # without their configurations, which take a request each
         offered = sorted(provider._get_hgp(instance=project).backends)  # noqa: SLF001
     except client_errors() as error:
-        raise ServiceError(
+        raise (NoAnswerError if is_outage(error) else ServiceError)(
             f"The service did not answer a question for backend {name!r}: {error} Nothing was sent.",
             status_code=status_code(error),
         ) from error

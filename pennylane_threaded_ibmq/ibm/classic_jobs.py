@@ -22,7 +22,9 @@ from .classic_account import ClassicLogin, client_errors
 from .classic_memory import read_counts, read_memory
 from .errors import status_code
 from .marks import read_mark
-from .service import JobService, ListedJob, PubData, SentJob, State
+from .outage import Outage
+from .service import JobService, ListedJob, PubData, SentJob
+from .states import Ending, State, UnknownStateError, read_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STATES = {
+    **dict.fromkeys(("initializing", "created", "validating", "queued", "pending"), State.PENDING),
     "running": State.RUNNING,
     "completed": State.DONE,
     "failed": State.FAILED,
     "cancelled": State.CANCELLED,
     "cancelled - ran too long": State.TOO_LONG,
 }
-"""States of the service; any other means that the job waits."""
+"""States of the service."""
 
 
 class ClassicJobs(JobService):
@@ -45,11 +48,15 @@ class ClassicJobs(JobService):
     Args:
         login: The login and its backend.
         run_options: Options of the backend's ``run``.
+        outage: Whether the service answers.
     """
 
     coming_back = "IBMProvider().retrieve_job({}).result()"
 
-    def __init__(self, login: ClassicLogin, run_options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, login: ClassicLogin, run_options: Mapping[str, Any], outage: Outage | None = None
+    ) -> None:
+        self.outage = outage or Outage(str(login.backend.name))
         self._login = login
         self.options = run_options
 
@@ -126,12 +133,21 @@ class ClassicJobs(JobService):
         return ListedJob(job_id, frozenset(view.get("tags") or ()), job_id)
 
     def _state(self, job: SentJob) -> State:
-        return STATES.get(str(self._view(job)["state"]["status"]).lower(), State.PENDING)
+        status = str(self._view(job)["state"]["status"])
+        known = STATES.get(status.lower())
+        if known is None:
+            raise UnknownStateError(
+                f"Job {job.job_id} is in the state {status!r}, which this release does not know."
+            )
+        return known
 
-    def _reason(self, job: SentJob) -> str:
-        state = self._view(job)["state"]
-        code, reason = state.get("reason_code"), state.get("reason") or "the service gives no reason"
-        return f"Error code {code}; {reason}" if code else str(reason)
+    def _ending(self, job: SentJob, state: State) -> Ending:
+        told = self._view(job)["state"]
+        code, reason = told.get("reason_code"), str(told.get("reason") or "")
+        if state is State.FAILED:
+            reason = reason or "the service gives no reason"
+            reason = f"Error code {code}; {reason}" if code else reason
+        return Ending(reason, read_code(code))
 
     def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
         answer = json.loads(self._with_client(lambda client: client.job_results(job.job_id)))

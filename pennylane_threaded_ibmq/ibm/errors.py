@@ -10,9 +10,8 @@ from enum import Enum
 from math import isnan
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from ..exceptions import ServiceError
+from .clock import CLOCK, Clock
 
 T = TypeVar("T")
 
@@ -26,6 +25,14 @@ BEAT_SECS = 5.0
 
 LONGEST_HEADER_SECS = 300.0
 """Longest wait that a header may ask for: after that the service is asked again, even if it said ``Retry-After: inf``."""
+
+
+class NoAnswerError(ServiceError):
+    """The service did not answer, or said that it cannot answer now."""
+
+
+class PuzzlingAnswerError(ServiceError):
+    """The service's answer makes no sense."""
 
 
 class Trouble(Enum):
@@ -51,7 +58,6 @@ _PENDING = re.compile(
 _RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
 _CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
 _USAGE = re.compile(r"usage\b.{0,40}\blimit", re.IGNORECASE)
-_JOB_CODE = re.compile(r"Error code (\d+)")
 
 PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 1217, 9999}) | frozenset(range(9000, 10000))
 """Codes of failed jobs whose advice is to try again: troubles between IBM's services, internal errors, and a
@@ -79,18 +85,13 @@ def judge_submission(error: BaseException) -> Trouble:
     return Trouble.USAGE_LIMIT if status == 409 or _USAGE.search(text) else Trouble.REFUSED
 
 
-def job_failure_can_pass(message: str) -> bool:
-    """Whether a job failed for a reason that may be gone at the next try."""
-    found = _JOB_CODE.search(message)
-    return found is not None and int(found[1]) in PASSING_JOB_CODES
-
-
 def status_code(error: BaseException | None) -> int | None:
     """HTTP status of a client's error, which may be hidden in what caused it; ``None`` if there was no answer."""
     while error is not None:
-        code = getattr(error, "status_code", None)
-        if code is not None and int(code) > 0:
-            return int(code)
+        for told in (error, getattr(error, "response", None)):
+            code = getattr(told, "status_code", None)
+            if code is not None and int(code) > 0:
+                return int(code)
         error = error.__cause__ or error.__context__
     return None
 
@@ -119,7 +120,13 @@ def all_text(error: BaseException | None) -> str:
     return "\n".join(texts)
 
 
-def within(seconds: float, ask: Callable[[], T], what: str, beat: Callable[[], None] = lambda: None) -> T:
+def within(
+    seconds: float,
+    ask: Callable[[], T],
+    what: str,
+    beat: Callable[[], None] = lambda: None,
+    clock: Clock = CLOCK,
+) -> T:
     """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
 
     Args:
@@ -127,9 +134,10 @@ def within(seconds: float, ask: Callable[[], T], what: str, beat: Callable[[], N
         ask: Sends the request and returns the answer.
         what: What was asked, for the error.
         beat: Called now and then while there is no answer.
+        clock: Time.
 
     Raises:
-        ServiceError: There was no answer in time.
+        NoAnswerError: There was no answer in time.
     """
     answer: list[T] = []
     trouble: list[BaseException] = []
@@ -142,45 +150,40 @@ def within(seconds: float, ask: Callable[[], T], what: str, beat: Callable[[], N
 
     thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
     thread.start()
-    until = time.monotonic() + seconds
-    thread.join(min(seconds, BEAT_SECS))
+    until = time.monotonic() + clock.limit(seconds)
+    thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
     while thread.is_alive() and time.monotonic() < until:
         beat()
         thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
     if trouble:
         raise trouble[0]
     if not answer:
-        raise ServiceError(f"The service gave no answer to {what} within {seconds:g} s.")
+        raise NoAnswerError(f"The service gave no answer to {what} within {seconds:g} s.")
     return answer[0]
 
 
-def patiently(
-    errors: tuple[type[BaseException], ...],
-    *,
-    only: Callable[[BaseException], bool] = lambda _: True,
-    times: int = 8,
-) -> Retrying:
-    """Ask again after errors: eight times take about a minute.
-
-    Args:
-        errors: After these.
-        only: Of these, after those for which this holds.
-        times: How often to ask at most.
-    """
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, errors) and only(error)),
-        wait=wait_random_exponential(multiplier=0.5, max=15),
-        stop=stop_after_attempt(times),
-        reraise=True,
-    )
-
-
-def can_pass(error: BaseException) -> bool:
-    """Whether a question that was answered with this error may have a better answer soon."""
+def is_outage(error: BaseException | None) -> bool:
+    """Whether a question failed because the service cannot be reached, stays silent, or says that it cannot answer now."""
     if is_unknown_job(error):
         return False
     status = status_code(error)
-    return status is None or status == 429 or status >= 500
+    if status is not None:
+        return status == 429 or status >= 500
+    while error is not None:
+        # an answer that is no JSON is a RequestException too, and so an OSError
+        if isinstance(error, (NoAnswerError, OSError)) and type(error).__name__ != "JSONDecodeError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_cut(error: BaseException | None) -> bool:
+    """Whether an answer began and did not arrive whole."""
+    while error is not None:
+        if type(error).__name__ in {"ChunkedEncodingError", "IncompleteRead"}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def is_unknown_job(error: BaseException | None) -> bool:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from .client import one_number_of_shots
-from .errors import ANSWER_SECS, within
+from .connections import bound_reads, connections, renew_login
+from .errors import ANSWER_SECS, is_outage, status_code
 from .marks import read_mark
 from .metadata import read_facts
+from .outage import Outage
 from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet
-from .service import JobService, ListedJob, PubData, SentJob, State
+from .service import JobService, ListedJob, PubData, SentJob
+from .states import Ending, State, UnknownStateError, read_code
 from .usage import charged_secs
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+STATES = {
+    "INITIALIZING": State.PENDING,
+    "QUEUED": State.PENDING,
+    "RUNNING": State.RUNNING,
+    "DONE": State.DONE,
+    "ERROR": State.FAILED,
+}
+"""States as the client names them; those of cancelled jobs are looked at more closely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +58,7 @@ class PlatformJobs(JobService):
         api: Which kind of primitive: ``"auto"``, ``"client"`` or ``"service"``.
         only: The kind whose model the options fit, if it is one alone.
         dry_run: Send jobs to the backend's mock.
+        outage: Whether the service answers.
     """
 
     stops_jobs = True
@@ -62,7 +78,12 @@ class PlatformJobs(JobService):
         api: str = "auto",
         only: str | None = None,
         dry_run: bool = False,
+        outage: Outage | None = None,
     ) -> None:
+        self.outage = outage or Outage(str(backend.name))
+        self._renewing = threading.Lock()
+        bound_reads(connections(service))
+        self._renewals = 0
         self._api = api
         self._only = only
         self._service = service
@@ -121,7 +142,7 @@ class PlatformJobs(JobService):
         from qiskit_ibm_runtime import Batch
 
         try:
-            return within(ANSWER_SECS, lambda: Batch(backend=self.backend), "a Batch")
+            return self._within(ANSWER_SECS, lambda: Batch(backend=self.backend), "a Batch")
         except self.problems as error:
             logger.info("no batch could be opened, jobs run singly: %s", error)
             return None
@@ -129,9 +150,11 @@ class PlatformJobs(JobService):
     def close_batch(self, batch: Any) -> None:
         """Close a Batch context: it takes no new jobs, those in it run on."""
         try:
-            within(ANSWER_SECS, batch.close, "the end of a Batch")
+            self._within(ANSWER_SECS, batch.close, "the end of a Batch")
         except self.problems as error:
-            logger.warning("batch %s could not be closed: %s", batch.session_id, error)
+            # it closes by itself after a minute without a job; a user who is told of the outage need not know
+            level = logging.INFO if is_outage(error) else logging.WARNING
+            logger.log(level, "batch %s could not be closed: %s", batch.session_id, error)
 
     def _send(
         self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str], most_secs: int | None
@@ -149,32 +172,35 @@ class PlatformJobs(JobService):
                 runner.options.max_execution_time = (
                     min(most_secs, chosen) if isinstance(chosen, int) else most_secs
                 )
-            job = runner.run(list(pubs), **self._more)
+            job = self._with_login(lambda: runner.run(list(pubs), **self._more))
         return job.job_id(), job
 
     def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
         only = {"pending": True} if pending else {}
-        jobs = self._service.jobs(limit=most, job_tags=[tag], **only)
+        jobs = self._with_login(lambda: self._service.jobs(limit=most, job_tags=[tag], **only))
         return [ListedJob(j.job_id(), frozenset(j.tags), j) for j in jobs]
 
     def _get(self, job_id: str) -> ListedJob:
-        job = self._service.job(job_id)
+        job = self._with_login(lambda: self._service.job(job_id))
         return ListedJob(job_id, frozenset(job.tags or ()), job)
 
     def _state(self, job: SentJob) -> State:
-        status = str(job.handle.status())
+        status = str(self._with_login(job.handle.status))
         if status.startswith("CANCELLED"):
             # "CANCELLED - RAN TOO LONG" is no final state to the client, which would wait for it for ever
             return State.CANCELLED if status == "CANCELLED" else State.TOO_LONG
-        return {"DONE": State.DONE, "ERROR": State.FAILED, "RUNNING": State.RUNNING}.get(
-            status, State.PENDING
-        )
+        known = STATES.get(status)
+        if known is None:
+            raise UnknownStateError(
+                f"Job {job.job_id} is in the state {status!r}, which this release does not know."
+            )
+        return known
 
     def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:  # noqa: ARG002
         from qiskit.primitives import PrimitiveResult
 
         try:
-            result = job.handle.result()
+            result = self._with_login(job.handle.result)
         except self.problems:
             raise
         except Exception as error:  # noqa: BLE001 - results are put together here, and what is cut fails in any way
@@ -183,21 +209,42 @@ class PlatformJobs(JobService):
             return [], f"{type(result).__name__} instead of a primitive result."
         return [_data(one, result.metadata) for one in result], ""
 
-    def _reason(self, job: SentJob) -> str:
-        return str(job.handle.error_message())
+    def _ending(self, job: SentJob, state: State) -> Ending:
+        if state is State.FAILED:
+            text = str(self._with_login(job.handle.error_message))
+            return Ending(text, read_code(getattr(job.handle, "_reason_code", None)))
+        # the client keeps why a job was cancelled to itself
+        told = self._with_login(lambda: job.handle._api_client.job_get(job.job_id))["state"]  # noqa: SLF001 - see above
+        code = told.get("reason_code") or told.get("reasonCode")
+        return Ending(str(told.get("reason") or ""), read_code(code))
 
     def _metrics(self, job: SentJob) -> Any:
-        return job.handle.metrics()
+        return self._with_login(job.handle.metrics)
 
     def _cancel(self, handle: Any) -> None:
-        handle.cancel()
+        self._with_login(handle.cancel)
 
     def _usage(self, job: SentJob) -> float | None:
         # usage() says 0 while IBM is still computing, and None on an older client that is given the newer form
-        return charged_secs(job.handle.metrics())
+        return charged_secs(self._with_login(job.handle.metrics))
 
     def _left(self) -> float | None:
-        return self._service.usage().get("usage_remaining_seconds")  # type: ignore[no-any-return]
+        return self._with_login(self._service.usage).get("usage_remaining_seconds")  # type: ignore[no-any-return]
+
+    def _with_login(self, ask: Callable[[], T]) -> T:
+        """Ask, and once more with a new access token if the one in use is not accepted any more."""
+        renewals = self._renewals
+        try:
+            return ask()
+        except self.errors as error:
+            if status_code(error) != 401:
+                raise
+        with self._renewing:
+            # another thread may have done so meanwhile
+            if self._renewals == renewals:
+                renew_login(self._service)
+                self._renewals += 1
+        return ask()
 
 
 def _data(result: Any, of_job: Any) -> PubData:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from ..exceptions import (
-    JobCancelledError,
-    JobFailedError,
+    DeviceClosedError,
+    JobError,
     ResultError,
     ServiceError,
     SubmissionError,
 )
 from .answers import in_words
-from .errors import ANSWER_SECS, can_pass, is_unknown_job, patiently, status_code, within
+from .errors import (
+    ANSWER_SECS,
+    NoAnswerError,
+    PuzzlingAnswerError,
+    is_cut,
+    is_outage,
+    is_unknown_job,
+    status_code,
+    within,
+)
 from .metadata import PubFacts
+from .outage import Outage
 from .queue import Place, read_place
+from .states import Ending, State, UnknownStateError, error_of
 from .usage import JobMetrics, read_metrics
 
 logger = logging.getLogger(__name__)
@@ -30,30 +39,17 @@ T = TypeVar("T")
 FETCHES = 6
 """Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
 
+LONGEST_FETCH_PAUSE_SECS = 5.0
+"""Between two of them."""
+
 SEND_SECS = 300.0
 """Longest wait for an answer that carries circuits or results."""
 
 CANCEL_SECS = 30.0
-"""Longest wait for a cancellation, tries included."""
+"""Longest wait for a cancellation, tries included; it is tried on in the background."""
 
 PLACE_SECS = 10.0
 """Longest wait for a place in the queue: nothing depends on it."""
-
-
-class State(Enum):
-    """What the service says of a job."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TOO_LONG = "ran too long"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing will change any more."""
-        return self not in (State.PENDING, State.RUNNING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +86,10 @@ class ListedJob:
     handle: Any
 
 
+def _nothing() -> None:
+    """Go on."""
+
+
 @dataclass(frozen=True, eq=False)
 class PubData:
     """What came back for one PUB, as it was sent: its shape is checked by whoever knows what was asked.
@@ -112,13 +112,18 @@ class PubData:
 class JobService(ABC):
     """Jobs on one backend of a service.
 
+    Where something must be known, it is asked until the service answers; ``check`` is called meanwhile, and what it raises ends
+    the waiting.
+
     Attributes:
+        outage: Whether the service answers.
         options: Options that every job is sent with; they are part of what a job is.
         coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
         stops_jobs: The service stops a job after as many seconds as it is told.
         without_reason: What is said of a job that failed without a reason, with ``{}`` for the id in quotes.
     """
 
+    outage: Outage
     options: Mapping[str, Any]
     coming_back: str
     stops_jobs = False
@@ -162,15 +167,19 @@ class JobService(ABC):
 
     @abstractmethod
     def _state(self, job: SentJob) -> State:
-        """The state of a job."""
+        """The state of a job.
+
+        Raises:
+            UnknownStateError: It is none of those that are known.
+        """
 
     @abstractmethod
     def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
         """The results of a finished job, one a PUB, and what is wrong with them if something is."""
 
     @abstractmethod
-    def _reason(self, job: SentJob) -> str:
-        """Why a job failed."""
+    def _ending(self, job: SentJob, state: State) -> Ending:
+        """Why a job failed or was cancelled."""
 
     @abstractmethod
     def _metrics(self, job: SentJob) -> Any:
@@ -240,7 +249,7 @@ class JobService(ABC):
             SubmissionError: The service did not accept the job, or did not say which it is.
         """
         try:
-            job_id, handle = within(
+            job_id, handle = self._within(
                 SEND_SECS, lambda: self._send(primitive, pubs, mode, tags, most_secs), "a job", beat
             )
         except Exception as error:
@@ -265,17 +274,19 @@ class JobService(ABC):
         listed = self._ask(lambda: self._list(tag, most, pending=True), "a list of jobs")
         return {job.job_id: job for job in listed}
 
-    def find(self, tag: str, primitive: str, pubs: int) -> list[SentJob]:
+    def find(
+        self, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
+    ) -> list[SentJob]:
         """All jobs that carry a tag, oldest first; asked until the service answers.
 
         Raises:
-            ServiceError: The service did not answer for minutes.
+            ServiceError: The service refuses to say, or its answers make no sense for an hour.
         """
         try:
-            for attempt in patiently((ServiceError, OSError), only=can_pass):
-                with attempt:
-                    found = self._ask(lambda: self._list(tag, 20, pending=False), "a list of jobs")
-        except (ServiceError, OSError) as error:
+            found = self.outage.ask(
+                lambda: self._ask(lambda: self._list(tag, 20, pending=False), "a list of jobs"), check
+            )
+        except ServiceError as error:
             raise ServiceError(
                 f"Whether a job with tag {tag} exists could not be asked: {error}",
                 status_code=status_code(error),
@@ -283,17 +294,16 @@ class JobService(ABC):
         # a service that overlooks what was asked for lists jobs that are no business of ours
         return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found) if tag in j.tags]
 
-    def known(self, job_id: str, tag: str, primitive: str, pubs: int) -> SentJob | None:
+    def known(
+        self, job_id: str, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
+    ) -> SentJob | None:
         """The job that the service once named, if it still knows it and it carries the tag.
 
         Raises:
-            ServiceError: The service did not answer for minutes.
+            ServiceError: The service refuses to say, or its answers make no sense for an hour.
         """
-        what = f"job {job_id}"
         try:
-            for attempt in patiently((ServiceError,), only=can_pass):
-                with attempt:
-                    found = self._ask(lambda: self._get(job_id), what)
+            found = self.outage.ask(lambda: self._ask(lambda: self._get(job_id), f"job {job_id}"), check)
         except ServiceError as error:
             if is_unknown_job(error):
                 return None
@@ -326,7 +336,7 @@ class JobService(ABC):
         """
         try:
             return read_place(
-                within(PLACE_SECS, lambda: self._metrics(job), f"the place of job {job.job_id}")
+                self._within(PLACE_SECS, lambda: self._metrics(job), f"the place of job {job.job_id}")
             )
         except (*self.problems, OSError) as error:  # type: ignore[misc]
             logger.info("the place of job %s is not known: %s", job.job_id, error)
@@ -336,52 +346,40 @@ class JobService(ABC):
         """Ask for the state of one job.
 
         Raises:
+            UnknownStateError: It is none of those that are known.
             ServiceError: The service did not answer properly.
         """
         return self._ask(lambda: self._state(job), f"the state of job {job.job_id}")
 
-    def state_for_sure(self, job: SentJob) -> State:
-        """Ask for the state of one job until the service answers."""
-        for attempt in patiently((ServiceError,), only=can_pass):
-            with attempt:
-                found = self.state(job)
-        return found
+    def state_for_sure(self, job: SentJob, check: Callable[[], None] = _nothing) -> State:
+        """Ask for the state of one job until the service answers; one that is not known is none that is final."""
+        try:
+            return self.outage.ask(lambda: self.state(job), check)
+        except UnknownStateError:
+            return State.PENDING
 
-    def fetch(self, job: SentJob, state: State, pubs: Sequence[Any]) -> list[PubData]:
+    def fetch(
+        self, job: SentJob, state: State, pubs: Sequence[Any], check: Callable[[], None] = _nothing
+    ) -> list[PubData]:
         """The results of a finished job, one a PUB.
 
         Args:
             job: The job.
             state: Its final state.
             pubs: What was sent.
+            check: Called while the service does not answer.
 
         Raises:
             JobFailedError: IBM reports the job as failed.
             JobCancelledError: The job was cancelled.
             ResultError: The result has the wrong type or length.
         """
-        if state is State.FAILED:
-            raise JobFailedError(
-                f"Job {job.job_id} failed on {self.backend.name}: {self._reason_for_sure(job)}",
-                job_ids=[job.job_id],
-            )
-        if state is State.TOO_LONG:
-            raise JobFailedError(
-                f"Job {job.job_id} was stopped by {self.backend.name}: it ran too long. Send fewer tapes in a job "
-                "(shard_size=) or fewer shots, or raise max_execution_time in primitive_options.",
-                job_ids=[job.job_id],
-            )
-        if state is State.CANCELLED:
-            raise JobCancelledError(f"Job {job.job_id} was cancelled.", job_ids=[job.job_id])
+        if state is not State.DONE:
+            raise self._no_result(job, state, check)
         results: list[PubData] = []
         first = problem = ""
         for fetch in range(FETCHES):
-            try:
-                results, problem = within(
-                    SEND_SECS, lambda: self._results(job, pubs), f"the result of job {job.job_id}"
-                )
-            except self.problems as error:
-                results, problem = [], f"it could not be downloaded: {in_words(error).rstrip('.')}."
+            results, problem = self._download(job, pubs, check)
             if not problem and len(results) != job.pubs:
                 problem = f"{len(results)} PUB results instead of {job.pubs}."
             foreign = {one.mark for one in results if one.mark} - {job.tag}
@@ -391,7 +389,7 @@ class JobService(ABC):
                 return results
             first = first or problem
             logger.warning("job %s: %s", job.job_id, problem)
-            time.sleep(min(0.1 * 2**fetch, 5.0))
+            self.outage.pause(min(0.1 * 2**fetch, LONGEST_FETCH_PAUSE_SECS), check)
         if self.is_private(job):
             problem = first  # what came after is that there is nothing any more
             kept = (
@@ -406,39 +404,95 @@ class JobService(ABC):
             job_ids=[job.job_id],
         )
 
-    def cancel(self, job: SentJob | ListedJob) -> None:
-        """Cancel a job, within seconds; one that is already finished stays as it is."""
+    def cancel(self, job: SentJob | ListedJob) -> bool:
+        """Cancel a job; one that is already finished stays as it is.
 
-        def can_be_repeated(error: BaseException) -> bool:
-            return not isinstance(error, self.settled)
+        Returns:
+            Whether the service has answered. If not, within :data:`CANCEL_SECS`, the job is cancelled as soon as it answers
+            again and the device is open.
+        """
+        what = f"the cancellation of job {job.job_id}"
 
-        def ask() -> None:
-            for attempt in patiently(self.errors, only=can_be_repeated):
-                with attempt:
-                    self._cancel(job.handle)
+        def once() -> None:
+            try:
+                self._cancel(job.handle)
+            except self.settled:
+                logger.debug("job %s was finished before it could be cancelled", job.job_id)
+
+        def until_answered() -> None:
+            try:
+                self.outage.ask(lambda: self._ask(once, what))
+            except ServiceError as error:
+                logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+            except DeviceClosedError:
+                logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
 
         try:
-            within(CANCEL_SECS, ask, f"the cancellation of job {job.job_id}")
-        except self.settled:
-            logger.debug("job %s was finished before it could be cancelled", job.job_id)
-        except self.problems as error:
-            logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+            self._within(CANCEL_SECS, until_answered, what)
+        except NoAnswerError:
+            return False
+        return True
 
     # ------------------------------------------------------------------------------------------------------ inside
+
+    def _within(self, secs: float, ask: Callable[[], T], what: str, beat: Callable[[], None] = _nothing) -> T:
+        return within(secs, ask, what, beat, self.outage.clock)
 
     def _ask(self, question: Callable[[], T], what: str) -> T:
         """Ask once.
 
         Raises:
-            ServiceError: The service did not answer properly.
+            NoAnswerError: There was no answer, or the service says that it has none now.
+            PuzzlingAnswerError: The answer makes no sense.
+            ServiceError: The service refuses to answer.
         """
         try:
-            return within(ANSWER_SECS, question, what)
-        except self.errors as error:
-            raise ServiceError(
+            return self._within(ANSWER_SECS, question, what)
+        except ServiceError:
+            raise
+        except Exception as error:
+            # what cannot be read is an error of any kind
+            if is_outage(error):
+                kind: type[ServiceError] = NoAnswerError
+            else:
+                kind = ServiceError if status_code(error) is not None else PuzzlingAnswerError
+            raise kind(
                 f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}",
                 status_code=status_code(error),
             ) from error
+
+    def _download(
+        self, job: SentJob, pubs: Sequence[Any], check: Callable[[], None]
+    ) -> tuple[list[PubData], str]:
+        """Results of a job, and what is wrong with them if something is."""
+
+        def download() -> tuple[list[PubData], str]:
+            try:
+                return self._within(
+                    SEND_SECS, lambda: self._results(job, pubs), f"the result of job {job.job_id}"
+                )
+            except self.problems as error:
+                if is_outage(error) and not is_cut(error):
+                    raise
+                return [], f"it could not be downloaded: {in_words(error).rstrip('.')}."
+
+        return self.outage.ask(download, check)
+
+    def _no_result(self, job: SentJob, state: State, check: Callable[[], None]) -> JobError:
+        """What a job without a result ended with."""
+        ending = Ending()
+        if state is not State.TOO_LONG:
+            try:
+                ending = self.outage.ask(
+                    lambda: self._ask(lambda: self._ending(job, state), "the reason of a failure"), check
+                )
+            except ServiceError as error:
+                ending = Ending(f"its reason could not be read: {error}")
+        # clients say that it failed, whether or not they know more
+        unknown = ending.reason.strip() in {"", "None"} or ending.reason.rstrip().endswith("has failed:")
+        if state is State.FAILED and unknown:
+            ending = Ending(self.without_reason.format(repr(job.job_id)), ending.code)
+        return error_of(job.job_id, str(self.backend.name), state, ending)
 
     def _if_told(self, question: Callable[[], float | None], what: str) -> float | None:
         try:
@@ -447,14 +501,3 @@ class JobService(ABC):
             logger.info("%s", error)
             return None
         return None if seconds is None else float(seconds)
-
-    def _reason_for_sure(self, job: SentJob) -> str:
-        try:
-            for attempt in patiently((ServiceError,), only=can_pass):
-                with attempt:
-                    reason = self._ask(lambda: self._reason(job), "the reason of a failure")
-        except ServiceError as error:
-            return f"its reason could not be read: {error}"
-        # clients say that it failed, whether or not they know more
-        unknown = reason.strip() in {"", "None"} or reason.rstrip().endswith("has failed:")
-        return self.without_reason.format(repr(job.job_id)) if unknown else reason

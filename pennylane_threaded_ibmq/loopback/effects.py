@@ -70,6 +70,10 @@ def _spoil(fault: Fault, response: Response) -> Response:
     if fault.effect == "count":
         body = body_of(response)
         return JSONResponse({**body, "count": body["count"] + fault.delta})
+    if fault.effect == "state":
+        body = body_of(response)
+        state = {**body["state"], "status": fault.unknown_state}
+        return JSONResponse({**body, "status": fault.unknown_state, "state": state})
     if fault.effect == "extra":
         return JSONResponse(_with_extras(json.loads(text)))
     return PlainTextResponse(resized(fault, text))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Effect = Literal[
-    "status", "reset", "stall", "truncate", "short", "empty", "pubs", "rows", "count", "extra", "job"
+    "status", "reset", "stall", "truncate", "short", "empty", "pubs", "rows", "count", "extra", "state", "job"
 ]
 
 _AFTER_ALLOWED = frozenset({"status", "reset", "stall"})
@@ -48,6 +48,7 @@ class Fault(Model):
     * ``count``: a job list whose ``count`` is off by ``delta``.
     * ``extra``: JSON objects, nested ones too, with a field that no client knows; typed values, and with them
       results, stay as they are. The client takes this everywhere but in a backend's configuration.
+    * ``state``: a job's view in a state that no client knows, ``unknown_state``, whatever it is in.
     * ``job``: the job that the request creates ends as ``job_status`` with ``reason``, ``reason_code`` and
       ``reason_solution``, and ``usage_secs`` are charged for it; only ``POST /jobs`` creates one.
 
@@ -69,6 +70,7 @@ class Fault(Model):
         secs: Seconds that a stalled answer waits; ``None`` until released.
         keep: Share of the body that is sent.
         delta: How far a number is off.
+        unknown_state: Name of a state that no client knows.
         job_status: Final state of the job.
         reason: IBM's explanation; the client ignores ``reason_code`` without it.
         reason_code: IBM's error code.
@@ -90,6 +92,7 @@ class Fault(Model):
     secs: float | None = Field(default=None, ge=0)
     keep: float = Field(default=0.5, ge=0, lt=1)
     delta: int = -1
+    unknown_state: str = "Pondering"
     job_status: Literal["Failed", "Cancelled", "Cancelled - Ran too long"] = "Failed"
     reason: str | None = None
     reason_code: int | None = None

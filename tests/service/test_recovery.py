@@ -345,7 +345,7 @@ def test_a_failure_that_cannot_pass_is_not(loopback, device, fields):
 def test_a_refusal_is_not_tried_again(loopback, device):
     service = loopback()
     service.inject(Fault(effect="status", status=400, message="No.", on="POST /jobs$", times=None))
-    with pytest.raises(SubmissionError, match=r"No\."):
+    with pytest.raises(SubmissionError, match=r"No \(HTTP 400"):
         device().batch_execute(ladder(3))
     assert service.counters.by_route["POST /jobs"] == 1
 

@@ -129,7 +129,7 @@ def failures(loopback, device, monkeypatch):
         broken(Fault(effect="job", job_status="Cancelled", **job), exceptions.JobCancelledError)
         broken(Fault(effect="job", reason="No.", **job), exceptions.ShardFailedError, shard_size=1)
         broken(Fault(effect="rows", on=r"GET /jobs/\{id\}/results", times=None), exceptions.ResultError)
-        monkeypatch.setattr(watcher, "MOST_FAILURES", 2)
+        monkeypatch.setattr(watcher, "MOST_REFUSALS", 2)
         broken(Fault(effect="status", status=400, on="GET /jobs", times=None), exceptions.ServiceError)
         service.hold()
         fails(exceptions.WaitTimeoutError, lambda: fresh(timeout_secs=0.5).batch_execute(ladder(3)))

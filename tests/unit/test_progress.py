@@ -19,6 +19,7 @@ from pennylane_threaded_ibmq.execution.places import AGAIN_SECS, FIRST_SECS, TRO
 from pennylane_threaded_ibmq.execution.progress import LOOKING_SECS, Course
 from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.execution.watcher import Watcher
+from pennylane_threaded_ibmq.ibm.outage import Outage
 from pennylane_threaded_ibmq.ibm.queue import Place, read_place
 from pennylane_threaded_ibmq.ibm.service import SentJob, State
 
@@ -499,6 +500,8 @@ def test_an_observer_that_exits_does_not_end_the_watching(caplog):
 
 def test_both_who_follow_one_job_are_told_once_that_it_runs():
     class Jobs:
+        outage = Outage("nobody")
+
         def __init__(self):
             self.looks = 0
             self.end = threading.Event()
