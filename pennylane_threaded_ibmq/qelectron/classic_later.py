@@ -13,6 +13,7 @@ from pennylane.transforms.core import TransformProgram
 
 from .classic_selector_device import SelectorDevice
 from .later import Submitted
+from .plain_types import as_plain
 from .routing import Ticket
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Twice(qml.QNode):
     def __init__(self, call: QElectron) -> None:
         self.__dict__.update(call.__dict__)
         self._interface_asked = call.interface
+        self._plain = call.original_qnode
         self.device: _TwiceDevice = _TwiceDevice(call.device)
         self._original_device = self.device
         self._recorded: tuple[Any, Any] | None = None
@@ -134,7 +136,7 @@ class Twice(qml.QNode):
             raise Submitted from None
         finally:
             self.device.submitting = False
-        return value
+        return as_plain(value, self._plain, self._tape, args, kwargs)
 
     def second(self, args: Any, kwargs: Any) -> Any:
         """From the results on."""
@@ -145,7 +147,7 @@ class Twice(qml.QNode):
         value = super().__call__(*args, **kwargs)
         if used is not None:
             self._cache.update(used)
-        return value
+        return as_plain(value, self._plain, self._tape, args, kwargs)
 
     def _update_gradient_fn(self, *args: Any, **kwargs: Any) -> None:
         super()._update_gradient_fn(*args, **kwargs)

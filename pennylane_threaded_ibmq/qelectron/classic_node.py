@@ -15,6 +15,7 @@ from .classic_selector_device import SelectorDevice
 from .classic_tapes import shots_of, with_shots
 from .cluster import common_shots
 from .later import LaterFuture, run_later
+from .plain_types import as_plain
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,7 +51,8 @@ class QElectron(qml.QNode):
         call = self.one_call(kwargs)
         try:
             with self.device.guard.held():
-                return super(QElectron, call).__call__(*args, **kwargs)
+                value = super(QElectron, call).__call__(*args, **kwargs)
+                return as_plain(value, self.original_qnode, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
         finally:
             # what PennyLane's own tools look at after a call
             for name in ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs"):

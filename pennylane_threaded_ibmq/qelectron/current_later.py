@@ -10,6 +10,7 @@ from pennylane.devices import Device
 from pennylane.tape import QuantumScript
 
 from .later import Submitted
+from .plain_types import as_plain
 from .routing import Ticket
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Twice(qml.QNode):
             raise Submitted from None
         finally:
             self.device.submitting = False
-        return value
+        return as_plain(value, self._qelectron.original_qnode, self._kept, args, kwargs)
 
     def second(self, args: Any, kwargs: Any) -> Any:
         """From the results on."""
@@ -155,7 +156,7 @@ class Twice(qml.QNode):
         value = super().__call__(*args, **kwargs)
         if used is not None:
             self._cache.update(used)
-        return value
+        return as_plain(value, self._qelectron.original_qnode, self._kept, args, kwargs)
 
     def _use_cache(self) -> dict[Any, Any] | None:
         """A cache of the user's as it was at first: each time sees the same, so asks for the same circuits."""

@@ -10,6 +10,7 @@ from .base import BaseQExecutor
 from .current_later import Twice
 from .current_selector_device import SelectorDevice
 from .later import LaterFuture, run_later
+from .plain_types import as_plain
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -39,7 +40,8 @@ class QElectron(qml.QNode):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
         with self.device.guard.held():
-            return super().__call__(*args, **kwargs)
+            value = super().__call__(*args, **kwargs)
+            return as_plain(value, self.original_qnode, self._tape, args, kwargs)
 
     def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
         """Choose executors and submit now, and return at once.

@@ -10,7 +10,7 @@ import pytest
 from pennylane import numpy as pnp
 from pydantic import PrivateAttr
 
-from pennylane_threaded_ibmq import IBMQExecutor, QCluster, qelectron
+from pennylane_threaded_ibmq import IBMQExecutor, QCluster, Simulator, qelectron
 
 
 class Counting(IBMQExecutor):
@@ -52,3 +52,24 @@ def test_overrides_are_obeyed_by_calls_gradients_and_run_later(how, loopback):
     assert qml.grad(circuit)(x) == pytest.approx(1)
     assert (sum(executor._submitted), sum(executor._collected)) == (6, 6)
     assert service.counters.logins == 1
+
+
+@pytest.mark.parametrize("interface", ["auto", "autograd", None])
+@pytest.mark.parametrize("make", [float, np.array, pnp.array])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_analytic_qnode_gives_the_types_of_the_plain_one(interface, make, several):
+    def circuit(x):
+        qml.RX(x, wires=0)
+        z = qml.expval(qml.PauliZ(0))
+        return (z, qml.probs(wires=[0, 1])) if several else z
+
+    plain = qml.QNode(circuit, qml.device("default.qubit", wires=2), interface=interface)
+    executors = Simulator(persist_data=False)
+    qelectron_ = qelectron(plain, executors=executors)
+    wanted = plain(make(0.3))
+    for got in (qelectron_(make(0.3)), qelectron_.run_later(make(0.3)).result()):
+        assert type(got) is type(wanted)
+        pairs = zip(got, wanted) if several else [(got, wanted)]
+        for one, other in pairs:
+            assert type(one) is type(other)
+            assert np.allclose(one, other)

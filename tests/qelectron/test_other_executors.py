@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pennylane as qml
 import pytest
+from pennylane import numpy as pnp
 
 import pennylane_threaded_ibmq
 from pennylane_threaded_ibmq import IBMQExecutor, QCluster, QiskitExecutor, Simulator, qelectron
@@ -100,3 +101,24 @@ def test_a_retired_simulator_is_told_with_what_simulates_here(name, here):
     with pytest.raises(BackendError, match=f"backend='{name}': IBM retired {name}.*backend='{here}'"):
         circuit(0.1)
     assert qelectron(plain, executors=IBMQExecutor(backend=here, persist_data=False))(0.0) == 1
+
+
+@pytest.mark.parametrize("interface", ["auto", "autograd", None])
+@pytest.mark.parametrize("make", [float, np.array, pnp.array])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_analytic_qnode_gives_the_types_of_the_plain_one(interface, make, several):
+    def circuit(x):
+        qml.RX(x, wires=0)
+        z = qml.expval(qml.PauliZ(0))
+        return (z, qml.probs(wires=[0, 1])) if several else z
+
+    plain = qml.QNode(circuit, qml.device("default.qubit", wires=2), interface=interface)
+    executors = Simulator(persist_data=False)
+    qelectron_ = qelectron(plain, executors=executors)
+    wanted = plain(make(0.3))
+    for got in (qelectron_(make(0.3)), qelectron_.run_later(make(0.3)).result()):
+        assert type(got) is type(wanted)
+        pairs = zip(got, wanted, strict=True) if several else [(got, wanted)]
+        for one, other in pairs:
+            assert type(one) is type(other)
+            assert np.allclose(one, other)

@@ -1,0 +1,54 @@
+"""Gives results the types that the plain QNode gives, where PennyLane takes them from the way of differentiating."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+from pennylane import numpy as pnp
+
+from ..stack import Stack, stack
+
+
+def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:
+    """The result of a call of a qelectron, of the types of the plain QNode.
+
+    Without shots, PennyLane differentiates a simulator by backpropagation, which gives tensors to autograd; circuits of
+    executors are differentiated by shifts, which give arrays.
+
+    Args:
+        value: The result.
+        qnode: The plain QNode.
+        tape: The circuit, with the shots it ran with.
+        args: Arguments of the call.
+        kwargs: Keyword arguments of the call.
+    """
+    if tape is None or tape.shots or qnode.diff_method != "best" or not _is_for_autograd(qnode, args, kwargs):
+        return value
+    return _as_tensors(value) if _has_backprop(qnode) else value
+
+
+def _is_for_autograd(qnode: Any, args: Any, kwargs: Any) -> bool:
+    interface = getattr(qnode.interface, "value", qnode.interface)
+    if interface == "auto":
+        found = qml.math.get_interface(*args, *kwargs.values())
+        # PennyLane of the classic stack takes plain numbers for autograd's
+        return found == "autograd" or (found == "numpy" and stack() is Stack.CLASSIC)
+    return bool(interface == "autograd")
+
+
+def _has_backprop(qnode: Any) -> bool:
+    device = getattr(qnode, "_original_device", qnode.device)
+    device = getattr(device, "target_device", device)
+    if not hasattr(device, "capabilities") or not hasattr(device, "short_name"):
+        return type(device).__name__ in {"DefaultQubit", "DefaultMixed"}
+    return bool({"passthru_interface", "passthru_devices"} & set(device.capabilities()))
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_tensors(one) for one in value)
+    return pnp.tensor(value) if isinstance(value, (np.ndarray, np.floating)) else value
