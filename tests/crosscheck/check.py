@@ -32,6 +32,10 @@ REFUSALS = (
     ),
     (r"takes no postselection, since a shadow needs every shot", "a shadow needs every shot"),
     (
+        r"phases, which this PennyLane takes for no broadcast",
+        "PennyLane 0.37 sees no batch in a GlobalPhase, and fails with it itself",
+    ),
+    (
         r"cannot be decomposed by PennyLane",
         "PennyLane's decomposition fails, with arrays in nearly all cases",
     ),
@@ -138,6 +142,10 @@ class Checker:
                 except Exception as error:  # noqa: BLE001 - whatever PennyLane cannot do is not compared
                     report.skipped[type(error).__name__ + ": " + str(error)[:50]] += 1
                     continue
+                if len(tape.operations) < len(spec.lines):
+                    # so does PennyLane 0.37 with multiples of gates, and the batch is gone with one
+                    report.skipped["an operation that PennyLane leaves out of the circuit"] += 1
+                    continue
                 ready.append(tape)
                 specs.append(spec)
                 exact.append(states)
@@ -206,10 +214,17 @@ class Checker:
         )
         try:
             few = qml.device("default.qubit", wires=list(case.wires) if every else None, seed=1)
-            wanted = form(qml.execute([tape], few, None, **method)[0])
+            theirs = qml.execute([tape], few, None, **method)[0]
         except Exception:  # noqa: BLE001 - what PennyLane cannot run with shots has no form
             return []
-        mine = form(result)
+        if (
+            isinstance(theirs, tuple)
+            and not tape.shots.has_partitioned_shots
+            and len(theirs) < len(tape.measurements)
+        ):
+            # PennyLane 0.37 has one result for a sum of equal words and another measurement in their basis
+            return []
+        mine, wanted = form(result), form(theirs)
         return [] if mine == wanted else [f"a form of {mine}, default.qubit's is {wanted}"]
 
     def _refusal(self, case, error, where, specs):
