@@ -1,12 +1,12 @@
 """A plugin for other projects' tests: what has shots runs on ``threaded.ibmq``, the rest where it would run anyway.
 
-The tests make a ``default.qubit`` or ``lightning.qubit`` and get one whose circuits with shots are prepared and run by
-the device of this project. It counts the tests in which that happened, so that a run that tests nothing is seen.
+The tests make a ``default.qubit``, ``lightning.qubit`` or ``qiskit.aer`` and get one whose circuits with shots are prepared
+and run by the device of this project. It counts the tests in which that happened, so that a run that tests nothing is seen.
 """
 
 from __future__ import annotations
 
-import functools
+from importlib.util import find_spec
 
 import pennylane as qml
 import pytest
@@ -14,7 +14,9 @@ from pennylane.devices import DefaultQubit
 
 pytest_plugins = ("random_seed",)
 
-NAMES = frozenset({"default.qubit", "reference.qubit", "lightning.qubit"})
+NAMES = frozenset(
+    {"default.qubit", "reference.qubit", "lightning.qubit", "qiskit.aer", "qiskit.basicsim", "qiskit.remote"}
+)
 RUN = "tests that ran circuits on threaded.ibmq"
 
 make_device = qml.device
@@ -22,11 +24,24 @@ counted = {"tapes": 0, "tests": 0}
 
 
 class SharedDevice(DefaultQubit):
-    """``default.qubit`` for circuits without shots, ``threaded.ibmq`` for those with shots."""
+    """``default.qubit`` for circuits without shots, ``threaded.ibmq`` for those with shots.
+
+    Args:
+        options: Further options of ``threaded.ibmq``.
+        given: What ``default.qubit`` is given.
+    """
+
+    def __init__(self, *given, options=None, **keywords):
+        super().__init__(*given, **keywords)
+        self._options = options or {}
+        self._ours = {}
 
     def ours(self, tape):
         """The device of this project with the wires that a tape means."""
-        device = _with_wires(tuple(self.wires or tape.wires or (0,)))
+        wires = tuple(self.wires or tape.wires or (0,))
+        if wires not in self._ours:
+            self._ours[wires] = make_device("threaded.ibmq", wires=wires, progress=False, **self._options)
+        device = self._ours[wires]
         device.tracker = self.tracker
         return device
 
@@ -60,21 +75,71 @@ def _prepare(tape, device, config):
     return tapes, lambda results: post(results)[0]
 
 
-@functools.lru_cache(maxsize=64)
-def _with_wires(wires):
-    return make_device("threaded.ibmq", wires=wires, progress=False)
-
-
 def shared(name, *args, **kwargs):
     """In the place of ``qml.device``."""
     if name not in NAMES or kwargs.get("max_workers") is not None:
         return make_device(name, *args, **kwargs)
     options = {k: v for k, v in kwargs.items() if k in {"wires", "shots", "seed"}}
-    return SharedDevice(*args, **options)
+    ours = {k: kwargs[k] for k in ("noise_model",) if k in kwargs}
+    if not isinstance(kwargs.get("backend", ""), str):
+        ours["backend"] = kwargs["backend"]
+    return SharedDevice(*args, options=ours, **options)
 
 
 def pytest_configure(config):
     qml.device = shared
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests():
+    """Let the classes of pennylane-qiskit that its tests import run on this device."""
+    if find_spec("pennylane_qiskit") is None:
+        return
+    import pennylane_qiskit
+    from pennylane_qiskit import qiskit_device
+
+    for name in ("AerDevice", "BasicSimulatorDevice"):
+        made = type(name, (_Stepwise, getattr(pennylane_qiskit, name)), {})
+        setattr(pennylane_qiskit, name, made)
+    qiskit_device.QiskitDevice = lambda wires, backend=None: shared(
+        "qiskit.remote", wires=wires, backend=backend
+    )
+
+
+class _Stepwise:
+    """The steps in which tests of the legacy interface run a circuit with shots: gates, samples, what is asked of them."""
+
+    _gates = None
+
+    def apply(self, operations, **kwargs):
+        """Keep the gates."""
+        if self.shots:
+            self._gates = list(operations)
+        else:
+            super().apply(operations, **kwargs)
+
+    def generate_samples(self, circuit=None):
+        """Samples of all wires."""
+        if self._gates is None:
+            return super().generate_samples(circuit)
+        return self._measured(qml.sample(wires=self.wires)).reshape(self.shots, -1)
+
+    def expval(self, observable, **kwargs):
+        """An expectation value."""
+        if self._gates is None:
+            return super().expval(observable, **kwargs)
+        return self._measured(qml.expval(observable))
+
+    def var(self, observable, **kwargs):
+        """A variance."""
+        if self._gates is None:
+            return super().var(observable, **kwargs)
+        return self._measured(qml.var(observable))
+
+    def _measured(self, measurement):
+        counted["tapes"] += 1
+        tape = qml.tape.QuantumScript(self._gates, [measurement], shots=self.shots)
+        return make_device("threaded.ibmq", wires=self.wires, progress=False).batch_execute([tape])[0]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,7 +1,7 @@
-"""Tests of PennyLane and of Lightning, run with this device from their sources.
+"""Tests of PennyLane, Lightning and pennylane-qiskit, run with this device from their sources.
 
 Their packages ship no tests, so a checkout is needed: THREADED_IBMQ_PEERS names a folder with one or more of
-``pennylane`` and ``pennylane-lightning``, each at the version that is installed. Nothing of theirs is copied here.
+``pennylane``, ``pennylane-lightning`` and ``pennylane-qiskit``, each at the version that is installed. Nothing of theirs is copied here.
 
 A test that fails runs twice more, since many are statistical with a seed that only their own device takes. One that then
 still fails must also fail on their own device, or stand in the list below with its reason.
@@ -43,6 +43,15 @@ FILES = {
         "test_tensor_measurements.py",
     ],
     "pennylane-lightning": ["test_measurements.py"],
+    # the rest of test_base_device.py and all of test_qiskit_device.py look inside its own classes
+    "pennylane-qiskit": [
+        *(f"test_{name}.py" for name in ("apply", "expval", "integration", "var")),
+        *(
+            f"test_base_device.py::TestExecution::test_{name}"
+            for name in ("sampler_output_shape", "sampler_output_shape_multi_measurements")
+        ),
+        "test_base_device.py::TestExecution::test_observables_that_need_split_non_commuting",
+    ],
 }
 LEFT_OUT = {
     # it looks for the name of PennyLane's device in the text of an error that is ours
@@ -53,6 +62,13 @@ LEFT_OUT = {
     r"test_not_an_observable": "the error is one of default.qubit",
     # PennyLane's simulator can be compiled by JAX as a whole; a job cannot
     r"test_probs\.py::TestProbs::test_integration_jax": "a device that sends circuits is a callback for JAX",
+    # pennylane-qiskit's own classes have other arguments and attributes than this device
+    r"test_integration\.py::TestDeviceIntegration::test_(load|incorrect|args)": "its own constructors",
+    r"test_integration\.py::TestKeywordArguments": "its own arguments",
+    # here a batch is run tape by tape, by a device that is not its own
+    r"test_integration\.py::TestBatchExecution": "calls inside its own device",
+    # what has no shots runs on PennyLane's simulator
+    r"test_integration\.py::TestNoise": "noise without shots",
 }
 """Tests that fail on this device and should: a pattern of their ids, and why."""
 
@@ -63,9 +79,9 @@ CASES = [(project, name) for project, names in FILES.items() for name in names]
 def test_of_peer(project, name, tmp_path):
     """No test fails that should not, and some of them ran circuits on this device."""
     if not FOLDER:
-        pytest.skip("THREADED_IBMQ_PEERS names no folder with checkouts of PennyLane and Lightning")
+        pytest.skip("THREADED_IBMQ_PEERS names no folder with their checkouts")
     tests = Path(FOLDER).expanduser().resolve() / project / "tests"
-    if not (tests / name).exists():
+    if not (tests / name.partition("::")[0]).exists():
         pytest.skip(f"{tests / name} is not there")
     output = run(tests, [name], tmp_path)
     used = re.search(r"tests that ran circuits on threaded\.ibmq: (\d+), tapes: (\d+)", output)
