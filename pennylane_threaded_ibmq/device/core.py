@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from pennylane.tape import QuantumScript
 
+from .._compat import without_prefix
 from .._fork import FORKS
 from ..exceptions import (
     BackendError,
@@ -211,7 +212,7 @@ class BatchDevice:
         Returns:
             The estimate with its formula. Nothing is sent but the question for what is left.
         """
-        shards = self._cut(self._prepare(tapes_of(circuits))[0])
+        shards = self._cut(*self._prepare(tapes_of(circuits)))
         return self._open().estimate(shards, ask=True)
 
     def resume(self, batch_id: str, *, send: bool = True) -> BatchHandle:
@@ -397,7 +398,7 @@ class BatchDevice:
     ) -> BatchHandle:
         place = self._open()
         like = None if resume is None else self._journal().batch(resume)
-        shards = self._cut(tapes, like)
+        shards = self._cut(tapes, origins, like)
         estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
         spending = self._spending(place, estimate) if place.remote and send else None
         if spending is not None:
@@ -431,16 +432,24 @@ class BatchDevice:
             instance=place.instance,
         )
 
-    def _cut(self, tapes: tuple[QuantumScript, ...], like: BatchRecord | None = None) -> tuple[Shard, ...]:
+    def _cut(
+        self,
+        tapes: tuple[QuantumScript, ...],
+        origins: Sequence[Origin] = (),
+        like: BatchRecord | None = None,
+    ) -> tuple[Shard, ...]:
         place = self._open()
-        blocks = plan(
-            tapes,
-            self._templates,
-            self._make_template,
-            estimator=place.estimator,
-            parametrise=self._settings.parametrise,
-            equal_shots=place.limits is not None and place.limits.equal_shots,
-        )
+        try:
+            blocks = plan(
+                tapes,
+                self._templates,
+                self._make_template,
+                estimator=place.estimator,
+                parametrise=self._settings.parametrise,
+                equal_shots=place.limits is not None and place.limits.equal_shots,
+            )
+        except UnsupportedCircuitError as error:
+            raise _of_the_users_tape(error, origins) from error.__cause__
         if place.limits is not None:
             # what cannot be compiled has an error of its own, and what is compiled can be weighed
             transpile_blocks(blocks)
@@ -520,6 +529,15 @@ class BatchDevice:
         return Template(
             tape, data, wires, place.compiler, parametrise=self._settings.parametrise, fuse=place.fuse
         )
+
+
+def _of_the_users_tape(error: UnsupportedCircuitError, origins: Sequence[Origin]) -> UnsupportedCircuitError:
+    """An error with the place of the tape that the user gave: an expanded broadcast moves those after it."""
+    for position, origin in enumerate(origins):
+        if error.tape is not None and origin.start <= error.tape < origin.stop:
+            text = without_prefix(str(error), f"Tape {error.tape}")
+            return type(error)(f"Tape {position}{text}", tape=position)
+    return error
 
 
 def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:

@@ -68,7 +68,10 @@ def exact_state(tape, wires):
     script = qml.tape.QuantumScript(operations, [qml.state()])
     state = qml.execute([script], qml.device("default.qubit", wires=order), None)[0]
     state = np.asarray(state, dtype=np.complex128).reshape((2,) * len(order))
-    return Exact(state / np.linalg.norm(state), order, outcomes, wanted)
+    norm = np.linalg.norm(state)
+    if abs(norm - 1) > 1e-3:
+        raise ValueError("PennyLane's matrices are not unitary, as of some roots of a turn")
+    return Exact(state / norm, order, outcomes, wanted)
 
 
 def _deferred(operations):

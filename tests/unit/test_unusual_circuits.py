@@ -202,3 +202,15 @@ def test_the_phase_of_a_branch_has_no_gradient(dev):
     slope = qml.grad(circuit)(pnp.array([0.7, 0.3], requires_grad=True))
     assert slope[0] == pytest.approx(0, abs=0.05)
     assert slope[1] == pytest.approx(-np.sin(0.3) * np.sin(0.2) ** 2, abs=0.05)
+
+
+def test_an_error_names_the_tape_that_was_given():
+    """A broadcast that becomes several tapes does not move those after it."""
+    matrices = np.stack([np.eye(2), qml.matrix(qml.X(0)), qml.matrix(qml.H(0))])
+    batch = qml.tape.QuantumScript([qml.QubitUnitary(matrices, wires=0)], [qml.probs(wires=0)], shots=10)
+    bad = qml.tape.QuantumScript([qml.RX(np.nan, 0)], [qml.probs(wires=0)], shots=10)
+    dev = qml.device("threaded.ibmq", wires=1, progress=False)
+    for run in (dev.batch_execute, dev.execute, dev.submit):
+        with pytest.raises(UnsupportedCircuitError, match=r"^Tape 1: operation 0, RX") as caught:
+            run([batch, bad])
+        assert caught.value.tape == 1
