@@ -51,7 +51,7 @@ LOOK_SECS = 0.2
 USAGE_SECS = 300.0
 """Between two tries at an instance that has met its usage limit."""
 
-MOST_SENDINGS = 12
+MOST_SENDINGS = 5
 """How often a shard is sent whose job does not exist although the service answered; one that is out is sent to again later."""
 
 LONGEST_SENDING_PAUSE_SECS = 30.0

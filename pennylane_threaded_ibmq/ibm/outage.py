@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from .._printable import printable
 from ..exceptions import DeviceClosedError
 from .clock import CLOCK, Clock
 from .errors import PuzzlingAnswerError, is_outage
@@ -204,4 +205,4 @@ def _error(state: RetryCallState) -> BaseException:
 
 def _first_line(error: BaseException) -> str:
     """What happened, without the pages that some errors hold."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0][:300])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .._printable import printable
 from ..exceptions import (
     DeviceClosedError,
     JobError,
@@ -388,7 +389,7 @@ class JobService(ABC):
             if not problem:
                 return results
             first = first or problem
-            logger.warning("job %s: %s", job.job_id, problem)
+            logger.warning("job %s: %s", job.job_id, printable(problem, lines=True))
             self.outage.pause(min(0.1 * 2**fetch, LONGEST_FETCH_PAUSE_SECS), check)
         if self.is_private(job):
             problem = first  # what came after is that there is nothing any more

@@ -254,3 +254,22 @@ def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
     assert cancelled.id == twin.job_id
     service.release()
     right(handle.result(60))
+
+
+def test_what_a_service_says_is_logged_without_what_a_terminal_obeys(loopback, device, caplog):
+    caplog.set_level("INFO")
+    loopback()
+    dev = device()
+    jobs = dev._open().jobs
+    results, said = jobs._results, iter(["it says \x1b]0;mine\x07"])
+
+    def spoiled(job, pubs):
+        return ([], problem) if (problem := next(said, "")) else results(job, pubs)
+
+    jobs._results = spoiled
+    right(dev.batch_execute(ladder(3)))
+    jobs.outage.failed(dev, OSError("no route \x1b[2J"))
+    jobs.outage.answered(dev)
+    assert "it says \\x1b]0;mine" in caplog.text
+    assert "no route \\x1b[2J" in caplog.text
+    assert "\x1b" not in caplog.text
