@@ -80,7 +80,7 @@ def soak_there(steps, folder):
         service.applied(token=config.tokens[0], instance=config.instances[0].crn),
         qml.device("threaded.ibmq", wires=2, backend=SMALL, journal=folder / "journal.sqlite") as dev,
     ):
-        soak(dev, steps, kilobytes=4 * 1024)
+        soak(dev, steps, kilobytes=8 * 1024)
         assert service.counters.jobs == steps
 
 
