@@ -11,6 +11,7 @@ Importing this module makes the class known to Covalent.
 from __future__ import annotations
 
 import copyreg
+import os
 import pydoc
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -32,18 +33,27 @@ from typing_extensions import Annotated
 
 from ..config import hide_secrets
 from ..exceptions import ConfigurationError
-from .classic_tapes import with_shots
+from ..stack import Stack, stack
 from .covalent_keep import Pending, keep
 from .executor import IBMQExecutor as Standalone
 from .page_schema import page_schema
 from .routing import submit
 from .runners import recording_lock
 
+if stack() is not Stack.CLASSIC:
+    raise ImportError(
+        "Covalent 0.232 runs with PennyLane 0.31, the classic stack, and this is the current one: use "
+        "pennylane_threaded_ibmq.qelectron, which has the same names without Covalent, or install the other with: pip install "
+        "'pennylane-threaded-ibmq[covalent]'."
+    )
+
 try:
     import covalent.executor as _executors
     from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
     from covalent.executor.qbase import BaseQExecutor, QCResult
     from covalent.quantum.qserver.utils import get_cached_executor
+
+    from .classic_tapes import with_shots
 except ImportError as _error:
     raise ImportError(
         f"This module needs Covalent 0.232 ({_error}). Install it with: pip install 'pennylane-threaded-ibmq[covalent]'. "
@@ -121,6 +131,10 @@ class ThreadedIBMQExecutor(BaseQExecutor):
                 argument="runs_on",
                 value=data["runs_on"],
             )
+        address = os.environ.get("IBMQX_URL")
+        if address and not data.get("ibmqx_url"):
+            # it goes along to workers, whose environment may lack it
+            data["ibmqx_url"] = address
         given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
         for name, value in given.items():
             _check_hashable(name, value)

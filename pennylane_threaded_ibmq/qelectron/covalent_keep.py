@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from .._compat import AnyFuture
 from .._fork import ForkLock
 from ..config import find_token
+from ..exceptions import CredentialsError
 from .executor import IBMQExecutor
 from .routing import Ticket
 
@@ -56,7 +57,17 @@ class Keep:
             return SecretStr(str(given or ""))
         with self._lock:
             kept = self._tokens.get(str(given))
-        return SecretStr(find_token()) if kept is None else kept
+        if kept is not None:
+            return kept
+        found = find_token()
+        if not found:
+            # without a token the circuits would run on this machine, in the place of the service that was meant
+            raise CredentialsError(
+                "The executor was made with a token in another process, which keeps it, and none is configured here. Set "
+                "IBMQX_TOKEN, or ibmqx_token in covalent.conf, where Covalent's workers run. Nothing was sent.",
+                argument="ibmqx_token",
+            )
+        return SecretStr(found)
 
     def executor(self, fields: dict[str, Any]) -> IBMQExecutor:
         """The executor with these fields, made when first needed."""

@@ -128,6 +128,26 @@ def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_pa
     assert done.stdout.split()[-2:] == ["of-the-worker", "5"], done.stderr
 
 
+def test_a_worker_that_finds_no_token_says_so_and_simulates_nothing(ct, service, wiped_environment, tmp_path):
+    """The address goes along; the token does not, and without one the default backend would be a simulation."""
+    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
+
+    executor = ThreadedIBMQExecutor(ibmqx_token=TOKEN)
+    assert executor.ibmqx_url == service.classic_url
+    file = tmp_path / "executor.pickle"
+    file.write_bytes(pickle.dumps(executor))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"import pickle; pickle.load(open({str(file)!r}, 'rb'))"],
+        env={"HOME": str(wiped_environment), "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "CredentialsError" in done.stderr
+    assert "Set IBMQX_TOKEN, or ibmqx_token in covalent.conf, where Covalent's workers run" in done.stderr
+
+
 def test_the_token_is_nowhere_to_be_seen(ct, service):
     """Covalent dumps, pickles, prints and stores executors; none of it has the token."""
     executor = ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN)

@@ -122,3 +122,11 @@ def test_an_analytic_qnode_gives_the_types_of_the_plain_one(interface, make, sev
         for one, other in pairs:
             assert type(one) is type(other)
             assert np.allclose(one, other)
+
+
+def test_the_module_for_covalent_says_in_one_sentence_that_this_is_the_other_stack():
+    with pytest.raises(
+        ImportError,
+        match=r"the classic stack, and this is the current one.*pennylane-threaded-ibmq\[covalent\]",
+    ):
+        importlib.import_module("pennylane_threaded_ibmq.qelectron.covalent")
