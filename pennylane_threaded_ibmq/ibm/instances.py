@@ -7,10 +7,14 @@ still disturb each other. So a device never uses a service object that may serve
 
 from __future__ import annotations
 
+import threading
 from copy import copy
 from typing import Any
+from weakref import WeakValueDictionary, ref
 
+from .._fork import OnePerProcess
 from ..exceptions import ConfigurationError
+from .repeats import send_jobs_once
 
 
 def instance_of(backend: Any) -> str:
@@ -22,7 +26,8 @@ def instance_of(backend: Any) -> str:
 def pin(backend: Any) -> tuple[Any, Any]:
     """A service object for the instance of one backend alone, and the backend on it.
 
-    They share the login and the connections with those of the user's, which stay as they are and may go on to other instances.
+    They have connections of their own, which send no job twice, and the login of the user's service object, which stays as it is
+    and may go on to other instances.
 
     Args:
         backend: A backend of IBM's client.
@@ -35,12 +40,35 @@ def pin(backend: Any) -> tuple[Any, Any]:
     """
     instance = instance_of(backend)
     try:
-        service = _pinned(backend.service, instance)
-    except KeyError:
+        service = _pins().of(backend.service, instance)
+        client = vars(service)["_active_api_client"]
+    except (AttributeError, KeyError):
         raise _not_known(backend, instance) from None
     if service.active_instance() != instance:
         raise _not_known(backend, instance)
-    return service, _changed(backend, _service=service)
+    return service, _changed(backend, _service=service, _api_client=client)
+
+
+class _Pins:
+    """The pinned service objects of a process, each as long as a device uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._services: WeakValueDictionary[tuple[int, str], Any] = WeakValueDictionary()
+
+    def of(self, service: Any, instance: str) -> Any:
+        """The one of a service object for an instance."""
+        key = (id(service), instance)
+        with self._lock:
+            found = self._services.get(key)
+            # service objects cannot be hashed, and the number of one that is gone may be another's
+            if found is None or vars(found)["_origin"]() is not service:
+                found = self._services[key] = _pinned(service, instance)
+            return found
+
+
+_pins = OnePerProcess(_Pins)
+"""Devices of one service object share a login; a fork logs in anew."""
 
 
 def _pinned(service: Any, instance: str) -> Any:
@@ -50,18 +78,21 @@ def _pinned(service: Any, instance: str) -> Any:
         KeyError: The client keeps its instances in another way.
     """
     inside = vars(service)
-    client, account = inside["_active_api_client"], copy(inside["_account"])
-    if vars(client)["_instance"] != instance:
-        client = inside["_api_clients"][instance]
-    account.instance = instance
-    return _changed(
+    account = _changed(inside["_account"], instance=instance)
+    parameters = _changed(inside["_client_params"], instance=instance)
+    client = type(inside["_active_api_client"])(parameters)
+    pinned = _changed(
         service,
+        _origin=ref(service),
         _account=account,
+        _client_params=parameters,
         _default_instance=True,
         _saved_instances=[],
         _active_api_client=client,
         _api_clients={instance: client},
     )
+    send_jobs_once(pinned)
+    return pinned
 
 
 def _changed(thing: Any, **attributes: Any) -> Any:

@@ -517,14 +517,40 @@ def test_other_requests_are_repeated_by_the_client_as_ever(platform):
     assert service.counters.by_route["GET /jobs"] == 3
 
 
-def test_a_twin_that_the_users_own_client_created_is_cancelled(loopback, device, caplog):
-    """A client that the user made repeats a submission as it likes, although the job exists."""
-    service = loopback(job_secs=1.0, slots=1)
-    dev = device(backend=QiskitRuntimeService().backend("ibm_manila"))
-    service.inject(Fault(effect="status", status=502, on="POST /jobs$", when="after"))
-    with caplog.at_level(logging.WARNING):
-        close_to_cosine(dev.batch_execute(ladder(3)), 3)
-    assert len(service.jobs) == 2
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_nothing_is_sent_twice_for_a_backend_object_of_the_users_either(loopback, device, status):
+    """The user's client would: jobs go through connections of their own."""
+    service = loopback(slots=1)
+    client = QiskitRuntimeService()
+    dev = device(backend=client.backend("ibm_manila"))
+    logins = service.counters.logins
+    service.inject(Fault(effect="status", status=status, on="POST /jobs$", when="after"))
+    close_to_cosine(dev.batch_execute(ladder(3)), 3)
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+    assert service.counters.by_route["POST /jobs"] == 1
+    # another device on it shares their login
+    close_to_cosine(device(backend=client.backend("ibm_manila")).batch_execute(ladder(2)), 2)
+    assert service.counters.logins == logins
+
+
+def test_a_twin_of_a_job_is_cancelled(rest, device, caplog):
+    """Whoever creates it, such as a proxy that repeats requests."""
+    session = rest()
+    service = session.service
+    service.hold()
+    with (
+        caplog.at_level(logging.WARNING),
+        service.applied(token=TOKEN, instance=service.config.instances[0].crn),
+    ):
+        handle = device(backend="ibm_manila").submit(ladder(3))
+        service.wait_for_jobs(1, status="Queued")
+        (job,) = service.jobs
+        told = session.ask("GET", f"/jobs/{job.id}").json()
+        body = {"program_id": job.program_id, "backend": job.backend, "params": told["params"]}
+        assert session.ask("POST", "/jobs", {**body, "tags": told["tags"]}).ok
+        service.wait_for_jobs(1, status="Cancelled")
+        service.release()
+        close_to_cosine(handle.result(60), 3)
     assert sorted(job.status for job in service.jobs) == [JobStatus.CANCELLED, JobStatus.COMPLETED]
     assert "created twice" in caplog.text
 
