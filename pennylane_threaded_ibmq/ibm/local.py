@@ -295,6 +295,16 @@ class LocalBackend:
             row += sum(len(array) for array in arrays)
         return out
 
+    @property
+    def _side_by_side(self) -> dict[str, int]:
+        """Let Aer run circuits side by side, as many as there are cores, unless the user has said how many.
+
+        By itself it runs them one after the other, each on all cores, which costs small circuits more than it brings: 30
+        noisy circuits of 4 qubits take 17 times as long on two cores. With a seed it has to, since its draws then
+        depend on the threads of a circuit, hence on how many there are in a run.
+        """
+        return {} if "max_parallel_experiments" in self._options else {"max_parallel_experiments": 0}
+
     def _sample_by_aer(
         self,
         simulator: Any,
@@ -304,7 +314,7 @@ class LocalBackend:
         seed: int | None,
     ) -> list[RowCounts]:
         """Let Aer draw shot by shot: noise and dynamic circuits need it."""
-        options = {} if seed is None else {"seed_simulator": seed}
+        options = self._side_by_side if seed is None else {"seed_simulator": seed}
         binds = [
             {p: array[:, i] for i, p in enumerate(circuit.parameters)}
             for circuit, array in zip_strict(circuits, values)

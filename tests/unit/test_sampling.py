@@ -263,3 +263,39 @@ def test_a_random_order_is_one():
     places = [np.flatnonzero(counts.ordered(rng).samples(0, (0,))[:, 0]).mean() for _ in range(2000)]
     # the mean of 50 places drawn of 100 without return
     assert abs(np.mean(places) - 49.5) < 5 * np.sqrt((100**2 - 1) / 12 / 50 * 50 / 99 / 2000)
+
+
+class Listening(AerSimulator):
+    """Aer, and how many circuits it is asked to run at once."""
+
+    asked = None
+
+    def run(self, *arguments, **options):
+        Listening.asked = options.get("max_parallel_experiments", self.options.max_parallel_experiments)
+        return super().run(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [({}, 0), ({"seed_simulator": 3}, None), ({"simulator_options": {"max_parallel_experiments": 2}}, 2)],
+    ids=str,
+)
+def test_noisy_circuits_run_side_by_side_where_neither_seed_nor_user_says_otherwise(options, asked):
+    """Several structures, each with the noise of its one gate."""
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.2, 2), ["cx"])
+    angles = np.linspace(0.2, 2.8, 7)
+    tapes = [
+        qml.tape.QuantumScript(
+            [qml.RY(x, 0), *[qml.RZ(0.1, 1)] * i, qml.CNOT([0, 1])],
+            [qml.expval(qml.Z(1)), qml.expval(qml.Z(0))],
+            shots=20_000,
+        )
+        for i, x in enumerate(angles)
+    ]
+    backend = Listening(noise_model=noise)
+    with qml.device("threaded.ibmq", wires=2, backend=backend, progress=False, **options) as dev:
+        found = np.array(dev.batch_execute(tapes))
+    np.testing.assert_allclose(found[:, 1], 0.8 * np.cos(angles), atol=0.04)
+    np.testing.assert_allclose(found[:, 0], 0.8 * np.cos(angles), atol=0.04)
+    assert Listening.asked == asked
