@@ -425,6 +425,9 @@ def test_phases_that_pennylane_takes_for_no_batch_are_refused():
     tape = qml.tape.QuantumScript([qml.GlobalPhase(np.array([0.1, 0.2]))], [qml.probs(wires=0)], shots=10)
     with pytest.raises(UnsupportedCircuitError, match=r"Tape 0 has a GlobalPhase of 2 phases"):
         device().batch_execute([tape])
+    root = qml.pow(qml.GlobalPhase(np.array([0.1, 0.2]), wires=0), -0.5)
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0 has a GlobalPhase of 2 phases"):
+        device().batch_execute([tape.__class__([root], tape.measurements, shots=10)])
 
 
 def test_lightning_simulates_where_its_version_is_known():

@@ -313,6 +313,10 @@ def names(table):
     return {re.match(r"qml\.(\w+)", text).group(1) for text in texts}
 
 
+TURNS = ("3.141592653589793", "6.283185307179586")
+"""Angles whose gates have eigenvalues of -1, so that rounding decides which root PennyLane computes."""
+
+
 def wrapped(numbers, source, free):
     """A wrapper around a gate, or the gate as it is.
 
@@ -331,7 +335,7 @@ def wrapped(numbers, source, free):
         return text, controls
     if kind == "pow":
         return f"qml.pow({source}, {rng.choice([2, 3, -1, -2])})", []
-    if kind == "root":
+    if kind == "root" and not any(turn in source for turn in TURNS):
         return f"qml.pow({source}, {rng.choice([0.5, -0.5, 1.7])})", []
     if kind == "prod" and free:
         return f"qml.prod({source}, qml.RX({numbers.angle()}, wires={free[0]!r}))", free[:1]
