@@ -397,6 +397,14 @@ class BatchDevice:
         send: bool = True,
     ) -> BatchHandle:
         place = self._open()
+        if place.retired and resume is None:
+            raise BackendError(
+                f"backend={place.name!r}: the account has no such backend any more, and only what was sent to it before can be "
+                "collected. Nothing was sent.",
+                argument="backend",
+                value=place.name,
+            )
+        send = send and not place.retired
         like = None if resume is None else self._journal().batch(resume)
         shards = self._cut(tapes, origins, like)
         estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))

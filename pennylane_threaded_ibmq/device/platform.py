@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ConfigurationError
+from ..exceptions import BackendError, ConfigurationError
 from ..execution.limits import SERVICE_MOST, weigh
 from ..execution.shards import Limits
 from ..execution.usage import overheads
@@ -36,6 +36,7 @@ from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
 from ..ibm.outage import Outage
 from ..ibm.own_compile import check_pass_manager
+from .retired_place import open_retired
 from .workplace import Workplace, open_here, open_remote
 
 if TYPE_CHECKING:
@@ -84,7 +85,13 @@ def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLO
         client = json.dumps(settings.client_arguments, sort_keys=True)
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
         wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)
-        service, opened = accounts().connect(credentials, wanted, outage, settings.timeout_secs)
+        try:
+            service, opened = accounts().connect(credentials, wanted, outage, settings.timeout_secs)
+        except BackendError:
+            retired = open_retired(settings, credentials, primitive_options, only, outage)
+            if retired is None:
+                raise
+            return retired
         return _remote(service, opened, settings, primitive_options, only, wires, outage)
     if is_service_backend(backend):
         return _remote(*pin(backend), settings, primitive_options, only, wires, outage)

@@ -59,6 +59,7 @@ class Workplace:
         jobs: Jobs of the service; ``None`` on this machine.
         instance: Who pays; empty on this machine.
         shaping: Options by which its jobs are recognised later; empty on this machine.
+        retired: Nothing can be sent there any more.
         fuse: Makes circuits run on Lightning's state vector; ``None`` where none does.
         least_qubits: So many qubits it has without being asked.
     """
@@ -73,6 +74,7 @@ class Workplace:
     jobs: JobService | None = None
     instance: str = ""
     shaping: Mapping[str, Any] = field(default_factory=dict)
+    retired: bool = False
     fuse: Fuse | None = None
     least_qubits: int = 0
 

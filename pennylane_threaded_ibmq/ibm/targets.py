@@ -29,3 +29,22 @@ def reduced_target(target: Any, *, qubits: Set[int] | None = None, without: Set[
         if kept:
             part.add_instruction(operation, kept, name=name)
     return part
+
+
+_MANY = 4096
+"""More qubits than any circuit has."""
+
+
+def general_target() -> Any:
+    """A target with the gates of hardware between any qubits: what is compiled for it has the form of what ran, not the layout."""
+    from qiskit.circuit import Delay, IfElseOp, Measure, Parameter, Reset
+    from qiskit.circuit.library import CXGate, IGate, RZGate, SXGate, XGate
+    from qiskit.transpiler import Target
+
+    # without connections a circuit keeps its own number of qubits
+    target = Target(num_qubits=_MANY)
+    for gate in (CXGate(), IGate(), RZGate(Parameter("angle")), SXGate(), XGate(), Measure(), Reset()):
+        target.add_instruction(gate, None)
+    target.add_instruction(Delay(Parameter("duration")), None)
+    target.add_instruction(IfElseOp, None, name="if_else")
+    return target
