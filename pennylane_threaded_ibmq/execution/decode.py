@@ -124,11 +124,14 @@ class _View:
             self.parts[home] = whole.split(list(self.block.shots), self.rng)
         return self.parts[home][self.copy]
 
-    def histogram(self, home: int, bits: Sequence[int]) -> FloatArray:
-        """Share of each outcome of ``bits``: shape ``(rows, 2**len(bits))``; NaN in a row without valid shots."""
-        outcomes = self.outcomes(home)
-        share: FloatArray = outcomes.histogram(bits) / outcomes.totals[:, None]
-        return share
+    def histogram(self, readout: Readout) -> FloatArray:
+        """Share of each outcome of a readout's bits: shape ``(rows, 2**len(bits))``; NaN in a row without valid shots."""
+        counts, totals = np.zeros((self.block.rows, 1 << len(readout.bits))), np.zeros(self.block.rows)
+        for home, bits in readout.sources(0, self.block.settings):
+            outcomes = self.outcomes(home)
+            counts += outcomes.histogram(bits)
+            totals += outcomes.totals
+        return counts / totals[:, None]
 
     def _postselected(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         pairs = self.block.template.postselection
@@ -167,7 +170,7 @@ def _read(view: _View, readout: Readout, index: int, copy: int) -> Any:
             recipes = recipes[:, slice(*view.bounds)]
         return read_shadow(readout, view.shots(home), recipes)
     if readout.kind is Kind.PROBABILITIES:
-        return view.histogram(home, readout.bits)
+        return view.histogram(readout)
     if readout.kind is Kind.EIGENVALUES:
         return _read_eigenvalues(view, readout, index)
     if readout.kind is Kind.MID_CIRCUIT:
@@ -181,7 +184,7 @@ def _read(view: _View, readout: Readout, index: int, copy: int) -> Any:
 
 
 def _read_eigenvalues(view: _View, readout: Readout, index: int) -> FloatArray:
-    histogram = view.histogram(readout.settings[0], readout.bits)
+    histogram = view.histogram(readout)
     values = np.empty_like(histogram)
     if readout.eigenvalues is not None:
         values[:] = readout.eigenvalues
@@ -252,7 +255,7 @@ def _read_words(view: _View, readout: Readout, index: int, copy: int) -> FloatAr
     if result.word_values is not None:
         values = _estimated(block, readout, result.word_values[copy])
     elif readout.variance and readout.direct:
-        first, second = view.outcomes(readout.settings[0]).sum_moments(readout.bits, coeffs)
+        first, second = _moments(view, readout, coeffs)
         return np.maximum(second - first**2, 0.0)
     else:
         values = _sampled(view, readout)
@@ -268,10 +271,30 @@ def _estimated(block: Block, readout: Readout, table: FloatArray) -> FloatArray:
     return values
 
 
+def _moments(view: _View, readout: Readout, coeffs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and mean square of a sum, from the shots of all settings that hold all its words."""
+    run = frozenset(view.block.settings)
+    words = [dict(readout.sources(j, run)) for j in range(len(readout.words))]
+    together = [home for home in words[0] if all(home in sources for sources in words)]
+    first, second, totals = np.zeros((3, view.block.rows))
+    for home in together:
+        outcomes = view.outcomes(home)
+        sums = outcomes.moment_sums([sources[home] for sources in words], coeffs)
+        first, second, totals = first + sums[0], second + sums[1], totals + outcomes.totals
+    return first / totals, second / totals
+
+
 def _sampled(view: _View, readout: Readout) -> FloatArray:
-    values = np.empty((view.block.rows, len(readout.settings)))
-    homes = np.array(readout.settings)
-    for home in dict.fromkeys(readout.settings):
-        mine = np.flatnonzero(homes == home)
-        values[:, mine] = view.outcomes(home).word_means([readout.bits[j] for j in mine])
-    return values
+    """Mean of each word, from the shots of all settings that measure it: each shot counts the same."""
+    sums, totals = np.zeros((2, view.block.rows, len(readout.settings)))
+    read: dict[int, list[tuple[int, Sequence[int]]]] = {}
+    run = frozenset(view.block.settings)
+    for j in range(len(readout.settings)):
+        for home, bits in readout.sources(j, run):
+            read.setdefault(home, []).append((j, bits))
+    for home, entries in read.items():
+        outcomes = view.outcomes(home)
+        mine = [j for j, _ in entries]
+        sums[:, mine] += outcomes.word_sums([bits for _, bits in entries])
+        totals[:, mine] += outcomes.totals[:, None]
+    return sums / totals

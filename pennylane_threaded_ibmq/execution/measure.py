@@ -1,13 +1,14 @@
 """From measurements to circuits: which bases must be measured, and how each result is read from them.
 
 A **setting** is one way to end the circuit: rotations, then a measurement of some wires. Measurements that share a
-basis share a setting, so a tape costs as many circuits as it has incompatible bases.
+basis share a setting, so a tape costs as many circuits as it has incompatible bases. What a setting measures beside that is
+read too: a word's shots are those of all settings that are run and measure it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
+from .grouping import group_words
 from .pauli import pauli_sentence_of
 from .precision import double_unitary
 from .structure import (
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
 
 class Kind(Enum):
@@ -57,6 +60,10 @@ class Kind(Enum):
     SHADOW = "shadow"
     MID_CIRCUIT = "mid-circuit"
     """Counts and samples of mid-circuit values."""
+
+
+Source: TypeAlias = "tuple[int, tuple[int, ...]]"
+"""A setting, and classical bits to be read there."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,10 @@ class Readout:
     Attributes:
         kind: Which of the ways.
         variance: A variance is asked for, not an expectation value.
-        settings: Positions of the settings it reads; one each word for ``WORDS``.
+        settings: Positions of the settings that are run for it; one each word for ``WORDS``.
         bits: Classical bits it reads in its setting; for ``WORDS`` one list a word.
+        others: Settings that measure the same, with the bits to read there, for each entry of ``settings``: statistics take
+            their shots too, where they are run anyway.
         words: The Pauli words.
         products: Words of the square of the sum, where a variance needs them.
         pairs: ``(i, j, sign, k)``: ``words[i] * words[j]`` is ``sign`` times word ``k`` of ``all_words``.
@@ -113,11 +122,24 @@ class Readout:
     process: MeasurementProcess | None = None
     labels: tuple[Any, ...] = ()
     anywhere: bool = False
+    others: tuple[tuple[Source, ...], ...] = ()
 
     @property
     def all_words(self) -> tuple[Word, ...]:
         """The words and those of the square."""
         return self.words + self.products
+
+    def sources(self, entry: int, run: Collection[int]) -> tuple[Source, ...]:
+        """Where an entry of ``settings`` is read for statistics.
+
+        Args:
+            entry: Which.
+            run: Settings that are run.
+        """
+        home = self.settings[entry]
+        bits = self.bits[entry] if self.kind is Kind.WORDS else self.bits
+        others = self.others[entry] if self.others else ()
+        return ((home, bits), *(source for source in others if source[0] in run and source[0] != home))
 
     def mean_square(self, coeffs: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expectation value of the squared sum, from those of all words: shape ``(rows,)``."""
@@ -127,17 +149,21 @@ class Readout:
         return square
 
 
-@dataclass
-class _Group:
-    """A setting in the making: wire to letter."""
+class _Bases:
+    """The settings that measure words, in the order of their positions."""
 
-    letters: dict[Any, str] = field(default_factory=dict)
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        self.settings = settings
+        self._letters = [frozenset(setting.basis) for setting in settings]
 
-    def takes(self, word: Word) -> bool:
-        return all(self.letters.get(w, letter) == letter for w, letter in word)
-
-    def add(self, word: Word) -> None:
-        self.letters.update(word)
+    def sources(self, words: Iterable[Word], wires: Sequence[Any]) -> tuple[Source, ...]:
+        """Where all of some words are measured together, with the bits of some of their wires."""
+        letters = {pair for word in words for pair in word}
+        return tuple(
+            (index, tuple(self.settings[index].bits(wires)))
+            for index, measured in enumerate(self._letters)
+            if letters <= measured
+        )
 
 
 def plan_measurements(
@@ -155,31 +181,24 @@ def plan_measurements(
         The settings, and one readout a measurement.
     """
     order = {w: i for i, w in enumerate(all_wires)}
-    groups: list[_Group] = []
     pending: list[tuple[MeasurementProcess, MeasurementData, Any]] = []
     for mp, read in zip_strict(tape.measurements, data.measurements):
         pending.append((mp, read, _requirement(mp, read, all_wires)))
-    wanted = [word for mp, _, need in pending for word in _measured_words(mp, need)]
-    # the computational basis first: words of Z then join it instead of opening their own setting
-    for word in wanted:
-        if all(letter == "Z" for _, letter in word):
-            _join(groups, word)
-    for word in sorted(wanted, key=len, reverse=True):
-        _join(groups, word)
-    settings = [replace(_setting(g.letters, order), first=first) for g in groups]
+    letters = group_words([word for mp, _, need in pending for word in _measured_words(mp, need)])
+    settings = [replace(_setting(basis, order), first=first) for basis in letters]
     settings += [replace(need, first=first) for _, _, need in pending if isinstance(need, Setting)]
     if not settings:
         settings.append(Setting((), (), first=first))
     readouts: list[Readout] = []
-    special = len(groups)
+    bases, special = _Bases(settings[: len(letters)]), len(letters)
     for mp, read, need in pending:
         if isinstance(need, Setting):
             readouts.append(_special_readout(mp, special, settings[special]))
             special += 1
         elif read.value is not None:
-            readouts.append(_value_readout(mp, read.value, need, groups, settings))
+            readouts.append(_value_readout(mp, read.value, need, bases))
         else:
-            readouts.append(_group_readout(mp, read, need, groups, settings))
+            readouts.append(_group_readout(mp, read, need, bases))
     return tuple(settings), _share_shots(readouts)
 
 
@@ -318,55 +337,39 @@ def _native(gates: Sequence[Operator]) -> list[Operator]:
     return out
 
 
-def _join(groups: list[_Group], word: Word) -> None:
-    if any(g.takes(word) and all(w in g.letters for w, _ in word) for g in groups):
-        return
-    for group in groups:
-        if group.takes(word):
-            group.add(word)
-            return
-    groups.append(_Group(dict(word)))
-
-
-def _setting(letters: dict[Any, str], order: dict[Any, int]) -> Setting:
+def _setting(letters: Mapping[Any, str], order: Mapping[Any, int]) -> Setting:
     basis = tuple(sorted(letters.items(), key=lambda wl: order.get(wl[0], len(order))))
     return Setting(basis, tuple(w for w, _ in basis))
 
 
-def _home(word: Word, groups: Sequence[_Group]) -> int:
-    for index, group in enumerate(groups):
-        if all(group.letters.get(w) == letter for w, letter in word):
-            return index
-    raise AssertionError(word)  # every word joined a group
-
-
 def _group_readout(
-    mp: MeasurementProcess,
-    read: MeasurementData,
-    words: tuple[Word, ...],
-    groups: Sequence[_Group],
-    settings: Sequence[Setting],
+    mp: MeasurementProcess, read: MeasurementData, words: tuple[Word, ...], bases: _Bases
 ) -> Readout:
     if read.words is not None:
-        variance = isinstance(mp, VarianceMP)
-        shared = _shared_home(words, groups)
-        products, pairs = _square(words) if variance else ((), ())
-        measured = words if shared is not None else words + products
-        homes = tuple(_home(w, groups) if shared is None else shared for w in measured)
-        bits = tuple(tuple(settings[h].bits([w for w, _ in word])) for h, word in zip_strict(homes, measured))
-        return Readout(Kind.WORDS, homes, bits, variance, words, products, pairs, direct=shared is not None)
-    home = _home(words[0], groups)
+        return _words_readout(isinstance(mp, VarianceMP), words, bases)
     wires = [w for w, _ in words[0]] if mp.obs is None else list(mp.obs.wires)
     labels = tuple(wires) if is_own_measurement(mp) else ()
-    return _read_bits(mp, home, tuple(settings[home].bits(wires)), labels)
+    (home, bits), *others = bases.sources(words, wires)
+    return _read_bits(mp, home, bits, labels, (tuple(others),))
 
 
-def _shared_home(words: tuple[Word, ...], groups: Sequence[_Group]) -> int | None:
-    """A setting that holds all words, if there is one: then a variance is a plain sample variance."""
-    for index, group in enumerate(groups):
-        if all(group.letters.get(w) == letter for word in words for w, letter in word):
-            return index
-    return None
+def _words_readout(variance: bool, words: tuple[Word, ...], bases: _Bases) -> Readout:
+    # a setting that holds all words gives each shot a value of the sum: then a variance is a plain sample variance
+    direct = bool(bases.sources(words, ()))
+    products, pairs = _square(words) if variance else ((), ())
+    measured = words if direct else words + products
+    together = {index for index, _ in bases.sources(words, ())}
+    homes, bits, others = [], [], []
+    for word in measured:
+        sources = bases.sources((word,), [w for w, _ in word])
+        if direct:
+            sources = tuple(sorted(sources, key=lambda source: source[0] not in together))
+        homes.append(sources[0][0])
+        bits.append(sources[0][1])
+        others.append(sources[1:])
+    return Readout(
+        Kind.WORDS, tuple(homes), tuple(bits), variance, words, products, pairs, direct, others=tuple(others)
+    )
 
 
 def _special_readout(mp: MeasurementProcess, home: int, setting: Setting) -> Readout:
@@ -376,29 +379,36 @@ def _special_readout(mp: MeasurementProcess, home: int, setting: Setting) -> Rea
 
 
 def _value_readout(
-    mp: MeasurementProcess,
-    value: MidCircuitValue,
-    words: tuple[Word, ...],
-    groups: Sequence[_Group],
-    settings: Sequence[Setting],
+    mp: MeasurementProcess, value: MidCircuitValue, words: tuple[Word, ...], bases: _Bases
 ) -> Readout:
-    home = _home(words[0], groups) if words else 0
-    bits = tuple(settings[home].bits(value.sources)) if value.deferred else value.sources
+    if value.deferred:
+        (home, bits), *others = bases.sources(words, value.sources)
+    else:
+        # every setting holds the bits of measurements in the middle
+        home, bits = 0, tuple(value.sources)
+        others = [(index, bits) for index in range(len(bases.settings))]
     anywhere = not value.deferred
+    more = (tuple(others),)
     if isinstance(mp, ProbabilityMP):
-        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere)
+        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere, others=more)
     if isinstance(mp, (ExpectationMP, VarianceMP)):
         variance = isinstance(mp, VarianceMP)
-        return Readout(Kind.EIGENVALUES, (home,), bits, variance, anywhere=anywhere)
+        return Readout(Kind.EIGENVALUES, (home,), bits, variance, anywhere=anywhere, others=more)
     return Readout(Kind.MID_CIRCUIT, (home,), bits, process=mp, anywhere=anywhere)
 
 
 def _read_bits(
-    mp: MeasurementProcess, home: int, bits: tuple[int, ...], labels: tuple[Any, ...] = ()
+    mp: MeasurementProcess,
+    home: int,
+    bits: tuple[int, ...],
+    labels: tuple[Any, ...] = (),
+    others: tuple[tuple[Source, ...], ...] = (),
 ) -> Readout:
     if isinstance(mp, ProbabilityMP):
-        return Readout(Kind.PROBABILITIES, (home,), bits)
+        return Readout(Kind.PROBABILITIES, (home,), bits, others=others)
     if isinstance(mp, (ExpectationMP, VarianceMP)):
-        eigenvalues = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
-        return Readout(Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=eigenvalues)
+        values = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
+        return Readout(
+            Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=values, others=others
+        )
     return Readout(Kind.SAMPLES, (home,), bits, process=mp, labels=labels)

@@ -79,21 +79,21 @@ class ShotBits:
         """Shots of each row that count: shape ``(rows,)``."""
         return np.full(self.rows, self.shots)
 
-    def word_means(self, masks: Sequence[Sequence[int]]) -> FloatArray:
-        """Mean of the product of signs for each mask: shape ``(rows, len(masks))``."""
+    def word_sums(self, masks: Sequence[Sequence[int]]) -> FloatArray:
+        """Sum of the product of signs over the shots for each mask: shape ``(rows, len(masks))``."""
         out = np.empty((self.rows, len(masks)))
         for j, mask in enumerate(masks):
-            out[:, j] = 1.0 - 2.0 * _parity(self.packed, mask).mean(axis=1, dtype=np.float64)
+            out[:, j] = self.shots - 2.0 * _parity(self.packed, mask).sum(axis=1, dtype=np.float64)
         return out
 
-    def sum_moments(
+    def moment_sums(
         self, masks: Sequence[Sequence[int]], coeffs: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Mean and mean square of ``sum_j coeffs[row, j] * sign_j``: two arrays of shape ``(rows,)``."""
+        """Sums over the shots of ``sum_j coeffs[row, j] * sign_j`` and of its square: two arrays of shape ``(rows,)``."""
         total = np.zeros(self.packed.shape[:-1])
         for j, mask in enumerate(masks):
             total += coeffs[:, j, None] * (1.0 - 2.0 * _parity(self.packed, mask))
-        return total.mean(axis=1), (total**2).mean(axis=1)
+        return total.sum(axis=1), (total**2).sum(axis=1)
 
     def histogram(self, bits: Sequence[int]) -> FloatArray:
         """Number of shots for each outcome of ``bits``: shape ``(rows, 2**len(bits))``."""
@@ -190,23 +190,21 @@ class ShotCounts:
         sums = np.bincount(self.row_of, weights=values, minlength=self.rows)
         return sums.astype(np.float64)
 
-    def word_means(self, masks: Sequence[Sequence[int]]) -> FloatArray:
-        """Mean of the product of signs for each mask: shape ``(rows, len(masks))``."""
+    def word_sums(self, masks: Sequence[Sequence[int]]) -> FloatArray:
+        """Sum of the product of signs over the shots for each mask: shape ``(rows, len(masks))``."""
         out = np.empty((self.rows, len(masks)))
         for j, mask in enumerate(masks):
-            odd = self._per_row(self.weights * _parity(self.packed, mask))
-            out[:, j] = 1.0 - 2.0 * odd / self.totals
+            out[:, j] = self.totals - 2.0 * self._per_row(self.weights * _parity(self.packed, mask))
         return out
 
-    def sum_moments(
+    def moment_sums(
         self, masks: Sequence[Sequence[int]], coeffs: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Mean and mean square of ``sum_j coeffs[row, j] * sign_j``: two arrays of shape ``(rows,)``."""
+        """Sums over the shots of ``sum_j coeffs[row, j] * sign_j`` and of its square: two arrays of shape ``(rows,)``."""
         total = np.zeros(len(self.weights))
         for j, mask in enumerate(masks):
             total += coeffs[self.row_of, j] * (1.0 - 2.0 * _parity(self.packed, mask))
-        first = self._per_row(self.weights * total) / self.totals
-        return first, self._per_row(self.weights * total**2) / self.totals
+        return self._per_row(self.weights * total), self._per_row(self.weights * total**2)
 
     def histogram(self, bits: Sequence[int]) -> FloatArray:
         """Number of shots for each outcome of ``bits``: shape ``(rows, 2**len(bits))``."""

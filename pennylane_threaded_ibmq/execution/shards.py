@@ -69,6 +69,8 @@ class Shard:
         for block in self.blocks:
             told = (block.structure, block.values.shape, tuple(block.shots), block.readouts, block.primitive)
             digest.update(repr(told if block.copies is None else (*told, block.copies)).encode())
+            # words may be grouped in another way by another version
+            digest.update(repr([block.template.settings[i].basis for i in block.settings]).encode())
             digest.update(block.values.tobytes())
         return digest.hexdigest()
 
