@@ -30,7 +30,12 @@ class QElectron(qml.QNode):
 
     Attributes:
         original_qnode: The QNode it was made from.
+        name: What the decorator was given, or the function's name.
+        description: What the decorator was given, or the function's documentation.
     """
+
+    name: str
+    description: str
 
     execute_kwargs: dict[str, Any]
     gradient_kwargs: dict[str, Any]

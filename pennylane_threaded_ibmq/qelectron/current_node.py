@@ -26,7 +26,12 @@ class QElectron(qml.QNode):
 
     Attributes:
         original_qnode: The QNode it was made from.
+        name: What the decorator was given, or the function's name.
+        description: What the decorator was given, or the function's documentation.
     """
+
+    name: str
+    description: str
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
         self.__dict__.update(qnode.__dict__)
@@ -80,6 +85,7 @@ class QElectron(qml.QNode):
         fresh = type(self).__new__(type(self))
         fresh.__dict__.update(qnode.__dict__)
         fresh.original_qnode = self.original_qnode
+        fresh.name, fresh.description = self.name, self.description
         fresh.device = SelectorDevice(self.device.target, device.wires)
         return fresh
 

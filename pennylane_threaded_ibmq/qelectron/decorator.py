@@ -49,8 +49,8 @@ def qelectron(
     *,
     executors: Any = None,
     selector: Selector = "cyclic",
-    name: str | None = None,  # noqa: ARG001 - programs written for Covalent pass it
-    description: str | None = None,  # noqa: ARG001 - same
+    name: str | None = None,
+    description: str | None = None,
 ) -> Any:
     """Run the circuits of a QNode on executors.
 
@@ -63,8 +63,8 @@ def qelectron(
             run on a simulator of this machine.
         selector: Which executor of a list runs a circuit: ``"cyclic"``, ``"random"``, ``"least_busy"``, or a callable
             ``selector(circuit, executors)`` that returns one of them.
-        name: Kept for programs written for Covalent; not used.
-        description: Same.
+        name: Kept as ``name`` of what is returned; by default the function's name.
+        description: Kept as ``description``; by default the function's documentation.
 
     Returns:
         A :class:`~pennylane_threaded_ibmq.QElectron`, which is a QNode with ``run_later``; a decorator if no QNode was given.
@@ -75,8 +75,8 @@ def qelectron(
     """
     target = _target(executors, selector)
     if qnode is None:
-        return functools.partial(_wrap, target=target)
-    return _wrap(qnode, target)
+        return functools.partial(_wrap, target=target, name=name, description=description)
+    return _wrap(qnode, target, name, description)
 
 
 def _target(executors: Any, selector: Selector) -> BaseQExecutor:
@@ -90,7 +90,7 @@ def _target(executors: Any, selector: Selector) -> BaseQExecutor:
     return members[0] if len(members) == 1 else QCluster(executors=members, selector=selector)
 
 
-def _wrap(qnode: Any, target: BaseQExecutor) -> QElectron:
+def _wrap(qnode: Any, target: BaseQExecutor, name: str | None, description: str | None) -> QElectron:
     if isinstance(qnode, QElectron):
         qnode = qnode.original_qnode
     if not isinstance(qnode, qml.QNode):
@@ -102,7 +102,10 @@ def _wrap(qnode: Any, target: BaseQExecutor) -> QElectron:
             argument="diff_method",
             value=qnode.diff_method,
         )
-    return QElectron(qnode, target)
+    made = QElectron(qnode, target)
+    made.name = name if name is not None else str(getattr(qnode.func, "__name__", ""))
+    made.description = description if description is not None else str(qnode.func.__doc__ or "")
+    return made
 
 
 def _no_qnode(given: Any) -> str:

@@ -130,3 +130,12 @@ def test_the_module_for_covalent_says_in_one_sentence_that_this_is_the_other_sta
         match=r"the classic stack, and this is the current one.*pennylane-threaded-ibmq\[covalent\]",
     ):
         importlib.import_module("pennylane_threaded_ibmq.qelectron.covalent")
+
+
+def test_name_and_description_are_kept():
+    assert (qelectron(plain).name, qelectron(plain).description) == ("plain", "A description.")
+    named = qelectron(executors=Simulator(), name="n", description="d")(plain)
+    assert (named.name, named.description) == ("n", "d")
+    for other in (qml.set_shots(named, 5), named.update(interface=None)):
+        assert (other.name, other.description) == ("n", "d")
+    assert named(0.0) == 1
