@@ -37,16 +37,24 @@ class LateCharges:
             return next((handle for handle in self._waiting if handle.batch_id == batch_id), None)
 
     def ask_again(self) -> None:
-        """Ask for charges, oldest first, until one is not known yet; each handle tells its tracker."""
+        """Ask for charges, one batch after the other, until one is not known yet; each handle tells its tracker.
+
+        What is not known goes to the end, as a service may never say it, and the others would wait behind it.
+        """
         while True:
             with self._lock:
-                oldest = self._waiting[0] if self._waiting else None
-            if oldest is None or oldest.usage_secs is None:
+                handle = self._waiting[0] if self._waiting else None
+            if handle is None:
                 return
+            known = handle.usage_secs is not None
             with self._lock:
                 # another thread may have been faster
-                if self._waiting and self._waiting[0] is oldest:
+                if self._waiting and self._waiting[0] is handle:
                     self._waiting.popleft()
+                    if not known:
+                        self._waiting.append(handle)
+            if not known:
+                return
 
 
 def ask_usage(journal: Journal, batch_id: str, place: Workplace) -> float | None:
