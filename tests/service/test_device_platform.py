@@ -599,6 +599,8 @@ def test_a_refused_job_gives_ibms_reason(platform):
         ({"transpile_options": {"basis_gates": ["x"]}}, ConfigurationError, ["compile_backend="]),
         ({"optimisation_level": 1}, ConfigurationError, ["Did you mean 'optimization_level'"]),
         ({"noise_model": object()}, ConfigurationError, ["noise_model", "takes no noise model"]),
+        ({"simulator": "aer"}, ConfigurationError, ["simulator='aer'", "is a service's"]),
+        ({"simulator": "lightning"}, ConfigurationError, ["simulator='lightning'", "is a service's"]),
     ],
 )
 def test_bad_arguments_get_one_clear_error_and_no_job(loopback, options, error, texts):
