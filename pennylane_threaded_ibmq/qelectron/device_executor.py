@@ -166,16 +166,18 @@ class DeviceExecutor(BaseQExecutor):
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
+        # what a QNode passes names its wires, and has been checked
+        wires = getattr(qscripts_list, "wires", None)
         tapes = []
         for tape in qscripts_list:
             if not isinstance(tape, QuantumScript):
                 raise TypeError(
                     f"batch_submit takes tapes (QuantumScript), got {tape!r} ({type(tape).__name__})."
                 )
-            tapes.append(self._ready(tape))
+            ready = self._with_shots(tape)
+            tapes.append(self._with_wires(ready) if wires is None else ready)
         if not tapes:
             return []
-        wires = getattr(qscripts_list, "wires", None)
         call = Call.of(self, tapes) if self.persist_data else None
         engine = self._engine()
         sent = engine.submit(tapes, Wires.all_wires([t.wires for t in tapes]) if wires is None else wires)
@@ -193,15 +195,19 @@ class DeviceExecutor(BaseQExecutor):
                 self._room.recorder().settle(sent)
         return results
 
-    def _ready(self, tape: QuantumScript) -> QuantumScript:
-        """The tape with its final shots, and wires for measurements that name none."""
+    def _with_shots(self, tape: QuantumScript) -> QuantumScript:
+        """The tape with its final shots."""
         override = self.shots_override
         shots = tape.shots if override is None else override
         if override is None and not shots and self.qnode_device_shots is not None:
             shots = Shots(self.qnode_device_shots)
-        ready = tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots)
-        known = Wires(range(self.qnode_device_wires or 0))
-        return with_named_wires(ready, Wires.all_wires([known, tape.wires]))
+        return tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots)
+
+    def _with_wires(self, tape: QuantumScript) -> QuantumScript:
+        """The tape with wires for measurements that name none."""
+        if self.qnode_device_wires is None:
+            return with_named_wires(tape, None)
+        return with_named_wires(tape, Wires.all_wires([Wires(range(self.qnode_device_wires)), tape.wires]))
 
     def flush_records(self, timeout: float | None = None) -> bool:
         """Wait until all finished calls are in the database.
