@@ -18,6 +18,7 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from ..exceptions import CredentialsError, JobCancelledError, ServiceError, UsageLimitError
+from ..ibm.native import load_native
 from .futures import CircuitFuture, Submission
 from .runners import Runner, making_operators
 
@@ -138,6 +139,7 @@ class Sender:
             self._waiting.append(call)
             overdue = self._last - self._first > self._most_s and self._under_way < self._most
             if self._thread is None:
+                load_native()
                 self._thread = threading.Thread(target=self._work, name="threaded-ibmq-sender", daemon=True)
                 self._thread.start()
             elif len(self._waiting) == 1:

@@ -1,6 +1,8 @@
 """``run_later``: futures of calls that were submitted."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, as_completed, wait
@@ -398,3 +400,32 @@ def test_decoding_makes_nothing_that_another_thread_could_record(monkeypatch):
     for future in [circuit.run_later(np.pi) for _ in range(3)]:
         assert future.result(60)[:2] == ({"1": 20}, {1.0: 20, -1.0: 0})
     assert not unlocked
+
+
+def test_qiskit_is_loaded_by_the_thread_that_calls():
+    """Loaded by a thread of ours, Qiskit 2.6 ends the process when its own threads start."""
+    program = """
+import sys, threading
+loaders = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "qiskit._accelerate":
+            loaders.append(threading.current_thread())
+sys.meta_path.insert(0, Watch())
+import pennylane as qml
+from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+
+@qelectron(executors=IBMQExecutor(persist_data=False))
+@qml.set_shots(100)
+@qml.qnode(qml.device("default.qubit", wires=1))
+def circuit(x):
+    qml.RX(x, 0)
+    return qml.expval(qml.Z(0))
+
+circuit.run_later(0.3).result()
+assert loaders == [threading.main_thread()], loaders
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
