@@ -54,6 +54,7 @@ class DeviceOptions(TypedDict, total=False):
     seed_simulator: int | None
     journal: bool | str | Path
     max_retries: int
+    template_bytes: int
     on_interrupt: Literal["cancel", "detach"]
     on_usage_limit: Literal["refuse", "wait"]
     max_usage_secs: float | None

@@ -32,6 +32,7 @@ from .exceptions import ConfigurationError, ConfigurationFileError, nearest
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
 DEFAULT_SHOTS = 1024
+DEFAULT_TEMPLATE_BYTES = 256 << 20
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 _TRANSPILE_NAMES = frozenset(
@@ -119,6 +120,11 @@ class Settings(BaseModel):
     )
     max_jobs: int = Field(20, ge=1, description="Most jobs in flight at once.")
     shard_size: int | Literal["auto"] = Field("auto", description="Tapes in a job, or 'auto'.")
+    template_bytes: int = Field(
+        DEFAULT_TEMPLATE_BYTES,
+        gt=0,
+        description="Memory for compiled circuits that are kept, in bytes, about.",
+    )
     timeout_secs: float | None = Field(
         None, gt=0, description="Seconds to wait for results, queue included; None waits for ever."
     )

@@ -87,7 +87,7 @@ class BatchDevice:
         self._settings = settings
         self._open_workplace = open_workplace
         self._seeds = np.random.SeedSequence(settings.seed_simulator)
-        self._templates = TemplateStore()
+        self._templates = TemplateStore(settings.template_bytes)
         self._lock = threading.Lock()
         self._workplace: Workplace | None = None
         self._closed = False
@@ -361,7 +361,8 @@ class BatchDevice:
         self._recording.give_back()
         if not in_child:
             return
-        self._lock, self._workplace, self._templates = threading.Lock(), None, TemplateStore()
+        self._lock, self._workplace = threading.Lock(), None
+        self._templates = TemplateStore(self._settings.template_bytes)
         self._charges = LateCharges()
         self._display = Display(self._settings.progress)
         if self._settings.seed_simulator is None:

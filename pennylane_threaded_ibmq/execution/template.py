@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,7 @@ import numpy as np
 
 from ..ibm.fusion import FusedCircuit
 from ..ibm.program import Placed, Program
+from ..settings import DEFAULT_TEMPLATE_BYTES
 from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
 from .limits import JobSize, circuit_size
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
 
 Transpile: TypeAlias = "Callable[[QuantumCircuit], QuantumCircuit]"
 Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
+
+
+BASE_BYTES, INSTRUCTION_BYTES, WORD_BYTES = 64_000, 700, 1_000
+"""What a template takes for itself, for each instruction of its circuits and for each word. Measured as growth of the process:
+circuits of 140 and of 921 instructions for 133 qubits take 157 and 658 kB."""
+
+RECENT_SHARE = 0.2
+QUESTIONS_EACH, LEAST_TEMPLATES = 10, 100
+"""Counts of a store are halved after so many questions for each template that it holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +109,16 @@ class Template:
     def values(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Parameter values from the angles of tapes: shape ``(rows, parameters)``, radians."""
         return self._lowered.values(angles)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        circuits = [compiled.circuit for compiled in list(self._compiled.values())]
+        if self._estimator is not None:
+            circuits.append(self._estimator[0].circuit)
+        gates = sum(len(circuit.data) for circuit in circuits if hasattr(circuit, "data"))
+        gates += sum(len(part.gates) for part in self._lowered.parts)
+        return BASE_BYTES + INSTRUCTION_BYTES * gates + WORD_BYTES * len(self.words)
 
     @property
     def dynamic(self) -> bool:
@@ -210,29 +230,62 @@ class Template:
 
 
 class TemplateStore:
-    """Keeps templates across calls, the least used dropped first. Safe for several threads.
+    """Keeps templates across calls. Safe for several threads.
+
+    Those used last are kept, a fifth of the room, and of the others those asked for most often, whether they were there or
+    not. So a long series of structures drives out nothing that is used again and again, and where it is itself repeated
+    and too long to be kept, a part of it stays.
 
     Args:
-        size: Most templates kept.
+        room: Bytes that all templates may take, about; what was asked for last is kept in any case.
     """
 
-    def __init__(self, size: int = 256) -> None:
-        self._size = size
+    def __init__(self, room: int = DEFAULT_TEMPLATE_BYTES) -> None:
+        self._room = room
         self._lock = threading.Lock()
-        self._templates: OrderedDict[Hashable, Template] = OrderedDict()
+        # by the hashes of keys, least recently used first: a key is long, and to hash it takes time
+        self._templates: OrderedDict[int, tuple[Hashable, Template]] = OrderedDict()
+        self._asked: dict[int, int] = {}
+        self._questions = 0
 
     def get(self, key: Hashable, make: Callable[[], Template]) -> Template:
         """The template of a key, made if it is not there."""
+        short = hash(key)
         with self._lock:
-            template = self._templates.get(key)
-            if template is None:
-                template = make()
-                self._templates[key] = template
-                if len(self._templates) > self._size:
-                    self._templates.popitem(last=False)
-            else:
-                self._templates.move_to_end(key)
+            self._count(short)
+            known = self._templates.get(short)
+            if known is not None and known[0] == key:
+                self._templates.move_to_end(short)
+                return known[1]
+            template = make()
+            self._templates.pop(short, None)
+            self._templates[short] = (key, template)
+            self._make_room()
             return template
+
+    def _count(self, short: int) -> None:
+        self._asked[short] = self._asked.get(short, 0) + 1
+        self._questions += 1
+        if self._questions > QUESTIONS_EACH * max(LEAST_TEMPLATES, len(self._templates)):
+            # what was asked for long ago must not hold its place for ever
+            self._asked = {k: n // 2 for k, n in self._asked.items() if n > 1}
+            self._questions = sum(self._asked.values())
+
+    def _make_room(self) -> None:
+        # templates grow when their circuits are made, so they are weighed anew
+        sizes = {short: template.size for short, (_, template) in self._templates.items()}
+        total = sum(sizes.values())
+        while total > self._room and len(sizes) > 1:
+            short = min(self._rivals(sizes), key=lambda k: self._asked.get(k, 0))
+            total -= sizes.pop(short)
+            del self._templates[short]
+
+    def _rivals(self, sizes: Mapping[int, int]) -> list[int]:
+        """All but those used last, the latest first: of equals the one that came last goes."""
+        latest_first = list(sizes)[::-1]
+        ends = np.cumsum([sizes[short] for short in latest_first])
+        recent = int(np.searchsorted(ends, RECENT_SHARE * self._room, side="right"))
+        return latest_first[min(max(1, recent), len(latest_first) - 1) :]
 
     def __len__(self) -> int:
         return len(self._templates)
