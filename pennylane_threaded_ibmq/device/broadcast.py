@@ -62,26 +62,26 @@ def _entry(op: Operator, index: int) -> Operator:
     data = [d[index] if flag else d for d, flag in zip(op.data, flags)]
     if isinstance(op, Pow) and (any(flags) or _exponents(op)):
         return _power(op, data, index)
-    return _bound(op, data) if any(flags) else op
+    return bound(op, data) if any(flags) else op
 
 
-def _bound(op: Operator, data: Sequence[Any]) -> Operator:
+def bound(op: Operator, data: Sequence[Any]) -> Operator:
     """An operation with other numbers; PennyLane's own function loses the control values of a controlled matrix."""
     if isinstance(op, Prod):
         rest = iter(data)
-        return type(op)(*(_bound(factor, [next(rest) for _ in factor.data]) for factor in op.operands))
+        return type(op)(*(bound(factor, [next(rest) for _ in factor.data]) for factor in op.operands))
     if isinstance(op, Adjoint):
-        return Adjoint(_bound(op.base, data))
+        return Adjoint(bound(op.base, data))
     if isinstance(op, Pow):
-        return Pow(_bound(op.base, data), op.z)
+        return Pow(bound(op.base, data), op.z)
     if isinstance(op, SProd):
-        return SProd(data[0], _bound(op.base, data[1:]))
+        return SProd(data[0], bound(op.base, data[1:]))
     if is_conditional(op):
-        return type(op)(op.meas_val, _bound(op.base, data))
+        return type(op)(op.meas_val, bound(op.base, data))
     if isinstance(op, ControlledQubitUnitary):
         return qml.ctrl(qml.QubitUnitary(*data, wires=op.base.wires), op.control_wires, **_control(op))
     if type(op) in {Controlled, ControlledOp}:
-        return type(op)(_bound(op.base, data), op.control_wires, **_control(op))
+        return type(op)(bound(op.base, data), op.control_wires, **_control(op))
     return bind_new_parameters(op, data)
 
 
@@ -108,5 +108,5 @@ def _exponents(op: Operator) -> list[Any]:
 
 def _power(op: Operator, data: Sequence[Any], index: int) -> Operator:
     # made anew: a copy of a power keeps the batch size of its base
-    base = _bound(op.base, data) if data else op.base
+    base = bound(op.base, data) if data else op.base
     return qml.pow(base, op.z[index] if _exponents(op) else op.z, lazy=True)

@@ -16,8 +16,9 @@ from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
 from pennylane.tape import QuantumScript
 
 from ..execution.gates import is_conditional
-from ..execution.precision import double_state
+from ..execution.precision import double_state, unwrapped
 from ..execution.structure import to_complex
+from .broadcast import bound
 from .layers import layer_gates
 from .unitarity import MOST_MATRIX_WIRES, check_unitary, layers_of
 
@@ -44,9 +45,8 @@ def own_gates(op: Operator) -> list[Operator]:
     made = op.decomposition()
     # some powers decompose into one gate, which is no list
     gates = [made] if isinstance(made, Operator) else list(made)
-    if _is_doubtful(op) and not _agree(gates, op):
-        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    return gates
+    matrix = _other_matrix(gates, op) if _is_doubtful(op) else None
+    return gates if matrix is None else [qml.QubitUnitary(matrix, wires=op.wires)]
 
 
 def prepared(op: Operator) -> list[Operator]:
@@ -84,19 +84,24 @@ def _is_doubtful(op: Operator) -> bool:
     return any(isinstance(part, Pow) and not isinstance(part.z, int) for part in layers_of(op))
 
 
-def _agree(gates: Sequence[Operator], op: Operator) -> bool:
-    """Whether gates, for all entries of a batch, are an operation up to a phase."""
+def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128] | None:
+    """The matrix of an operation, where gates, for any entry of a batch, are not that operation up to a phase."""
     others = {wire for gate in gates for wire in gate.wires} - set(op.wires)
-    if others:
+    if others and others.issubset(getattr(op, "work_wires", ())):
         # they leave those that they work with as they were
-        return others.issubset(getattr(op, "work_wires", ()))
+        return None
     try:
-        found, wanted = matrix_of(gates, op), to_complex(op.matrix())
-    except TypeError:
-        # JAX is tracing, and there are no numbers yet
-        return True
+        # PennyLane takes no root of a tensor of a gradient under way
+        plain = bound(op, [np.asarray(unwrapped(number)) for number in op.data])
+        wanted = to_complex(plain.matrix())
+        found = None if others else matrix_of(gates, op)
+    except (TypeError, ValueError, IndexError):
+        # JAX is tracing, and there are no numbers yet; or PennyLane gives this operation no other numbers
+        return None
     if not np.allclose(wanted @ np.conj(np.swapaxes(wanted, -1, -2)), np.eye(wanted.shape[-1])):
         # a root of an angle of just a turn, which PennyLane computes from rounding
-        return True
+        return None
+    if found is None:
+        return wanted
     overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(found), wanted)) / wanted.shape[-1]
-    return bool(np.all(np.abs(overlap - 1) < AGREES))
+    return None if np.all(np.abs(overlap - 1) < AGREES) else wanted

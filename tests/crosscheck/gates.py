@@ -313,8 +313,8 @@ def names(table):
     return {re.match(r"qml\.(\w+)", text).group(1) for text in texts}
 
 
-TURNS = ("3.141592653589793", "6.283185307179586")
-"""Angles whose gates have eigenvalues of -1, so that rounding decides which root PennyLane computes."""
+NO_ROOTS = r"3\.141592653589793|6\.283185307179586|QFT|State|Basis|Embedding"
+"""Of what no roots are drawn: eigenvalues of -1 leave it to rounding which root PennyLane computes, and states have none."""
 
 
 def wrapped(numbers, source, free):
@@ -335,7 +335,7 @@ def wrapped(numbers, source, free):
         return text, controls
     if kind == "pow":
         return f"qml.pow({source}, {rng.choice([2, 3, -1, -2])})", []
-    if kind == "root" and not any(turn in source for turn in TURNS):
+    if kind == "root" and not re.search(NO_ROOTS, source):
         return f"qml.pow({source}, {rng.choice([0.5, -0.5, 1.7])})", []
     if kind == "prod" and free:
         return f"qml.prod({source}, qml.RX({numbers.angle()}, wires={free[0]!r}))", free[:1]
