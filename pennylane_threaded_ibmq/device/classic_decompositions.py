@@ -39,8 +39,10 @@ def _own_parts(op: Operator) -> list[Operator] | None:
     if op.name == "C(GlobalPhase)":
         return _controlled_phase(op.base.data[0], op)
     if op.name in {"ControlledQubitUnitary", "C(QubitUnitary)"} and op.base.has_decomposition:
+        check_unitary(op)
         return _controlled_matrix(op)
     if op.name == "DiagonalQubitUnitary" and len(op.wires) > 2 and not KEEPS_PHASES:
+        check_unitary(op)
         return _diagonal(op)
     if op.name in EXPONENTIALS:
         check_unitary(op)
