@@ -711,6 +711,23 @@ def test_a_step_of_an_optimizer_is_one_job(platform):
     assert len(service.jobs) == 3
 
 
+def test_both_evaluations_of_spsa_are_one_job(platform):
+    """PennyLane's gradient hands them over in one batch, its optimizer of that name one by one."""
+    service, dev = platform(wires=1)
+
+    def circuit(x):
+        qml.RY(x, 0)
+        return qml.expval(qml.Z(0))
+
+    x = pnp.array(0.8, requires_grad=True)
+    qml.grad(qml.set_shots(qml.QNode(circuit, dev, diff_method="spsa"), 200))(x)
+    # the value, then the two evaluations
+    assert len(service.jobs) == 2
+    optimizer = qml.SPSAOptimizer(maxiter=10)
+    optimizer.step(qml.set_shots(qml.QNode(circuit, dev), 200), x)
+    assert len(service.jobs) == 4
+
+
 # ------------------------------------------------------------------------------------------------------ limits of a job
 
 
