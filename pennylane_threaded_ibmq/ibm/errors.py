@@ -120,6 +120,21 @@ def all_text(error: BaseException | None) -> str:
     return "\n".join(texts)
 
 
+class _Request(threading.Thread):
+    """A thread that asks the service.
+
+    Attributes:
+        abandoned: Nobody waits for its answer any more.
+    """
+
+    abandoned = False
+
+
+def is_abandoned() -> bool:
+    """Whether this thread asks the service for somebody who does not wait any more."""
+    return getattr(threading.current_thread(), "abandoned", False)
+
+
 def within(
     seconds: float,
     ask: Callable[[], T],
@@ -148,13 +163,14 @@ def within(
         except BaseException as error:  # noqa: BLE001 - raised again by the waiter
             trouble.append(error)
 
-    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
+    thread = _Request(target=run, name="threaded-ibmq-request", daemon=True)
     thread.start()
     until = time.monotonic() + clock.limit(seconds)
     thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
     while thread.is_alive() and time.monotonic() < until:
         beat()
         thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
+    thread.abandoned = True
     if trouble:
         raise trouble[0]
     if not answer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Session
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3 import Retry
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -22,6 +23,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+
+from .errors import is_abandoned
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -49,6 +52,22 @@ class SendOnce(Retry):
         return super().increment(method, url, response, error, *others, **named)
 
 
+class WantedOnly(HTTPAdapter):
+    """Sends no job for somebody who has given up.
+
+    Before it sends a job the client asks for usage and status. Where those stay silent for long, whoever sends has given up,
+    looked for the job in vain and sent it again, when the client gets to it.
+    """
+
+    def send(self, request: Any, *others: Any, **named: Any) -> Any:
+        """Send a request."""
+        if request.method == "POST" and is_abandoned():
+            raise RequestsConnectionError(
+                "Nobody waits for this job any more; it was not sent.", request=request
+            )
+        return super().send(request, *others, **named)
+
+
 def send_jobs_once(service: Any) -> None:
     """Let the client of a service repeat no request that creates a job; all others as ever.
 
@@ -70,7 +89,7 @@ def send_jobs_once(service: Any) -> None:
             backoff_factor=rules.backoff_factor,
             status_forcelist=rules.status_forcelist,
         )
-        session.mount(jobs, HTTPAdapter(max_retries=once))
+        session.mount(jobs, WantedOnly(max_retries=once))
 
 
 def _sessions(service: Any) -> Iterator[Any]:
