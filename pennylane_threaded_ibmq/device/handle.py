@@ -129,7 +129,7 @@ class BatchHandle:
 
     @property
     def metadata(self) -> tuple[tuple[PubMetadata, ...], ...]:
-        """What IBM's primitives say of each tape beside its numbers: standard errors, mitigation, timing.
+        """What IBM's primitives say of each tape beside its numbers, such as standard errors, mitigation and timing.
 
         One entry a tape, in the order of the tapes: a record for each PUB that served it, the same for both primitives and for both
         kinds of them. The entry of a tape without a result is empty, and so are all on this machine.
