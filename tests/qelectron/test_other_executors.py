@@ -69,7 +69,9 @@ def test_a_sampler_samples_at_ibm_with_its_options(loopback):
     executor = QiskitExecutor(device="sampler", backend="ibm_manila", options=options, persist_data=False)
     assert qelectron(plain, executors=executor)(np.pi) == -1
     (job,) = service.jobs
-    assert (job.backend, job.program_id) == ("ibm_manila", "sampler")
+    # new clients prepare what the sampler runs, and send it as another program
+    assert job.backend == "ibm_manila"
+    assert job.program_id in {"sampler", "executor"}
 
 
 @pytest.mark.parametrize(
