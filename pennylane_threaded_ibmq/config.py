@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import typing
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ def variable_of(option: str) -> str | None:
     return next((name for name in _variables(option) if os.environ.get(name)), None)
 
 
-class _Everything(Collection[str]):
+class _Everything(typing.Collection[str]):  # not that of collections.abc, which takes no type on Python 3.8
     """All names there may be: nothing is unknown to who looks for one value."""
 
     def __contains__(self, _: object) -> bool:

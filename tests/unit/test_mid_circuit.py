@@ -247,7 +247,7 @@ def test_snapshots_of_real_backends(backend):
         return qml.expval(qml.Z(1)), qml.expval(m0)
 
     assert np.allclose(sampled(circuit, dev, 0.8, shots=4000), exact(circuit, 0.8), atol=0.15)
-    (template,) = dev._templates._templates.values()
+    ((_, template),) = dev._templates._templates.values()
     native = template.sampler_circuit(0).circuit
     assert native.has_control_flow_op() is (backend == "fake_torino")
     from qiskit import qpy

@@ -172,14 +172,18 @@ def test_no_python_gets_a_pennylane_that_is_in_neither_stack(python, pennylane):
     allowed = extra(None, python)["pennylane"].contains(pennylane)
     usable = {Stack.CURRENT: ("3.11", "3.12", "3.13"), Stack.CLASSIC: ("3.8", "3.9", "3.10", "3.11", "3.12")}
     found = judge({"pennylane": pennylane}).stack
-    assert allowed == (found is not None and python in usable[found])
+    # newer ones say that they do, and fail at their import there
+    loads = python != "3.8" or int(pennylane.split(".")[1]) < 34
+    assert allowed == (found is not None and python in usable[found] and loads)
 
 
 @pytest.mark.parametrize("python", ["3.8", "3.9", "3.10"])
 def test_on_old_pythons_a_plain_installation_is_the_classic_stack(python):
     wanted = extra(None, python)
-    for package in judge(CLASSIC).needs:
-        assert wanted[package].contains(CLASSIC[package])
+    versions = {**CLASSIC, "pennylane": "0.33.1", "qiskit-aer": "0.15.1"} if python == "3.8" else CLASSIC
+    assert judge(versions).stack is Stack.CLASSIC
+    for package in judge(versions).needs:
+        assert wanted[package].contains(versions[package])
 
 
 class TestSunset:
