@@ -112,10 +112,16 @@ def _ends_in_angles(op: Operator) -> bool:
     if op.name in ANGLES:
         return True
     # a state or a matrix has no shift rule, nor has what becomes one
-    if isinstance(op, StatePrepBase) or op.name in CONSTANT_GATES or not op.has_decomposition:
+    if isinstance(op, StatePrepBase) or op.name in CONSTANT_GATES:
         return False
-    with QueuingManager.stop_recording():
-        return all(_ends_in_angles(part) for part in op.decomposition() if _is_trainable(part))
+    try:
+        if not op.has_decomposition:
+            return False
+        with QueuingManager.stop_recording():
+            parts = op.decomposition()
+    except Exception:  # noqa: BLE001 - what cannot be decomposed is named, with its tape, when it is prepared
+        return False
+    return all(_ends_in_angles(part) for part in parts if _is_trainable(part))
 
 
 @qml.transform

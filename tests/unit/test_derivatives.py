@@ -448,3 +448,16 @@ def test_a_trainable_number_without_a_rule_is_refused_with_a_way_out(dev):
     tape.trainable_params = [0]
     with pytest.raises(UnsupportedCircuitError, match=r"QubitUnitary on wires \[0\].*finite-diff"):
         dev.compute_derivatives(tape)
+
+
+def test_what_pennylane_cannot_decompose_is_left_to_its_own_transform():
+    """PennyLane takes no root of a number that autograd follows, and fails when it is asked whether it can."""
+    seen = []
+
+    def look(angle):
+        gate = qml.ctrl(qml.pow(qml.RX(angle, 0), 0.5), [1, 2])
+        seen.append(can_differentiate(QuantumScript([gate], [qml.expval(qml.Z(0))], shots=10)))
+        return angle
+
+    qml.grad(look)(pnp.array(0.3, requires_grad=True))
+    assert seen == [False]
