@@ -130,8 +130,8 @@ def test_a_batch_is_cut_where_the_backend_ends(start, device):
     configuration = dev._open().jobs.backend.configuration()
     limit = configuration.max_experiments
     assert limit >= most
-    results = dev.batch_execute(ladder(limit + 5, shots=20))
-    right(results, atol=0.9)
+    results = dev.batch_execute(ladder(limit + 5, shots=100))
+    right(results, atol=0.7)  # seven standard errors, of hundreds of values
     assert service.counters.jobs == 2
 
 
