@@ -10,9 +10,18 @@ from contextlib import suppress
 
 from pennylane_threaded_ibmq import ThreadedIBMQDevice
 from pennylane_threaded_ibmq.ibm.clock import Clock
+from pennylane_threaded_ibmq.loopback import Fault
 
 OUTAGE_SECS = 1200.0
 """How long the service is out, by the clock of the device."""
+
+
+FAULTS = {
+    "reset": Fault(effect="reset", on=".*", times=None),
+    "503": Fault(effect="status", status=503, retry_after=0, on=".*", times=None),
+    "silent": Fault(effect="stall", on=".*", times=None),
+}
+"""What an outage looks like to whoever sends a request."""
 
 
 class FastClock(Clock):

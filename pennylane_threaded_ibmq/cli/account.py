@@ -120,22 +120,21 @@ def settings_table() -> list[dict[str, Any]]:
     from ..settings import Settings, home_folder, load_settings
 
     settings = load_settings({})
-    found = find_values({*Settings.model_fields, *EXECUTORS_ONLY}, {*Settings.model_fields, *EXECUTORS_ONLY})
+    names = {*Settings.model_fields, *EXECUTORS_ONLY}
+    found = find_values(names, names)
+    sources = {name: one.origin.replace("environment variable", "environment") for name, one in found.items()}
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        source = (
-            found[name].origin.replace("environment variable", "environment") if name in found else "default"
-        )
+        source = sources.get(name, "default")
         if name == "ibmqx_token":
             saved = value is None and saved_account()
             value = "set" if value is not None or saved else None
             source = "account saved by Qiskit's IBM client" if saved else source
         rows.append({"name": name, "value": value, "source": source})
     for name, default in (("shots", 0), ("persist_data", True)):
-        value, source = (found[name].value, found[name].origin) if name in found else (default, "default")
-        source = source.replace("environment variable", "environment")
-        rows.append({"name": f"{name} of executors", "value": value, "source": source})
+        value = found[name].value if name in found else default
+        rows.append({"name": f"{name} of executors", "value": value, "source": sources.get(name, "default")})
     home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
     rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
     if os.environ.get(ESTIMATE_VARIABLE):

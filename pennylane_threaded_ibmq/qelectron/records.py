@@ -25,6 +25,7 @@ from pydantic_core import to_json
 from .._compat import zip_strict
 from ..exceptions import RecordsWarning
 from ..execution.database import Database
+from ..execution.history import FILE
 from ..settings import home_folder
 from .futures import Submission
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
 FORMAT = 1
-FILE = "qelectron.sqlite3"
 GATHER_S = 0.2
 """How long finished calls are gathered for one transaction."""
 IDLE_S = 2.0

@@ -6,33 +6,13 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import pennylane as qml
 import pytest
-from outages import OUTAGE_SECS, FastDevice
+from ladder import ladder, right
+from outages import FAULTS, OUTAGE_SECS, FastDevice
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError
 from pennylane_threaded_ibmq.ibm import arrival
-from pennylane_threaded_ibmq.loopback import Fault, JobStatus
-
-FAULTS = {
-    "reset": Fault(effect="reset", on=".*", times=None),
-    "503": Fault(effect="status", status=503, retry_after=0, on=".*", times=None),
-    "silent": Fault(effect="stall", on=".*", times=None),
-}
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.PauliZ(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
+from pennylane_threaded_ibmq.loopback import JobStatus
 
 
 @pytest.fixture(autouse=True)

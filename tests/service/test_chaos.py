@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import numpy as np
-import pennylane as qml
 import pytest
+from ladder import ladder, right
 
 from pennylane_threaded_ibmq.exceptions import ThreadedIBMQError
 from pennylane_threaded_ibmq.execution import watcher
@@ -354,19 +353,6 @@ CASES = [
     ),
     *((route, name, *fault) for (route, name), fault in SPECIAL.items()),
 ]
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
 
 
 @pytest.fixture

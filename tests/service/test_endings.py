@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-import pennylane as qml
 import pytest
+from ladder import ladder, right
 from outages import FastDevice
 from qiskit_ibm_runtime import QiskitRuntimeService
 
@@ -15,19 +14,6 @@ from pennylane_threaded_ibmq.execution.records import ShardState
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 CANCELLED = {"effect": "job", "on": "POST /jobs$", "job_status": "Cancelled"}
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
 
 
 @pytest.mark.parametrize("code", [1217, 1006, 9999])

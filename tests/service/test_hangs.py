@@ -10,9 +10,8 @@ import sys
 import threading
 import time
 
-import numpy as np
-import pennylane as qml
 import pytest
+from ladder import ladder, right
 
 from pennylane_threaded_ibmq.exceptions import (
     DeviceClosedError,
@@ -25,19 +24,6 @@ from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 
 SOON = 1.0
 """What the limits of waiting are in these tests, in seconds."""
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
 
 
 @pytest.fixture

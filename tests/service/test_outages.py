@@ -11,35 +11,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
-import numpy as np
-import pennylane as qml
 import pytest
-from outages import OUTAGE_SECS, FastDevice, Line
+from ladder import ladder, right
+from outages import FAULTS, OUTAGE_SECS, FastDevice, Line
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, ServiceError, WaitTimeoutError
 from pennylane_threaded_ibmq.ibm import arrival
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus, LoopbackConfig, LoopbackService
 
-ALL = {"on": ".*", "times": None}
-FAULTS = {
-    "reset": Fault(effect="reset", **ALL),
-    "503": Fault(effect="status", status=503, retry_after=0, **ALL),
-    "silent": Fault(effect="stall", **ALL),
-}
 KINDS = [*FAULTS, "refused"]
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
 
 
 @pytest.fixture(autouse=True)

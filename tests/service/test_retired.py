@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-import pennylane as qml
 import pytest
 from click.testing import CliRunner
+from ladder import ladder, right
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import BackendError
 from pennylane_threaded_ibmq.ibm.account import accounts
 from pennylane_threaded_ibmq.loopback import JobStatus
-
-
-def ladder(count):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=300)
-        for angle in np.linspace(0, np.pi, count)
-    ]
-
-
-def right(results):
-    np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
-    )
 
 
 def test_jobs_in_flight_are_collected(loopback, device):

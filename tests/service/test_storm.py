@@ -12,6 +12,7 @@ import pennylane as qml
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ladder import ladder
 
 from pennylane_threaded_ibmq.execution import watcher
 from pennylane_threaded_ibmq.ibm.service import State
@@ -20,13 +21,6 @@ from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus, fault_
 SWEEP = os.environ.get("THREADED_IBMQ_SWEEP")
 ALL_BUT_LOGINS = "(?!POST /identity/token$).*"
 """After a login that failed, IBM's client stalls for a minute, so a storm of those would measure its patience."""
-
-
-def ladder(count, shots=300):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=shots)
-        for angle in np.linspace(0, np.pi, count)
-    ]
 
 
 def right(results, atol=0.3):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pennylane as qml
 import pytest
+from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
 from pennylane_threaded_ibmq.execution.trust import check_outcomes, check_values, is_mitigated
@@ -16,13 +16,6 @@ from pennylane_threaded_ibmq.ibm.service import ListedJob
 from pennylane_threaded_ibmq.loopback import JobStatus
 
 JOB = SimpleNamespace(job_id="job-1")
-
-
-def ladder(count, shots=300):
-    return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=shots)
-        for angle in np.linspace(0, np.pi, count)
-    ]
 
 
 def right(results, count=None):

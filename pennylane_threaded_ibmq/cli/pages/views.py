@@ -63,7 +63,7 @@ class BatchView:
         usage: QPU seconds that were charged, as text.
         jobs: Its shards.
         secs: How long it took, or has taken so far, as text.
-        light: Its timeline as an address of data; empty without matplotlib.
+        light: Its timeline as an address of data; empty in a list of batches.
         dark: The same for a dark page.
     """
 
