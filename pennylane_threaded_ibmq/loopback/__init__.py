@@ -32,12 +32,11 @@ each of its shots; 2 s for a job that was cancelled while it ran, nothing for on
 choose; do not build on such details.
 """
 
+from .client import Loopback
 from .config import CLASSIC_SIMULATOR, DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig, Project
-from .face import Loopback
 from .faults import Fault, fault_mix
-from .process import LoopbackProcess
 from .records import Counters, JobRecord, JobStatus, SessionRecord
-from .service import LoopbackService
+from .service import LoopbackProcess, LoopbackService
 
 __all__ = [
     "CLASSIC_SIMULATOR",

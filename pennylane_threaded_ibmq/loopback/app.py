@@ -12,28 +12,12 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from .classic_account import (
-    ACCOUNT_PREFIX,
-    RUNTIME_PREFIX,
-    account_routes,
-    admit_with_token,
-    switched_off,
-)
-from .classic_backends import backend_routes
-from .classic_jobs import classic_job_routes
-from .classic_sessions import classic_session_routes
-from .control import Control
-from .errors import not_found
-from .front import refusal_text
-from .hosts import Service, service_of
+from . import classic_routes, platform_routes
+from .environment import Service, service_of
 from .pipeline import Call, Handler, Pipeline, admit_to_instance
-from .platform import Platform
-from .responses import JSONResponse, PlainTextResponse, Response, error_response
-from .routes_account import catalog_routes, iam_routes, search_routes
-from .routes_jobs import job_routes
-from .routes_runtime import runtime_routes
-from .routes_sessions import session_routes
-from .stack import serves_platform
+from .platform import Control, Platform, serves_platform
+from .proxy import refusal_text
+from .responses import JSONResponse, PlainTextResponse, Response, error_response, not_found
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -50,8 +34,8 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         control: Carries out commands from other processes.
         key: Secret that such a process must know.
     """
-    platform_face = Pipeline(platform, admit_to_instance)
-    classic_face = Pipeline(platform, admit_with_token)
+    platform_pipeline = Pipeline(platform, admit_to_instance)
+    classic_pipeline = Pipeline(platform, classic_routes.admit_with_token)
 
     async def unknown(call: Call) -> Response:
         raise not_found("Route", f"{call.request.method} {call.request.url.path}")
@@ -59,7 +43,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
     def router(routes: Sequence[BaseRoute], otherwise: Handler = unknown, label: str = "(unknown)") -> Router:
         async def fallback(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
-            response = await platform_face.serve(
+            response = await platform_pipeline.serve(
                 f"{request.method} {label}", otherwise, request, authorised=False
             )
             await response(scope, receive, send)
@@ -67,23 +51,18 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         # Redirects to paths with another slash would hide a client's mistake.
         return Router(routes, default=fallback, redirect_slashes=False)
 
-    account = router(account_routes(classic_face))
-    classic = router(
-        [
-            *backend_routes(classic_face),
-            *classic_job_routes(classic_face),
-            *classic_session_routes(classic_face),
-        ]
-    )
+    account = router(classic_routes.account_routes(classic_pipeline))
+    classic = router(classic_routes.ClassicApi(classic_pipeline).routes())
     if platform.config.gone is not None:
-        account = classic = router([], switched_off, "(gone)")
-    runtime = router(
-        [*runtime_routes(platform_face), *job_routes(platform_face), *session_routes(platform_face)]
-        if serves_platform()
-        else []
-    )
+        account = classic = router([], classic_routes.switched_off, "(gone)")
+    runtime = router(platform_routes.PlatformApi(platform_pipeline).routes() if serves_platform() else [])
     iam, search, catalog = (
-        router(routes(platform_face)) for routes in (iam_routes, search_routes, catalog_routes)
+        router(routes(platform_pipeline))
+        for routes in (
+            platform_routes.iam_routes,
+            platform_routes.search_routes,
+            platform_routes.catalog_routes,
+        )
     )
     commands = Route(CONTROL_PATH, _control_endpoint(platform, control, key), methods=["POST"])
     mounts = [
@@ -94,8 +73,8 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         Mount("/iam", iam),
         Mount("/search", search),
         Mount("/catalog", catalog),
-        Mount(ACCOUNT_PREFIX, account),
-        Mount(RUNTIME_PREFIX, classic),
+        Mount(classic_routes.ACCOUNT_PREFIX, account),
+        Mount(classic_routes.RUNTIME_PREFIX, classic),
         commands,
     ]
     services: dict[Service, ASGIApp] = {
@@ -103,7 +82,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         "search": search,
         "catalog": catalog,
         "runtime": router(mounts),
-        "classic_account": router([Mount(ACCOUNT_PREFIX, account)]),
+        "classic_account": router([Mount(classic_routes.ACCOUNT_PREFIX, account)]),
         "classic_runtime": classic,
     }
     return _by_host(services, platform)
@@ -116,7 +95,7 @@ def _by_host(services: dict[Service, ASGIApp], platform: Platform) -> ASGIApp:
         host = _normalise(scope)
         service = service_of(host)
         if service is None:
-            platform.tally.refused += 1
+            platform.tally.count(refused=1)
             await PlainTextResponse(refusal_text(host or "a request without a host"), 502)(
                 scope, receive, send
             )
@@ -142,7 +121,7 @@ def _control_endpoint(platform: Platform, control: Control, key: str) -> Any:
         if not hmac.compare_digest(request.headers.get(CONTROL_HEADER, "").encode(), key.encode()):
             return error_response(not_found("Route", CONTROL_PATH))
         # Each command comes on a connection of its own, which is no client's.
-        platform.tally.connections -= 1
+        platform.tally.count(connections=-1)
         try:
             order = json.loads(await request.body())
             return JSONResponse({"answer": await control.run(order["command"], order["arguments"])})

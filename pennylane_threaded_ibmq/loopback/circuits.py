@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.circuit import ControlFlowOp, QuantumRegister
-
-from .stack import append_uncopied
 
 _IDLE = frozenset({"barrier", "delay"})
 
@@ -48,7 +47,7 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
         circuit, "iter_declared_vars", tuple
     )():  # circuits before Qiskit 1.1 have no variables
         reduced.add_uninitialized_var(variable)
-    uncopied = append_uncopied()
+    uncopied = _append_uncopied()
     for instruction in circuit.data:
         if instruction.operation.name == "barrier" or not places.keys() >= set(instruction.qubits):
             continue
@@ -178,3 +177,9 @@ def bit_columns(keys: Iterable[str], num_bits: int) -> npt.NDArray[np.uint8]:
     packed = b"".join(int(key, 16).to_bytes(width, "little") for key in keys)
     rows = np.frombuffer(packed, dtype=np.uint8).reshape(-1, width)
     return np.unpackbits(rows, axis=1, bitorder="little")[:, :num_bits]
+
+
+def _append_uncopied() -> dict[str, bool]:
+    """Arguments with which ``QuantumCircuit.append`` takes an instruction as it is; older ones always do."""
+    known = inspect.signature(QuantumCircuit.append).parameters
+    return {"copy": False} if "copy" in known else {}

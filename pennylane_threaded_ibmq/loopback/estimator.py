@@ -17,7 +17,6 @@ from qiskit.primitives.containers import DataBin, PrimitiveResult, PubResult
 
 from .._compat import zip_strict
 from .circuits import bit_columns
-from .sampler import binding_rows
 from .simulate import Counts, Engine, Run
 
 if TYPE_CHECKING:
@@ -146,6 +145,22 @@ def _observables(pub: EstimatorPub) -> Observables:
     for place in np.ndindex(pub.observables.shape):
         array[place] = {label: float(np.real(weight)) for label, weight in pub.observables[place].items()}
     return array
+
+
+def binding_rows(pub: Any) -> npt.NDArray[np.float64]:
+    """Parameter values of a PUB as rows.
+
+    Args:
+        pub: A sampler or estimator PUB.
+
+    Returns:
+        Array of shape ``(number of bindings, number of parameters)``.
+    """
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    rows: npt.NDArray[np.float64] = np.asarray(values, dtype=float).reshape(
+        pub.parameter_values.size, pub.circuit.num_parameters
+    )
+    return rows
 
 
 def _letters(label: str) -> dict[int, str]:

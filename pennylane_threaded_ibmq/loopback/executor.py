@@ -19,11 +19,10 @@ import numpy as np
 from .._compat import zip_strict
 from .bits import Work, sample_bits
 from .circuits import update_digest
-from .errors import INVALID_JOB, JobRefusedError
-from .programs import Output, Program, check_shots
+from .machines import Machine, Output, Program, check_shots
 from .records import utc_now
+from .responses import INVALID_JOB, JobRefusedError
 from .simulate import Engine
-from .snapshots import Machine
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias

@@ -1,4 +1,4 @@
-"""The jobs: their records, inputs and results, bounded in number and size."""
+"""Jobs, sessions and batches that the service knows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from .config import LoopbackConfig
-from .records import JobRecord, JobStatus, utc_now
-from .tally import Tally
+from .records import JobRecord, JobStatus, SessionRecord, Tally, utc_now
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -216,3 +215,80 @@ class JobStore:
             or (self._bytes > self.config.keep_bytes and len(self._final) > 1)
         ):
             self._bytes -= self._entries.pop(self._final.popleft()).size
+
+
+DEFAULT_TTL_SECS = 8 * 3600
+INTERACTIVE_TTL_SECS = 60
+
+
+@dataclass
+class SessionStore:
+    """All sessions, oldest first. Owned by the event loop."""
+
+    keep: int
+    _records: dict[str, SessionRecord] = field(default_factory=dict)
+    _live: dict[str, set[str]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[SessionRecord]:
+        return iter(self._records.values())
+
+    def get(self, session_id: str) -> SessionRecord | None:
+        """The session of that id."""
+        return self._records.get(session_id)
+
+    def add(self, record: SessionRecord) -> None:
+        """Take in a new session; the oldest closed one may go for it."""
+        self._records[record.id] = record
+        self._live[record.id] = set()
+        if len(self._records) > self.keep:
+            oldest = next((known.id for known in self._records.values() if known.state == "closed"), None)
+            if oldest is not None:
+                del self._records[oldest], self._live[oldest]
+
+    def jobs_in(self, session_id: str) -> frozenset[str]:
+        """Ids of the session's jobs that are queued or running."""
+        return frozenset(self._live[session_id])
+
+    def job_added(self, job: JobRecord) -> None:
+        """A job joined its session, if it has one."""
+        if job.session_id in self._live:
+            self._live[job.session_id].add(job.id)
+
+    def job_started(self, job: JobRecord) -> None:
+        """A job of a session began to run."""
+        record = self._records.get(job.session_id or "")
+        if record is not None:
+            activated = record.activated or job.started
+            self._put(record, state="active", activated=activated, last_job_started=job.started)
+
+    def job_finished(self, job: JobRecord) -> None:
+        """A job of a session ended."""
+        record = self._records.get(job.session_id or "")
+        if record is None:
+            return
+        live = self._live[record.id]
+        live.discard(job.id)
+        state = record.state if live else ("inactive" if record.accepting_jobs else "closed")
+        usage = record.usage_secs + job.usage_secs
+        self._put(record, state=state, last_job_completed=job.finished, usage_secs=usage)
+
+    def close(self, session_id: str) -> None:
+        """Take no more jobs; those that are in run on."""
+        record = self._records[session_id]
+        if record.accepting_jobs:
+            state = record.state if self._live[session_id] else "closed"
+            self._put(record, accepting_jobs=False, closed=utc_now(), state=state)
+
+    def expire(self, session_id: str) -> frozenset[str]:
+        """Close a session whose time is up, if it is still known.
+
+        Returns:
+            Ids of its jobs that are queued or running.
+        """
+        if session_id not in self._records:
+            return frozenset()
+        self.close(session_id)
+        return self.jobs_in(session_id)
+
+    def _put(self, record: SessionRecord, **changes: Any) -> None:
+        self._records[record.id] = record.model_copy(update=changes)

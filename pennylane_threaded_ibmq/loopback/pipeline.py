@@ -6,24 +6,35 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from . import effects
+from .admission import version_of
 from .config import Instance
-from .errors import ApiError, bad_request, wrong_instance
-from .faults import Fault
+from .faults import Fault, resized
+from .machines import Machine
 from .platform import Platform
-from .responses import Response, error_response
-from .snapshots import Machine
-from .versions import version_of
+from .responses import (
+    ApiError,
+    Cut,
+    Dropped,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    bad_request,
+    body_of,
+    error_response,
+    wrong_instance,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from typing_extensions import TypeAlias
+
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +96,7 @@ class Call:
 
 
 Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
+Act: TypeAlias = "Callable[[], Awaitable[Response]]"
 Admit: TypeAlias = "Callable[[Platform, Request], Instance | None]"
 """Refuses a request without a valid login, and names the instance that it is for, if its face has instances."""
 
@@ -138,8 +150,8 @@ class Pipeline:
         async def act() -> Response:
             return await self._act(handler, request, body, fate, authorised=authorised)
 
-        response = await act() if fault is None else await effects.answer(platform, fault, act)
-        platform.tally.answer(len(response.body))
+        response = await act() if fault is None else await _with_fault(platform, fault, act)
+        platform.tally.count(bytes_sent=len(response.body))
         return response
 
     async def _act(
@@ -163,3 +175,74 @@ def admit_to_instance(platform: Platform, request: Request) -> Instance:
     if crn not in platform.instances:
         raise wrong_instance(crn)
     return platform.instances[crn]
+
+
+async def _with_fault(platform: Platform, fault: Fault, act: Act) -> Response:
+    """Answer a request that a fault hit.
+
+    Args:
+        platform: The service's state.
+        fault: The fault.
+        act: Answers the request as if nothing were wrong.
+
+    Returns:
+        The answer.
+    """
+    if fault.effect in ("status", "reset", "stall"):
+        acted = await act() if fault.when == "after" else None
+        if fault.effect == "reset":
+            return Dropped()
+        if fault.effect == "status":
+            return _error(fault)
+        await _stall(platform, fault)
+        return acted or await act()
+    answered = await act()
+    if fault.effect == "empty":
+        return Response(status_code=fault.status or 204)
+    if fault.effect == "job":
+        return answered
+    if fault.effect == "short":
+        return Cut(answered, fault.keep)
+    return _spoil(fault, answered)
+
+
+def _error(fault: Fault) -> Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    return error_response(ApiError(fault.status or 500, fault.code, fault.message, headers=headers))
+
+
+async def _stall(platform: Platform, fault: Fault) -> None:
+    """Wait for as long as the fault says, or until faults are cleared; whether the client is still there is no matter."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(platform.stalling(), fault.secs)
+
+
+def _spoil(fault: Fault, response: Response) -> Response:
+    """Change the body of an answer that is otherwise well formed; an error stays as it is."""
+    if response.status_code != 200:
+        return response
+    text = bytes(response.body).decode()
+    if fault.effect == "truncate":
+        return PlainTextResponse(text[: int(len(text) * fault.keep)])
+    if fault.effect == "count":
+        body = body_of(response)
+        return JSONResponse({**body, "count": body["count"] + fault.delta})
+    if fault.effect == "state":
+        body = body_of(response)
+        state = {**body["state"], "status": fault.unknown_state}
+        return JSONResponse({**body, "status": fault.unknown_state, "state": state})
+    if fault.effect == "extra":
+        return JSONResponse(_with_extras(json.loads(text)))
+    return PlainTextResponse(resized(fault, text))
+
+
+def _with_extras(value: Any) -> Any:
+    """Add a field that no client knows to every JSON object, except inside typed values and quantum programs."""
+    if isinstance(value, dict) and not value.keys() & {"__type__", "schema_version"}:
+        return {
+            **{key: _with_extras(item) for key, item in value.items()},
+            "loopback_extra": {"unknown": [1, None]},
+        }
+    if isinstance(value, list):
+        return [_with_extras(item) for item in value]
+    return value

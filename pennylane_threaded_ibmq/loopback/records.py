@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
 
 from pydantic import Field
@@ -173,3 +174,60 @@ class Counters(Model):
     running: int = 0
     max_pending: int = 0
     max_running: int = 0
+
+
+class Tally:
+    """The counters behind :class:`Counters`, while they count. Owned by the event loop."""
+
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()
+        self._by_route: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Start counting anew; jobs in flight stay in the count of those pending and running."""
+        pending, running = self._numbers["pending"], self._numbers["running"]
+        for counts in (self._numbers, self._by_route, self._faults):
+            counts.clear()
+        self._numbers.update(pending=pending, running=running, max_pending=pending, max_running=running)
+
+    def count(self, **numbers: float) -> None:
+        """Add to counters, by their names in :class:`Counters`."""
+        for name, number in numbers.items():
+            self._numbers[name] += number  # type: ignore[assignment]  # seconds are fractions
+
+    def request(self, label: str, received: int) -> None:
+        """A request arrived, whatever becomes of it."""
+        self._by_route[label] += 1
+        self.count(requests=1, bytes_received=received)
+
+    def fault(self, effect: str) -> None:
+        """A fault hit the request."""
+        self._faults[effect] += 1
+
+    def job_created(self, pubs: int) -> None:
+        """A job was accepted."""
+        self.count(jobs=1, pubs=pubs, pending=1)
+        self._peak("pending")
+
+    def job_started(self) -> None:
+        """A job began to run."""
+        self.count(running=1)
+        self._peak("running")
+
+    def job_finished(self, *, running: bool, rows: int, shots: int, usage_secs: float) -> None:
+        """A job reached its final state, from ``Running`` or from ``Queued``."""
+        self.count(pending=-1, running=-running, rows=rows, shots=shots)
+        self.count(billed_jobs=usage_secs > 0, usage_secs=usage_secs)
+
+    def seen(self, label: str) -> int:
+        """Requests of one route so far."""
+        return self._by_route[label]
+
+    def snapshot(self) -> Counters:
+        """The counters now."""
+        by_route, faults = (dict(sorted(counts.items())) for counts in (self._by_route, self._faults))
+        return Counters(**self._numbers, by_route=by_route, faults=faults)
+
+    def _peak(self, name: str) -> None:
+        self._numbers[f"max_{name}"] = max(self._numbers[f"max_{name}"], self._numbers[name])

@@ -26,9 +26,8 @@ from .circuits import (
     update_digest,
     without_idle_wires,
 )
-from .errors import JobRefusedError
-from .snapshots import Machine
-from .stack import native_operations
+from .machines import Machine
+from .responses import JobRefusedError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +41,8 @@ _THREADED_FROM = 16
 shared a simulation of 0.1 s was seen to take 1 s."""
 
 _NOISE_MODELS_KEPT = 64
+
+_ALWAYS_NATIVE = frozenset({"measure", "barrier", "reset", "delay"})
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Engine:
         self._noise = noise and not machine.simulator
         self._given = noise_model
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
-        self._native = native_operations(self._aer)
+        self._native = _native_operations(self._aer)
         self._noise_models: dict[tuple[int, ...], Any] = {}
         self._qubit_errors: dict[int, QubitErrors] = {}
 
@@ -318,3 +319,11 @@ def _add_measurements(circuit: QuantumCircuit, paulis: Mapping[int, str]) -> Non
         if pauli in {"X", "Y"}:
             circuit.h(qubit)
         circuit.measure(qubit, start + offset)
+
+
+def _native_operations(simulator: Any) -> frozenset[str]:
+    """Names of what Aer takes as it is."""
+    names = getattr(simulator, "operation_names", None)
+    if names is None:  # Aer before 0.13
+        names = simulator.configuration().basis_gates
+    return frozenset(names) | _ALWAYS_NATIVE

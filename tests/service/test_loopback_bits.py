@@ -11,8 +11,8 @@ from qiskit.quantum_info import Statevector
 from pennylane_threaded_ibmq.loopback import SIMULATOR
 from pennylane_threaded_ibmq.loopback.bits import Work, sample_bits
 from pennylane_threaded_ibmq.loopback.circuits import independent_parts
+from pennylane_threaded_ibmq.loopback.machines import Machine, load_machines
 from pennylane_threaded_ibmq.loopback.simulate import Engine, Run
-from pennylane_threaded_ibmq.loopback.snapshots import Machine, load_machines
 
 
 def engine_of(name, **options):

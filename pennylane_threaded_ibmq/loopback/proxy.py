@@ -1,4 +1,4 @@
-"""The front door: one port for direct requests, for plain proxy requests, and for TLS tunnels.
+"""The front proxy: one port for direct requests, for plain proxy requests, and for TLS tunnels.
 
 A connection that opens with ``CONNECT`` gets its tunnel answered by this very process, with a certificate for the
 host it asked for. Any other connection goes to the HTTP server as it is. Nothing is ever passed on to a network.
@@ -13,17 +13,19 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import trustme
 from uvicorn.server import ServerState
 
-from .authority import Authority
-from .hosts import is_public
-from .tally import Tally
+from .environment import is_public
+from .records import Tally
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn import Config
+
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Connection:
         self._transport.close()
 
 
-class Door:
+class Proxy:
     """What all connections share: the HTTP server, the certificates and the counters.
 
     Args:
@@ -94,7 +96,7 @@ class Door:
 
     def entered(self, arrival: _Arrival) -> None:
         """A connection arrived that has not said yet what it wants."""
-        self.tally.connections += 1
+        self.tally.count(connections=1)
         self._waiting.add(arrival)
 
     def left(self, arrival: _Arrival) -> None:
@@ -132,8 +134,8 @@ def _bound(app: ASGIApp, connection: Connection) -> ASGIApp:
 class _Arrival(asyncio.Protocol):
     """A connection until it is known what it wants."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._tunnel = False
@@ -145,10 +147,10 @@ class _Arrival(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._door.entered(self)
+        self._proxy.entered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - named by asyncio
-        self._door.left(self)
+        self._proxy.left(self)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -156,8 +158,8 @@ class _Arrival(asyncio.Protocol):
             return  # the handshake is over but its coroutine has not run yet: it takes the buffer
         method, found, _ = self._buffer.partition(b" ")
         if found and method != b"CONNECT":
-            self._door.left(self)
-            self._door.serve(self._transport, bytes(self._buffer))
+            self._proxy.left(self)
+            self._proxy.serve(self._transport, bytes(self._buffer))
         elif b"\r\n\r\n" in self._buffer:
             self._connect(self._transport)
         elif len(self._buffer) > _LONGEST_HEAD:
@@ -168,28 +170,28 @@ class _Arrival(asyncio.Protocol):
         self._buffer.clear()
         host, _, port = target.rpartition(":")
         if port != "443" or not is_public(host):
-            self._door.tally.refused += 1
+            self._proxy.tally.count(refused=1)
             logger.warning("refused a tunnel to %s", target)
             transport.write(refusal(target))
             transport.close()
             return
-        self._door.tally.tunnels += 1
+        self._proxy.tally.count(tunnels=1)
         self._tunnel = True
         transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        self._door.start(self._secure(transport, host.lower()))
+        self._proxy.start(self._secure(transport, host.lower()))
 
     async def _secure(self, transport: asyncio.Transport, host: str) -> None:
         try:
             secured = await asyncio.get_running_loop().start_tls(
-                transport, self, self._door.authority.context(host), server_side=True
+                transport, self, self._proxy.authority.context(host), server_side=True
             )
         except (OSError, ssl.SSLError):
             logger.info("a client gave up its tunnel to %s; does it trust the service's certificate?", host)
             return
         finally:
-            self._door.left(self)
+            self._proxy.left(self)
         if secured is not None:
-            self._door.serve(secured, bytes(self._buffer))
+            self._proxy.serve(secured, bytes(self._buffer))
 
 
 def refusal(target: str) -> bytes:
@@ -204,3 +206,25 @@ def refusal_text(target: str) -> str:
     return (
         f"The loopback service stands in for IBM Quantum only and passes nothing on: {target} is refused.\n"
     )
+
+
+class Authority:
+    """Vouches for IBM's host names towards clients that were told to trust it, and towards nobody else.
+
+    Args:
+        folder: Where the certificate is written that clients have to trust. The private key stays in memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA(organization_name="Loopback service")
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self.bundle = folder / "loopback-ca.pem"
+        self._authority.cert_pem.write_to_path(str(self.bundle))
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """TLS settings with a certificate for one host; there are as many as IBM has hosts."""
+        if host not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._authority.issue_cert(host).configure_cert(context)
+            self._contexts[host] = context
+        return self._contexts[host]

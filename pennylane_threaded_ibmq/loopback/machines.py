@@ -1,19 +1,25 @@
-"""The backends: configuration and properties as IBM serves them, read from the client's own snapshots."""
+"""The backends, as both APIs describe them, and the programs that run on them."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 
 from .._compat import zip_strict
-from .errors import JobRefusedError
-from .stack import snapshot_classes
+from .responses import JobRefusedError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
 
 _SIMULATOR_QUBITS = 32
 # fmt: off
@@ -159,6 +165,21 @@ def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...
 MachineT = TypeVar("MachineT", bound=Machine)
 
 
+def snapshot_classes() -> dict[str, type[Any]]:
+    """The snapshots by name: those of IBM's client, or of Qiskit itself before that took them over."""
+    home = "qiskit_ibm_runtime.fake_provider"
+    if find_spec(home) is None:
+        home = "qiskit.providers.fake_provider"
+    base = import_module(f"{home}.fake_backend").FakeBackendV2
+    classes: list[Any] = [
+        item
+        for item in vars(import_module(home)).values()
+        if isinstance(item, type) and issubclass(item, base)
+    ]
+    # Some base classes have no name.
+    return {item.backend_name: item for item in classes if getattr(item, "backend_name", None)}
+
+
 def load_machines(snapshots: Mapping[str, str | None], kind: type[MachineT]) -> Mapping[str, MachineT]:
     """Find the snapshots of backends.
 
@@ -221,3 +242,77 @@ def _simulator_configuration() -> dict[str, Any]:
         "supported_features": ["qasm3"],
         "processor_type": {"family": "Simulator", "revision": 1},
     }
+
+
+_SIMULATOR_SHOTS = 100_000
+_NOT_GATES = frozenset({"measure", "reset", "delay"})
+
+
+class ClassicMachine(Machine):
+    """One backend of the classic API.
+
+    Instructions without a list of their places are left out of a device's configuration. The client would offer them on
+    all qubits, and a mixture of such gates with those of the device is more than its transpiler can take.
+    """
+
+    def _described(self) -> dict[str, Any]:
+        configuration = {"max_experiments": 300, **super()._described()}
+        if self.simulator:
+            configuration["max_shots"] = _SIMULATOR_SHOTS
+            return configuration
+        placed = {gate["name"] for gate in configuration["gates"]} | _NOT_GATES
+        instructions = configuration.get("supported_instructions", ())
+        configuration["supported_instructions"] = [name for name in instructions if name in placed]
+        return configuration
+
+
+OVERHEAD_SECS = 2.0
+SECS_PER_SHOT = 250e-6
+_MOST_SHOTS = 10_000_000
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a job produced.
+
+    Attributes:
+        text: Results as JSON text.
+        rows: Circuit executions.
+        shots: Shots over all of them.
+        free: Nothing is charged for them.
+    """
+
+    text: str
+    rows: int
+    shots: int
+    free: bool = False
+
+    @property
+    def usage_secs(self) -> float:
+        """QPU seconds charged: 2 for a job that ran and 250 microseconds for each shot."""
+        return 0.0 if self.free else OVERHEAD_SECS + self.shots * SECS_PER_SHOT
+
+
+Program: TypeAlias = "Callable[[Machine, Mapping[str, Any]], Output]"
+"""Runs one job on a backend: ``params`` of the job's body, with its typed values still encoded, to its output.
+
+Raises :class:`.errors.JobRefusedError` if the job's content is not valid or cannot be simulated.
+"""
+
+
+def check_shots(shots: int, what: str) -> None:
+    """Refuse what would take more memory than a loopback service should; IBM does not hold anybody to ``max_shots``.
+
+    Args:
+        shots: Shots of each row.
+        what: What asks for them.
+
+    Raises:
+        JobRefusedError: It is too many.
+    """
+    if shots > _MOST_SHOTS:
+        raise JobRefusedError(
+            1103,
+            f"{what} asks for {shots} shots; at most {_MOST_SHOTS} can be simulated.",
+            "Use fewer shots.",
+        )
