@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from pennylane_threaded_ibmq.stack import Stack, stack
@@ -10,6 +12,8 @@ collect_ignore = ["classic"]
 
 
 def pytest_configure(config):
+    # A job in the background of a script starts with this signal ignored, and what it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if stack() is not Stack.CURRENT:
         raise pytest.UsageError("This environment has the classic stack. Run 'pytest tests/classic'.")
     # A deprecation of PennyLane's that our own code causes is a failure. Not in pyproject.toml: a PennyLane

@@ -6,6 +6,7 @@ The folder is left out where qiskit-ibm-provider is not installed.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -24,6 +25,11 @@ LIMIT_SECS = 60
 """Longest wait for a client: its own requests have no time limit."""
 
 collect_ignore_glob = [] if CLASSIC else ["test_*.py"]
+
+
+def pytest_configure():
+    # A job in the background of a script starts with this signal ignored, and what it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
