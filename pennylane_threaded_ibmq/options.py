@@ -39,6 +39,7 @@ class DeviceOptions(TypedDict, total=False):
     use_fractional_gates: bool
     calibration_id: str | None
     dry_run: bool
+    job_tags: list[str] | tuple[str, ...] | None
     max_jobs: int
     shard_size: int | Literal["auto"]
     timeout_secs: float | None

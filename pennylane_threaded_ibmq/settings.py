@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from ._compat import without_prefix
+from ._tags import check_tags, lift_tags
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .config import PENNYLANE, Found, find_values
 from .exceptions import ConfigurationError, ConfigurationFileError, nearest
@@ -118,6 +119,9 @@ class Settings(BaseModel):
     dry_run: bool = Field(
         False, description="Send jobs to the backend's mock, which gives random numbers and charges nothing."
     )
+    job_tags: list[str] = Field(
+        default_factory=list, description="Tags of the jobs, by which they are found again here and at IBM."
+    )
     max_jobs: int = Field(20, ge=1, description="Most jobs in flight at once.")
     shard_size: int | Literal["auto"] = Field("auto", description="Tapes in a job, or 'auto'.")
     template_bytes: int = Field(
@@ -200,6 +204,11 @@ class Settings(BaseModel):
     @classmethod
     def _whole_number(cls, value: object) -> object:
         return _integer(value)
+
+    @field_validator("job_tags", mode="before")
+    @classmethod
+    def _tags(cls, value: object) -> object:
+        return check_tags(value)
 
     @field_validator("shard_size", mode="before")
     @classmethod
@@ -402,6 +411,9 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
         given = merged.get(name)
         merged[name] = {**value, **given} if isinstance(given, dict) and isinstance(value, dict) else value
     hide_token(merged)
+    if "primitive_options" in merged:
+        merged["primitive_options"] = as_dictionary(merged["primitive_options"])
+        lift_tags(merged)
     try:
         return Settings(**merged)
     except ValidationError as error:

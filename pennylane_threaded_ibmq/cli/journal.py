@@ -120,28 +120,49 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
 @click.option(
     "--open", "only_open", is_flag=True, help="Only those whose results no program has got, nor taken over."
 )
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Only those with this tag; repeated, with all of them.",
+)
 @journal_option
 @json_option
-def batches_command(*, limit: int, only_open: bool, journal_path: Path | None, as_json: bool) -> None:
+def batches_command(
+    *, limit: int, only_open: bool, tags: tuple[str, ...], journal_path: Path | None, as_json: bool
+) -> None:
     r"""List batches that were sent to IBM Quantum from this machine, newest first.
 
     \b
     Examples:
       threaded-ibmq batches
       threaded-ibmq batches --open --json
+      threaded-ibmq batches --tag night-run
     """
     journal = open_journal(journal_path)
-    shown = () if journal is None else journal.batches(limit=limit, only_open=only_open)
+    shown = () if journal is None else journal.batches(limit=limit, only_open=only_open, tags=tags)
     if as_json:
         say_json([batch_json(batch) for batch in shown])
         return
     say_table(
-        ("BATCH", "CREATED", "BACKEND", "TAPES", "JOBS", "STATE", "QPU S"),
-        [
-            (b.id, moment(b.created), b.backend, b.tapes, len(b.job_ids), standing(b), charged(b))
-            for b in shown
-        ],
-        empty="The journal has no open batch." if only_open else "The journal has no batch.",
+        ("BATCH", "CREATED", "BACKEND", "TAPES", "JOBS", "STATE", "QPU S", "TAGS"),
+        [_row(batch) for batch in shown],
+        empty=f"The journal has no {'open ' if only_open else ''}batch{' with these tags' if tags else ''}.",
+    )
+
+
+def _row(batch: BatchRecord) -> tuple[Any, ...]:
+    """A batch in a list of them."""
+    return (
+        batch.id,
+        moment(batch.created),
+        batch.backend,
+        batch.tapes,
+        len(batch.job_ids),
+        standing(batch),
+        charged(batch),
+        ", ".join(batch.tags),
     )
 
 
@@ -177,6 +198,7 @@ def show_command(
             "backend": batch.backend,
             "instance": batch.instance,
             "tapes": batch.tapes,
+            "tags": ", ".join(batch.tags) or None,
             "options": ", ".join(f"{k}={v!r}" for k, v in batch.options.items() if v not in ({}, None)),
             "state": standing(batch),
             "QPU seconds": charged(batch),

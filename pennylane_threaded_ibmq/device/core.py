@@ -8,6 +8,7 @@ import warnings
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from math import ceil
 from types import TracebackType
@@ -47,6 +48,7 @@ from .garbage import collector
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
 from .recording import RecordingLocks
+from .tag_blocks import TagBlocks, block_tags
 from .variants import OF_JOBS, changed_arguments, shots_argument
 from .workplace import SMALL, Workplace
 
@@ -97,6 +99,7 @@ class BatchDevice:
         most = settings.budget_secs
         self._budget = None if most is None else Budget("budget_secs", most, "this device")
         self._recording = RecordingLocks()
+        self._tags = TagBlocks(settings.job_tags)
         FORKS.watch(self)
         # everything else must prove itself now
         if not later or len(self.wires) > SMALL or settings.checks_needed:
@@ -120,6 +123,8 @@ class BatchDevice:
         if self._workplace is not None and self._workplace.remote:
             facts.append(("instance", self._workplace.instance))
         facts += [("most jobs in flight", settings.max_jobs), ("tapes in a job", settings.shard_size)]
+        if self._tags.now():
+            facts.append(("job tags", ", ".join(self._tags.now())))
         facts += [("circuits transpiled", self.transpiles)]
         return html_facts("threaded.ibmq", facts)
 
@@ -171,6 +176,7 @@ class BatchDevice:
             self.share_budget(other)
         if {LOOSE_OPTIONS.get(name, name) for name in changes} <= OF_JOBS:
             self._templates = other._templates
+        self._tags.follow(other._tags)
         with other._lock:
             self._seeds = other._seeds.spawn(1)[0]
 
@@ -240,6 +246,20 @@ class BatchDevice:
                 raise _made_otherwise(batch_id, name, value, place.shaping[name])
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
+    def job_tags(self, *tags: str) -> AbstractContextManager[None]:
+        """Tag what this device sends while a block is open, from whatever thread: ``with dev.job_tags("night-run"):``.
+
+        The tags come beside those of the option ``job_tags``, and hold for devices that :meth:`with_options` makes of this one. Jobs
+        of an earlier program that are taken over keep the tags that they have at IBM.
+
+        Args:
+            *tags: Texts, at least one.
+
+        Raises:
+            ConfigurationError: There is none, or one that cannot be a tag.
+        """
+        return self._tags.block(block_tags(tags))
+
     def usage(self, batch: BatchHandle | str) -> float | None:
         """QPU seconds that IBM charged for a batch, asked for as long as they are not known.
 
@@ -279,16 +299,19 @@ class BatchDevice:
         if handle.usage_pending:
             self._charges.remember(handle)
 
-    def batches(self, limit: int = 100) -> BatchList:
+    def batches(self, limit: int = 100, *, tags: Sequence[str] = ()) -> BatchList:
         """The latest batches of the journal, newest first, of all programs and backends; a table in a notebook.
 
         Args:
             limit: Most to list.
+            tags: Only those that have all of these tags.
 
         Raises:
             JournalError: There is no journal.
+            ConfigurationError: ``tags`` is no list of tags.
         """
-        return BatchList(self._journal().batches(limit=limit))
+        wanted = block_tags(tags) if tags else ()
+        return BatchList(self._journal().batches(limit=limit, tags=wanted))
 
     def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:
         """A batch of the journal over time, as a figure of matplotlib.
@@ -425,6 +448,7 @@ class BatchDevice:
             observers=(progress,) if callable(progress) else (),
             spending=spending,
             most_secs=self._most_secs(estimate) if place.remote else None,
+            tags=self._tags.now(() if like is None else like.tags),
         )
         if not send:
             batch.only_collect()

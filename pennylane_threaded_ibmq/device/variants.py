@@ -29,6 +29,7 @@ OF_JOBS = frozenset(
         "on_usage_limit",
         "progress",
         "journal",
+        "job_tags",
     }
 )
 """Options that change nothing of a compiled circuit, so that two devices may share theirs."""

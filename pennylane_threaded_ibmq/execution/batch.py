@@ -69,6 +69,7 @@ class Batch:
         observers: Told how far it has got.
         spending: What its jobs may cost; ``None`` for anything.
         most_secs: QPU seconds after which each job is stopped; ``None`` for the service's own limit.
+        tags: Tags of the user's, for its jobs.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Batch:
         observers: Sequence[Observer] = (),
         spending: Spending | None = None,
         most_secs: Sequence[int] | None = None,
+        tags: tuple[str, ...] = (),
     ) -> None:
         self.tapes = tuple(tapes)
         self._site = site
@@ -103,7 +105,7 @@ class Batch:
         for shard in shards:
             transpile_blocks(shard.blocks)
         seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
-        slips = site.register(self.tapes, shards, seeds, resume) if shards else []
+        slips = site.register(self.tapes, shards, seeds, resume, tags) if shards else []
         self.runs = tuple(_run(slip, shard) for slip, shard in zip_strict(slips, shards))
         self.batch_id = slips[0].batch_id if slips else ""
         self.course = Course(

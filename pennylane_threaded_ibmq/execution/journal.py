@@ -48,6 +48,9 @@ KEPT_SECS = 90 * 86400.0
 _OPEN = "EXISTS (SELECT 1 FROM shards s WHERE s.batch=id AND s.delivered=0 AND s.adopted=0)"
 """Whether a batch has results that no program has got, and that no later batch has taken over."""
 
+_TAGGED = "NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE w.value NOT IN (SELECT value FROM json_each(batches.tags)))"
+"""Whether a batch has all of some tags."""
+
 
 class Journal:
     """One journal file. Safe for several threads and processes; a forked process opens its own.
@@ -88,6 +91,7 @@ class Journal:
         *,
         options: Mapping[str, Any] | None = None,
         resume: str | None = None,
+        tags: Sequence[str] = (),
     ) -> tuple[str, list[ShardRecord | None]]:
         """Write down a batch, and take over what an earlier program left of it, in one transaction.
 
@@ -101,6 +105,7 @@ class Journal:
             shards: The same, cut.
             options: Options of the device by which its jobs are recognised, in JSON's types.
             resume: Take from this batch only, delivered and adopted shards too: the user asked for it by its id.
+            tags: Tags of the user's; nothing is recognised by them.
 
         Returns:
             The batch's id, and for each shard the one taken over, or ``None``. Each is given once, in all processes.
@@ -116,8 +121,8 @@ class Journal:
                 self._refuse_being_sent(db, resume)
             claims = self._claim(db, batch, [s.content for s in shards], backend, instance, resume)
             db.execute(
-                "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, tape_format, options) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, tape_format, options, "
+                "tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     batch,
                     self.owner,
@@ -128,6 +133,7 @@ class Journal:
                     content,
                     TAPE_FORMAT,
                     json.dumps(dict(options or {})),
+                    json.dumps(list(tags)),
                 ),
             )
             db.executemany(
@@ -315,18 +321,22 @@ class Journal:
 
     # --------------------------------------------------------------------------------------------------- looking
 
-    def batches(self, *, limit: int = 100, only_open: bool = False) -> tuple[BatchRecord, ...]:
+    def batches(
+        self, *, limit: int = 100, only_open: bool = False, tags: Sequence[str] = ()
+    ) -> tuple[BatchRecord, ...]:
         """The latest batches, newest first.
 
         Args:
             limit: Most of them.
             only_open: Those with results that no program has got and no later batch has taken over.
+            tags: Those that have all of these tags.
         """
+        wanted = f"{_TAGGED} AND {_OPEN}" if only_open else _TAGGED
         with self._reading() as db:
             rows = db.execute(
-                f"SELECT {BATCH_COLUMNS} FROM batches {f'WHERE {_OPEN}' if only_open else ''} "  # noqa: S608 - our own words
+                f"SELECT {BATCH_COLUMNS} FROM batches WHERE {wanted} "  # noqa: S608 - our own words
                 "ORDER BY created DESC, rowid DESC LIMIT ?",
-                (limit,),
+                (json.dumps(list(tags)), limit),
             ).fetchall()
             return self._records(db, rows)
 

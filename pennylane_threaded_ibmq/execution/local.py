@@ -46,6 +46,7 @@ class LocalSite:
         shards: Sequence[Shard],  # noqa: ARG002
         seeds: Sequence[int],
         resume: str | None,  # noqa: ARG002
+        tags: tuple[str, ...] = (),  # noqa: ARG002
     ) -> list[Slip]:
         """Nothing is paid here, so nothing is written down."""
         return [Slip(seed) for seed in seeds]

@@ -103,6 +103,7 @@ class BatchRecord:
         steps: What happened to them, in order.
         options: Options of the device by which its jobs are recognised, such as ``primitive``; empty if not known.
         resumable: Its tapes are in the journal, so that it can be resumed by its id.
+        tags: Tags that the user gave it.
     """
 
     id: str
@@ -114,6 +115,7 @@ class BatchRecord:
     steps: tuple[Step, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     resumable: bool = True
+    tags: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .._compat import zip_strict
+from .._tags import OWN_PREFIX
 from ..exceptions import (
     JobCancelledError,
     JobFailedError,
@@ -101,7 +102,7 @@ class RemoteSite:
         self._usage_limit = UsageLimit(instance, waits=waits_for_usage)
         self._options = options
         self._by_circuits = by_circuits
-        self._tag = f"threaded-ibmq-{uuid4().hex[:12]}"
+        self._tag = f"{OWN_PREFIX}{uuid4().hex[:12]}"
         self._finder = JobFinder(jobs)
         self.watcher = Watcher(jobs)
 
@@ -115,9 +116,10 @@ class RemoteSite:
         shards: Sequence[Shard],
         seeds: Sequence[int],
         resume: str | None,
+        tags: tuple[str, ...] = (),
     ) -> list[Slip]:
         """Write a batch down, and take over what an earlier program left of it."""
-        slips = [Slip(seed, number=i, tag=self._new_tag()) for i, seed in enumerate(seeds)]
+        slips = [Slip(seed, number=i, tag=self._new_tag(), tags=tags) for i, seed in enumerate(seeds)]
         if self._journal is None:
             return slips
         batch_id, claims = self._journal.begin(
@@ -130,6 +132,7 @@ class RemoteSite:
             ],
             options=self._shaping,
             resume=resume,
+            tags=tags,
         )
         for slip, claim in zip_strict(slips, claims):
             slip.batch_id = batch_id
@@ -438,7 +441,7 @@ class RemoteSite:
         try:
             # said again while it lasts, so that its last word is not older than the request if this program is killed
             still = partial(self._note, run.slip, ShardState.SENDING)
-            tags = (self._tag, run.slip.tag)
+            tags = (self._tag, run.slip.tag, *run.slip.tags)
             marked = mark_pubs(pubs, run.slip.tag)
             kind = run.shard.blocks[0].primitive
             job = self._jobs.submit(kind, marked, mode, tags, still, run.most_secs)

@@ -15,7 +15,7 @@ from .steps import Phase, Step
 
 T = TypeVar("T")
 
-BATCH_COLUMNS = "id, backend, instance, created, tapes, options, content IS NOT NULL AS resumable"
+BATCH_COLUMNS = "id, backend, instance, created, tapes, options, tags, content IS NOT NULL AS resumable"
 """Without the tapes, which can be large."""
 
 LATEST = 2.5e11
@@ -50,6 +50,7 @@ class Reader:
             tuple(map(self.step, steps)),
             cell("options", _options),
             bool(row["resumable"]),
+            cell("tags", _tags),
         )
 
     def shard(self, row: sqlite3.Row) -> ShardRecord:
@@ -165,3 +166,10 @@ def _options(value: Any) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise TypeError
     return options
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    tags = json.loads(_text(value))
+    if not isinstance(tags, list):
+        raise TypeError
+    return tuple(map(_text, tags))

@@ -67,6 +67,10 @@ _MIGRATIONS = (
     """
     ALTER TABLE batches ADD COLUMN tape_format INTEGER NOT NULL DEFAULT 0;
     """,
+    # tags of the user's, JSON
+    """
+    ALTER TABLE batches ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -32,6 +32,7 @@ class Slip:
         batch_id: Id of the batch; empty without a journal.
         number: Place of the shard in the batch.
         tag: Tag of its job.
+        tags: Tags of the user's, for its job.
         claimed: A shard of an earlier program with the same content, whose job is taken over.
         may_send: It may be sent, and paid for.
     """
@@ -40,6 +41,7 @@ class Slip:
     batch_id: str = ""
     number: int = 0
     tag: str = ""
+    tags: tuple[str, ...] = ()
     claimed: ShardRecord | None = None
     may_send: bool = True
 
@@ -102,6 +104,7 @@ class Site(Protocol):
         shards: Sequence[Shard],
         seeds: Sequence[int],
         resume: str | None,
+        tags: tuple[str, ...] = (),
     ) -> list[Slip]:
         """Write a batch down before anything of it is sent."""
 

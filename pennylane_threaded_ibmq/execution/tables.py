@@ -20,7 +20,7 @@ class BatchList(Tuple[BatchRecord, ...]):
 
     def _repr_html_(self) -> str:
         return html_table(
-            ("batch", "backend", "planned", "tapes", "shards", "jobs", "state"),
+            ("batch", "backend", "planned", "tapes", "shards", "jobs", "state", "tags"),
             (
                 (
                     batch.id,
@@ -30,6 +30,7 @@ class BatchList(Tuple[BatchRecord, ...]):
                     len(batch.shards),
                     len(batch.job_ids),
                     _state(batch),
+                    ", ".join(batch.tags),
                 )
                 for batch in self
             ),

@@ -101,7 +101,7 @@ class ClassicJobs(JobService):
         primitive: str,  # noqa: ARG002 - JobService's face
         pubs: Sequence[Any],
         mode: Any,
-        tags: tuple[str, str],
+        tags: Sequence[str],
         most_secs: int | None,  # noqa: ARG002 - JobService's face
     ) -> tuple[str, Any]:
         circuits = [

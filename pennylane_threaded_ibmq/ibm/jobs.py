@@ -157,7 +157,7 @@ class PlatformJobs(JobService):
             logger.log(level, "batch %s could not be closed: %s", batch.session_id, error)
 
     def _send(
-        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str], most_secs: int | None
+        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str], most_secs: int | None
     ) -> tuple[str, Any]:
         api = choose_api(self._api, primitive, len(pubs), only=self._only)
         if api == "client":
@@ -166,7 +166,7 @@ class PlatformJobs(JobService):
         # the client warns of its own use of deprecated classes, as if that were ours
         with quiet().client():
             runner = open_primitive(api, primitive, mode, self.options.get(primitive, {}))
-            runner.options.environment.job_tags = [*(runner.options.environment.job_tags or []), *tags]
+            runner.options.environment.job_tags = list(tags)
             if most_secs is not None:
                 chosen = runner.options.max_execution_time
                 runner.options.max_execution_time = (

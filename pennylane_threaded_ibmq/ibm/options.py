@@ -150,7 +150,7 @@ def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
         "circuits": "the tapes",
         "shots": "shots=",
         "memory": "the device",
-        "job_tags": "the device",
+        "job_tags": "job_tags=",
         "noise_model": "noise_model=",
         "seed_simulator": "seed_simulator=",
         "dynamic": "the device",

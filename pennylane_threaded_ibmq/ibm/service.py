@@ -154,7 +154,7 @@ class JobService(ABC):
 
     @abstractmethod
     def _send(
-        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: tuple[str, str], most_secs: int | None
+        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str], most_secs: int | None
     ) -> tuple[str, Any]:
         """Send one job: its id and handle."""
 
@@ -232,7 +232,7 @@ class JobService(ABC):
         primitive: str,
         pubs: Sequence[Any],
         mode: Any,
-        tags: tuple[str, str],
+        tags: Sequence[str],
         beat: Callable[[], None] = lambda: None,
         most_secs: int | None = None,
     ) -> SentJob:
@@ -242,7 +242,7 @@ class JobService(ABC):
             primitive: ``"sampler"`` or ``"estimator"``.
             pubs: PUBs in the primitive's form.
             mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
-            tags: Tags by which the job can be found again: one of its device, then one of its own.
+            tags: Tags by which the job can be found again: one of its device, one of its own, then the user's.
             beat: Called now and then while there is no answer.
             most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
 

@@ -103,6 +103,29 @@ def test_a_gradient_is_two_jobs_and_the_next_transpiles_nothing(start, device):
     assert service.counters.jobs == 4
 
 
+def test_jobs_carry_the_users_tags_and_another_tag_is_the_same_job(start, device):
+    service = start()
+    service.hold()
+    dev = device(service, job_tags=["night-run"])
+    with dev.job_tags("block"):
+        handle = dev.submit(ladder(2))
+    while not handle.job_ids:
+        handle.progress  # noqa: B018 - the service is asked meanwhile
+    handle.detach()
+    (job,) = service.jobs
+    assert [tag for tag in job.tags if not tag.startswith("threaded-ibmq-")] == ["night-run", "block"]
+    (batch,) = dev.batches(tags=["block"])
+    assert batch.tags == ("night-run", "block")
+    dev.close()
+    service.release()
+    again = device(service, job_tags=["another"]).submit(ladder(2))
+    right(again.result())
+    assert again.job_ids == handle.job_ids
+    assert service.counters.jobs == 1
+    with pytest.raises(ConfigurationError, match="'job_tags' is given by job_tags="):
+        device(service, run_options={"job_tags": ["x"]}).submit(ladder(1))
+
+
 def test_one_login_serves_all_devices_and_lanes(start, device):
     service = start()
     devices = [device(service, max_jobs=4, shard_size=1) for _ in range(3)]

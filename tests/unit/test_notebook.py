@@ -96,9 +96,9 @@ def test_batches_are_a_table_in_a_notebook_and_a_tuple_elsewhere():
     found = BatchList([batch(1), batch(2)])
     assert found == (batch(1), batch(2))
     cells = Reader(found._repr_html_()).cells
-    assert cells[:7] == ["batch", "backend", "planned", "tapes", "shards", "jobs", "state"]
-    assert cells[7:9] == ["b1", "ibm_torino"]
-    assert cells[13] == "delivered"
+    assert cells[:8] == ["batch", "backend", "planned", "tapes", "shards", "jobs", "state", "tags"]
+    assert cells[8:10] == ["b1", "ibm_torino"]
+    assert cells[14] == "delivered"
     assert "no batches" in BatchList()._repr_html_()
 
 

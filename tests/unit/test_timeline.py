@@ -153,6 +153,7 @@ def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path):
         for table, column in (
             ("batches", "options"),
             ("batches", "tape_format"),
+            ("batches", "tags"),
             ("shards", "sender"),
             ("shards", "adopter"),
         ):

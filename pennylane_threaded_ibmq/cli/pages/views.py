@@ -63,6 +63,7 @@ class BatchView:
         usage: QPU seconds that were charged, as text.
         jobs: Its shards.
         secs: How long it took, or has taken so far, as text.
+        tags: Tags that the user gave it.
         light: Its timeline as an address of data; empty in a list of batches.
         dark: The same for a dark page.
     """
@@ -77,6 +78,7 @@ class BatchView:
     usage: str
     jobs: tuple[JobRow, ...]
     secs: str = ""
+    tags: tuple[str, ...] = ()
     light: str = ""
     dark: str = ""
 
@@ -133,6 +135,7 @@ def _view(batch: BatchRecord, *, picture: bool = False) -> BatchView:
         _secs(charged(batch)),
         tuple(_row(shard, on_platform=on_platform) for shard in batch.shards),
         span(line.secs) if batch.steps else "",
+        batch.tags,
         draw(False),
         draw(True),
     )
