@@ -10,6 +10,7 @@ from ..exceptions import ConfigurationError
 from ..execution.limits import CLASSIC_MOST, weigh_plainly
 from ..execution.shards import Limits
 from ..ibm.account import check_size
+from ..ibm.address import check_classic_address
 from ..ibm.classic_account import (
     SERVICE,
     ClassicCredentials,
@@ -70,6 +71,7 @@ def open_classic(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOC
     elif settings.provider is not None:
         login = outage.ask(lambda: open_provider(settings.provider, backend, _project(settings)), secs=secs)
     else:
+        check_classic_address(settings.ibmqx_url)
         credentials = ClassicCredentials(settings.ibmqx_token, settings.ibmqx_url, _project(settings))
         login = classic_accounts().connect(credentials, backend, outage, secs)
     return _remote(login, settings, wires, outage)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from urllib.parse import urlsplit
+
+from requests.utils import get_environ_proxies
 
 from ..exceptions import ConfigurationError
 
@@ -27,7 +30,7 @@ def check_address(url: str | None) -> None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     problem = ""
-    if parts.scheme not in {"http", "https"} or not host:
+    if not _is_address(url):
         problem = "this is no address; one begins with https://"
     elif _is_under(host, *_CLASSIC):
         problem = "this was IBM's classic service, which was switched off in July 2025; its keys open nothing any more"
@@ -39,6 +42,54 @@ def check_address(url: str | None) -> None:
             argument="ibmqx_url",
             value=url,
         )
+
+
+def check_classic_address(url: str | None) -> None:
+    """Refuse what is no address of a classic service: nobody would ever answer there.
+
+    Args:
+        url: The user's; ``None`` for IBM's own.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+    if url is not None and not _is_address(url):
+        raise ConfigurationError(
+            f"ibmqx_url={url!r}: this is no address; one begins with https:// and ends with /api. Nothing was sent.",
+            argument="ibmqx_url",
+            value=url,
+        )
+
+
+def check_known_host(url: str | None) -> None:
+    """Refuse an address whose host is unknown where this runs, such as one that was taken along from another machine.
+
+    Args:
+        url: The user's; ``None`` for IBM's own.
+
+    Raises:
+        ConfigurationError: It is no address, or its host's name means nothing here.
+    """
+    check_classic_address(url)
+    if url is None or get_environ_proxies(url):  # a proxy knows more names
+        return
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname, None)
+    except OSError as error:
+        problem = error.strerror
+    else:
+        return
+    raise ConfigurationError(
+        f"ibmqx_url={url!r}: the host is unknown on this machine, {socket.gethostname()} ({problem}). Give an address that "
+        "works where the circuits are sent from. Nothing was sent.",
+        argument="ibmqx_url",
+        value=url,
+    )
+
+
+def _is_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _is_under(host: str, *domains: str) -> bool:

@@ -5,17 +5,21 @@ them, of the class that ``covalent.executor`` has under its name. So what runs c
 :class:`ThreadedIBMQExecutor` is such a set of fields; behind all that are equal stands one
 :class:`~pennylane_threaded_ibmq.qelectron.IBMQExecutor`, with its login, templates and jobs.
 
-Importing this module makes the class known to Covalent.
+Covalent finds the class by its entry-point group; importing this module makes it known too.
 """
 
 from __future__ import annotations
 
 import copyreg
+import hashlib
+import hmac
 import os
 import pydoc
+import secrets
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import pennylane as qml
 from pennylane.wires import Wires
@@ -31,40 +35,37 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Annotated
 
-from ..config import hide_secrets
-from ..exceptions import ConfigurationError
-from ..stack import Stack, stack
-from .covalent_keep import Pending, keep
+from .._fork import ForkLock
+from ..config import find_token, hide_secrets
+from ..covalent_plugin import CLASS, obstacle
+from ..exceptions import ConfigurationError, CredentialsError
+from ..ibm.address import check_known_host
 from .executor import IBMQExecutor as Standalone
+from .futures import CircuitFuture
 from .page_schema import page_schema
 from .routing import submit
 from .runners import recording_lock
 
-if stack() is not Stack.CLASSIC:
-    raise ImportError(
-        "Covalent 0.232 runs with PennyLane 0.31, the classic stack, and this is the current one: use "
-        "pennylane_threaded_ibmq.qelectron, which has the same names without Covalent, or install the other with: pip install "
-        "'pennylane-threaded-ibmq[covalent]'."
-    )
+if obstacle():
+    raise ImportError(obstacle())
 
-try:
-    import covalent.executor as _executors
-    from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
-    from covalent.executor.qbase import BaseQExecutor, QCResult
-    from covalent.quantum.qserver.utils import get_cached_executor
+import covalent.executor as _executors
+from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
+from covalent.executor.qbase import BaseQExecutor, QCResult
+from covalent.quantum.qserver.utils import get_cached_executor
 
-    from .classic_tapes import with_shots
-except ImportError as _error:
-    raise ImportError(
-        f"This module needs Covalent 0.232 ({_error}). Install it with: pip install 'pennylane-threaded-ibmq[covalent]'. "
-        "Without Covalent, use pennylane_threaded_ibmq.qelectron, which has the same names."
-    ) from _error
+from .classic_tapes import with_shots
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pydantic_core import CoreSchema
 
-__all__ = ["IBMQExecutor", "ThreadedIBMQExecutor", "register"]
+    from .routing import Ticket
+
+__all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]
+
+EXECUTOR_PLUGIN_NAME = CLASS
+"""Where Covalent's loader of entry points looks."""
 
 _COVALENTS_OWN = frozenset(
     {"name", "shots", "shots_converter", "persist_data", "qelectron_info", "qnode_specs"}
@@ -72,6 +73,77 @@ _COVALENTS_OWN = frozenset(
 """Fields that Covalent fills in or acts on; our executor behind this one does not get them."""
 
 _FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
+_GOES_ALONG = ("ibmqx_url", "instance")
+"""What says where jobs go: taken along to workers, whose configuration may say otherwise."""
+_REFERENCE = "kept-token-"
+
+
+class _Gathering(Standalone):
+    """Waits longer for further calls to share a job with: Covalent takes tens of milliseconds for each."""
+
+    gather_gap_s: ClassVar[float] = 0.3
+    gather_most_s: ClassVar[float] = 1.0
+
+
+class ExecutorRegistry:
+    """What stays in this process while Covalent takes executors apart: tokens, and the executors that run circuits."""
+
+    def __init__(self) -> None:
+        self._lock = ForkLock()
+        self._key = secrets.token_bytes(16)
+        self._tokens: dict[str, SecretStr] = {}
+        self._executors: dict[tuple[tuple[str, Any], ...], Standalone] = {}
+
+    def reference(self, token: SecretStr) -> str:
+        """What stands for a token in this process; empty for none."""
+        plain = token.get_secret_value()
+        if not plain:
+            return ""
+        name = _REFERENCE + hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()[:16]
+        with self._lock:
+            self._tokens[name] = token
+        return name
+
+    def token(self, given: Any) -> SecretStr:
+        """The token that a reference stands for; of one from another process: whatever is configured here."""
+        if isinstance(given, SecretStr):
+            return given
+        if given is None or not str(given).startswith(_REFERENCE):
+            return SecretStr(str(given or ""))
+        with self._lock:
+            kept = self._tokens.get(str(given))
+        if kept is not None:
+            return kept
+        found = find_token()
+        if not found:
+            # without a token the circuits would run on this machine, in the place of the service that was meant
+            raise CredentialsError(
+                "The executor was made with a token in another process, which keeps it, and none is configured here. Set "
+                "IBMQX_TOKEN, or ibmqx_token in covalent.conf, where Covalent's workers run. Nothing was sent.",
+                argument="ibmqx_token",
+            )
+        return SecretStr(found)
+
+    def executor(self, fields: dict[str, Any]) -> Standalone:
+        """The executor with these fields, made when first needed.
+
+        Raises:
+            ConfigurationError: The address goes along with the fields, and its host is unknown here.
+        """
+        key = tuple(sorted(fields.items()))
+        with self._lock:
+            if key not in self._executors:
+                check_known_host(fields.get("ibmqx_url"))
+                self._executors[key] = _Gathering(**fields)
+            return self._executors[key]
+
+    def close(self) -> None:
+        """Close all executors; the next use starts anew."""
+        with self._lock:
+            executors = list(self._executors.values())
+            self._executors.clear()
+        for executor in executors:
+            executor.close()
 
 
 class ThreadedIBMQExecutor(BaseQExecutor):
@@ -102,6 +174,8 @@ class ThreadedIBMQExecutor(BaseQExecutor):
     """
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    registry: ClassVar[ExecutorRegistry] = ExecutorRegistry()
+    """The class owns it, as nothing else outlives Covalent's copies of an executor."""
 
     shots_converter: SkipJsonSchema[Optional[type]] = None  # noqa: UP045 - pydantic evaluates it on Python 3.8
     qelectron_info: SkipJsonSchema[Optional[QElectronInfo]] = None  # noqa: UP045 - same
@@ -122,7 +196,7 @@ class ThreadedIBMQExecutor(BaseQExecutor):
 
     def __init__(self, **data: Any) -> None:
         if "ibmqx_token" in data:
-            data["ibmqx_token"] = keep().token(data["ibmqx_token"])
+            data["ibmqx_token"] = self.registry.token(data["ibmqx_token"])
         hide_secrets(data)
         if "runs_on" in data:
             raise ConfigurationError(
@@ -131,26 +205,26 @@ class ThreadedIBMQExecutor(BaseQExecutor):
                 argument="runs_on",
                 value=data["runs_on"],
             )
-        address = os.environ.get("IBMQX_URL")
-        if address and not data.get("ibmqx_url"):
-            # it goes along to workers, whose environment may lack it
-            data["ibmqx_url"] = address
+        if not data.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
+            data["ibmqx_url"] = os.environ["IBMQX_URL"]
         given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
         for name, value in given.items():
             _check_hashable(name, value)
         # finds what is not given and refuses what cannot work, in its own words
         found = Standalone(**{k: v for k, v in given.items() if k not in _COVALENTS_OWN - {"shots"}})
+        extra = found.model_extra or {}
+        given.update({name: extra[name] for name in _GOES_ALONG if extra.get(name)})
         given.update({name: getattr(found, name) for name in _FILLED}, ibmqx_token=found.ibmqx_token)
         super().__init__(**given)
 
     @field_validator("ibmqx_token", mode="before")
     @classmethod
     def _recall(cls, value: Any) -> SecretStr:
-        return keep().token(value)
+        return cls.registry.token(value)
 
     @field_serializer("ibmqx_token")
     def _refer(self, value: SecretStr) -> str:
-        return keep().reference(value)
+        return self.registry.reference(value)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -161,13 +235,13 @@ class ThreadedIBMQExecutor(BaseQExecutor):
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle, which Covalent may store: a reference in the place of the token."""
         state: dict[Any, Any] = super().__getstate__()
-        state["__dict__"] = {**state["__dict__"], "ibmqx_token": keep().reference(self.ibmqx_token)}
+        state["__dict__"] = {**state["__dict__"], "ibmqx_token": self.registry.reference(self.ibmqx_token)}
         return state
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore from a pickle, and make the class known where that was asked for."""
         super().__setstate__(state)
-        self.__dict__["ibmqx_token"] = keep().token(self.__dict__["ibmqx_token"])
+        self.__dict__["ibmqx_token"] = self.registry.token(self.__dict__["ibmqx_token"])
         register(replace=isinstance(self, IBMQExecutor))
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
@@ -184,8 +258,8 @@ class ThreadedIBMQExecutor(BaseQExecutor):
             return []
         executor = self._behind()
         with recording_lock():
-            sent = submit(executor, tapes, self._wires(tapes))
-        return [Pending(future, sent, self._result) for future in sent.futures]
+            ticket = submit(executor, tapes, self._wires(tapes))
+        return [self._converted(future, ticket) for future in ticket.futures]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
         """Wait for futures of :meth:`batch_submit`.
@@ -202,7 +276,9 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         fields = {name: getattr(self, name) for name in _FILLED}
         extra = {k: v for k, v in (self.model_extra or {}).items() if k not in _COVALENTS_OWN}
         # Covalent's own database has the circuits; job ids are in the results' metadata
-        return keep().executor({**fields, **extra, "ibmqx_token": self.ibmqx_token, "persist_data": False})
+        return self.registry.executor(
+            {**fields, **extra, "ibmqx_token": self.ibmqx_token, "persist_data": False}
+        )
 
     def _with_shots(self, tape: QuantumScript) -> QuantumScript:
         info = self.qelectron_info
@@ -215,6 +291,22 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         info = self.qelectron_info
         known = Wires(range(info.device_wires)) if info is not None else Wires([])
         return known if all(w in known for tape in tapes for w in tape.wires) else None
+
+    def _converted(self, source: Future[Any], ticket: Ticket) -> CircuitFuture:
+        """The future of a circuit, with Covalent's result object as its result."""
+        future = CircuitFuture(ticket)
+        began = time.perf_counter()
+
+        def finish(source: Future[Any]) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._result(source.result(), time.perf_counter() - began, ticket.job_ids))
+            except BaseException as error:  # noqa: BLE001 - whoever waits must hear
+                future.set_exception(error)
+
+        source.add_done_callback(finish)
+        return future
 
     def _result(self, value: Any, secs: float, job_ids: tuple[str, ...]) -> Any:
         result = QCResult.with_metadata(device_name="threaded.ibmq", executor=self)

@@ -26,13 +26,13 @@ def ct(covalent):
     """Covalent, with nothing left of other tests."""
     from covalent.quantum.qserver.utils import get_cached_executor
 
-    from pennylane_threaded_ibmq.qelectron.covalent_keep import keep
+    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
 
     own = covalent.executor.IBMQExecutor
     get_cached_executor.cache_clear()
     yield covalent
     covalent.executor.IBMQExecutor = own
-    keep().close()
+    ThreadedIBMQExecutor.registry.close()
 
 
 @pytest.fixture

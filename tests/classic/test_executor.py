@@ -43,7 +43,7 @@ def face(request):
     ct = request.getfixturevalue("covalent")
     from covalent.quantum.qserver.utils import get_cached_executor
 
-    from pennylane_threaded_ibmq.qelectron.covalent_keep import keep
+    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
 
     executors = ct.executor
     # turns are counted there, for all clusters of equal fields together
@@ -54,7 +54,7 @@ def face(request):
         executor=executors.ThreadedIBMQExecutor,
         real=True,
     )
-    keep().close()
+    ThreadedIBMQExecutor.registry.close()
 
 
 def node(measure, *, shots=1000, wires=2, **options):

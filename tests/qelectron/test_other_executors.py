@@ -1,6 +1,8 @@
 """``Simulator`` and ``QiskitExecutor``, the names that programs written for Covalent use, and retired simulators."""
 
 import importlib
+import sys
+import textwrap
 
 import numpy as np
 import pennylane as qml
@@ -131,6 +133,42 @@ def test_the_module_for_covalent_says_in_one_sentence_that_this_is_the_other_sta
         ImportError,
         match=r"the classic stack, and this is the current one.*pennylane-threaded-ibmq\[covalent\]",
     ):
+        importlib.import_module("pennylane_threaded_ibmq.qelectron.covalent")
+
+
+@pytest.fixture
+def newer_covalent(tmp_path, monkeypatch):
+    """A package with the name and the version of a Covalent without qelectrons, and with its loader of plugins."""
+    package = tmp_path / "covalent"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import executor\n")
+    # Covalent's own way from an entry point to an attribute of covalent.executor, unguarded
+    (package / "executor.py").write_text(
+        textwrap.dedent("""
+            import inspect
+            from importlib.metadata import EntryPoint
+
+            value = "pennylane_threaded_ibmq.covalent_plugin:plugin"
+            module = EntryPoint("threaded_ibmq", value, "covalent.executor.executor_plugins").load()
+            classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
+            (plugin,) = [c for c in classes if c.__name__ == module.EXECUTOR_PLUGIN_NAME]
+            globals()[plugin.__name__] = plugin
+        """)
+    )
+    about = tmp_path / "covalent-0.240.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: covalent\nVersion: 0.240.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("covalent")
+    for name in ("covalent", "covalent.executor"):
+        del sys.modules[name]
+
+
+def test_a_covalent_without_qelectrons_loads_and_says_what_is_wrong_where_it_is_used(newer_covalent):
+    reason = r"Covalent 0\.240\.0 has no qelectrons.*pip install 'pennylane-threaded-ibmq\[covalent\]'\.$"
+    with pytest.raises(ImportError, match=reason):
+        newer_covalent.executor.ThreadedIBMQExecutor(backend="ibm_torino")
+    with pytest.raises(ImportError, match=reason):
         importlib.import_module("pennylane_threaded_ibmq.qelectron.covalent")
 
 

@@ -1,0 +1,77 @@
+"""What Covalent loads by its entry-point group ``covalent.executor.executor_plugins`` while it is being imported.
+
+Covalent asks each installed package of that group for a module with a class, and makes the class an attribute of
+``covalent.executor``. It does so unguarded, in releases without qelectrons too: an error here would take Covalent away
+from programs that never heard of us. So what is in the way is told by the class, when somebody uses it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from types import ModuleType
+from typing import Any
+
+from packaging.version import Version
+
+from .exceptions import StackError
+from .stack import Stack, stack
+
+CLASS = "ThreadedIBMQExecutor"
+
+
+_WAYS = (
+    "use pennylane_threaded_ibmq.qelectron, which has the same names without Covalent, or install what goes together with: "
+    "pip install 'pennylane-threaded-ibmq[covalent]'."
+)
+
+
+def obstacle() -> str:
+    """Why our executor cannot be in a Covalent here, as one sentence; an empty text if it can."""
+    version = _covalent_version()
+    if version is not None and version >= Version("0.233"):
+        return f"Covalent {version} has no qelectrons, whose last release was 0.232: {_WAYS}"
+    try:
+        if stack() is Stack.CURRENT:
+            return f"Covalent 0.232 runs with PennyLane 0.31, the classic stack, and this is the current one: {_WAYS}"
+    except StackError as error:
+        return str(error)
+    return "" if version is not None else f"Covalent 0.232 is not installed: {_WAYS}"
+
+
+def _covalent_version() -> Version | None:
+    try:
+        return Version(metadata.version("covalent"))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _load() -> ModuleType:
+    reason = obstacle()
+    if reason:
+        return _stand_in(reason)
+    try:
+        module = import_module(".qelectron.covalent", __package__)
+    except Exception as error:  # noqa: BLE001 - Covalent must load, whatever is wrong with us
+        return _stand_in(f"{type(error).__name__}: {error}")
+    # who imports our module first makes it import Covalent, and with it this one, before it has a class: it adds it then
+    return module if hasattr(module, CLASS) else _stand_in("Covalent is being imported")
+
+
+def _stand_in(reason: str) -> ModuleType:
+    """A module as Covalent wants it, whose class says why it is not ours."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ImportError(reason)
+
+    module = ModuleType(__name__)
+    module.__dict__.update(
+        {"EXECUTOR_PLUGIN_NAME": CLASS, CLASS: type(CLASS, (), {"__new__": refuse, "__module__": __name__})}
+    )
+    return module
+
+
+def __getattr__(name: str) -> Any:
+    """Load the executor's module when Covalent asks for ``plugin``."""
+    if name == "plugin":
+        return _load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
