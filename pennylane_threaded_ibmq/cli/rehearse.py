@@ -17,7 +17,7 @@ import click
 
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .helping import Command
-from .output import json_option, say_json
+from .output import json_option, note, say_json
 from .report import Rehearsal, make_report, say_report
 from .types import duration, share
 
@@ -103,6 +103,11 @@ def rehearse_command(
       threaded-ibmq rehearse --limit 10m -o report.json -- python train.py
     """
     _require_extra()
+    # before the imports and the start, which take seconds
+    note(
+        f"Rehearsal on this machine: {' '.join(command)}\nruns against a pretended {', '.join(backends)} on 127.0.0.1. Nothing is "
+        "sent to IBM; the report comes when it has ended."
+    )
     fields = {
         "backends": backends,
         "max_pending": max_pending,

@@ -341,6 +341,35 @@ def test_cancel_of_a_job_that_is_finished(loopback):
     assert len(json.loads(run("resume", batch).stdout)) == 4
 
 
+def test_what_has_json_says_json_and_nothing_else(loopback, tmp_path):
+    service = loopback()
+    batch = left_behind(service)
+    service.release()
+    service.wait_for_jobs(1)
+    words = {
+        "doctor": [],
+        "config": [],
+        "backends": [],
+        "budget": [],
+        "batches": [],
+        "show": [batch],
+        "timeline": [batch],
+        "report": ["-o", str(tmp_path / "report")],
+        "resume": [batch],
+        "cancel": [batch],
+        "prune": [],
+        # both run a program, and have tests of their own
+        "estimate": None,
+        "rehearse": None,
+    }
+    claim = {c.name for c in main.commands.values() if any("--json" in p.opts for p in c.params)}
+    assert claim == set(words)
+    for name, arguments in words.items():
+        if arguments is not None:
+            done = run(name, *arguments, "--json")
+            assert json.loads(done.stdout) is not None, name
+
+
 def test_prune_keeps_what_was_not_collected(loopback):
     service = loopback()
     batch = left_behind(service)
@@ -413,6 +442,20 @@ def test_rehearse_runs_a_program_as_it_is(program, own_home, monkeypatch, tmp_pa
     assert found["queued_secs"]["longest"] >= 0.2
     assert found["problems"] == ["The program ended with exit code 5."]
     assert not own_home.exists()
+
+
+def test_a_rehearsal_says_what_it_does_before_anything_slow():
+    """Not even the modules of the service are loaded by then."""
+    script = (
+        "import sys\nsys.modules['pennylane_threaded_ibmq.loopback'] = None\n"
+        "from pennylane_threaded_ibmq.cli import main\nmain(['rehearse', '--', 'python', 'train.py'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    first, second, *rest = done.stderr.splitlines()
+    assert first == "Rehearsal on this machine: python train.py"
+    assert "ibm_torino" in second
+    assert "Nothing is sent to IBM" in second
+    assert "loopback" in rest[-1], "and there the import fails"
 
 
 def test_a_rehearsal_shows_what_would_fail(program):
