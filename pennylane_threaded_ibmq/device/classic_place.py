@@ -19,7 +19,7 @@ from ..ibm.classic_account import (
     is_classic_backend,
     open_provider,
 )
-from ..ibm.classic_jobs import ClassicJobs
+from ..ibm.classic_jobs import ClassicJobs, SendingDevice
 from ..ibm.clock import CLOCK, Clock
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_run_options, check_transpile_options
@@ -105,24 +105,16 @@ def _remote(login: ClassicLogin, settings: Settings, wires: tuple[Any, ...], out
             one_number_of_shots=True,
         ),
         without=frozenset(),
-        open_inner=lambda: _lane_device(login, wires),
+        open_inner=lambda: _open_lane(login, wires),
     )
 
 
-def _lane_device(login: ClassicLogin, wires: tuple[Any, ...]) -> Any:
+def _open_lane(login: ClassicLogin, wires: tuple[Any, ...]) -> SendingDevice:
     """A ``qiskit.ibmq`` of a lane's own."""
-    from pennylane_qiskit import IBMQDevice
-    from pennylane_qiskit.qiskit_device import QiskitDevice
+    # simulations on this machine do without pennylane-qiskit
+    from .classic_lane import LaneDevice
 
-    class LaneDevice(IBMQDevice):
-        """``qiskit.ibmq`` without its connection: that one writes the token to disk, and two at a time race for it."""
-
-        session = None
-
-        def __init__(self) -> None:
-            QiskitDevice.__init__(self, wires=wires, provider=login.provider, backend=login.backend)
-
-    return LaneDevice()
+    return LaneDevice(login.provider, login.backend, wires)
 
 
 def _project(settings: Settings) -> str | None:

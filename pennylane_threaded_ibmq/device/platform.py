@@ -31,7 +31,7 @@ from ..ibm.client import (
 )
 from ..ibm.clock import CLOCK, Clock
 from ..ibm.instances import check_session_backend, instance_of, pin, session_on
-from ..ibm.jobs import Mode, PlatformJobs
+from ..ibm.jobs import LanePrimitives, PlatformJobs
 from ..ibm.local import AER_NAMES, is_local_name, open_local
 from ..ibm.options import check_transpile_options, split_primitive_options
 from ..ibm.outage import Outage
@@ -152,7 +152,7 @@ def _remote(
         ),
         without=NEVER_USED,
         exact=True,
-        open_inner=lambda: Mode(backend, session),
+        open_inner=lambda: LanePrimitives(backend, session),
     )
 
 

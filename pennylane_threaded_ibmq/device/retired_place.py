@@ -13,7 +13,7 @@ from ..execution.limits import SERVICE_MOST, weigh
 from ..execution.shards import Limits
 from ..execution.usage import overheads
 from ..ibm.account import Credentials, log_in
-from ..ibm.jobs import Mode, PlatformJobs
+from ..ibm.jobs import LanePrimitives, PlatformJobs
 from ..ibm.targets import general_target
 from .workplace import Workplace, open_remote
 
@@ -90,7 +90,7 @@ def open_retired(
             equal_shots=jobs.uniform,
         ),
         without=frozenset(),
-        open_inner=lambda: Mode(backend, None),
+        open_inner=lambda: LanePrimitives(backend),
     )
     return replace(place, retired=True)
 

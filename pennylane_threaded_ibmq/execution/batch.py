@@ -22,6 +22,7 @@ from ..exceptions import (
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
+from ..ibm.calls import Steps
 from ..ibm.usage import JobMetrics
 from .budget import Spending
 from .decode import MISSING, decode_block
@@ -311,10 +312,11 @@ class Batch:
         for run in busy:
             run.idle.wait(max(0.0, until - time.monotonic()))
 
-    def _carry(self, run: ShardRun, shared: Any, inner: Any) -> Parts:
+    def _carry(self, run: ShardRun, shared: Any) -> Steps[Parts]:
         """What a lane does with a shard."""
         parts: Parts = {}
-        for request, result in zip_strict(run.requests, self._site.run(run, inner, shared)):
+        results = yield from self._site.run(run, shared)
+        for request, result in zip_strict(run.requests, results):
             _merge(parts, decode_block(request.block, result, run.rng))
         return parts
 

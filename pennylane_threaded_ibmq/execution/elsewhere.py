@@ -19,6 +19,7 @@ from typing import Any
 
 from .._compat import zip_strict
 from ..exceptions import ConfigurationError, JobFailedError
+from ..ibm.calls import Steps
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .engine import Engine
@@ -66,8 +67,9 @@ class EngineSite(LocalSite):
         """Into how many pieces each shard of a batch is cut."""
         return max(1, -(-PIECES_PER_WORKER * self._engine.workers() // max(1, shards)))
 
-    def run(self, run: ShardRun, inner: None, shared: int) -> list[BlockResult]:  # type: ignore[override] # noqa: ARG002
+    def run(self, run: ShardRun, shared: int) -> Steps[list[BlockResult]]:  # type: ignore[override]
         """Run one shard on the workers."""
+        yield from ()  # no service is called
         refuse_given_up(run)
         run.report(Phase.RUNNING)
         wholes = make_pieces(run.requests, run.rng, seeded=self._seeded)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
 from ..exceptions import JobFailedError, ThreadedIBMQError
+from ..ibm.calls import Steps
 from ..ibm.local import LocalBackend
 from .decode import BlockResult
 from .outcomes import ShotCounts
@@ -54,8 +55,9 @@ class LocalSite:
     def start(self, shards: int) -> None:
         """The shards of a batch share nothing here."""
 
-    def run(self, run: ShardRun, inner: None, shared: None) -> list[BlockResult]:  # noqa: ARG002 - the sites' face
+    def run(self, run: ShardRun, shared: None) -> Steps[list[BlockResult]]:  # noqa: ARG002 - the sites' face
         """Simulate one shard."""
+        yield from ()  # no service is called
         refuse_given_up(run)
         run.report(Phase.RUNNING)
         try:

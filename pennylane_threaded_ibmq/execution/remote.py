@@ -21,6 +21,7 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..ibm.arrival import arrival_secs
+from ..ibm.calls import Steps
 from ..ibm.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
 from ..ibm.marks import mark_pubs
 from ..ibm.pace import Pacer
@@ -107,7 +108,7 @@ class RemoteSite:
         self.watcher = Watcher(jobs)
 
     def open_inner(self) -> Any:
-        """What a lane sends its jobs through; they are opened in its session or on its backend."""
+        """What a lane sends its jobs through, in its own thread."""
         return self._open_inner()
 
     def register(
@@ -144,10 +145,10 @@ class RemoteSite:
         """The Batch context that the jobs of one batch of tapes share."""
         return SharedBatch(self._jobs, shards if self._session is None else 0)
 
-    def run(self, run: ShardRun, inner: Any, shared: SharedBatch) -> list[BlockResult]:
+    def run(self, run: ShardRun, shared: SharedBatch) -> Steps[list[BlockResult]]:
         """Send one shard, wait for its job and fetch the result; again if the job failed for a reason that can pass."""
         with shared.sending() as batch:
-            job = self._take_over(run) or self._send_own(run, batch or inner.session or inner.backend)
+            job = self._take_over(run) or (yield from self._send_own(run, batch))
         for left in reversed(range(self._max_retries + 1)):
             try:
                 return self._collect(run, job)
@@ -159,9 +160,7 @@ class RemoteSite:
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
             run.job = None
             run.report(Phase.PLANNED)
-            job = self._job_of_others(run, failed=run.slip.tag) or self._send_own(
-                run, inner.session or inner.backend
-            )
+            job = self._job_of_others(run, failed=run.slip.tag) or (yield from self._send_own(run))
         raise AssertionError(left)
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
@@ -351,24 +350,24 @@ class RemoteSite:
         if run.cancelled:
             self._jobs.cancel(job)
 
-    def _send_own(self, run: ShardRun, mode: Any) -> SentJob:
-        """Send a shard whose attempt is this batch's to send."""
+    def _send_own(self, run: ShardRun, batch: Any = None) -> Steps[SentJob]:
+        """Send a shard whose attempt is this batch's to send, in IBM's Batch if there is one."""
         try:
-            return self._send(run, mode)
+            return (yield from self._send(run, batch))
         except BaseException:
             self._give_way(run.slip)
             raise
 
-    def _send(self, run: ShardRun, mode: Any) -> SentJob:
+    def _send(self, run: ShardRun, batch: Any) -> Steps[SentJob]:
         """Send a shard as one job, as often as it takes for the service to have exactly one."""
         self._reserve(run)
         pubs = self._pubs(run)
         try:
-            return self._send_until_accepted(run, pubs, mode)
+            return (yield from self._send_until_accepted(run, pubs, batch))
         finally:
             self._jobs.outage.forget(run)
 
-    def _send_until_accepted(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
+    def _send_until_accepted(self, run: ShardRun, pubs: Sequence[Any], batch: Any) -> Steps[SentJob]:
         tries = odd = 0
         while True:
             while not self._pacer.enter(run.given_up):
@@ -378,7 +377,7 @@ class RemoteSite:
             job = None
             with _busy(run):
                 try:
-                    job = self._send_once(run, pubs, mode)
+                    job = yield from self._send_once(run, pubs, batch)
                 except SubmissionError as error:
                     trouble = judge_submission(error)
                     if trouble is Trouble.PENDING_LIMIT:
@@ -390,11 +389,9 @@ class RemoteSite:
                     elif trouble is Trouble.USAGE_LIMIT:
                         self._meet_usage_limit(run, error)
                         limited = True
-                    elif (
-                        trouble is Trouble.CLOSED and self._session is None and mode is not self._jobs.backend
-                    ):
+                    elif trouble is Trouble.CLOSED and batch is not None:
                         logger.info("IBM's Batch is over, jobs run singly: %s", error)
-                        mode = self._jobs.backend
+                        batch = None
                     else:
                         tries += 1
                         known = trouble is not Trouble.UNKNOWN
@@ -433,7 +430,7 @@ class RemoteSite:
             self._note(run.slip, ShardState.FAILED, error=str(error))
             raise
 
-    def _send_once(self, run: ShardRun, pubs: Sequence[Any], mode: Any) -> SentJob:
+    def _send_once(self, run: ShardRun, pubs: Sequence[Any], batch: Any) -> Steps[SentJob]:
         if self._journal is not None:
             # what cannot be written down is not sent
             self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING, tag=run.slip.tag)
@@ -444,7 +441,7 @@ class RemoteSite:
             tags = (self._tag, run.slip.tag, *run.slip.tags)
             marked = mark_pubs(pubs, run.slip.tag)
             kind = run.shard.blocks[0].primitive
-            job = self._jobs.submit(kind, marked, mode, tags, still, run.most_secs)
+            job = yield from self._jobs.submit(kind, marked, batch, tags, still, run.most_secs)
         except SubmissionError:
             raise
         except BaseException as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..exceptions import JobCancelledError
+from ..ibm.calls import Steps
 from ..ibm.queue import Place
 from ..ibm.service import PubData, SentJob
 from ..ibm.usage import JobMetrics
@@ -111,8 +112,8 @@ class Site(Protocol):
     def start(self, shards: int) -> Any:
         """What the shards of one batch share."""
 
-    def run(self, run: ShardRun, inner: Any, shared: Any) -> list[BlockResult]:
-        """Run one shard in a lane; one result a request."""
+    def run(self, run: ShardRun, shared: Any) -> Steps[list[BlockResult]]:
+        """Run one shard in a lane, by steps whose calls the lane makes; one result a request."""
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
         """Stop jobs that were accepted."""

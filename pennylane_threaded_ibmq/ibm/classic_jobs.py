@@ -2,7 +2,7 @@
 
 A job is a list of circuits without parameters, all run equally often, so a PUB is bound row by row here.
 
-Jobs are sent by the client's backend. Everything else goes through the client's connection (``_runtime_client``)
+Jobs are sent by lanes, each through its own backend object of the client's. Everything else goes through the client's connection (``_runtime_client``)
 instead of its job object: that one sleeps three seconds between two looks, fetches and decodes all circuits of a job
 with each look, needs three requests for a list, and loses the job when its access token has expired.
 """
@@ -10,11 +10,10 @@ with each look, needs three requests for a list, and loses the job when its acce
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -40,6 +39,18 @@ STATES = {
     "cancelled - ran too long": State.TOO_LONG,
 }
 """States of the service."""
+
+
+class SendingDevice(Protocol):
+    """What a lane owns: a device that sends."""
+
+    provider: Any
+
+    def change_login(self, provider: Any, backend: Any) -> None:
+        """Send through another provider of the client's, on its backend, from now on."""
+
+    def send(self, circuits: Sequence[Any], **options: Any) -> Any:
+        """Send circuits as they are; the client's job."""
 
 
 class ClassicJobs(JobService):
@@ -100,7 +111,8 @@ class ClassicJobs(JobService):
         self,
         primitive: str,  # noqa: ARG002 - JobService's face
         pubs: Sequence[Any],
-        mode: Any,
+        lane: SendingDevice,
+        batch: Any,  # noqa: ARG002 - JobService's face
         tags: Sequence[str],
         most_secs: int | None,  # noqa: ARG002 - JobService's face
     ) -> tuple[str, Any]:
@@ -112,11 +124,9 @@ class ClassicJobs(JobService):
         shots = max(shots for _, _, shots in pubs)
 
         def run(provider: Any) -> Any:
-            # a lane's own backend is as good as any, until its login has expired
-            backend = mode if getattr(mode, "provider", None) is provider else self._login.backend
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return backend.run(circuits, shots=shots, memory=True, job_tags=list(tags), **self.options)
+            if lane.provider is not provider:
+                lane.change_login(provider, self._login.backend)
+            return lane.send(circuits, shots=shots, memory=True, job_tags=list(tags), **self.options)
 
         job_id = self._with_login(run).job_id()
         return job_id, job_id

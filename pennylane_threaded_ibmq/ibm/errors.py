@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from enum import Enum
 from math import isnan
@@ -120,18 +119,8 @@ def all_text(error: BaseException | None) -> str:
     return "\n".join(texts)
 
 
-class _Request(threading.Thread):
-    """A thread that asks the service.
-
-    Attributes:
-        abandoned: Nobody waits for its answer any more.
-    """
-
-    abandoned = False
-
-
 def is_abandoned() -> bool:
-    """Whether this thread asks the service for somebody who does not wait any more."""
+    """Whether this thread is a lane's that another one has replaced, since it got no answer."""
     return getattr(threading.current_thread(), "abandoned", False)
 
 
@@ -139,16 +128,16 @@ def within(
     seconds: float,
     ask: Callable[[], T],
     what: str,
-    beat: Callable[[], None] = lambda: None,
     clock: Clock = CLOCK,
 ) -> T:
     """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
+
+    Questions only: jobs are sent by lanes, in their own threads.
 
     Args:
         seconds: Longest wait.
         ask: Sends the request and returns the answer.
         what: What was asked, for the error.
-        beat: Called now and then while there is no answer.
         clock: Time.
 
     Raises:
@@ -163,14 +152,9 @@ def within(
         except BaseException as error:  # noqa: BLE001 - raised again by the waiter
             trouble.append(error)
 
-    thread = _Request(target=run, name="threaded-ibmq-request", daemon=True)
+    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
     thread.start()
-    until = time.monotonic() + clock.limit(seconds)
-    thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
-    while thread.is_alive() and time.monotonic() < until:
-        beat()
-        thread.join(max(0.0, min(until - time.monotonic(), BEAT_SECS)))
-    thread.abandoned = True
+    thread.join(clock.limit(seconds))
     if trouble:
         raise trouble[0]
     if not answer:

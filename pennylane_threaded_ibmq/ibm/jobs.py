@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -35,17 +35,30 @@ STATES = {
 """States as the client names them; those of cancelled jobs are looked at more closely."""
 
 
-@dataclass(frozen=True, eq=False)
-class Mode:
-    """What a lane opens its primitives in.
+class LanePrimitives:
+    """What a lane owns: its primitives, on a backend object of its own.
 
-    Attributes:
-        backend: The backend.
+    Args:
+        backend: The client's backend. Its copy shares what was read of it and the login, so that no lane asks for them again.
         session: An open Session or Batch of the user's on it, or ``None``.
     """
 
-    backend: Any
-    session: Any
+    def __init__(self, backend: Any, session: Any = None) -> None:
+        self.backend = copy(backend)
+        self._session = session
+
+    def open_primitive(self, api: str, primitive: str, batch: Any, options: Mapping[str, Any]) -> Any:
+        """Open a primitive in a Batch, or else in the user's session, or else on the lane's backend.
+
+        Args:
+            api: ``"client"`` or ``"service"``.
+            primitive: ``"sampler"`` or ``"estimator"``.
+            batch: A Batch of the client's, or ``None``.
+            options: Options of the primitive.
+        """
+        # never left to the client, whose default is bound to a thread
+        mode = batch or self._session or self.backend
+        return open_primitive(api, primitive, job_mode(mode) if api == "client" else mode, options)
 
 
 class PlatformJobs(JobService):
@@ -157,15 +170,20 @@ class PlatformJobs(JobService):
             logger.log(level, "batch %s could not be closed: %s", batch.session_id, error)
 
     def _send(
-        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str], most_secs: int | None
+        self,
+        primitive: str,
+        pubs: Sequence[Any],
+        lane: LanePrimitives,
+        batch: Any,
+        tags: Sequence[str],
+        most_secs: int | None,
     ) -> tuple[str, Any]:
         api = choose_api(self._api, primitive, len(pubs), only=self._only)
         if api == "client":
-            check_circuits(pubs, self._backend)
-            mode = job_mode(mode)
+            check_circuits(pubs, lane.backend)
         # the client warns of its own use of deprecated classes, as if that were ours
         with quiet().client():
-            runner = open_primitive(api, primitive, mode, self.options.get(primitive, {}))
+            runner = lane.open_primitive(api, primitive, batch, self.options.get(primitive, {}))
             runner.options.environment.job_tags = list(tags)
             if most_secs is not None:
                 chosen = runner.options.max_execution_time

@@ -17,6 +17,7 @@ from ..exceptions import (
     SubmissionError,
 )
 from .answers import in_words
+from .calls import Call, Steps
 from .errors import (
     ANSWER_SECS,
     NoAnswerError,
@@ -154,9 +155,15 @@ class JobService(ABC):
 
     @abstractmethod
     def _send(
-        self, primitive: str, pubs: Sequence[Any], mode: Any, tags: Sequence[str], most_secs: int | None
+        self,
+        primitive: str,
+        pubs: Sequence[Any],
+        lane: Any,
+        batch: Any,
+        tags: Sequence[str],
+        most_secs: int | None,
     ) -> tuple[str, Any]:
-        """Send one job: its id and handle."""
+        """Send one job through what a lane owns: its id and handle."""
 
     @abstractmethod
     def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
@@ -231,17 +238,17 @@ class JobService(ABC):
         self,
         primitive: str,
         pubs: Sequence[Any],
-        mode: Any,
+        batch: Any,
         tags: Sequence[str],
-        beat: Callable[[], None] = lambda: None,
+        beat: Callable[[], None] = _nothing,
         most_secs: int | None = None,
-    ) -> SentJob:
-        """Send one job.
+    ) -> Steps[SentJob]:
+        """Send one job, by a call that is made in a lane.
 
         Args:
             primitive: ``"sampler"`` or ``"estimator"``.
             pubs: PUBs in the primitive's form.
-            mode: Session, batch or backend; never left to the client, whose default is bound to a thread.
+            batch: A context for several jobs, as of :meth:`open_batch`; ``None`` for the lane's own session or backend.
             tags: Tags by which the job can be found again: one of its device, one of its own, then the user's.
             beat: Called now and then while there is no answer.
             most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
@@ -249,10 +256,12 @@ class JobService(ABC):
         Raises:
             SubmissionError: The service did not accept the job, or did not say which it is.
         """
+
+        def send(lane: Any) -> tuple[str, Any]:
+            return self._send(primitive, pubs, lane, batch, tags, most_secs)
+
         try:
-            job_id, handle = self._within(
-                SEND_SECS, lambda: self._send(primitive, pubs, mode, tags, most_secs), "a job", beat
-            )
+            job_id, handle = yield Call(send, "a job", SEND_SECS, self.outage.clock.limit(SEND_SECS), beat)
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(
@@ -436,8 +445,8 @@ class JobService(ABC):
 
     # ------------------------------------------------------------------------------------------------------ inside
 
-    def _within(self, secs: float, ask: Callable[[], T], what: str, beat: Callable[[], None] = _nothing) -> T:
-        return within(secs, ask, what, beat, self.outage.clock)
+    def _within(self, secs: float, ask: Callable[[], T], what: str) -> T:
+        return within(secs, ask, what, self.outage.clock)
 
     def _ask(self, question: Callable[[], T], what: str) -> T:
         """Ask once.

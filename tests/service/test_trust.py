@@ -12,6 +12,7 @@ from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
 from pennylane_threaded_ibmq.execution.trust import check_outcomes, check_values, is_mitigated
+from pennylane_threaded_ibmq.ibm.jobs import LanePrimitives
 from pennylane_threaded_ibmq.ibm.service import ListedJob
 from pennylane_threaded_ibmq.loopback import JobStatus
 
@@ -242,7 +243,11 @@ def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
     service.wait_for_requests("GET /jobs/{id}", 2)  # the list was looked at before
     place, (run,) = dev._open(), handle._batch.runs
     tags = (place.site._tag, run.slip.tag)
-    twin = place.jobs.submit("estimator", place.site._pubs(run), place.jobs.backend, tags)
+    steps = place.jobs.submit("estimator", place.site._pubs(run), None, tags)
+    call = next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(call.ask(LanePrimitives(place.jobs.backend)))
+    twin = end.value.value
     (cancelled,) = service.wait_for_jobs(1, JobStatus.CANCELLED)
     assert cancelled.id == twin.job_id
     service.release()

@@ -1,0 +1,140 @@
+"""Lanes of the classic stack: each owns a ``qiskit.ibmq`` device, and sends through it from its own thread."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pennylane as qml
+import pytest
+from calls import REQUEST, Calls, sending_threads
+from ladder import ladder, right
+
+from pennylane_threaded_ibmq.ibm import service as job_service
+from pennylane_threaded_ibmq.ibm.classic_account import classic_accounts
+from pennylane_threaded_ibmq.ibm.pace import pacers
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+
+TOKEN = "loopback-token"
+LOGIN = "POST /users/loginWithToken"
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits():
+    """No test inherits what another has learned of a service that is gone."""
+    pacers.cache_clear()
+    classic_accounts.cache_clear()
+
+
+@pytest.fixture
+def device(tmp_path):
+    """Make devices of a service whose journal is in this test's folder."""
+    made = []
+
+    def make(service, **options):
+        options = {
+            "wires": 2,
+            "shots": 300,
+            "ibmqx_token": TOKEN,
+            "ibmqx_url": service.classic_url,
+            "journal": tmp_path / "journal.sqlite",
+            **options,
+        }
+        made.append(qml.device("threaded.ibmq", **options))
+        return made[-1]
+
+    yield make
+    for dev in made:
+        dev.close()
+
+
+@pytest.fixture
+def calls():
+    """See the making of ``qiskit.ibmq`` devices, what their backends run, and all requests."""
+    from pennylane_qiskit.qiskit_device import QiskitDevice
+    from qiskit_ibm_provider import IBMBackend
+
+    with Calls(QiskitDevice.__init__, IBMBackend.run, REQUEST) as seen:
+        seen.made = lambda: seen.of(QiskitDevice.__init__)
+        seen.runs = lambda: seen.of(IBMBackend.run)
+        yield seen
+
+
+def run_all_at_once(service, dev, tapes, jobs):
+    """Run tapes whose jobs are all in flight at the same time."""
+    service.hold()
+    handle = dev.submit(tapes)
+    service.wait_for_jobs(jobs, JobStatus.QUEUED, timeout_secs=100)
+    service.release()
+    return handle.result(100)
+
+
+def test_each_job_leaves_from_the_thread_that_owns_the_device(start, device, calls, wiped_environment):
+    service = start(slots=20)
+    dev = device(service, shard_size=3)
+    right(run_all_at_once(service, dev, ladder(60), 20))
+    assert service.counters.jobs == 20
+    assert service.counters.by_route[LOGIN] == 1
+
+    owners = {seen.thread: seen.given["self"] for seen in calls.made()}
+    assert len(owners) == len(set(map(id, owners.values()))) == len(calls.made()) == 20
+    assert set(sending_threads(calls)) == set(owners)
+    assert len(sending_threads(calls)) == 20
+    # through the backend object of the thread's own device, and no other
+    assert len({id(owner.backend) for owner in owners.values()}) == 20
+    for seen in calls.runs():
+        assert owners[seen.thread].backend is seen.given["self"]
+    assert len(calls.runs()) == 20
+    assert all(len(seen.given["circuits"]) == 3 for seen in calls.runs())
+
+    # a device is made once a lane, and no token reached the disk on the way
+    right(run_all_at_once(service, dev, ladder(60), 20))
+    assert len(calls.made()) == 20
+    assert service.counters.by_route[LOGIN] == 1
+    files = [path for path in Path(wiped_environment).rglob("*") if path.is_file()]
+    assert all(TOKEN.encode() not in path.read_bytes() for path in files)
+
+
+def test_the_submitting_thread_makes_no_device_and_sends_nothing(start, device, calls):
+    service = start()
+    right(device(service).batch_execute(ladder(4)))
+    assert {seen.thread.name for seen in calls.made()} == {"threaded-ibmq-lane-0"}
+    assert threading.current_thread() not in sending_threads(calls)
+
+
+def test_a_lane_without_an_answer_is_replaced_with_its_device(start, device, calls, monkeypatch):
+    """The shard goes on in another thread, which owns another device; what the service got is found, and not sent again."""
+    monkeypatch.setattr(job_service, "SEND_SECS", 1.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.arrival.ARRIVAL_SECS", 30.0)
+    service = start()
+    dev = device(service)
+    service.inject(Fault(effect="stall", on="POST /jobs", when="after"))
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+    assert service.counters.faults == {"stall": 1}
+    (stuck,) = sending_threads(calls)
+    assert stuck.abandoned
+    # in its place: the next job leaves from there
+    right(dev.batch_execute(ladder(4)))
+    stuck, sender = sending_threads(calls)
+    assert sender is not stuck
+    assert sender.name == stuck.name
+    assert [seen.thread for seen in calls.made()] == [stuck, sender]
+    assert service.counters.jobs == 2
+    service.clear_faults()
+
+
+def test_lanes_take_a_renewed_login(start, device, calls):
+    service = start()
+    dev = device(service, shard_size=1, max_jobs=2)
+    right(run_all_at_once(service, dev, ladder(2), 2))
+    first, second = (seen.given["self"] for seen in calls.made())
+    before = first.provider
+    assert second.provider is before
+    service.expire_logins()
+    right(run_all_at_once(service, dev, ladder(2, shots=200), 2))
+    assert first.provider is second.provider is not before
+    assert first.backend is not second.backend
+    assert first.backend.provider is second.backend.provider is first.provider
+    assert service.counters.by_route[LOGIN] == 2
+    assert len(calls.made()) == 2
