@@ -13,24 +13,59 @@ from pennylane.wires import WireError, Wires
 from ..exceptions import ConfigurationError, UnsupportedCircuitError
 
 
-def check_wires(wires: Any) -> Wires:
-    """Read the ``wires`` argument.
+def check_wires(wires: Any) -> Wires | None:
+    """Read the ``wires`` argument; ``None`` is any wires.
 
     Raises:
         ConfigurationError: Wires are neither a number of at least 1 nor distinct labels.
     """
+    if wires is None:
+        return None
     try:
         labels = Wires(range(wires)) if hasattr(wires, "__index__") else Wires(wires)
     except (TypeError, WireError):
         labels = Wires([])
-    if wires is None or isinstance(wires, float) or not labels:
+    if isinstance(wires, float) or not labels:
         raise ConfigurationError(
             f"wires={wires!r}: give the number of wires, at least 1, or their labels, each once; for example wires=4 "
-            "or wires=['a', 'b']. Nothing was sent.",
+            "or wires=['a', 'b']; or None, for circuits on any wires. Nothing was sent.",
             argument="wires",
             value=wires,
         )
     return labels
+
+
+def wires_of(tape: QuantumScript) -> Wires:
+    """All wires of a tape in the order that PennyLane's devices without wires give them."""
+    gates = Wires.all_wires([op.wires for op in tape.operations])
+    count, every = len(gates), len(tape.wires)
+    in_order = set(gates) == set(range(count)) and set(tape.wires) == set(range(every))
+    return Wires(range(every)) if in_order else tape.wires
+
+
+def register(tape: QuantumScript, layout: Any, *, whole: bool) -> Wires:
+    """The wires of a circuit's register, where the device has none: wire i is on qubit i if that can matter.
+
+    Args:
+        tape: The circuit.
+        layout: The transpiler's ``initial_layout``; ``None`` if it chooses.
+        whole: The place of each wire matters.
+
+    Raises:
+        UnsupportedCircuitError: It matters, and a wire has no number.
+    """
+    if not whole:
+        return tape.wires
+    if not all(isinstance(wire, int) and wire >= 0 for wire in tape.wires):
+        raise UnsupportedCircuitError(
+            f"wires=None: a layout, a pass manager or skip_transpilation=True goes by the device's wires, and {tape.wires.tolist()!r} "
+            "are no numbers of qubits. Name the wires of the device, or use numbers. Nothing was sent."
+        )
+    return Wires(range(max([*tape.wires, _length(layout) - 1], default=-1) + 1))
+
+
+def _length(layout: Any) -> int:
+    return len(layout) if isinstance(layout, (list, tuple)) else 0
 
 
 def check_shots(shots: Any) -> Shots:

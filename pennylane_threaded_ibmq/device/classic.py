@@ -35,7 +35,8 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
     batch becomes as few jobs as it takes.
 
     Args:
-        wires: Number of wires, or their labels. Labels name wires only; the transpiler chooses qubits.
+        wires: Number of wires, or their labels. Labels name wires only; the transpiler chooses qubits. ``None`` takes circuits
+            on any wires, as many as the backend has qubits.
         shots: Shots of a circuit that sets none.
         **options: See :class:`~pennylane_threaded_ibmq.settings.Settings`.
 
@@ -53,7 +54,9 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
         | {"LinearCombination", "Sum", "SProd", "Prod", "Exp"}
     )
 
-    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]) -> None:
+    def __init__(
+        self, wires: Any = None, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]
+    ) -> None:
         given = cast("dict[str, Any]", options)
         hide_token(given)
         # what qiskit.ibmq reads; on the current stack it would lead to a service that is gone
@@ -71,7 +74,7 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
             )
             checked = Shots(DEFAULT_SHOTS)
         self._made_with = checked
-        super().__init__(wires=check_wires(wires), shots=_as_legacy(checked))
+        super().__init__(wires=check_wires(wires) or 0, shots=_as_legacy(checked))
         # PennyLane's own is one for all devices of the process
         self.measurement_map: dict[type, str] = {}
         self._set_up(settings, open_classic, later=is_local_here(settings))

@@ -20,6 +20,7 @@ from ..execution.gates import (
     late_preparations,
 )
 from .broadcast import expand_broadcast, join_broadcast
+from .checks import wires_of
 from .classic_decompositions import parts_of
 from .classic_results import Post, as_legacy, own_methods
 from .decompositions import prepared
@@ -53,7 +54,7 @@ def prepare_classic(
         UnknownWireError: The tape uses wires that the device lacks.
     """
     name, wires = device.name, device.wires
-    missing = [w for w in tape.wires if w not in wires]
+    missing = [w for w in tape.wires if w not in wires] if wires else ()
     if missing:
         raise UnknownWireError(
             f"Cannot run circuit(s) on {name} as they contain wires not found on the device: {missing}. "
@@ -67,7 +68,7 @@ def prepare_classic(
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _put_off(tape)
-    made = QuantumScript(tape.operations, _with_wires(tape, wires), shots=shots)
+    made = QuantumScript(tape.operations, _with_wires(tape, wires or wires_of(tape)), shots=shots)
     lowered = _lowered_whole(made, name)
     if lowered is not None and (
         lowered.batch_size is None or (parametrise and not _has_batched_constant(lowered))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import warnings
 import weakref
 from abc import abstractmethod
@@ -12,7 +13,7 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from math import ceil
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 from pennylane.tape import QuantumScript
@@ -22,10 +23,12 @@ from .._fork import FORKS
 from ..exceptions import (
     BackendError,
     ConfigurationError,
+    DeviceClosedError,
     JournalError,
     UnsupportedCircuitError,
     WaitTimeoutError,
 )
+from ..execution.archive import CallRecord, archives
 from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Ledger, Spending
 from ..execution.charges import usage_of
@@ -41,13 +44,14 @@ from ..execution.usage import Estimate
 from ..ibm.clock import CLOCK, Clock
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
 from .charges import LateCharges, ask_usage, refuse_other_place
-from .checks import how_to_make, tapes_of
+from .checks import how_to_make, register, tapes_of
 from .display import Display
 from .estimation import stop_if_only_estimating
 from .garbage import collector
+from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
-from .recording import RecordingLocks
+from .recording import RecordingLocks, making_operators
 from .tag_blocks import TagBlocks, block_tags
 from .variants import OF_JOBS, changed_arguments, shots_argument
 from .workplace import SMALL, Workplace
@@ -92,6 +96,7 @@ class BatchDevice:
         self._templates = TemplateStore(settings.template_bytes)
         self._lock = threading.Lock()
         self._workplace: Workplace | None = None
+        self._gatherer: Gatherer | None = None
         self._closed = False
         self._shots_warned = False
         self._charges = LateCharges()
@@ -102,7 +107,7 @@ class BatchDevice:
         self._tags = TagBlocks(settings.job_tags)
         FORKS.watch(self)
         # everything else must prove itself now
-        if not later or len(self.wires) > SMALL or settings.checks_needed:
+        if not later or len(self.wires or ()) > SMALL or settings.checks_needed:
             self._open()
 
     @abstractmethod
@@ -161,7 +166,7 @@ class BatchDevice:
         changes = cast("dict[str, Any]", options)
         hide_token(changes)
         arguments = changed_arguments(self._settings, self.backend_name, changes)
-        other = type(self)(**{"wires": self.wires, **shots_argument(self._own_shots()), **arguments})
+        other = type(self)(**{"wires": self.wires or None, **shots_argument(self._own_shots()), **arguments})
         other.follow(self, changes)
         return other
 
@@ -195,11 +200,38 @@ class BatchDevice:
         """
         return self._wait(self.submit(circuits))
 
-    def submit(self, circuits: QuantumScript | Sequence[QuantumScript]) -> BatchHandle:
+    @overload
+    def submit(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        *,
+        gather: Literal[False] = False,
+        record: CallRecord | None = None,
+    ) -> BatchHandle: ...
+
+    @overload
+    def submit(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        *,
+        gather: Literal[True],
+        record: CallRecord | None = None,
+    ) -> CallHandle: ...
+
+    def submit(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        *,
+        gather: bool = False,
+        record: CallRecord | None = None,
+    ) -> BatchHandle | CallHandle:
         """Send any tapes, preprocessing included, and return at once.
 
         Args:
             circuits: One tape, or ``n`` tapes; ``n`` may be 0.
+            gather: Send them with those of other calls that come soon, as one batch. They are checked now, and go when no other
+                call comes for a moment and fewer than ``max_jobs`` jobs are in flight; or when a result is asked for.
+            record: Write the call to the database of executed circuits when it is done, as one of whom this names.
 
         Returns:
             A handle with one future a tape, the ids of the jobs, and ways to wait and to cancel.
@@ -207,7 +239,43 @@ class BatchDevice:
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
-        return self._submit(tapes_of(circuits))
+        tapes, started = tapes_of(circuits), time.time()
+        handle = self._gather(tapes) if gather else self._submit(tapes)
+        if record is not None:
+            archives().here().follow(record, tapes, handle.futures, lambda: handle.job_ids, started)
+        return handle
+
+    def send_together(
+        self, tapes: Sequence[QuantumScript], origins: Sequence[Origin], tags: tuple[str, ...]
+    ) -> BatchHandle:
+        """Send prepared tapes of several calls as one batch, with the tags that held when they came."""
+        with collector().rest(len(tapes)):
+            return self._start(tuple(tapes), list(origins), tags=tags)
+
+    def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
+        with making_operators(), collector().rest(len(tapes)):
+            made, origins = self._prepare(tapes)
+            # what is wrong with one call is no matter of the others
+            self._cut(made, origins)
+        place = self._open()
+        with self._lock:
+            if self._closed:
+                raise DeviceClosedError("The device was closed and takes no more work.")
+            if self._gatherer is None:
+                self._gatherer = Gatherer(REMOTE_GAP if place.remote else LOCAL_GAP, place.lanes.most)
+        call = CallHandle(
+            self._gatherer,
+            self,
+            made,
+            origins,
+            tags=self._tags.now(),
+            timeout_secs=self._settings.timeout_secs,
+            cancel_on_interrupt=self._cancels_on_interrupt(place),
+            display=self._display,
+        )
+        if tapes:
+            self._gatherer.take(call)
+        return call
 
     def estimate(self, circuits: QuantumScript | Sequence[QuantumScript]) -> Estimate:
         """What tapes would take: jobs, circuits, shots, QPU seconds, and what is left on the instance.
@@ -371,7 +439,9 @@ class BatchDevice:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
         with self._lock:
             self._closed = True
-            workplace = self._workplace
+            workplace, gatherer = self._workplace, self._gatherer
+        if gatherer is not None:
+            gatherer.close()
         if workplace is not None:
             workplace.close()
 
@@ -384,7 +454,7 @@ class BatchDevice:
         self._recording.give_back()
         if not in_child:
             return
-        self._lock, self._workplace = threading.Lock(), None
+        self._lock, self._workplace, self._gatherer = threading.Lock(), None, None
         self._templates = TemplateStore(self._settings.template_bytes)
         self._charges = LateCharges()
         self._display = Display(self._settings.progress)
@@ -403,7 +473,7 @@ class BatchDevice:
         """Where this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
-                workplace = self._open_workplace(self._settings, tuple(self.wires), self._clock)
+                workplace = self._open_workplace(self._settings, tuple(self.wires or ()), self._clock)
                 if self._closed:
                     workplace.close()
                 if workplace.remote and self._settings.on_interrupt == "cancel":
@@ -419,6 +489,7 @@ class BatchDevice:
         *,
         resume: str | None = None,
         send: bool = True,
+        tags: tuple[str, ...] | None = None,
     ) -> BatchHandle:
         place = self._open()
         if place.retired and resume is None:
@@ -448,7 +519,7 @@ class BatchDevice:
             observers=(progress,) if callable(progress) else (),
             spending=spending,
             most_secs=self._most_secs(estimate) if place.remote else None,
-            tags=self._tags.now(() if like is None else like.tags),
+            tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
         )
         if not send:
             batch.only_collect()
@@ -459,11 +530,14 @@ class BatchDevice:
             self.tracker,
             self._track,
             timeout_secs=self._settings.timeout_secs,
-            cancel_on_interrupt=place.remote and self._settings.on_interrupt == "cancel",
+            cancel_on_interrupt=self._cancels_on_interrupt(place),
             display=self._display,
             device=self,
             instance=place.instance,
         )
+
+    def _cancels_on_interrupt(self, place: Workplace) -> bool:
+        return place.remote and self._settings.on_interrupt == "cancel"
 
     def _cut(
         self,
@@ -545,12 +619,14 @@ class BatchDevice:
         place = self._open()
         used = set(tape.wires)
         # a layout of the user's names all qubits of the register, so the register has all wires
-        whole = self._settings.transpile_options.get("initial_layout") is not None
+        layout = self._settings.transpile_options.get("initial_layout")
+        whole = layout is not None
         # circuits that stay as they are have wire i on qubit i, and a pass manager may say where each wire goes
         whole = whole or self._settings.compiles_otherwise
+        known = self.wires or register(tape, layout, whole=whole)
         # a user's own measurement is given the samples of all wires of the device
         whole = whole or any(is_own_measurement(mp) for mp in tape.measurements)
-        wires = [w for w in self.wires if whole or w in used]
+        wires = [w for w in known if whole or w in used]
         wires += [w for w in tape.wires if w not in set(wires)]
         most = None if len(wires) <= place.least_qubits else place.count_qubits()
         if most is not None and len(wires) > most:

@@ -41,7 +41,8 @@ class ThreadedIBMQDevice(BatchDevice, Device):
     Tapes of one structure become one parametrised circuit, transpiled once; a batch becomes as few jobs as it takes.
 
     Args:
-        wires: Number of wires, or their labels. Labels name wires only; the transpiler chooses qubits.
+        wires: Number of wires, or their labels. Labels name wires only; the transpiler chooses qubits. ``None`` takes circuits
+            on any wires, as many as the backend has qubits.
         shots: Shots of a circuit that sets none.
         **options: See :class:`~pennylane_threaded_ibmq.settings.Settings`.
 
@@ -51,7 +52,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         BackendError: There is no such backend, or it has fewer qubits than ``wires``.
     """
 
-    def __init__(self, wires: Any, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]) -> None:
+    def __init__(
+        self, wires: Any = None, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]
+    ) -> None:
         given = cast("dict[str, Any]", options)
         hide_token(given)
         settings = load_settings(given)
@@ -68,9 +71,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         return "threaded.ibmq"
 
     @property
-    def num_wires(self) -> int:
-        """Number of wires of the device."""
-        return len(self.wires)
+    def num_wires(self) -> int | None:
+        """Number of wires of the device; ``None`` where it takes any."""
+        return None if self.wires is None else len(self.wires)
 
     def preprocess_transforms(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,10 @@ class Origin:
     start: int
     stop: int
     post: PostprocessingFn | None
+
+    def moved(self, places: int) -> Origin:
+        """The same behind so many more tapes."""
+        return replace(self, start=self.start + places, stop=self.stop + places) if places else self
 
 
 class BatchHandle:
@@ -98,6 +102,20 @@ class BatchHandle:
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far; empty on simulators of this machine, which give none."""
         return self._batch.job_ids
+
+    def positions(self, start: int, stop: int) -> range:
+        """The preprocessed tapes that some of the user's became: those from ``start`` to ``stop``."""
+        some = self._origins[start:stop]
+        return range(some[0].start, some[-1].stop) if some else range(0)
+
+    def job_ids_of(self, positions: range) -> tuple[str, ...]:
+        """Ids of the jobs accepted so far that run some of the preprocessed tapes."""
+        return self._batch.job_ids_of(positions)
+
+    @property
+    def jobs_left(self) -> int:
+        """How many of its jobs have not ended, those that are not sent yet among them."""
+        return self._batch.shards_left
 
     @property
     def jobs(self) -> tuple[Any, ...]:
@@ -246,6 +264,13 @@ class BatchHandle:
             self.detach()
         finally:
             self._batch.warn_of_unanswered()
+
+    def track_if_finished(self) -> None:
+        """Tell the tracker of a batch all of whose jobs have ended, where that has not been done."""
+        if not self.jobs_left and self._tracker.active:
+            # its last future comes a moment before it is finished
+            self._batch.wait(None)
+            self._track()
 
     def _track(self) -> None:
         """Tell the tracker, once, in the thread that asked for the results."""

@@ -33,6 +33,7 @@ from ..execution.gates import (
 )
 from ..execution.structure import REMEMBERED, wire_labels
 from .broadcast import expand_broadcast, join_broadcast
+from .checks import wires_of
 from .decompositions import own_gates, prepared
 from .mid_circuit import (
     MidCircuitRules,
@@ -57,7 +58,7 @@ class Rules:
 
     Attributes:
         name: Name of the device, for error texts.
-        wires: Wires of the device.
+        wires: Wires of the device; ``None`` where it takes any.
         shots: Shots of a tape that brings none.
         mid_circuit: How mid-circuit measurements are to be run.
         parametrise: Angles are parameters of a circuit, so that entries of a broadcast are rows of one.
@@ -65,7 +66,7 @@ class Rules:
     """
 
     name: str
-    wires: Wires
+    wires: Wires | None
     shots: int
     mid_circuit: MidCircuitRules = field(default_factory=MidCircuitRules)
     parametrise: bool = True
@@ -126,16 +127,17 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
         # a batch size takes a look at parameters: it is asked for where it matters
         if (not native or op.name in CONSTANT_GATES) and is_batched_constant(op):
             return False
-        for wire in wire_labels(op):
-            if wire not in known:
-                return False
+        if known is not None:
+            for wire in wire_labels(op):
+                if wire not in known:
+                    return False
         prepares = prepares or op.name in STATE_GATES
         if native and op.name not in STATE_GATES and len(ready) < REMEMBERED:
             # the object is kept, so that its id cannot be given to another one
             ready[id(op)] = op
-    if not all(w in known for mp in tape.measurements for w in mp.wires) or not all(
-        mp.wires or mp.obs is not None for mp in tape.measurements
-    ):
+    if known is not None and not all(w in known for mp in tape.measurements for w in mp.wires):
+        return False
+    if not all(mp.wires or mp.obs is not None for mp in tape.measurements):
         return False
     if prepares and late_preparations(tape.operations):
         return False
@@ -148,7 +150,7 @@ def _transform(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch, P
     """PennyLane's own transforms, for the tapes that need them."""
     _check_wires(tape, rules)
     tape = _settle_allocations(tape, rules)
-    (tape,), _ = validate_device_wires(tape, wires=rules.wires, name=rules.name)
+    (tape,), _ = validate_device_wires(tape, wires=rules.wires or wires_of(tape), name=rules.name)
     if measures_midway(tape):
         check_postselection(tape, rules.mid_circuit)
     lowered = _lower_whole(tape, rules)
@@ -284,6 +286,8 @@ def _decompose(tape: QuantumScript, rules: Rules) -> QuantumScript:
 
 
 def _check_wires(tape: QuantumScript, rules: Rules) -> None:
+    if rules.wires is None:
+        return
     missing = [w for w in tape.wires if w not in rules.wires and not isinstance(w, DynamicWire)]
     if missing:
         raise UnknownWireError(

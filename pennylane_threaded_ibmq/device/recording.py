@@ -1,14 +1,37 @@
-"""PennyLane's locks around the recording of circuits, and forks."""
+"""PennyLane's locks around the recording of circuits.
+
+PennyLane records circuits in one list for the whole process: an operator that is made in one thread lands in the circuit that
+another thread records at that moment. Whatever makes operators beside a QNode does so under :func:`recording_lock`, which
+PennyLane itself holds while a circuit is recorded.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, cast
 
-from pennylane.queuing import AnnotatedQueue
+from pennylane.queuing import AnnotatedQueue, QueuingManager
 from pennylane.tape import QuantumTape
 
 WAIT_SECS = 2.0
 """How long a fork waits for a thread that records; one that needs longer waits itself, perhaps for whoever forks."""
+
+
+def recording_lock() -> AbstractContextManager[Any]:
+    """The re-entrant lock under which PennyLane records circuits."""
+    return cast("AbstractContextManager[Any]", getattr(AnnotatedQueue, "_lock", None) or nullcontext())
+
+
+@contextmanager
+def making_operators() -> Iterator[None]:
+    """Make operators that land in nobody's circuit; also inside a circuit that this thread records."""
+    with ExitStack() as stack:
+        stack.enter_context(recording_lock())
+        # With the lock held, whoever records is this thread.
+        if QueuingManager.recording():
+            stack.enter_context(QueuingManager.stop_recording())
+        yield
 
 
 class RecordingLocks:

@@ -142,6 +142,19 @@ class Batch:
         """Ids of the jobs that were accepted so far, in the order of the shards."""
         return tuple(run.job.job_id for run in self.runs if run.job is not None)
 
+    def job_ids_of(self, positions: range) -> tuple[str, ...]:
+        """Ids of those of them that run some of the tapes."""
+        return tuple(
+            run.job.job_id
+            for run in self.runs
+            if run.job is not None and any(p in positions for p in run.shard.positions)
+        )
+
+    @property
+    def shards_left(self) -> int:
+        """How many shards have not ended."""
+        return self._open
+
     @property
     def jobs(self) -> tuple[Any, ...]:
         """What the client knows those jobs by, in the same order."""

@@ -62,6 +62,11 @@ class Lanes:
         self._closed = False
         self._monitor = CallMonitor(self._replace)
 
+    @property
+    def most(self) -> int:
+        """Most tasks under way at once."""
+        return self._most
+
     def submit(self, task: Callable[[], Steps[T]]) -> Future[T]:
         """Give a task to a lane, which makes the calls of its steps through its inner device."""
         future: Future[T] = Future()

@@ -1,0 +1,421 @@
+"""Sends calls that arrive close together as one batch, where that saves jobs.
+
+Calls that come one by one would each pay a job's overhead and a place in the queue. So each waits a moment for the next one,
+longer while others are on their way, and while all slots are taken for one to be free; then all that wait go as one batch, which
+the device plans into as few jobs as it takes. Whoever asks for a result ends the wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._compat import zip_strict
+from .._fork import FORKS
+from ..exceptions import DeviceClosedError, JobCancelledError, WaitTimeoutError
+from ..execution.futures import TapeFuture
+from ..execution.progress import Progress
+from ..ibm.native import load_native
+from .display import Display
+from .handle import BatchHandle, Origin
+from .interrupts import termination_interrupts
+from .recording import making_operators
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+    from pennylane.typing import Result, ResultBatch
+
+IDLE_SECS = 1.0
+"""After how long without calls the gathering thread ends."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How long calls wait for others; each batch that is on its way adds twice as much.
+
+    Attributes:
+        next_secs: For the next one.
+        most_secs: While others keep coming.
+    """
+
+    next_secs: float
+    most_secs: float
+
+
+LOCAL_GAP = Gap(0.005, 0.05)
+REMOTE_GAP = Gap(0.05, 0.3)
+"""A job of a service takes a second or more before anything runs."""
+
+
+class Sender(Protocol):
+    """The device that calls wait for."""
+
+    def send_together(
+        self, tapes: Sequence[QuantumScript], origins: Sequence[Origin], tags: tuple[str, ...]
+    ) -> BatchHandle:
+        """Send prepared tapes as one batch with some tags."""
+
+
+class CallFuture(TapeFuture):
+    """The result of one tape of a call. A thread that asks for it sends what waits.
+
+    Args:
+        handle: The call.
+    """
+
+    def __init__(self, handle: CallHandle) -> None:
+        super().__init__()
+        self.handle = handle
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result."""
+        self._flush()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait; what the tape failed with, or ``None``."""
+        self._flush()
+        return super().exception(timeout)
+
+    def _flush(self) -> None:
+        if not self.done():
+            self.handle.flush()
+
+
+class _Share:
+    """A batch and how many calls still want it; the last one to leave cancels it."""
+
+    def __init__(self, batch: BatchHandle, calls: int) -> None:
+        self.batch = batch
+        self._calls = calls
+        self._lock = threading.Lock()
+
+    def leave(self) -> None:
+        """One call gives up."""
+        with self._lock:
+            self._calls -= 1
+            last = self._calls == 0
+        if last:
+            self.batch.cancel()
+
+
+class CallHandle:
+    """One call of ``submit(gather=True)``, before and after it is sent.
+
+    Args:
+        gatherer: Who sends it.
+        sender: The device.
+        tapes: Its prepared tapes.
+        origins: One entry a tape that the user gave.
+        tags: Tags of its jobs; calls with others are not sent with it.
+        timeout_secs: Longest wait where :meth:`results` is given none.
+        cancel_on_interrupt: Ctrl-C or SIGTERM while waiting gives it up.
+        display: Shows how far its batch has got while it is waited for.
+
+    Attributes:
+        futures: One future a tape, in order.
+    """
+
+    def __init__(
+        self,
+        gatherer: Gatherer,
+        sender: Sender,
+        tapes: Sequence[QuantumScript],
+        origins: Sequence[Origin],
+        *,
+        tags: tuple[str, ...],
+        timeout_secs: float | None,
+        cancel_on_interrupt: bool,
+        display: Display,
+    ) -> None:
+        self.sender = sender
+        self.tapes = tuple(tapes)
+        self.origins = tuple(origins)
+        self.tags = tags
+        self.futures: tuple[Future[Result], ...] = tuple(CallFuture(self) for _ in self.origins)
+        self._gatherer = gatherer
+        self._timeout_secs = timeout_secs
+        self._cancel_on_interrupt = cancel_on_interrupt
+        self._display = display
+        self._lock = threading.RLock()
+        self._share: _Share | None = None
+        self._positions = range(0)
+        self._cancelled = False
+
+    def __repr__(self) -> str:
+        state = "done" if self.done() else "waiting" if self._share is None else "running"
+        return f"<CallHandle: {len(self)} tapes, {state}>"
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of the jobs accepted so far that run its tapes; other calls may share them."""
+        return () if self._share is None else self._share.batch.job_ids_of(self._positions)
+
+    def done(self) -> bool:
+        """Whether every tape has its result or its error."""
+        return all(future.done() for future in self.futures)
+
+    def flush(self) -> None:
+        """Wait for no more calls: send all that wait, in this thread."""
+        # in this thread, as it may be recording a circuit, and so hold the lock that another one would need
+        if self._share is None and not self._cancelled:
+            self._gatherer.flush()
+
+    def cancel(self) -> None:
+        """Give the call up: it is not sent; or its jobs are cancelled, once no other call shares them."""
+        self._gatherer.withdraw(self)
+        with self._lock:
+            before, self._cancelled = self._cancelled, True
+            share = self._share
+            for future in self.futures:
+                if not future.done() and future.cancel():
+                    # what waits for several futures wakes up only at this
+                    future.set_running_or_notify_cancel()
+        if share is not None and not before:
+            share.leave()
+
+    def results(self, timeout: float | None = None) -> ResultBatch:
+        """Wait for all tapes of the call.
+
+        Args:
+            timeout: Longest wait in seconds; ``None`` for the device's ``timeout_secs``.
+
+        Returns:
+            A tuple of results in the order of the tapes.
+
+        Raises:
+            WaitTimeoutError: Time ran out; the jobs run on.
+            CancelledError: The call was cancelled.
+            Exception: What its first tape without a result failed with.
+        """
+        self.flush()
+        seconds = self._timeout_secs if timeout is None else timeout
+        if not self._wait(seconds):
+            ids = self.job_ids
+            jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
+            raise WaitTimeoutError(
+                f"No result of the whole call within {seconds:g} s. {jobs}: call results() again, or raise timeout_secs.",
+                job_ids=ids,
+            )
+        if self._share is not None:
+            self._share.batch.track_if_finished()
+        return tuple(future.result(0) for future in self.futures)
+
+    def follow(self, share: _Share, start: int) -> None:
+        """Take results from the batch that carries the call.
+
+        Args:
+            share: The batch.
+            start: The place of the call's first tape among those of all calls.
+        """
+        theirs = share.batch.futures[start : start + len(self)]
+        with self._lock:
+            self._share, left = share, self._cancelled
+            self._positions = share.batch.positions(start, start + len(self))
+        if left:
+            share.leave()
+        for mine, result in zip_strict(self.futures, theirs):
+            result.add_done_callback(partial(self._arrive, mine))
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing was sent."""
+        for future in self.futures:
+            if self._takes(future):
+                future.set_exception(error)
+
+    def _arrive(self, mine: Future[Any], result: Future[Any]) -> None:
+        if not self._takes(mine):
+            return
+        if result.cancelled():
+            mine.set_exception(JobCancelledError("The circuits were cancelled before they ran."))
+            return
+        error = result.exception()
+        if error is not None:
+            mine.set_exception(error)
+        else:
+            mine.set_result(result.result())
+
+    def _takes(self, future: Future[Any]) -> bool:
+        """Whether a future still wants a result: it was not cancelled."""
+        with self._lock:
+            return not future.done() and future.set_running_or_notify_cancel()
+
+    def _wait(self, seconds: float | None) -> bool:
+        if self._share is None:
+            # it failed, or was cancelled; or another thread is just sending it
+            return _arrived(self.futures, seconds)
+        with termination_interrupts(_Arrivals(self.futures, self._share.batch)) as arrivals:
+            try:
+                return self._display.wait(arrivals, seconds)
+            except (KeyboardInterrupt, SystemExit):
+                if self._cancel_on_interrupt:
+                    self.cancel()
+                raise
+
+
+@dataclass(frozen=True)
+class _Arrivals:
+    """What a call waits for."""
+
+    futures: Sequence[Future[Any]]
+    batch: BatchHandle
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until all are done; ``False`` if time ran out."""
+        return _arrived(self.futures, timeout)
+
+    def progress(self) -> Progress:
+        """How far the batch is that carries them."""
+        return self.batch.progress
+
+
+def _arrived(futures: Sequence[Future[Any]], timeout: float | None) -> bool:
+    return not wait_for(futures, timeout).not_done
+
+
+class Gatherer:
+    """The one owner of the calls of a device that wait to be sent.
+
+    Args:
+        gap: How long they wait.
+        slots: Most jobs in flight; while there are so many, calls wait for one to end.
+    """
+
+    def __init__(self, gap: Gap, slots: int) -> None:
+        self._gap = gap
+        self._slots = slots
+        self._state = threading.Condition()
+        self._waiting: list[CallHandle] = []
+        self._first = self._last = 0.0
+        self._batches: list[BatchHandle] = []
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        FORKS.watch(self)
+
+    def take(self, call: CallHandle) -> None:
+        """Take a call, to be sent with those that come soon.
+
+        Raises:
+            DeviceClosedError: The device was closed.
+        """
+        with self._state:
+            if self._closed:
+                raise DeviceClosedError("The device was closed and takes no more work.")
+            self._last = time.monotonic()
+            if not self._waiting:
+                self._first = self._last
+            self._waiting.append(call)
+            overdue = self._pause() == 0.0
+            if self._thread is None:
+                load_native()
+                self._thread = threading.Thread(target=self._work, name="threaded-ibmq-gather", daemon=True)
+                self._thread.start()
+            elif len(self._waiting) == 1:
+                self._state.notify_all()
+        if overdue:
+            # the gathering thread may find no moment between the circuits that this one records
+            self.flush()
+
+    def withdraw(self, call: CallHandle) -> None:
+        """Do not send a call, if it has not been sent."""
+        with self._state:
+            if call in self._waiting:
+                self._waiting.remove(call)
+
+    def flush(self, *, if_due: bool = False) -> None:
+        """Send all that wait, in this thread.
+
+        Args:
+            if_due: Only if they have waited long enough.
+        """
+        with making_operators():
+            with self._state:
+                if if_due and self._pause() != 0.0:
+                    return
+                calls, self._waiting = self._waiting, []
+            alike: dict[tuple[str, ...], list[CallHandle]] = {}
+            for call in calls:
+                alike.setdefault(call.tags, []).append(call)
+            for some in alike.values():
+                self._send(some)
+
+    def close(self) -> None:
+        """Take no more calls; those that wait fail."""
+        with self._state:
+            self._closed = True
+            calls, self._waiting = self._waiting, []
+            self._state.notify_all()
+        for call in calls:
+            call.fail(DeviceClosedError("The device was closed before these circuits were sent."))
+
+    def before_fork(self) -> None:
+        """Nothing: the child begins anew."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Forget what waits in the parent, which sends it."""
+        if in_child:
+            self._state, self._thread = threading.Condition(), None
+            self._waiting, self._batches = [], []
+
+    def _send(self, calls: Sequence[CallHandle]) -> None:
+        tapes: list[QuantumScript] = []
+        origins: list[Origin] = []
+        for call in calls:
+            origins += [o.moved(len(tapes)) for o in call.origins]
+            tapes += call.tapes
+        try:
+            # each was checked when it came, so whatever it is now is the same for all
+            batch = calls[0].sender.send_together(tapes, origins, calls[0].tags)
+        except BaseException as error:
+            for call in calls:
+                call.fail(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return
+        with self._state:
+            self._batches.append(batch)
+        share, start = _Share(batch, len(calls)), 0
+        for call in calls:
+            call.follow(share, start)
+            start += len(call)
+        for future in batch.futures:
+            future.add_done_callback(self._arrived)
+
+    def _arrived(self, _: Future[Any]) -> None:
+        with self._state:
+            self._forget_ended()
+            self._state.notify_all()
+
+    def _forget_ended(self) -> None:
+        # also as a batch keeps its device alive
+        self._batches = [batch for batch in self._batches if batch.jobs_left]
+
+    def _pause(self) -> float | None:
+        """Seconds until those that wait are to go; ``None`` where it is for a slot that they wait."""
+        self._forget_ended()
+        if sum(batch.jobs_left for batch in self._batches) >= self._slots:
+            return None
+        patience = 1 + 2 * len(self._batches)
+        due = min(self._first + patience * self._gap.most_secs, self._last + patience * self._gap.next_secs)
+        return max(0.0, due - time.monotonic())
+
+    def _work(self) -> None:
+        while True:
+            with self._state:
+                if not self._state.wait_for(lambda: bool(self._waiting), IDLE_SECS):
+                    self._thread = None
+                    return
+                pause = self._pause()
+                if pause != 0.0:
+                    self._state.wait(pause)
+                    continue
+            self.flush(if_due=True)
