@@ -14,8 +14,15 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .device import ThreadedIBMQDevice
     from .execution.progress import Progress
-    from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QElectron, QiskitExecutor, Simulator
-    from .qelectron.decorator import qelectron
+    from .executors import (
+        BaseQExecutor,
+        IBMQExecutor,
+        QCluster,
+        QElectron,
+        QiskitExecutor,
+        Simulator,
+        qelectron,
+    )
 
 __all__ = [
     "BaseQExecutor",
@@ -38,8 +45,8 @@ def __getattr__(name: str) -> Any:
     if name == "Progress":
         return import_module(".execution.progress", __name__).Progress
     if name in ("qelectron", "executor"):
-        # the package "qelectron" can be called
+        # the module "qelectron", the former name of the executors' package, can be called
         return import_module(f".{name}", __name__)
     if name in __all__:
-        return getattr(import_module(".qelectron", __name__), name)
+        return getattr(import_module(".executors", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .qelectron import BaseQExecutor, IBMQExecutor, QCluster, QiskitExecutor, Simulator
+from .executors import BaseQExecutor, IBMQExecutor, QCluster, QiskitExecutor, Simulator
 
 __all__ = ["BaseQExecutor", "IBMQExecutor", "QCluster", "QiskitExecutor", "Simulator"]

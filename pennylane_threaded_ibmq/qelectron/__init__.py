@@ -1,4 +1,4 @@
-"""Executors and selectors: ``IBMQExecutor``, ``QCluster``, ``@qelectron`` and ``run_later``."""
+"""The former name of :mod:`pennylane_threaded_ibmq.executors`, kept for one release; it can be called, as the decorator."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import sys
 from types import ModuleType
 from typing import Any
 
-# First of all, so that a mix of stacks gets the error that says so, and not what its PennyLane lacks below.
-from ..device import ThreadedIBMQDevice as _Device  # noqa: F401
-from .base import BaseQExecutor
-from .cluster import QCluster
-from .decorator import QElectron, qelectron
-from .executor import IBMQExecutor
-from .later import LaterFuture
-from .qiskit_executor import QiskitExecutor
-from .records import database_path
-from .simulator import Simulator
+from ..executors import (
+    BaseQExecutor,
+    IBMQExecutor,
+    LaterFuture,
+    QCluster,
+    QElectron,
+    QiskitExecutor,
+    Simulator,
+    database_path,
+    qelectron,
+)
 
 __all__ = [
     "BaseQExecutor",

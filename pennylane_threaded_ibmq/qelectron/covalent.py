@@ -39,12 +39,12 @@ from .._fork import ForkLock
 from ..config import find_token, hide_secrets
 from ..covalent_plugin import CLASS, obstacle
 from ..exceptions import ConfigurationError, CredentialsError
+from ..executors.base import page_schema
+from ..executors.executor import IBMQExecutor as Standalone
+from ..executors.futures import CircuitFuture
+from ..executors.route import submit, with_shots
+from ..executors.runners import recording_lock
 from ..ibm.address import check_known_host
-from .executor import IBMQExecutor as Standalone
-from .futures import CircuitFuture
-from .page_schema import page_schema
-from .routing import submit
-from .runners import recording_lock
 
 if obstacle():
     raise ImportError(obstacle())
@@ -54,13 +54,11 @@ from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
 from covalent.executor.qbase import BaseQExecutor, QCResult
 from covalent.quantum.qserver.utils import get_cached_executor
 
-from .classic_tapes import with_shots
-
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pydantic_core import CoreSchema
 
-    from .routing import Ticket
+    from ..executors.route import Ticket
 
 __all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]
 

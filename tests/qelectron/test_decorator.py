@@ -438,7 +438,7 @@ def test_colleagues_of_covalent_find_their_names():
     assert ct.executor.QCluster is QCluster
     circuit = ct.qelectron(node(), executors=ct.executor.IBMQExecutor(runs_on="default.qubit"))
     np.testing.assert_allclose(circuit(0.2), node()(0.2))
-    importlib.import_module("pennylane_threaded_ibmq.qelectron.records")
+    importlib.import_module("pennylane_threaded_ibmq.qelectron")
     assert callable(ct.qelectron)
 
 

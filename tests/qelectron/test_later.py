@@ -231,8 +231,8 @@ def test_a_thousand_calls_make_few_threads_and_mix_nothing_up():
 
 def test_calls_that_wait_together_run_together(monkeypatch):
     # on a busy machine calls come slowly, so the sender waits for them longer than it does for a user
-    monkeypatch.setattr("pennylane_threaded_ibmq.qelectron.sender.GAP_S", 2.0)
-    monkeypatch.setattr("pennylane_threaded_ibmq.qelectron.sender.MOST_S", 60.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.executors.sender.GAP_S", 2.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.executors.sender.MOST_S", 60.0)
     executor = aer(seed_simulator=1)
     sent = []
     submit = executor._engine().runner.submit

@@ -16,8 +16,8 @@ import pytest
 
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.exceptions import RecordsWarning
+from pennylane_threaded_ibmq.executors.records import Call, Recorder
 from pennylane_threaded_ibmq.qelectron import database_path
-from pennylane_threaded_ibmq.qelectron.records import Call, Recorder
 
 dev = qml.device("default.qubit", wires=2)
 

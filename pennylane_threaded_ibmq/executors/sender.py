@@ -57,7 +57,7 @@ class Waiting:
         """Ids of the jobs accepted so far; other calls may share them."""
         return () if self._sent is None else self._sent.job_ids
 
-    def help(self) -> None:
+    def flush(self) -> None:
         """Stop waiting for further calls: send what there is.
 
         In this thread: it may be recording a circuit, and so hold the lock that the sending thread would need.
@@ -65,7 +65,7 @@ class Waiting:
         if self._sent is None:
             self._owner.flush()
         else:
-            self._sent.help()
+            self._sent.flush()
 
     def cancel(self) -> None:
         """Give the call up: it is not sent, or its jobs are cancelled when no other call shares them."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from pennylane.measurements import Shots
 from pydantic import (
@@ -24,61 +27,40 @@ from pydantic import (
 )
 
 from .._compat import without_prefix
-from .._fork import FORKS
+from .._fork import ForkLock
 from ..config import Found, hide_secrets, is_secret, right_name
-from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
-from .futures import results_of
-from .page_schema import page_schema
+from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning, WaitTimeoutError
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pydantic_core import CoreSchema
 
 
-ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
+class Runtime:
+    """What an executor has beside its fields, in this process alone: copies and pickles begin anew.
 
-
-class Load:
-    """How many circuits an executor has taken and not finished. Copies, pickles and forks start at none."""
+    Attributes:
+        lock: Held while the device is made.
+        device: What runs the circuits, once there is something.
+        made_for: The fields it was made from; others need another one.
+        circuits: Futures of circuits that were taken and are not finished.
+        owners: The member of a cluster that took a circuit, by the circuit's future.
+        turns: Counts over all calls of a cluster.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: set[Future[Any]] = set()
-        FORKS.watch(self)
+        self.lock = ForkLock()
+        self.device: Any = None
+        self.made_for: tuple[Any, ...] = ()
+        self.circuits: set[Future[Any]] = set()
+        self.owners: WeakKeyDictionary[Future[Any], BaseQExecutor] = WeakKeyDictionary()
+        self.turns = itertools.count()
 
-    @property
-    def circuits(self) -> int:
-        """How many."""
-        return len(self._open)
-
-    def take(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
-        """Count futures, each once; those that were not counted before."""
-        with self._lock:
-            fresh = [future for future in futures if future not in self._open]
-            self._open.update(fresh)
-        return fresh
-
-    def finish(self, future: Future[Any]) -> None:
-        """One is done."""
-        with self._lock:
-            self._open.discard(future)
-
-    def before_fork(self) -> None:
-        """Nothing: the child begins anew."""
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """The threads that would finish circuits are the parent's."""
-        if in_child:
-            self._lock, self._open = threading.Lock(), set()
-
-    def __reduce__(self) -> tuple[type[Load], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Runtime], tuple[()]]:
         return (type(self), ())
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Load:
-        return type(self)()
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Load)
+        return isinstance(other, Runtime)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -118,18 +100,17 @@ class BaseQExecutor(BaseModel):
     num_threads: int = Field(10, ge=1)
     name: str = ""
 
-    _load: Load = PrivateAttr(default_factory=Load)
+    _runtime: Runtime = PrivateAttr(default_factory=Runtime)
 
     def __init__(self, **data: Any) -> None:
         # first, and in place: tools that print the variables of a traceback show them
         hide_secrets(data)
         found = self._look_up(data)
         given = {name: value for name, value in data.items() if name not in found}
-        merged = {**{name: f.value for name, f in found.items()}, **given}
         for name in data:
             self._warn_of_typo(name)
         try:
-            super().__init__(**merged)
+            super().__init__(**{name: f.value for name, f in found.items()}, **given)
         except ValidationError as error:
             raise _explain(type(self), error, data, found) from None
 
@@ -176,12 +157,18 @@ class BaseQExecutor(BaseModel):
     @property
     def load(self) -> float:
         """Circuits that were taken and are not finished, for each that can run at once."""
-        return float(self._load.circuits)
+        # in a forked process, those of the parent have ended
+        taken = sum(not future.done() for future in self._runtime.circuits.copy())
+        return taken / self._slots
 
     @property
     def shots_override(self) -> Shots | None:
         """Shots instead of those of the QNode; ``None`` keeps the QNode's."""
         return None
+
+    def leaves(self) -> Iterator[BaseQExecutor]:
+        """All executors that may run a circuit: this one, or those of a cluster."""
+        yield self
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Take circuits and return at once.
@@ -217,15 +204,21 @@ class BaseQExecutor(BaseModel):
 
     def count(self, futures: Iterable[Future[Any]]) -> None:
         """Count circuits as load until they are done."""
-        for future in self._load.take(futures):
-            # a method, not the counter's: an unfinished future keeps its executor, and so the device, alive
-            future.add_done_callback(self._circuit_done)
+        for future in futures:
+            self._runtime.circuits.add(future)
+            # a method of the executor's: an unfinished future keeps it, and so its device, alive
+            future.add_done_callback(self._forget)
 
-    def _circuit_done(self, future: Future[Any]) -> None:
-        self._load.finish(future)
+    def _forget(self, future: Future[Any]) -> None:
+        self._runtime.circuits.discard(future)
 
     def close(self) -> None:
         """Give back threads and connections."""
+
+    @property
+    def _slots(self) -> int:
+        """How many circuits, or jobs of circuits, can run at once."""
+        return 1
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
@@ -239,18 +232,85 @@ class BaseQExecutor(BaseModel):
         if name in known:
             return
         meant = right_name(name, known)
-        if meant is None and is_secret(name):
-            warnings.warn(
-                f"{cls.__name__} has no field {name!r}; it looks like a secret, so it is hidden, and it is not used.",
-                ConfigurationWarning,
-                stacklevel=4,
-            )
         if meant is not None:
-            warnings.warn(
-                f"{cls.__name__} has no field {name!r}; it is kept and not used. Did you mean {meant!r}?",
-                ConfigurationWarning,
-                stacklevel=4,
-            )
+            text = f"it is kept and not used. Did you mean {meant!r}?"
+        elif is_secret(name):
+            text = "it looks like a secret, so it is hidden, and it is not used."
+        else:
+            return
+        warnings.warn(f"{cls.__name__} has no field {name!r}; {text}", ConfigurationWarning, stacklevel=4)
+
+
+def handles_of(futures: Iterable[Any]) -> tuple[Any, ...]:
+    """The handles that futures are part of, each once; futures of a user's own have none."""
+    found = (getattr(future, "handle", None) for future in futures)
+    return tuple({id(one): one for one in found if one is not None}.values())
+
+
+def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:
+    """Ids of the jobs accepted so far for these futures; other circuits may share them."""
+    return tuple(dict.fromkeys(job_id for handle in handles_of(futures) for job_id in handle.job_ids))
+
+
+def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:
+    """Wait for futures; their results in order.
+
+    Args:
+        futures: The futures.
+        timeout_s: Longest wait in seconds; ``None`` for no end.
+
+    Raises:
+        WaitTimeoutError: Time ran out; the jobs run on.
+        Exception: What the first circuit without a result failed with.
+    """
+    for handle in handles_of(futures):
+        handle.flush()
+    if timeout_s is None:
+        return [future.result() for future in futures]
+    deadline = time.monotonic() + timeout_s
+    results = []
+    for future in futures:
+        try:
+            results.append(future.result(max(0.0, deadline - time.monotonic())))
+        except (TimeoutError, FutureTimeoutError):
+            # a circuit may also fail with a TimeoutError of its own
+            if future.done():
+                raise
+            raise overdue(futures, timeout_s) from None
+    return results
+
+
+def overdue(futures: Sequence[Any], timeout_s: float) -> WaitTimeoutError:
+    """The error for a wait that was too long."""
+    ids = job_ids_of(futures)
+    jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
+    return WaitTimeoutError(f"No result within timeout_secs={timeout_s:g}. {jobs}.", job_ids=ids)
+
+
+def page_schema(core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    """JSON Schema of an executor in the words of Covalent's page, the same for what goes in and for what comes out.
+
+    The page shows a field that may be left out by its type alone, and no ``null`` as a default.
+
+    Args:
+        core_schema: What pydantic makes of the class.
+        handler: Makes a schema from it.
+    """
+    schema = handler.resolve_ref_schema(handler(_without_serializers(core_schema)))
+    for field in schema.get("properties", {}).values():
+        kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
+        field.update(kinds[0] if kinds else {})
+        if field.get("default", "") is None:
+            del field["default"]
+    return schema
+
+
+def _without_serializers(core_schema: Any) -> Any:
+    """The schema of a class without functions that make something of all its fields: they say nothing about them."""
+    plain = {name: value for name, value in core_schema.items() if name != "serialization"}
+    if plain["type"] != "model-fields" and "schema" in plain:
+        plain["schema"] = _without_serializers(plain["schema"])
+    return plain
 
 
 def whole_number(value: object) -> object:
@@ -294,24 +354,18 @@ def check_shots(value: Any) -> Any:
 
 
 def _explain(
-    cls: type[BaseModel], error: ValidationError, data: dict[str, Any], found: dict[str, Found]
+    cls: type[BaseModel], error: ValidationError, data: Mapping[str, Any], found: Mapping[str, Found]
 ) -> ConfigurationError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    secret = is_secret(name)
-    value = None if secret else data.get(name, found[name].value if name in found else None)
+    origin = found.get(name)
+    value = None if is_secret(name) else data.get(name, origin.value if origin else None)
     reason = without_prefix(str(first["msg"]), "Value error, ")
-    shown = name if secret or not name else f"{name}={value!r}"
+    shown = name if is_secret(name) or not name else f"{name}={value!r}"
     field = cls.model_fields.get(name)
     about = f" ({name}: {field.description})" if field is not None and field.description else ""
-    origin = found.get(name)
-    if origin is None:
-        return ConfigurationError(
-            f"{cls.__name__}: {f'{shown}: ' if shown else ''}{reason}.{about} Nothing was sent.",
-            argument=name or None,
-            value=value,
-        )
-    text = f"{origin.origin}: {shown}: {reason}.{about} Nothing was sent."
-    if origin.path is None:
-        return ConfigurationError(text, argument=name, value=value)
+    place = origin.origin if origin else cls.__name__
+    text = f"{place}: {f'{shown}: ' if shown else ''}{reason}.{about} Nothing was sent."
+    if origin is None or origin.path is None:
+        return ConfigurationError(text, argument=name or None, value=value)
     return ConfigurationFileError(text, path=origin.path, line=origin.line, argument=name, value=value)

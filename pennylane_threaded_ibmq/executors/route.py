@@ -1,24 +1,22 @@
-"""Hands the circuits of a QNode to executors, by their public methods alone."""
+"""The way of circuits from a QNode to executors and back, by the executors' public methods alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, List
 
 from ..exceptions import ConfigurationError, UnknownWireError, WaitTimeoutError
-from .base import BaseQExecutor
-from .futures import job_ids_of, overdue, submissions_of
-from .stacks import of_stack
+from .base import BaseQExecutor, handles_of, job_ids_of, overdue
+from .runners import recording_lock
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
     from pennylane.wires import Wires
-
-    from . import current_tapes as tapes_of_stack
-else:
-    tapes_of_stack = of_stack("tapes")
 
 
 class Batch(List["QuantumScript"]):
@@ -60,10 +58,10 @@ class Ticket:
         """The error for a wait that was too long."""
         return overdue(self.futures, self.timeout_s or 0.0)
 
-    def help(self) -> None:
-        """Do in this thread what another would do later."""
-        for sent in submissions_of(self.futures):
-            sent.help()
+    def flush(self) -> None:
+        """Send what waits for further calls to share a job with."""
+        for handle in handles_of(self.futures):
+            handle.flush()
 
     def cancel(self) -> None:
         """Give all circuits up."""
@@ -88,6 +86,100 @@ class Ticket:
         return results
 
 
+class Guard:
+    """Holds PennyLane's recording lock around a call, and releases it while the call waits for results.
+
+    What PennyLane does around the recording of a circuit is not safe in several threads: operators made there land in
+    the circuit that another thread records.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.local()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around a call."""
+        with recording_lock():
+            self._thread.levels = getattr(self._thread, "levels", 0) + 1
+            try:
+                yield
+            finally:
+                self._thread.levels -= 1
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Around waiting in it."""
+        if not getattr(self._thread, "levels", 0):
+            yield
+            return
+        lock = recording_lock()
+        lock.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            lock.__enter__()
+
+    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
+        return (type(self), ())
+
+
+class Selecting:
+    """What the devices of qelectrons share: each circuit runs on the executor that the selector chooses.
+
+    Attributes:
+        target: An executor, or a cluster with its selector.
+        guard: Held around each call.
+    """
+
+    wires: Any
+    tracker: Any
+    target: BaseQExecutor
+    guard: Guard
+
+    def __repr__(self) -> str:
+        names = ", ".join(leaf.backend_name for leaf in self.executors)
+        return f"<qelectron device: wires={len(self.wires or ()) or None}, backends={names}>"
+
+    @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return tuple(self.target.leaves())
+
+    @property
+    def common_shots(self) -> Shots | None:
+        """The shots that all executors put in the place of the QNode's; ``None`` if they do not agree on any."""
+        first, *others = [leaf.shots_override for leaf in self.executors]
+        # no Shots is compared with None: before PennyLane 0.32 that is an error
+        agreed = first is not None and all(other is not None and other == first for other in others)
+        return first if agreed else None
+
+    def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
+        """Choose executors and hand the circuits over, at least one; see :func:`submit`."""
+        with recording_lock():
+            return submit(self.target, circuits, self.wires or None)
+
+    def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> tuple[Any, ...]:
+        """Wait for results and tell the tracker.
+
+        Raises:
+            Exception: What the first circuit without a result failed with.
+        """
+        with self.guard.released():
+            results = ticket.results()
+        if self.tracker.active:
+            self._track(circuits, results, ticket.job_ids)
+        return results
+
+    def run(self, circuits: Sequence[QuantumScript]) -> Sequence[Any]:
+        """Run circuits, the executors side by side; one result a circuit, in order."""
+        return self.collect(circuits, self.send(circuits)) if circuits else ()
+
+    def _track(
+        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
+    ) -> None:
+        raise NotImplementedError
+
+
 def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires | None) -> Ticket:
     """Hand the circuits of a QNode to an executor, by its public ``batch_submit``.
 
@@ -100,8 +192,8 @@ def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires |
         UnknownWireError: A circuit uses wires that the QNode lacks; nothing was sent.
         ThreadedIBMQError: The executor refused the circuits.
     """
-    ready = Batch([prepared(with_named_wires(tape, wires), target) for tape in tapes], wires)
-    return Ticket(target, take(target, ready))
+    ready = [with_executors_shots(with_named_wires(tape, wires), target) for tape in tapes]
+    return Ticket(target, take(target, Batch(ready, wires)))
 
 
 def take(executor: BaseQExecutor, batch: Batch) -> list[Future[Any]]:
@@ -128,14 +220,14 @@ def spread(
         SelectorError: A selector returned something that is not one of its executors; nothing was sent.
         ThreadedIBMQError: An executor refused its circuits; what others took is cancelled.
     """
-    taken: dict[int, int] = {}
+    chosen: dict[int, int] = {}
     groups: dict[int, tuple[BaseQExecutor, list[int]]] = {}
     ready = []
     for position, tape in enumerate(batch):
-        executor = choose(tape, taken)
-        taken[id(executor)] = taken.get(id(executor), 0) + 1
+        executor = choose(tape, chosen)
+        chosen[id(executor)] = chosen.get(id(executor), 0) + 1
         groups.setdefault(id(executor), (executor, []))[1].append(position)
-        ready.append(prepared(tape, executor))
+        ready.append(with_executors_shots(tape, executor))
     found: dict[int, tuple[BaseQExecutor, Future[Any]]] = {}
     try:
         for executor, positions in groups.values():
@@ -150,8 +242,8 @@ def spread(
 def give_up(futures: Iterable[Any]) -> None:
     """Cancel circuits; jobs too, unless other circuits share them."""
     futures = tuple(futures)
-    for sent in submissions_of(futures):
-        sent.cancel()
+    for handle in handles_of(futures):
+        handle.cancel()
     for future in futures:
         future.cancel()
 
@@ -176,41 +268,49 @@ def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
     Raises:
         UnknownWireError: It uses wires that are not among these.
     """
-    if wires is not None and not known_wires(tape, wires):
+    if wires is not None and not set(tape.wires) <= wires.toset():
         lacking = [w for w in tape.wires if w not in wires]
         raise UnknownWireError(
             f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
             "more wires, or labels for them. Nothing was sent."
         )
-    if any(not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements):
-        return tapes_of_stack.with_wires(tape, tape.wires if wires is None else wires)
-    return tape
+    named = [_on_wires(mp, tape.wires if wires is None else wires) for mp in tape.measurements]
+    if all(new is old for new, old in zip(named, tape.measurements)):
+        return tape
+    fresh = type(tape)(tape.operations, named, shots=tape.shots)
+    fresh.trainable_params = tape.trainable_params
+    return fresh
 
 
-def known_wires(tape: QuantumScript, wires: Wires) -> bool:
-    """Whether a circuit uses no others."""
-    known = wires.toset()
-    return all(w in known for w in tape.wires)
+def _on_wires(mp: Any, wires: Wires) -> Any:
+    if mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None:
+        return mp
+    fresh = copy(mp)
+    fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
+    return fresh
 
 
-def prepared(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:
+def with_shots(tape: QuantumScript, shots: Shots) -> QuantumScript:
+    """A tape with other shots."""
+    fresh = tape.copy()
+    fresh._shots = shots  # noqa: SLF001 - copy() takes no shots before PennyLane 0.40
+    return fresh
+
+
+def with_executors_shots(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:
     """The circuit with the executor's shots.
 
     Raises:
         ConfigurationError: One of both has a shot vector, and the other something else.
     """
     override = executor.shots_override
-    if override is not None and override != tape.shots:
-        if override.has_partitioned_shots or tape.shots.has_partitioned_shots:
-            raise _mixed_vectors(tape.shots, override)
-        return tapes_of_stack.with_shots(tape, override)
-    return tape
-
-
-def _mixed_vectors(given: Shots, override: Shots) -> ConfigurationError:
-    return ConfigurationError(
-        f"shots: the circuit has {given} and the chosen executor {override}. A shot vector changes the shape of a "
-        "result, so all executors of a QNode must have the same, or shots=0. Nothing was sent.",
-        argument="shots",
-        value=override,
-    )
+    if override is None or override == tape.shots:
+        return tape
+    if override.has_partitioned_shots or tape.shots.has_partitioned_shots:
+        raise ConfigurationError(
+            f"shots: the circuit has {tape.shots} and the chosen executor {override}. A shot vector changes the shape of a "
+            "result, so all executors of a QNode must have the same, or shots=0. Nothing was sent.",
+            argument="shots",
+            value=override,
+        )
+    return with_shots(tape, override)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import pennylane as qml
 
 from ..exceptions import ConfigurationError
 from ..settings import DEFAULT_BACKEND
+from ..stack import stack
 from .base import BaseQExecutor
-from .cluster import QCluster, check_executors
+from .cluster import QCluster, Selector, check_executors, check_selector
 from .executor import IBMQExecutor
-from .selectors import check_selector
-from .stacks import of_stack
 
 if TYPE_CHECKING:
-    from .current_node import QElectron
-    from .selectors import Selector
+    from .current import QElectron
 else:
-    QElectron = of_stack("node").QElectron
+    QElectron = import_module(f".{stack().value}", __package__).QElectron
 
 __all__ = ["QElectron", "qelectron"]
 

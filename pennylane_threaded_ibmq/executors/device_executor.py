@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
 
 from pennylane.measurements import Shots
 from pennylane.tape import QuantumScript
@@ -17,20 +17,17 @@ from pennylane.wires import Wires
 from pydantic import Field, PrivateAttr, field_validator
 
 from .._fork import FORKS
-from .base import BaseQExecutor, ShotsField, check_shots
-from .futures import Submission, submissions_of
+from .base import BaseQExecutor, check_shots, handles_of
+from .futures import Submission
 from .records import Call, Recorder
-from .routing import with_named_wires
+from .route import with_named_wires, with_shots
 from .runners import LocalRunner, Runner
 from .sender import GAP_S, MOST_S, Sender
-from .stacks import of_stack
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from . import current_tapes as tapes_of_stack
-else:
-    tapes_of_stack = of_stack("tapes")
+ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +188,7 @@ class DeviceExecutor(BaseQExecutor):
         futures = list(futures_list)
         results = super().batch_get_results(futures)
         if self.persist_data:
-            for sent in submissions_of(futures):
+            for sent in handles_of(futures):
                 self._room.recorder().settle(sent)
         return results
 
@@ -201,7 +198,7 @@ class DeviceExecutor(BaseQExecutor):
         shots = tape.shots if override is None else override
         if override is None and not shots and self.qnode_device_shots is not None:
             shots = Shots(self.qnode_device_shots)
-        return tape if shots == tape.shots else tapes_of_stack.with_shots(tape, shots)
+        return tape if shots == tape.shots else with_shots(tape, shots)
 
     def _with_wires(self, tape: QuantumScript) -> QuantumScript:
         """The tape with wires for measurements that name none."""
@@ -235,7 +232,7 @@ class DeviceExecutor(BaseQExecutor):
         self.close()
 
     @property
-    def most_at_once(self) -> int:
+    def _slots(self) -> int:
         """How much may be under way at once."""
         return 1
 
@@ -253,5 +250,5 @@ class DeviceExecutor(BaseQExecutor):
 
     def _make_engine(self, made_for: tuple[Any, ...]) -> Engine:
         runner = self._runner()
-        sender = Sender(runner, self.most_at_once, gap_s=self.gather_gap_s, most_s=self.gather_most_s)
+        sender = Sender(runner, self._slots, gap_s=self.gather_gap_s, most_s=self.gather_most_s)
         return Engine(made_for, runner, sender)

@@ -1,50 +1,26 @@
-"""An executor of executors."""
+"""An executor of executors, and which of them runs a circuit."""
 
 from __future__ import annotations
 
 import pickle
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import PrivateAttr, SerializeAsAny, field_serializer, field_validator
+from pydantic import SerializeAsAny, field_serializer, field_validator
 
-from ..exceptions import ConfigurationError
-from .base import BaseQExecutor
-from .futures import results_of, submissions_of
-from .routing import Batch, check_count, spread
-from .selectors import Turn, check_selector, choose
+from ..exceptions import ConfigurationError, SelectorError
+from .base import BaseQExecutor, handles_of, results_of
+from .route import Batch, check_count, spread
 
 if TYPE_CHECKING:
-    from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
+SELECTORS = ("cyclic", "random", "least_busy")
 
-class Owners:
-    """Which member took a circuit, by its future. Copies and pickles start empty."""
-
-    def __init__(self) -> None:
-        self._members: WeakKeyDictionary[Future[Any], BaseQExecutor] = WeakKeyDictionary()
-
-    def add(self, future: Future[Any], member: BaseQExecutor) -> None:
-        """A member took it."""
-        self._members[future] = member
-
-    def of(self, future: Future[Any]) -> BaseQExecutor | None:
-        """The member; ``None`` for a future of somebody else's."""
-        return self._members.get(future)
-
-    def __reduce__(self) -> tuple[type[Owners], tuple[()]]:
-        return (type(self), ())
-
-    def __deepcopy__(self, _: dict[int, Any]) -> Owners:
-        return type(self)()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Owners)
-
-    __hash__ = None  # type: ignore[assignment]
+Selector: TypeAlias = "str | Callable[[Any, Any], Any]"
 
 
 class QCluster(BaseQExecutor):
@@ -59,13 +35,8 @@ class QCluster(BaseQExecutor):
         ConfigurationError: No executors, something that is none, or an unknown selector.
     """
 
-    known_extras: ClassVar[frozenset[str]] = frozenset()
-
     executors: tuple[SerializeAsAny[BaseQExecutor], ...]
     selector: Any = "cyclic"
-
-    _turn: Turn = PrivateAttr(default_factory=Turn)
-    _owners: Owners = PrivateAttr(default_factory=Owners)
 
     @field_validator("executors", mode="before")
     @classmethod
@@ -81,8 +52,7 @@ class QCluster(BaseQExecutor):
     def _name_selector(self, value: Any) -> str:
         if isinstance(value, str):
             return value
-        name = getattr(value, "__qualname__", None) or type(value).__qualname__
-        return f"callable:{getattr(value, '__module__', '?')}.{name}"
+        return f"callable:{getattr(value, '__module__', '?')}.{_name(value)}"
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle; a selector that has no name to be found under is pickled by its code."""
@@ -111,53 +81,68 @@ class QCluster(BaseQExecutor):
     def leaves(self) -> Iterator[BaseQExecutor]:
         """All executors that are no clusters, depth first."""
         for member in self.executors:
-            if isinstance(member, QCluster):
-                yield from member.leaves()
-            else:
-                yield member
+            yield from member.leaves()
 
-    def choose(self, circuit: QuantumScript, taken: Mapping[int, int]) -> BaseQExecutor:
+    def choose(self, circuit: QuantumScript, chosen: Mapping[int, int]) -> BaseQExecutor:
         """The member that runs a circuit.
 
         Args:
             circuit: The circuit.
-            taken: Circuits of the same batch that each member was chosen for, by ``id``.
+            chosen: Circuits of the same batch that each member was chosen for, by ``id``; not sent yet, they are no part
+                of its load.
 
         Raises:
             SelectorError: A selector returned something that is not one of its executors.
         """
-        chosen: BaseQExecutor = choose(self.selector, self._turn, self.executors, circuit, taken)
-        return chosen
+        members, selector = self.executors, self.selector
+        if selector == "cyclic":
+            return members[next(self._runtime.turns) % len(members)]
+        if selector == "random":
+            return random.choice(members)  # noqa: S311 - spreads work; the global generator, so that a seed repeats it
+        if selector == "least_busy":
+            return min(
+                members, key=lambda e: e.load + chosen.get(id(e), 0) / max(1, int(getattr(e, "max_jobs", 1)))
+            )
+        if not callable(selector):
+            raise _unknown_selector(selector)
+        found = selector(circuit, list(members))
+        if any(found is member for member in members):
+            return cast("BaseQExecutor", found)
+        raise SelectorError(
+            f"The selector {_name(selector)} returned {found!r} ({type(found).__name__}), which is not one of the "
+            f"{len(members)} executors it was given. Return one of them. Nothing was sent.",
+            argument="selector",
+            value=found,
+        )
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Spread circuits over the members and return at once; one future a circuit, in order."""
         batch = Batch(qscripts_list, getattr(qscripts_list, "wires", None))
         found = spread(batch, self.choose)
-        for executor, future in found:
-            self._owners.add(future, executor)
+        self._runtime.owners.update((future, executor) for executor, future in found)
         return [future for _, future in found]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
         """Wait for futures of :meth:`batch_submit`; each member gives the results of its circuits."""
         futures = list(futures_list)
-        for sent in submissions_of(futures):
-            sent.help()
+        for handle in handles_of(futures):
+            handle.flush()
         groups: dict[int, tuple[BaseQExecutor | None, list[int]]] = {}
         for position, future in enumerate(futures):
-            owner = self._owners.of(future)
+            owner = self._runtime.owners.get(future)
             groups.setdefault(id(owner), (owner, []))[1].append(position)
         results: dict[int, Any] = {}
         for owner, positions in groups.values():
-            mine = [futures[p] for p in positions]
-            got = results_of(mine, None) if owner is None else list(owner.batch_get_results(mine))
+            own = [futures[p] for p in positions]
+            got = results_of(own, None) if owner is None else list(owner.batch_get_results(own))
             if owner is not None:
-                check_count(owner, "batch_get_results", len(got), len(mine))
+                check_count(owner, "batch_get_results", len(got), len(own))
             results.update(zip(positions, got))
         return [results[position] for position in range(len(futures))]
 
     def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
         """That of the most patient member of those that took the circuits."""
-        owners = {id(owner): owner for owner in map(self._owners.of, futures) if owner is not None}
+        owners = {id(o): o for o in map(self._runtime.owners.get, futures) if o is not None}
         limits = [owner.timeout_of(futures) for owner in owners.values()]
         finite = [limit for limit in limits if limit is not None]
         return max(finite) if finite and len(finite) == len(limits) else None
@@ -166,19 +151,6 @@ class QCluster(BaseQExecutor):
         """Close all members."""
         for member in self.executors:
             member.close()
-
-
-def leaves_of(target: BaseQExecutor) -> tuple[BaseQExecutor, ...]:
-    """All executors that may run a circuit."""
-    return tuple(target.leaves()) if isinstance(target, QCluster) else (target,)
-
-
-def common_shots(target: BaseQExecutor) -> Shots | None:
-    """The shots that all executors put in the place of the QNode's; ``None`` if they do not agree on any."""
-    first, *others = [leaf.shots_override for leaf in leaves_of(target)]
-    # no Shots is compared with None: before PennyLane 0.32 that is an error
-    agreed = first is not None and all(other is not None and other == first for other in others)
-    return first if agreed else None
 
 
 class _Portable:
@@ -201,6 +173,35 @@ def _from_code(data: bytes) -> _Portable:
     return _Portable(pickle.loads(data))  # noqa: S301 - part of a pickle that is being loaded anyway
 
 
+def check_selector(selector: Any) -> Selector:
+    """Refuse what cannot choose.
+
+    Raises:
+        ConfigurationError: Neither a known name nor a callable.
+    """
+    if callable(selector) and not isinstance(selector, type):
+        return selector  # type: ignore[no-any-return]
+    if isinstance(selector, str) and selector in SELECTORS:
+        return selector
+    raise _unknown_selector(selector)
+
+
+def _unknown_selector(selector: Any) -> ConfigurationError:
+    choices = ", ".join(repr(name) for name in SELECTORS)
+    if isinstance(selector, str) and selector.startswith("callable:"):
+        text = f"JSON holds no code. Pass the callable again, as selector= of the QCluster, or use one of {choices}."
+    else:
+        hint = " Pass an instance of the class." if isinstance(selector, type) else ""
+        text = f"give one of {choices}, or a callable selector(circuit, executors) that returns one of the executors.{hint}"
+    return ConfigurationError(
+        f"selector={selector!r}: {text} Nothing was sent.", argument="selector", value=selector
+    )
+
+
+def _name(selector: Any) -> str:
+    return str(getattr(selector, "__qualname__", None) or type(selector).__qualname__)
+
+
 def check_executors(value: Any, *, revive: bool = False) -> tuple[BaseQExecutor, ...]:
     """Refuse what is no list of executors.
 
@@ -213,31 +214,31 @@ def check_executors(value: Any, *, revive: bool = False) -> tuple[BaseQExecutor,
     """
     members = (value,) if isinstance(value, BaseQExecutor) else value
     if not isinstance(members, (list, tuple)):
-        raise ConfigurationError(
+        raise _no_executors(
             f"executors={value!r} ({type(value).__name__}): give an executor, a list of executors, or a QCluster, for "
-            "example executors=[IBMQExecutor()]. Nothing was sent.",
-            argument="executors",
-            value=value,
+            "example executors=[IBMQExecutor()].",
+            value,
         )
     if not members:
-        raise ConfigurationError(
-            "executors=[]: give at least one executor, for example executors=[IBMQExecutor()]. Nothing was sent.",
-            argument="executors",
-            value=value,
+        raise _no_executors(
+            "executors=[]: give at least one executor, for example executors=[IBMQExecutor()].", value
         )
     checked = []
     for position, given in enumerate(members):
         member = _revive(given) if revive and isinstance(given, dict) else given
         if not isinstance(member, BaseQExecutor):
             call = f" Make one of it: {member.__name__}()." if isinstance(member, type) else ""
-            raise ConfigurationError(
+            raise _no_executors(
                 f"Invalid executor in executors list: position {position} holds {member!r} ({type(member).__name__}), "
-                f"which is no executor.{call} Nothing was sent.",
-                argument="executors",
-                value=member,
+                f"which is no executor.{call}",
+                member,
             )
         checked.append(member)
     return tuple(checked)
+
+
+def _no_executors(text: str, value: Any) -> ConfigurationError:
+    return ConfigurationError(f"{text} Nothing was sent.", argument="executors", value=value)
 
 
 def _revive(data: dict[str, Any]) -> Any:

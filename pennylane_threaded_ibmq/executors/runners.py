@@ -21,18 +21,14 @@ from pennylane.wires import Wires
 from .._compat import zip_strict
 from ..device import ThreadedIBMQDevice
 from ..exceptions import DeviceClosedError
+from ..stack import Stack, stack
 from .futures import CircuitFuture, Submission
-from .stacks import of_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
-
-    from . import current_tapes as tapes_of_stack
-else:
-    tapes_of_stack = of_stack("tapes")
 
 
 def recording_lock() -> AbstractContextManager[Any]:
@@ -80,7 +76,7 @@ class HandedOver:
         """Ids of the jobs accepted so far."""
         return cast("tuple[str, ...]", self._handle.job_ids)
 
-    def help(self) -> None:
+    def flush(self) -> None:
         """Nothing: the device works by itself."""
 
     def cancel(self) -> None:
@@ -155,7 +151,7 @@ class OneRun:
         """None: nothing leaves this machine."""
         return ()
 
-    def help(self) -> None:
+    def flush(self) -> None:
         """Run the tapes, unless that has happened."""
         with making_operators():
             open_ones = [f for f in self.futures if not (f.done() or f.running())]
@@ -202,7 +198,7 @@ class LocalRunner:
         if self._closed:
             raise DeviceClosedError("The executor was closed and takes no more circuits.")
         device = self._device_with(wires)
-        return OneRun(tapes, lambda batch: tapes_of_stack.run_on(device, batch))
+        return OneRun(tapes, lambda batch: run_on(device, batch))
 
     def start(self, run: OneRun) -> None:
         """Run it in the background, after those before it."""
@@ -231,7 +227,7 @@ class LocalRunner:
                     self._busy = False
                     return
                 run = self._queue.popleft()
-            run.help()
+            run.flush()
 
     def _device_with(self, wires: Wires) -> Any:
         with self._lock:
@@ -239,3 +235,20 @@ class LocalRunner:
             if device is None:
                 device = self._devices[wires] = qml.device(self._name, wires=wires)
             return device
+
+
+def run_on(device: Any, tapes: Sequence[QuantumScript]) -> Sequence[Any]:
+    """Run tapes on a device of PennyLane; one result a tape."""
+    if stack() is Stack.CURRENT:
+        return cast("Sequence[Any]", qml.execute(tapes, device, diff_method=None, interface=None))
+    if not isinstance(device, qml.QubitDevice):
+        return list(qml.execute(tapes, device, gradient_fn=None, interface=None))
+    # a device of the legacy API has one number of shots for all tapes of a call
+    results: list[Any] = [None] * len(tapes)
+    for shots in dict.fromkeys(tape.shots for tape in tapes):
+        positions = [i for i, tape in enumerate(tapes) if tape.shots == shots]
+        device.shots = list(shots) if shots.has_partitioned_shots else shots.total_shots
+        done = qml.execute([tapes[i] for i in positions], device, gradient_fn=None, interface=None)
+        for position, result in zip(positions, done):
+            results[position] = result
+    return results

@@ -117,7 +117,7 @@ class IBMQExecutor(DeviceExecutor):
             )
 
     @property
-    def most_at_once(self) -> int:
+    def _slots(self) -> int:
         """Most jobs in flight."""
         return self.max_jobs
 
@@ -125,11 +125,6 @@ class IBMQExecutor(DeviceExecutor):
     def backend_name(self) -> str:
         """Name of the backend; of the device where that is another one."""
         return self.backend if self.runs_on == OWN_DEVICE else self.runs_on
-
-    @property
-    def load(self) -> float:
-        """Circuits that were taken and are not finished, for each job that may be in flight."""
-        return self._load.circuits / self.max_jobs
 
     def _made_for(self) -> tuple[Any, ...]:
         return (

@@ -1,4 +1,4 @@
-"""Gives results the types that the plain QNode gives, where PennyLane takes them from the way of differentiating."""
+"""What qelectrons of both stacks share: ``run_later``, and results of the types that the plain QNode gives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,34 @@ import pennylane as qml
 from pennylane import numpy as pnp
 
 from ..stack import Stack, stack
+from .base import BaseQExecutor
+from .later import Call, LaterFuture, submit_later
+
+
+class RunsLater:
+    """What qelectrons of both stacks have beside what a QNode has."""
+
+    device: Any
+
+    @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return tuple(self.device.executors)
+
+    def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
+        """Choose executors and submit now, and return at once.
+
+        Args:
+            *args: Arguments of the circuit.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future whose ``result()`` is what a plain call would have returned; whatever goes wrong is raised there.
+        """
+        return submit_later(lambda: self._later(args, kwargs), self.device.guard)
+
+    def _later(self, args: Any, kwargs: Any) -> Call:
+        raise NotImplementedError
 
 
 def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:

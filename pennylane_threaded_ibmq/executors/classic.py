@@ -1,0 +1,272 @@
+"""Qelectrons with PennyLane's legacy device API: the QNode, the device it runs on, and its later calls.
+
+The legacy API keeps shots on the device and changes them there for a call. So each call has a device of its own, a
+copy: calls in several threads would run with each other's shots otherwise, and leave them behind.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import pennylane as qml
+from pennylane.measurements import Shots
+from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
+from pennylane.transforms.core import TransformProgram
+from pennylane.wires import Wires
+
+from .._compat import zip_strict
+from ..device.legacy import WholeBatchDevice
+from .base import BaseQExecutor
+from .later import Deferral
+from .qnode import RunsLater, as_plain
+from .route import Guard, Selecting, Ticket, with_shots
+
+if TYPE_CHECKING:
+    from pennylane.typing import Result
+    from typing_extensions import Self
+
+
+class SelectorDevice(Selecting, WholeBatchDevice):
+    """Hands circuits to executors.
+
+    Args:
+        target: An executor, or a cluster with its selector.
+        wires: Wires of the QNode's own device; ``None`` if it has any.
+        shots: Its shots.
+    """
+
+    name = short_name = "qelectron"
+    operations: frozenset[str] = frozenset()
+    observables: frozenset[str] = frozenset()
+
+    def __init__(self, target: BaseQExecutor, wires: Wires | None, shots: Shots) -> None:
+        super().__init__(wires=Wires([]) if wires is None else wires, shots=_legacy(shots))
+        self.target, self.guard = target, Guard()
+        self._first = self
+
+    def for_one_call(self, shots: Shots) -> Self:
+        """A device for one call: with its shots, or those that all executors put in their place."""
+        fresh, common = copy(self), self.common_shots
+        fresh.shots = _legacy(shots if common is None else common)
+        return fresh
+
+    def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
+        """Hand circuits over with the shots of the call; gradients may have made circuits that have none."""
+        shots = shots_of(self)
+        return super().send([c if c.shots == shots else with_shots(c, shots) for c in circuits])
+
+    def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> tuple[Any, ...]:
+        """Wait for results and tell the tracker."""
+        self._first._num_executions += 1  # noqa: SLF001 - the same class's
+        return super().collect(circuits, ticket)
+
+    def batch_execute(self, circuits: Iterable[QuantumScript], **_: Any) -> list[Result]:
+        """Run circuits, each on its executor.
+
+        Args:
+            circuits: ``n`` circuits; ``n`` may be 0.
+
+        Returns:
+            A list of ``n`` results in order.
+        """
+        return list(self.run(tuple(circuits)))
+
+    def _track(
+        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
+    ) -> None:
+        for circuit, result in zip_strict(circuits, results):
+            self.tracker.update(executions=1, shots=circuit.shots.total_shots, results=result)
+            self.tracker.record()
+        self.tracker.update(batches=1, batch_len=len(circuits), jobs=len(job_ids))
+        for job_id in job_ids:
+            self.tracker.update(job_ids=job_id)
+        self.tracker.record()
+
+
+class QElectron(RunsLater, qml.QNode):
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron`.
+
+    Args:
+        qnode: The QNode; it is not changed.
+        target: What runs its circuits.
+
+    Attributes:
+        original_qnode: The QNode it was made from.
+        name: What the decorator was given, or the function's name.
+        description: What the decorator was given, or the function's documentation.
+    """
+
+    name: str
+    description: str
+
+    execute_kwargs: dict[str, Any]
+    gradient_kwargs: dict[str, Any]
+    _tape: Any
+    _transform_program: Any
+
+    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
+        self.__dict__.update(qnode.__dict__)
+        self._own()
+        self.original_qnode = qnode
+        # QNode.device may be one that PennyLane made for its gradients
+        own = qnode._original_device  # noqa: SLF001 - see above
+        self._on(SelectorDevice(target, own.wires, shots_of(own)))
+        self.gradient_fn, self.gradient_kwargs = None, {}
+        self._update_gradient_fn()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
+        call = self._one_call(kwargs)
+        try:
+            with self.device.guard.held():
+                value = super(QElectron, call).__call__(*args, **kwargs)
+                return as_plain(value, self.original_qnode, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
+        finally:
+            # what PennyLane's own tools look at after a call
+            for name in ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs"):
+                setattr(self, name, getattr(call, name))
+
+    def construct(self, args: Any, kwargs: Any) -> None:
+        """Record the circuit; with the executors' shots, if they all say the same."""
+        super().construct(args, kwargs)
+        shots = self.device.common_shots
+        if shots is not None and shots != self._tape.shots:
+            self._tape = with_shots(self._tape, shots)
+
+    def _one_call(self, kwargs: dict[str, Any]) -> Self:
+        """A copy for one call, whose ``shots`` are taken out of its keyword arguments.
+
+        PennyLane keeps what belongs to a call on the QNode and on its device.
+        """
+        shots = shots_of(self.original_qnode._original_device)  # noqa: SLF001 - see __init__
+        if "shots" in kwargs and not self._qfunc_uses_shots_arg:
+            shots = Shots(kwargs.pop("shots"))
+        call = copy(self)
+        call._on(self.device.for_one_call(shots))  # noqa: SLF001 - the same class's
+        return call
+
+    def __copy__(self) -> Self:
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(self.__dict__)
+        fresh._own()  # noqa: SLF001 - the same class's
+        return fresh
+
+    def _own(self) -> None:
+        """Copy what PennyLane changes in a QNode."""
+        self.execute_kwargs = dict(self.execute_kwargs)
+        self.gradient_kwargs = dict(self.gradient_kwargs)
+        program = TransformProgram()
+        for container in self._transform_program:
+            program.push_back(container)
+        self._transform_program = program
+
+    def _on(self, device: SelectorDevice) -> None:
+        self.device = self._original_device = device
+
+    def _later(self, args: Any, kwargs: Any) -> _LaterCall:
+        return _LaterCall(self._one_call(kwargs), args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<QElectron: device={self.device!r}, interface='{self.interface}', diff_method='{self.diff_method}'>"
+
+
+class _Once:
+    """A transform that is applied once to each of its tapes, in order; whatever it made is given again.
+
+    Args:
+        transform: The transform.
+    """
+
+    def __init__(self, transform: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, transform)
+        self._transform = transform
+        self._made: list[Any] = []
+        self.turn = 0
+
+    def __call__(self, tape: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply it, or give what it made."""
+        if self.turn == len(self._made):
+            self._made.append(self._transform(tape, *args, **kwargs))
+        self.turn += 1
+        return self._made[self.turn - 1]
+
+
+class _LaterCall(qml.QNode):
+    """One later call: its circuit is recorded, and each of the QNode's transforms is applied once.
+
+    Args:
+        call: A copy of the qelectron for this call.
+        args: Arguments of the call.
+        kwargs: Keyword arguments of the call.
+    """
+
+    execute_kwargs: dict[str, Any]
+
+    def __init__(self, call: QElectron, args: Any, kwargs: Any) -> None:
+        self.__dict__.update(call.__dict__)
+        self._call, self._args, self._kwargs = call, args, kwargs
+        self._deferral = Deferral(
+            call.device, call.execute_kwargs.get("cache"), convert=call.interface is not None
+        )
+        self.device = self._original_device = self._deferral.device
+        self._once: list[_Once] = []
+        self._transform_program = self._each_once(call.transform_program)
+        shots = {} if call._qfunc_uses_shots_arg else {"shots": _legacy(shots_of(call.device))}  # noqa: SLF001 - our own QNode
+        call.construct(args, {**kwargs, **shots})
+        self._recorded: tuple[Any, Any] | None = None
+
+    def construct(self, args: Any, kwargs: Any) -> None:
+        """Give the recorded circuit; PennyLane records others in between, to differentiate the classical part."""
+        if self._recorded is None:
+            super().construct(args, kwargs)
+            return
+        (self._tape, self._qfunc_output), self._recorded = self._recorded, None
+        kwargs.pop("shots", None)
+
+    def submit(self) -> Ticket | None:
+        """Submit the circuits; nothing inside ``jax.jit``, which asks for them when it runs."""
+        values = self._call.tape.get_parameters(trainable_only=False)
+        if any(qml.math.is_abstract(value) for value in values):
+            return None
+        return self._deferral.submit(lambda cache: self._run(None, cache))
+
+    def complete(self) -> Any:
+        """The result of the call."""
+        value = self._deferral.replay(lambda cache: self._run(self._call.interface, cache))
+        return as_plain(value, self._call.original_qnode, self._call._tape, self._args, self._kwargs)  # noqa: SLF001 - same
+
+    def _run(self, interface: Any, cache: Any) -> Any:
+        self._interface = interface
+        self.execute_kwargs = {**self._call.execute_kwargs, "cache": cache}
+        self._recorded = (self._call._tape, self._call._qfunc_output)  # noqa: SLF001 - our own QNode
+        for transform in self._once:
+            transform.turn = 0
+        return super().__call__(*self._args, **dict(self._kwargs))
+
+    def _each_once(self, program: Any) -> Any:
+        if any(container.classical_cotransform for container in program):
+            # PennyLane applies such a program to further circuits in between
+            return program
+        made = TransformProgram()
+        for container in program:
+            once = _Once(container.transform)
+            self._once.append(once)
+            fresh = copy(container)
+            fresh._transform = once  # noqa: SLF001 - there is no other way to change it
+            made.push_back(fresh)
+        return made
+
+
+def shots_of(device: Any) -> Shots:
+    """Shots of a device of either API."""
+    if isinstance(device.shots, Shots):
+        return device.shots
+    return Shots(device._raw_shot_sequence if device._shot_vector else device.shots)  # noqa: SLF001 - as PennyLane's QNode
+
+
+def _legacy(shots: Shots) -> Any:
+    """Shots as devices of the legacy API take them."""
+    return list(shots) if shots.has_partitioned_shots else shots.total_shots

@@ -1,0 +1,204 @@
+"""Qelectrons with PennyLane's device API: the QNode, the device it runs on, and its later calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pennylane as qml
+from pennylane.devices import Device
+from pennylane.devices.execution_config import ExecutionConfig
+from pennylane.devices.qubit.sampling import get_num_shots_and_executions
+from pennylane.tape import QuantumScript
+from pennylane.transforms import convert_to_numpy_parameters
+from pennylane.transforms.core import CompilePipeline
+from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
+
+from .._compat import zip_strict
+from .base import BaseQExecutor
+from .later import Deferral
+from .qnode import RunsLater, as_plain
+from .route import Guard, Selecting, Ticket, with_shots
+
+if TYPE_CHECKING:
+    from pennylane.typing import Result, ResultBatch
+    from pennylane.wires import Wires
+    from typing_extensions import Self
+
+
+class SelectorDevice(Selecting, Device):
+    """Hands circuits to executors and leaves the rest to PennyLane.
+
+    To PennyLane it is a device without derivatives of its own, so interfaces, gradients, transforms, drawing and shots
+    are those of any QNode.
+
+    Args:
+        target: An executor, or a cluster with its selector.
+        wires: Wires of the QNode's own device; ``None`` if it has any.
+    """
+
+    name = "qelectron"
+
+    def __init__(self, target: BaseQExecutor, wires: Wires | None) -> None:
+        super().__init__(wires=wires)
+        self.target, self.guard = target, Guard()
+
+    def preprocess_transforms(self, execution_config: ExecutionConfig | None = None) -> CompilePipeline:
+        """Nothing: the executor's device prepares the circuits for itself."""
+        del execution_config
+        return CompilePipeline()
+
+    def setup_execution_config(
+        self, config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> ExecutionConfig:
+        """Fill in what this device decides."""
+        del circuit
+        return replace(config or ExecutionConfig(), use_device_gradient=False)
+
+    def execute(
+        self,
+        circuits: QuantumScript | Sequence[QuantumScript],
+        execution_config: ExecutionConfig | None = None,
+    ) -> Result | ResultBatch:
+        """Run circuits, each on its executor.
+
+        Args:
+            circuits: One circuit, or ``n``; ``n`` may be 0.
+            execution_config: Not used.
+
+        Returns:
+            The result of the one circuit, or a tuple of ``n`` results in order.
+        """
+        if isinstance(circuits, QuantumScript):
+            return self.execute((circuits,), execution_config)[0]
+        return tuple(self.run(circuits))
+
+    def _track(
+        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
+    ) -> None:
+        self.tracker.update(batches=1, jobs=len(job_ids))
+        for job_id in job_ids:
+            self.tracker.update(job_ids=job_id)
+        self.tracker.record()
+        for circuit, result in zip_strict(circuits, results):
+            executions, shots = get_num_shots_and_executions(circuit)
+            specs = circuit.specs
+            self.tracker.update(
+                executions=executions,
+                shots=shots,
+                results=result,
+                resources=specs["resources"],
+                errors=specs["errors"],
+            )
+            self.tracker.record()
+
+
+class QElectron(RunsLater, qml.QNode):
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron`.
+
+    Args:
+        qnode: The QNode; it is not changed.
+        target: What runs its circuits.
+
+    Attributes:
+        original_qnode: The QNode it was made from.
+        name: What the decorator was given, or the function's name.
+        description: What the decorator was given, or the function's documentation.
+    """
+
+    name: str
+    description: str
+
+    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
+        self.__dict__.update(qnode.__dict__)
+        # what PennyLane changes in a QNode is copied, as QNode.__copy__ does
+        self.execute_kwargs = dict(qnode.execute_kwargs)
+        self.gradient_kwargs = dict(qnode.gradient_kwargs)
+        self._compile_pipeline = CompilePipeline(qnode.compile_pipeline)
+        self.original_qnode = qnode
+        self.device = SelectorDevice(target, qnode.device.wires)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
+        with self.device.guard.held():
+            value = super().__call__(*args, **kwargs)
+            return as_plain(value, self.original_qnode, self._tape, args, kwargs)
+
+    def construct(self, args: Any, kwargs: Any) -> QuantumScript:
+        """Record the circuit; with the executors' shots, if they all say the same.
+
+        PennyLane then sees the shots that will be used, as it must where they are a vector.
+        """
+        tape, shots = super().construct(args, kwargs), self.device.common_shots
+        self._tape = tape if shots is None or shots == tape.shots else with_shots(tape, shots)
+        return self._tape
+
+    def update(self, **kwargs: Any) -> Self:
+        """Return a qelectron with other settings; see PennyLane's ``QNode.update``."""
+        updated = super().update(**kwargs)
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(updated.__dict__)
+        fresh.original_qnode, fresh.name, fresh.description = self.original_qnode, self.name, self.description
+        device = updated.device if "device" in kwargs else self.original_qnode.device
+        fresh.device = SelectorDevice(self.device.target, device.wires)
+        return fresh
+
+    def __copy__(self) -> Self:
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(super().__copy__().__dict__)
+        return fresh
+
+    def _later(self, args: Any, kwargs: Any) -> _LaterCall:
+        return _LaterCall(self, args, kwargs)
+
+
+class _LaterCall:
+    """One later call: its circuit is recorded, and the QNode's transforms are applied."""
+
+    def __init__(self, qnode: QElectron, args: Any, kwargs: Any) -> None:
+        self._qnode, self._args, self._kwargs = qnode, args, kwargs
+        self._tape = qnode.construct(args, kwargs)
+        self._output = qnode._qfunc_output  # noqa: SLF001 - it says how the results are to be nested
+        self._pipeline = CompilePipeline(qnode.compile_pipeline)
+        self._pipeline.set_classical_component(qnode, args, kwargs)
+        self._tapes, self._post = self._pipeline((self._tape,))
+        self._deferral = Deferral(qnode.device, qnode.execute_kwargs["cache"], convert=False)
+
+    def submit(self) -> Ticket | None:
+        """Submit the circuits; nothing inside ``jax.jit``, which asks for them when it runs."""
+        values = [value for tape in self._tapes for value in tape.get_parameters(trainable_only=False)]
+        if self._pipeline.is_informative or any(qml.math.is_abstract(value) for value in values):
+            return None
+        plain = self._tapes
+        if self._qnode.interface != "numpy":
+            plain, _ = convert_to_numpy_parameters(plain)
+        return self._deferral.submit(lambda cache: self._execute(plain, None, cache))
+
+    def complete(self) -> Any:
+        """The result of the call."""
+        if self._pipeline.is_informative:
+            return self._result(self._tapes)
+        return self._deferral.replay(
+            lambda cache: self._result(self._execute(self._tapes, self._qnode.interface, cache))
+        )
+
+    def _result(self, results: Any) -> Any:
+        qnode, tape = self._qnode, self._tape
+        (value,) = self._post(results)
+        constant = not (self._pipeline.is_informative or tape.get_parameters(trainable_only=False))
+        if constant and qnode.interface != "auto":
+            value = _convert_to_interface(value, qml.math.Interface(qnode.interface))
+        value = _to_qfunc_output_type(value, self._output, tape.shots.has_partitioned_shots)
+        return as_plain(value, qnode.original_qnode, tape, self._args, self._kwargs)
+
+    def _execute(self, tapes: Sequence[QuantumScript], interface: Any, cache: Any) -> Any:
+        qnode = self._qnode
+        return qml.execute(
+            tapes,
+            self._deferral.device,
+            diff_method=qnode.diff_method,
+            interface=interface,
+            gradient_kwargs=qnode.gradient_kwargs,
+            **{**qnode.execute_kwargs, "cache": cache},
+        )

@@ -1,0 +1,245 @@
+"""``run_later``: submit now, finish when the result is asked for.
+
+The circuit is recorded once, and the QNode's transforms are applied once. PennyLane then runs what they made on a device
+that submits it; when the result is wanted, it runs the same again, as it does in a plain call, on a device that has the
+results. So types, shapes and gradients are those of a plain call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, MutableMapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from copy import copy
+from typing import Any, Protocol, cast
+
+from pennylane.math import get_interface
+from pennylane.tape import QuantumScript
+from pennylane.transforms import convert_to_numpy_parameters
+
+from ..execution.futures import TapeFuture
+from .route import Guard, Selecting, Ticket
+from .runners import recording_lock
+
+
+class LaterFuture(TapeFuture):
+    """The result of a call that was submitted, as in ``concurrent.futures``; it can also be awaited.
+
+    It is done when its circuits are. What PennyLane does with their results happens once, in the thread that first
+    asks for the result.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ticket: Ticket | None = None
+        self._complete: Callable[[], Any] | None = None
+        self._lock = threading.RLock()
+        self._outcome: tuple[Any, Exception | None] | None = None
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of the jobs accepted so far; calls that were sent together share them."""
+        return () if self._ticket is None else self._ticket.job_ids
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result.
+
+        Args:
+            timeout: Longest wait in seconds; ``None`` for the executors' ``timeout_secs``.
+
+        Raises:
+            TimeoutError: Time ran out; the circuits run on.
+            CancelledError: The call was cancelled.
+            Exception: Whatever the call failed with.
+        """
+        value, error = self._wait(timeout)
+        if error is not None:
+            raise error
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait; what the call failed with, or ``None``."""
+        return self._wait(timeout)[1]
+
+    def cancel(self) -> bool:
+        """Give the call up; its jobs are cancelled unless other calls share them. ``False`` if it is done."""
+        if not self._give_up():
+            return False
+        if self._ticket is not None:
+            self._ticket.cancel()
+        return True
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self._flush()
+        return asyncio.wrap_future(self).__await__()
+
+    def follow(self, ticket: Ticket, complete: Callable[[], Any]) -> None:
+        """Be done when the circuits are; ``complete`` makes the result from theirs."""
+        self._ticket, self._complete = ticket, complete
+        left, lock = set(ticket.futures), threading.Lock()
+
+        def done(future: Future[Any]) -> None:
+            with lock:
+                left.discard(future)
+                last = not left
+            error = None if future.cancelled() else future.exception()
+            if future.cancelled():
+                self._give_up()
+            elif last or error is not None:
+                # cancelled meanwhile, or another circuit failed before
+                with suppress(InvalidStateError):
+                    self.set_result(None) if error is None else self.set_exception(error)
+
+        for future in ticket.futures:
+            future.add_done_callback(done)
+
+    def _give_up(self) -> bool:
+        with self._lock:
+            before = self.cancelled()
+            if not super().cancel():
+                return False
+            if not before:
+                # what waits for several futures wakes up only at this
+                self.set_running_or_notify_cancel()
+            return True
+
+    def _wait(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        """The result, or what the call failed with."""
+        ticket = self._ticket
+        self._flush()
+        try:
+            error = super().exception(ticket.timeout_s if timeout is None and ticket is not None else timeout)
+        except FutureTimeoutError:
+            if timeout is None and ticket is not None and not self.done():
+                raise ticket.overdue() from None
+            # before Python 3.11 the other is no TimeoutError
+            raise TimeoutError from None
+        return (None, error) if error is not None else self._finish()
+
+    def _flush(self) -> None:
+        if self._ticket is not None and not self.done():
+            self._ticket.flush()
+
+    def _finish(self) -> tuple[Any, Exception | None]:
+        if self._outcome is None and self._complete is None:
+            return super().result(0), None
+        with recording_lock(), self._lock:
+            if self._outcome is None and self._complete is not None:
+                try:
+                    self._outcome = (self._complete(), None)
+                except Exception as error:  # noqa: BLE001 - it is the call's, and raised where that is asked for
+                    self._outcome = (None, error)
+                self._complete = None
+            assert self._outcome is not None
+            return self._outcome
+
+
+class Call(Protocol):
+    """One call of a qelectron, as a stack makes it."""
+
+    def submit(self) -> Ticket | None:
+        """Submit its circuits; ``None`` if there are none to submit now."""
+
+    def complete(self) -> Any:
+        """The result of the call, from theirs; runs what was not submitted."""
+
+
+def submit_later(make: Callable[[], Call], guard: Guard) -> LaterFuture:
+    """Submit a call of a qelectron.
+
+    Args:
+        make: Makes the call.
+        guard: Held meanwhile.
+    """
+    future = LaterFuture()
+    try:
+        with guard.held():
+            call = make()
+            ticket = call.submit()
+            # nothing has to run, or jax.jit will run it
+            value = call.complete() if ticket is None else None
+    except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+        future.set_exception(error)
+        return future
+    if ticket is None:
+        future.set_result(value)
+    else:
+        future.follow(ticket, call.complete)
+    return future
+
+
+class Deferral:
+    """What a later call's device does: submits circuits when it is first asked for them, and gives results the next time.
+
+    Args:
+        device: The qelectron's device.
+        cache: The QNode's cache. One of the user's is as it was at first whenever PennyLane asks for circuits, so that it asks
+            for the same ones.
+        convert: Whether circuits have parameters of the QNode's interface, which PennyLane has not converted yet.
+    """
+
+    def __init__(self, device: Selecting, cache: Any, *, convert: bool) -> None:
+        self._inner = device
+        self._convert = convert
+        self._cache = cache if isinstance(cache, MutableMapping) else None
+        self._cached = dict(cache) if isinstance(cache, MutableMapping) else cache
+        self._first: Sequence[QuantumScript] = ()
+        self._submitting = True
+        self._ticket: Ticket | None = None
+        self.device = cast(Any, copy(device))
+        self.device.run = self._run
+
+    def submit(self, run: Callable[[Any], Any]) -> Ticket | None:
+        """Submit the circuits that PennyLane asks for.
+
+        Args:
+            run: Lets it ask; takes the cache to use.
+        """
+        try:
+            run(self._cached if self._cache is None else dict(self._cached))
+        except Exception:
+            # whatever PennyLane makes of results that are not there yet does not matter
+            if self._ticket is None:
+                raise
+        self._submitting = False
+        return self._ticket
+
+    def replay(self, run: Callable[[Any], Any]) -> Any:
+        """What PennyLane makes of their results.
+
+        Args:
+            run: Lets it ask again, for these and for what it needs besides; takes the cache to use.
+        """
+        self._submitting = False
+        if self._cache is None:
+            return run(self._cached)
+        used = dict(self._cached)
+        value = run(used)
+        self._cache.update(used)
+        return value
+
+    def _run(self, batch: Sequence[QuantumScript]) -> Sequence[Any]:
+        if self._submitting:
+            self._first = [_as_numpy(tape) for tape in batch] if self._convert else batch
+            self._ticket = self._inner.send(self._first)
+            return [0.0] * len(batch)
+        first, self._first = self._first, ()
+        if self._ticket is None or not first:
+            return self._inner.run(batch)
+        results = self._inner.collect(first, self._ticket)
+        if self._cache is None:
+            # a gradient may ask for further circuits together with the call's own, which come first
+            return [*results, *self._inner.run(batch[len(first) :])]
+        known = dict(zip((tape.hash for tape in first), results))
+        rest = iter(self._inner.run([tape for tape in batch if tape.hash not in known]))
+        return [known[tape.hash] if tape.hash in known else next(rest) for tape in batch]
+
+
+def _as_numpy(tape: QuantumScript) -> QuantumScript:
+    if get_interface(*tape.get_parameters(trainable_only=False)) == "numpy":
+        return tape
+    made = convert_to_numpy_parameters(tape)
+    return made if isinstance(made, QuantumScript) else made[0][0]
