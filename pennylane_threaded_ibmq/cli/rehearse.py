@@ -206,12 +206,18 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
 
 def _run(command: tuple[str, ...], environment: dict[str, str], *, quiet_stdout: bool) -> int:
     """Run a program to its end; its exit code, as a shell has it."""
+    import shutil
     import subprocess
 
+    # Windows would look for it where this process was started from
+    program = shutil.which(command[0], path=environment["PATH"]) or command[0]
     with _patient():
         try:
             status = subprocess.run(  # noqa: S603 - the user's own program
-                command, env=environment, stdout=sys.stderr if quiet_stdout else None, check=False
+                [program, *command[1:]],
+                env=environment,
+                stdout=sys.stderr if quiet_stdout else None,
+                check=False,
             ).returncode
         except OSError as error:
             raise click.ClickException(f"{command[0]} could not be started: {error.strerror}.") from None

@@ -17,6 +17,9 @@ from .display import Waitable
 LOOK_SECS = 0.2
 """How often a thread that waits looks whether the program is to end: no signal reaches any but the main thread."""
 
+DEAF = os.name == "nt"
+"""Whether Ctrl-C does not reach the main thread either while it waits without end."""
+
 LEAVE_SECS = 60.0
 """How long a program that is to end waits for threads that cancel jobs."""
 
@@ -76,7 +79,7 @@ class Termination:
 class _Looking:
     """A batch that is waited for by a thread that looks up now and then."""
 
-    def __init__(self, batch: Waitable, termination: Termination) -> None:
+    def __init__(self, batch: Waitable, termination: Termination | None) -> None:
         self._batch = batch
         self._termination = termination
 
@@ -87,7 +90,8 @@ class _Looking:
             left = LOOK_SECS if until is None else min(LOOK_SECS, max(0.0, until - time.monotonic()))
             if self._batch.wait(left):
                 return True
-            self._termination.check()
+            if self._termination is not None:
+                self._termination.check()
             if until is not None and time.monotonic() >= until:
                 return False
 
@@ -121,15 +125,15 @@ def termination_interrupts(batch: Waitable) -> Iterator[Waitable]:
     Yields:
         The same, for a thread that must look up now and then.
     """
+    main = threading.current_thread() is threading.main_thread()
     mine = handle_termination()
     termination = signal.getsignal(signal.SIGTERM)
     if not isinstance(termination, Termination):
-        yield batch
+        yield _Looking(batch, None) if DEAF else batch
         return
-    main = threading.current_thread() is threading.main_thread()
     try:
         with termination.waiting():
-            yield batch if main else _Looking(batch, termination)
+            yield batch if main and not DEAF else _Looking(batch, termination)
     finally:
         if mine is not None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

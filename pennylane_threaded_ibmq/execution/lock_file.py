@@ -37,8 +37,7 @@ class LockFile:
 
     def release(self) -> None:
         """Unlock and remove it."""
-        remove(self._path)
-        os.close(self._descriptor)
+        _remove_and_close(self._path, self._descriptor)
 
     def forget(self) -> None:
         """Close it in a forked process, which would otherwise keep the lock when its parent has died."""
@@ -51,22 +50,26 @@ def is_locked(path: Path) -> bool:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
-    try:
-        if not _lock(descriptor):
-            return True
-        remove(path)
-        return False
-    finally:
+    if not _lock(descriptor):
         os.close(descriptor)
+        return True
+    _remove_and_close(path, descriptor)
+    return False
 
 
-def remove(path: Path) -> None:
-    """Remove a file, if it is there and the system lets us."""
+def _remove_and_close(path: Path, descriptor: int) -> None:
+    """Remove a file that this process has locked, if it is there and the system lets us, and close it."""
+    if sys.platform == "win32":
+        # an open file cannot be removed there; one that another process opens in between neither, and keeps its name
+        os.close(descriptor)
     try:
         path.unlink()
     except OSError:
-        # Windows keeps open files; the next to tidy up finds it
-        return
+        # it is gone, or the next to tidy up finds it
+        pass
+    finally:
+        if sys.platform != "win32":
+            os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         if options.until_eof:
             threading.Thread(target=_wait_for_eof, args=(end,), daemon=True).start()
-        end.wait()
+        # on Windows Ctrl-C reaches no program that waits without end
+        while not end.wait(1.0):
+            pass
     return 0
 
 
