@@ -60,10 +60,10 @@ def make_tape(wires: int, shots: int) -> qml.tape.QuantumScript:
 
 def ours(wires: int, packed: np.ndarray) -> dict[str, float]:
     """Decode a block as the device does; then the same questions to a register of all wires."""
-    from pennylane_threaded_ibmq.execution.decode import BlockResult, decode_block
-    from pennylane_threaded_ibmq.execution.outcomes import ShotBits
-    from pennylane_threaded_ibmq.execution.plan import plan
-    from pennylane_threaded_ibmq.execution.template import Template, TemplateStore
+    from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
+    from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
+    from pennylane_threaded_ibmq.circuits.plan import plan
+    from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
 
     def template(tape: Any, data: Any) -> Template:
         return Template(tape, data, range(wires), lambda circuit: circuit)

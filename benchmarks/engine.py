@@ -115,19 +115,19 @@ class Waiting(Executor):
         self._max_workers = workers
         self._threads = ThreadPoolExecutor(workers)
         self.busy: Counter[int] = Counter()
-        self.pieces = 0
+        self.chunks = 0
 
     def submit(self, _: Callable[..., Any], /, *arguments: Any, **__: Any) -> Future[Any]:
         """Wait for the rows of a piece, and give counts."""
-        self.pieces += 1
+        self.chunks += 1
         return self._threads.submit(self._wait, arguments[1])
 
     def _wait(self, sent: bytes) -> list[Any]:
-        piece, _ = pickle.loads(sent)
-        secs = MESSAGE_SECS + ROW_SECS * piece.rows
+        chunk, _ = pickle.loads(sent)
+        secs = MESSAGE_SECS + ROW_SECS * chunk.rows
         time.sleep(secs)
         self.busy[threading.get_ident()] += secs
-        return [[{"0x0": piece.shots}] * len(values) for values in piece.values]
+        return [[{"0x0": chunk.shots}] * len(values) for values in chunk.values]
 
 
 def measure(
@@ -188,14 +188,14 @@ def table(tapes: list[Any]) -> None:
 
         def warm(engine: Waiting = engine, begun: list[float] = begun) -> None:
             engine.busy.clear()
-            engine.pieces, begun[0] = 0, time.process_time()
+            engine.chunks, begun[0] = 0, time.process_time()
 
         (clock,), _ = measure(engine, tapes, 1, warm)
         own, worker = time.process_time() - begun[0], max(engine.busy.values())
         first = first or own + worker
         gain = first / (own + worker)
         print(
-            f"{workers:7}  {engine.pieces:6}  {own:7.2f}  {worker:6.2f}  {own + worker:5.2f}  {gain:9.1f}  "
+            f"{workers:7}  {engine.chunks:6}  {own:7.2f}  {worker:6.2f}  {own + worker:5.2f}  {gain:9.1f}  "
             f"{gain / workers:12.0%}  {clock:5.2f}",
             flush=True,
         )

@@ -103,9 +103,10 @@ def ours(sizes: list[int]) -> dict[str, float]:
 @contextmanager
 def parts() -> Iterator[dict[str, Stopwatch]]:
     """Watch what the device spends its time on."""
-    from pennylane_threaded_ibmq.device import core, current
+    from pennylane_threaded_ibmq.device import core
     from pennylane_threaded_ibmq.execution import batch
-    from pennylane_threaded_ibmq.ibm.local import LocalBackend
+    from pennylane_threaded_ibmq.simulators.local import LocalBackend
+    from pennylane_threaded_ibmq.stacks.current import device as current
 
     watches = {name: Stopwatch() for name in PARTS}
     places = [

@@ -17,8 +17,8 @@ from unittest.mock import patch
 import pennylane as qml
 
 from pennylane_threaded_ibmq import Progress
-from pennylane_threaded_ibmq.device import display
-from pennylane_threaded_ibmq.execution.progress import Course
+from pennylane_threaded_ibmq.progress import display
+from pennylane_threaded_ibmq.progress.progress import ProgressTracker
 
 from .many import make_tapes
 from .report import THIS, Target, Work
@@ -96,6 +96,6 @@ def spending() -> Iterator[list[float]]:
         return call
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(Course, "report", watched(Course.report)))
+        stack.enter_context(patch.object(ProgressTracker, "report", watched(ProgressTracker.report)))
         stack.enter_context(patch.object(display.Display, "wait", watched(display.Display.wait)))
         yield spent

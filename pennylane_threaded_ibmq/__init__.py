@@ -13,7 +13,6 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .device import ThreadedIBMQDevice
-    from .execution.progress import Progress
     from .executors import (
         BaseQExecutor,
         IBMQExecutor,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         Simulator,
         qelectron,
     )
+    from .progress.progress import Progress
 
 __all__ = [
     "BaseQExecutor",
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     if name == "ThreadedIBMQDevice":
         return import_module(".device", __name__).ThreadedIBMQDevice
     if name == "Progress":
-        return import_module(".execution.progress", __name__).Progress
+        return import_module(".progress.progress", __name__).Progress
     if name in ("qelectron", "executor"):
         # the module "qelectron", the former name of the executors' package, can be called
         return import_module(f".{name}", __name__)

@@ -61,14 +61,14 @@ class Forks:
 
     def _after(self) -> None:
         self._lock.release()
-        self._tell(in_child=False)
+        self._notify(in_child=False)
         self._turn.release()
 
     def _in_child(self) -> None:
         self._lock, self._turn = threading.Lock(), threading.Lock()
-        self._tell(in_child=True)
+        self._notify(in_child=True)
 
-    def _tell(self, *, in_child: bool) -> None:
+    def _notify(self, *, in_child: bool) -> None:
         ready, self._ready = self._ready, {}
         for owner in ready.values():
             owner.after_fork(in_child=in_child)

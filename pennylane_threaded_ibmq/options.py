@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from .execution.progress import Progress
+    from .progress.progress import Progress
 
 
 class DeviceOptions(TypedDict, total=False):

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 
 from pennylane_threaded_ibmq import ThreadedIBMQDevice
-from pennylane_threaded_ibmq.ibm.clock import Clock
 from pennylane_threaded_ibmq.loopback import Fault
+from pennylane_threaded_ibmq.service.clock import Clock
 
 OUTAGE_SECS = 1200.0
 """How long the service is out, by the clock of the device."""
@@ -108,9 +108,9 @@ class Line:
                     far.close()
                     return
                 self._open += [near, far]
-            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._run_shard, args=(near, far), daemon=True).start()
 
-    def _carry(self, near, far):
+    def _run_shard(self, near, far):
         with near, far, suppress(OSError):
             while True:
                 for end in select.select([near, far], [], [])[0]:

@@ -16,8 +16,8 @@ from .helping import Command
 from .output import json_option, note, say_json, say_table
 
 if TYPE_CHECKING:
-    from ..ibm.account import Credentials
-    from ..ibm.overview import BackendFacts
+    from ..service.account import Credentials
+    from ..stacks.current.overview import BackendFacts
 
 
 def credentials(instance: str | None = None, options: Mapping[str, Any] | None = None) -> Credentials | None:
@@ -27,9 +27,9 @@ def credentials(instance: str | None = None, options: Mapping[str, Any] | None =
         instance: CRN or name, in place of what the environment says.
         options: Options of a device about the account, by name; they come before the environment, as everywhere.
     """
-    from ..ibm.account import Credentials
-    from ..ibm.address import check_address
-    from ..ibm.saved import saved_account
+    from ..service.account import Credentials
+    from ..service.address import check_address
+    from ..service.saved import saved_account
     from ..settings import load_settings
 
     settings = load_settings({**(options or {}), "instance": instance})
@@ -62,7 +62,7 @@ def backends_command(
       threaded-ibmq backends --option account_name=work
       threaded-ibmq backends --json
     """
-    from ..ibm.overview import Overview, local_backends
+    from ..stacks.current.overview import Overview, local_backends
 
     found: list[BackendFacts] = []
     account = None if local else credentials(instance, options)
@@ -116,7 +116,7 @@ def config_command(*, as_json: bool) -> None:
 def settings_table() -> list[dict[str, Any]]:
     """Name, value and source of each setting; the token is only told as set."""
     from ..config import EXECUTORS_ONLY, find_values
-    from ..ibm.saved import saved_account
+    from ..service.saved import saved_account
     from ..settings import Settings, home_folder, load_settings
 
     settings = load_settings({})

@@ -46,8 +46,8 @@ def budget_command(
       threaded-ibmq budget --instance crn:v1:... --off
     """
     from ..execution.budget import Ledger
-    from ..execution.journal import journals
     from ..settings import load_settings
+    from ..store.journal import journals
 
     path = journal_path or load_settings({}).journal_file
     if path is None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..config import variable_of
 from ..exceptions import JournalError, ThreadedIBMQError, nearest
-from ..ibm.local import is_local_name
-from ..ibm.overview import BackendFacts, Overview
-from ..ibm.retired import retirement, stand_in
+from ..service.retired import retirement, stand_in
 from ..settings import load_settings
+from ..simulators.local import is_local_name
+from ..stacks.current.overview import BackendFacts, Overview
 from .account import credentials
 from .doctor import Check, left
 from .journal import open_journal

@@ -17,8 +17,8 @@ from .output import iso, json_option, moment, note, say_facts, say_json, say_tab
 from .types import duration
 
 if TYPE_CHECKING:
-    from ..execution.journal import Journal
-    from ..execution.records import BatchRecord, ShardRecord
+    from ..store.journal import Journal
+    from ..store.records import BatchRecord, ShardRecord
 
 C = TypeVar("C", bound="Callable[..., Any]")
 
@@ -42,8 +42,8 @@ def open_journal(path: Path | None) -> Journal | None:
     Raises:
         ClickException: A file was named that does not exist.
     """
-    from ..execution.journal import journals
     from ..settings import load_settings
+    from ..store.journal import journals
 
     chosen = path or load_settings({}).journal_file
     if chosen is None or not chosen.exists():
@@ -241,7 +241,7 @@ def _with_charges(journal: Journal, batch: BatchRecord, options: dict[str, Any])
         account = credentials(batch.instance, options)
         if account is None:
             return batch
-        from ..ibm.overview import Overview
+        from ..stacks.current.overview import Overview
 
         overview = Overview(account)
         return ask_charges(journal, batch, lambda shard: overview.usage_of(shard.job_id))
@@ -266,8 +266,8 @@ def cancel_command(
     Examples:
       threaded-ibmq cancel 3f2a
     """
-    from ..execution.records import ShardState
-    from ..ibm.overview import Overview
+    from ..stacks.current.overview import Overview
+    from ..store.records import ShardState
     from .account import credentials
 
     journal, batch = find_batch(journal_path, batch_id)

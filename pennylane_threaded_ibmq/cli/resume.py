@@ -15,7 +15,7 @@ from .output import json_option, note, say_json
 from .types import duration
 
 if TYPE_CHECKING:
-    from ..execution.records import BatchRecord
+    from ..store.records import BatchRecord
 
 ADVICE = " --send sends what is missing, and it is paid for."
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
@@ -110,9 +110,9 @@ def resume_command(
 def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, Any]) -> Any:
     """A device like the one that sent the batch."""
     from ..device import ThreadedIBMQDevice
-    from ..execution.journal import journals
-    from ..execution.records import is_digest
     from ..settings import load_settings
+    from ..store.journal import journals
+    from ..store.records import is_digest
 
     objects = [name for name, value in batch.options.items() if is_digest(value)]
     if objects:

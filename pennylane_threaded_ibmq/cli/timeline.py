@@ -13,8 +13,8 @@ from .journal import find_batch, journal_option
 from .output import iso, json_option, note, say_json, say_table, span
 
 if TYPE_CHECKING:
-    from ..execution.records import BatchRecord
-    from ..execution.timeline import Timeline
+    from ..progress.timeline import Timeline
+    from ..store.records import BatchRecord
 
 
 @click.command("timeline", cls=Command, short_help="Draw a batch over time.")
@@ -42,7 +42,7 @@ def timeline_command(
       threaded-ibmq timeline 3f2a -o timeline.svg --dark
       threaded-ibmq timeline 3f2a --json
     """
-    from ..execution.timeline import timeline_of
+    from ..progress.timeline import timeline_of
 
     _, batch = find_batch(journal_path, batch_id)
     if output is not None:
@@ -80,7 +80,7 @@ def timeline_json(batch: BatchRecord, what: Timeline, output: Path | None) -> di
 
 
 def _draw(batch: BatchRecord, output: Path, *, dark: bool) -> None:
-    from ..execution.pictures import SUFFIXES, save_timeline
+    from ..progress.pictures import SUFFIXES, save_timeline
 
     if output.suffix.lower() not in SUFFIXES:
         ends = f"ends with {output.suffix!r}" if output.suffix else "has no ending"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..stack import Stack, stack
 
 if TYPE_CHECKING:
-    from .current import ThreadedIBMQDevice
+    from ..stacks.current.device import ThreadedIBMQDevice
 
 __all__ = ["ThreadedIBMQDevice"]
 
-_HOMES = {Stack.CURRENT: ".current", Stack.CLASSIC: ".classic"}
+_HOMES = {Stack.CURRENT: "..stacks.current.device", Stack.CLASSIC: "..stacks.classic.device"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,10 @@ from ..exceptions import ConfigurationError
 from ..execution.charges import ask_charges, usage_of
 
 if TYPE_CHECKING:
-    from ..execution.journal import Journal
-    from ..execution.records import BatchRecord, ShardRecord
+    from ..store.journal import Journal
+    from ..store.records import BatchRecord, ShardRecord
+    from .context import ExecutionContext
     from .handle import BatchHandle
-    from .workplace import Workplace
 
 MOST_WAITING = 100
 """Batches that are remembered because IBM had not computed their charge; of more, the oldest are forgotten."""
@@ -57,7 +57,7 @@ class LateCharges:
                 return
 
 
-def ask_usage(journal: Journal, batch_id: str, place: Workplace) -> float | None:
+def ask_usage(journal: Journal, batch_id: str, place: ExecutionContext) -> float | None:
     """QPU seconds that a batch of the journal was charged, asked for where the journal does not know them.
 
     Args:
@@ -80,7 +80,7 @@ def ask_usage(journal: Journal, batch_id: str, place: Workplace) -> float | None
     return usage_of(ask_charges(journal, record, ask))
 
 
-def refuse_other_place(batch: BatchRecord, place: Workplace) -> None:
+def refuse_other_place(batch: BatchRecord, place: ExecutionContext) -> None:
     """Refuse a batch of another backend or instance.
 
     Raises:

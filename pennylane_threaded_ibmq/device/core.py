@@ -20,6 +20,10 @@ from pennylane.tape import QuantumScript
 
 from .._compat import without_prefix
 from .._fork import FORKS
+from ..circuits.plan import Block, plan
+from ..circuits.shards import Limits, Shard, cut, cut_like
+from ..circuits.structure import TapeData, is_own_measurement
+from ..circuits.template import Template, TemplateStore
 from ..exceptions import (
     BackendError,
     ConfigurationError,
@@ -28,24 +32,21 @@ from ..exceptions import (
     UnsupportedCircuitError,
     WaitTimeoutError,
 )
-from ..execution.archive import CallRecord, archives
 from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Ledger, Spending
 from ..execution.charges import usage_of
-from ..execution.journal import Journal, journals
-from ..execution.pictures import draw_timeline
-from ..execution.plan import Block, plan
-from ..execution.records import BatchRecord, ShardState, is_digest
-from ..execution.shards import Limits, Shard, cut, cut_like
-from ..execution.structure import TapeData, is_own_measurement
-from ..execution.tables import BatchList, html_facts
-from ..execution.template import Template, TemplateStore
 from ..execution.usage import Estimate
-from ..ibm.clock import CLOCK, Clock
+from ..progress.display import Display
+from ..progress.pictures import draw_timeline
+from ..progress.tables import BatchList, html_facts
+from ..service.clock import CLOCK, Clock
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
+from ..store.archive import CallRecord, archives
+from ..store.journal import Journal, journals
+from ..store.records import BatchRecord, ShardState, is_digest
 from .charges import LateCharges, ask_usage, refuse_other_place
 from .checks import how_to_make, register, tapes_of
-from .display import Display
+from .context import SMALL, ExecutionContext
 from .estimation import stop_if_only_estimating
 from .garbage import collector
 from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
@@ -54,7 +55,6 @@ from .interrupts import handle_termination
 from .recording import RecordingLocks, making_operators
 from .tag_blocks import TagBlocks, block_tags
 from .variants import OF_JOBS, changed_arguments, shots_argument
-from .workplace import SMALL, Workplace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,7 +79,7 @@ class BatchDevice:
     def _set_up(
         self,
         settings: Settings,
-        open_workplace: Callable[[Settings, tuple[Any, ...], Clock], Workplace],
+        open_workplace: Callable[[Settings, tuple[Any, ...], Clock], ExecutionContext],
         *,
         later: bool,
     ) -> None:
@@ -95,7 +95,7 @@ class BatchDevice:
         self._seeds = np.random.SeedSequence(settings.seed_simulator)
         self._templates = TemplateStore(settings.template_bytes)
         self._lock = threading.Lock()
-        self._workplace: Workplace | None = None
+        self._workplace: ExecutionContext | None = None
         self._gatherer: Gatherer | None = None
         self._closed = False
         self._shots_warned = False
@@ -115,7 +115,7 @@ class BatchDevice:
         """What makes the tapes of one batch ready."""
 
     @abstractmethod
-    def _tell(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
+    def _notify(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         """Tell an active tracker of a finished batch."""
 
     def __repr__(self) -> str:
@@ -309,9 +309,9 @@ class BatchDevice:
         place = self._open()
         refuse_other_place(record, place)
         for name, value in record.options.items():
-            if place.shaping.get(name, value) != value:
+            if place.job_options.get(name, value) != value:
                 # its jobs would not be recognised, and would be paid for again
-                raise _made_otherwise(batch_id, name, value, place.shaping[name])
+                raise _made_otherwise(batch_id, name, value, place.job_options[name])
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
     def job_tags(self, *tags: str) -> AbstractContextManager[None]:
@@ -363,7 +363,7 @@ class BatchDevice:
     def _track(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
         """Tell a tracker of a finished batch, and of earlier ones whose charge has become known."""
         self._charges.ask_again()
-        self._tell(tracker, batch, handle)
+        self._notify(tracker, batch, handle)
         if handle.usage_pending:
             self._charges.remember(handle)
 
@@ -439,11 +439,11 @@ class BatchDevice:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
         with self._lock:
             self._closed = True
-            workplace, gatherer = self._workplace, self._gatherer
+            context, gatherer = self._workplace, self._gatherer
         if gatherer is not None:
             gatherer.close()
-        if workplace is not None:
-            workplace.close()
+        if context is not None:
+            context.close()
 
     def before_fork(self) -> None:
         """Wait for what other threads record: PennyLane's lock on that would stay locked in the child."""
@@ -469,17 +469,17 @@ class BatchDevice:
     ) -> None:
         self.close()
 
-    def _open(self) -> Workplace:
+    def _open(self) -> ExecutionContext:
         """Where this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
-                workplace = self._open_workplace(self._settings, tuple(self.wires or ()), self._clock)
+                context = self._open_workplace(self._settings, tuple(self.wires or ()), self._clock)
                 if self._closed:
-                    workplace.close()
-                if workplace.remote and self._settings.on_interrupt == "cancel":
+                    context.close()
+                if context.remote and self._settings.on_interrupt == "cancel":
                     handle_termination()
-                self._workplace = workplace
-                weakref.finalize(self, _close_here, workplace, os.getpid())
+                self._workplace = context
+                weakref.finalize(self, _close_here, context, os.getpid())
             return self._workplace
 
     def _start(
@@ -511,7 +511,7 @@ class BatchDevice:
         batch = Batch(
             tapes,
             shards,
-            place.site,
+            place.runner,
             place.lanes,
             self._next_rng(),
             resume,
@@ -522,7 +522,7 @@ class BatchDevice:
             tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
         )
         if not send:
-            batch.only_collect()
+            batch.collect_only()
         batch.start()
         return BatchHandle(
             batch,
@@ -536,7 +536,7 @@ class BatchDevice:
             instance=place.instance,
         )
 
-    def _cancels_on_interrupt(self, place: Workplace) -> bool:
+    def _cancels_on_interrupt(self, place: ExecutionContext) -> bool:
         return place.remote and self._settings.on_interrupt == "cancel"
 
     def _cut(
@@ -598,7 +598,7 @@ class BatchDevice:
         """Spend from the budget of another device too, whose place this one takes."""
         self._budget = other._budget
 
-    def _spending(self, place: Workplace, estimate: Callable[[], Estimate]) -> Spending | None:
+    def _spending(self, place: ExecutionContext, estimate: Callable[[], Estimate]) -> Spending | None:
         """What a batch may cost, where there is a limit; nothing is estimated where there is none."""
         most, path = self._settings.max_usage_secs, self._settings.journal_file
         budgets = [] if most is None else [Budget("max_usage_secs", most, "it")]
@@ -670,7 +670,7 @@ def _unsent(shards: Sequence[Shard], like: BatchRecord | None) -> list[int]:
     return [i for i, shard in enumerate(like.shards) if shard.state not in sent]
 
 
-def _close_here(workplace: Workplace, pid: int) -> None:
+def _close_here(context: ExecutionContext, pid: int) -> None:
     """Close what this process opened; a fork has copies of its locks, which nobody may ever release."""
     if pid == os.getpid():
-        workplace.close()
+        context.close()

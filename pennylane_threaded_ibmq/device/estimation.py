@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from ..execution.shards import Shard
+from ..circuits.shards import Shard
 from ..settings import estimates_file
-from .workplace import Workplace
+from .context import ExecutionContext
 
 
 class OnlyEstimated(SystemExit):
@@ -22,7 +22,7 @@ class OnlyEstimated(SystemExit):
     """
 
 
-def stop_if_only_estimating(place: Workplace, shards: Sequence[Shard], tapes: int) -> None:
+def stop_if_only_estimating(place: ExecutionContext, shards: Sequence[Shard], tapes: int) -> None:
     """End the program, if it is one that only estimates and this batch would be sent.
 
     Args:

@@ -20,9 +20,9 @@ from .._compat import zip_strict
 from .._fork import FORKS
 from ..exceptions import DeviceClosedError, JobCancelledError, WaitTimeoutError
 from ..execution.futures import TapeFuture
-from ..execution.progress import Progress
-from ..ibm.native import load_native
-from .display import Display
+from ..progress.display import Display
+from ..progress.progress import Progress
+from ..simulators.native import load_native
 from .handle import BatchHandle, Origin
 from .interrupts import termination_interrupts
 from .recording import making_operators

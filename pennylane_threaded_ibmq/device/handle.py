@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
 from ..execution.futures import TapeFuture
-from ..execution.pictures import draw_timeline
-from ..execution.progress import Progress
-from ..execution.timeline import Timeline, make_timeline
-from ..ibm.usage import JobMetrics
-from .display import Display, html_bar, html_shards
+from ..progress.display import Display, html_bar, html_shards
+from ..progress.pictures import draw_timeline
+from ..progress.progress import Progress
+from ..progress.timeline import Timeline, make_timeline
+from ..service.usage import JobMetrics
 from .interrupts import termination_interrupts
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class BatchHandle:
         self._usage_secs: float | None = None
         self._origins = tuple(origins)
         self._tracker = tracker
-        self._tell = tell
+        self._notify = tell
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
         self._display = display or Display(False)
@@ -190,7 +190,7 @@ class BatchHandle:
 
     def _timeline(self) -> Timeline:
         title = f"batch {self.batch_id}" if self.batch_id else "batch on this machine"
-        return make_timeline(self._batch.course.steps, title, shards=len(self._batch.runs))
+        return make_timeline(self._batch.tracker.steps, title, shards=len(self._batch.runs))
 
     def detach(self) -> None:
         """Wait no longer: nothing more is sent, and jobs are left to whoever runs the same tapes next, here or elsewhere."""
@@ -278,7 +278,7 @@ class BatchHandle:
             if self._tracked or not self._tracker.active:
                 return
             self._tracked = True
-        self._tell(self._tracker, self._batch, self)
+        self._notify(self._tracker, self._batch, self)
         with self._lock:
             self._owes_usage = self.usage_pending
 

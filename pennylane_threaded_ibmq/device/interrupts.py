@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..execution.progress import Progress
-from .display import Waitable
+from ..progress.display import Waitable
+from ..progress.progress import Progress
 
 LOOK_SECS = 0.2
 """How often a thread that waits looks whether the program is to end: no signal reaches any but the main thread."""

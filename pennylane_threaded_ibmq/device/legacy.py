@@ -10,8 +10,8 @@ from pennylane import QubitDevice
 from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates the annotations of batch_transform
 
 from .._version import __version__
+from ..circuits.variances import split_variances
 from ..exceptions import UnsupportedCircuitError
-from .variances import split_variances
 
 if TYPE_CHECKING:
     from pennylane.typing import Result

@@ -8,9 +8,9 @@ from ..exceptions import ConfigurationError
 from ..settings import DEFAULT_BACKEND
 
 if TYPE_CHECKING:
-    from ..ibm.lightning import Lightning
-    from ..ibm.local import LocalBackend
     from ..settings import Settings
+    from ..simulators.lightning import Lightning
+    from ..simulators.local import LocalBackend
 
 
 def choose_lightning(settings: Settings, local: LocalBackend) -> Lightning | None:

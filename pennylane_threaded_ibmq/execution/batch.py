@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._compat import zip_strict
+from ..circuits.decode import MISSING, decode_block
+from ..circuits.plan import Block
+from ..circuits.pubs import make_request, transpile
+from ..circuits.shards import Shard
 from ..exceptions import (
     DeviceClosedError,
     JobCancelledError,
@@ -22,18 +26,14 @@ from ..exceptions import (
     ThreadedIBMQError,
     UnsupportedCircuitError,
 )
-from ..ibm.calls import Steps
-from ..ibm.usage import JobMetrics
+from ..progress.progress import Observer, Progress, ProgressTracker
+from ..service.calls import Steps
+from ..service.usage import JobMetrics
+from ..store.steps import Phase
 from .budget import Spending
-from .decode import MISSING, decode_block
 from .futures import TapeFuture, forked_error
 from .lanes import Lanes
-from .plan import Block
-from .progress import Course, Observer, Progress
-from .pubs import make_request, transpile
-from .shards import Shard
-from .site import ShardRun, Site, Slip
-from .steps import Phase
+from .runner import JournalEntry, ShardRun, ShardRunner
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -77,7 +77,7 @@ class Batch:
         self,
         tapes: Sequence[QuantumScript],
         shards: Sequence[Shard],
-        site: Site,
+        runner: ShardRunner,
         lanes: Lanes,
         rng: np.random.Generator,
         resume: str | None = None,
@@ -89,7 +89,7 @@ class Batch:
         tags: tuple[str, ...] = (),
     ) -> None:
         self.tapes = tuple(tapes)
-        self._site = site
+        self._runner = runner
         self._lanes = lanes
         self._lock = threading.Lock()
         self._parts: list[dict[int, list[Any]]] = [{} for _ in self.tapes]
@@ -106,16 +106,16 @@ class Batch:
         for shard in shards:
             transpile_blocks(shard.blocks)
         seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
-        slips = site.register(self.tapes, shards, seeds, resume, tags) if shards else []
-        self.runs = tuple(_run(slip, shard) for slip, shard in zip_strict(slips, shards))
-        self.batch_id = slips[0].batch_id if slips else ""
-        self.course = Course(
+        entries = runner.register(self.tapes, shards, seeds, resume, tags) if shards else []
+        self.runs = tuple(_run(entry, shard) for entry, shard in zip_strict(entries, shards))
+        self.batch_id = entries[0].batch_id if entries else ""
+        self.tracker = ProgressTracker(
             len(self.tapes), len(shards), batch_id=self.batch_id, qpu_secs=qpu_secs, observers=observers
         )
         for number, run in enumerate(self.runs):
-            run.report = partial(self.course.report, number)
-            run.curious = self.course.looked_at
-            run.place = partial(self.course.place, number)
+            run.report = partial(self.tracker.report, number)
+            run.wants_queue_info = self.tracker.looked_at
+            run.place = partial(self.tracker.place, number)
             run.most_secs = None if most_secs is None else most_secs[number]
             if spending is not None:
                 run.spend, run.charge = partial(spending.spend, number), spending.charge
@@ -125,16 +125,16 @@ class Batch:
         if not shards:
             self._finished.set()
 
-    def only_collect(self) -> None:
+    def collect_only(self) -> None:
         """Take over the jobs that exist, and send nothing."""
         for run in self.runs:
-            run.slip.may_send = False
+            run.entry.may_send = False
 
     def start(self) -> None:
         """Hand all shards to the lanes."""
-        shared = self._site.start(len(self.runs))
+        shared = self._runner.start(len(self.runs))
         for run in self.runs:
-            future = self._lanes.submit(partial(self._carry, run, shared))
+            future = self._lanes.submit(partial(self._run_shard, run, shared))
             future.add_done_callback(partial(self._finish, run))
 
     @property
@@ -185,7 +185,7 @@ class Batch:
 
     def progress(self) -> Progress:
         """How far it has got."""
-        return self.course.progress()
+        return self.tracker.progress()
 
     def results(self) -> tuple[Result, ...]:
         """Results of a finished batch in the order of its tapes; the journal learns that they were handed over.
@@ -197,7 +197,7 @@ class Batch:
             ThreadedIBMQError: What all tapes failed with.
         """
         if not self._errors:
-            self._site.deliver(self.runs)
+            self._runner.deliver(self.runs)
             return tuple(self._results)
         self.let_go()
         first = self._errors[min(self._errors)]
@@ -232,7 +232,7 @@ class Batch:
 
     def warn_of_unanswered(self) -> None:
         """Name the submissions that the service has not answered: their jobs may still arrive, and be paid for."""
-        tags = [run.slip.tag for run in self.runs if run.job is None and not run.idle.is_set()]
+        tags = [run.entry.tag for run in self.runs if run.job is None and not run.idle.is_set()]
         if not tags:
             return
         back = (
@@ -254,7 +254,7 @@ class Batch:
 
         ``None`` where nothing is charged, and while the charge of one of the jobs is not known.
         """
-        charged = [self._site.usage(run) for run in self.runs if run.job is not None]
+        charged = [self._runner.usage(run) for run in self.runs if run.job is not None]
         known = [secs for secs in charged if secs is not None]
         return sum(known) if known and len(known) == len(charged) else None
 
@@ -262,7 +262,7 @@ class Batch:
         """What the service said of tapes beside their numbers, by position, as far as there are results."""
         found: dict[int, tuple[PubMetadata, ...]] = {}
         for run in self.runs:
-            for position, some in (self._site.metadata(run) or {}).items():
+            for position, some in (self._runner.metadata(run) or {}).items():
                 found[position] = found.get(position, ()) + some
         return found
 
@@ -272,7 +272,7 @@ class Batch:
         Raises:
             ServiceError: The service did not answer properly.
         """
-        found = [self._site.metrics(run) for run in self.runs if run.job is not None]
+        found = [self._runner.metrics(run) for run in self.runs if run.job is not None]
         return tuple(one for one in found if one is not None)
 
     def error(self, position: int) -> BaseException | None:
@@ -304,7 +304,7 @@ class Batch:
         for run in self.runs:
             run.cancelled = True
             run.given_up.set()
-        self._site.cancel(
+        self._runner.cancel(
             [
                 run
                 for run in self.runs
@@ -325,10 +325,10 @@ class Batch:
         for run in busy:
             run.idle.wait(max(0.0, until - time.monotonic()))
 
-    def _carry(self, run: ShardRun, shared: Any) -> Steps[Parts]:
+    def _run_shard(self, run: ShardRun, shared: Any) -> Steps[Parts]:
         """What a lane does with a shard."""
         parts: Parts = {}
-        results = yield from self._site.run(run, shared)
+        results = yield from self._runner.run(run, shared)
         for request, result in zip_strict(run.requests, results):
             _merge(parts, decode_block(request.block, result, run.rng))
         return parts
@@ -339,7 +339,7 @@ class Batch:
             if not self._leaving or not all(run.idle.is_set() for run in self.runs):
                 return
             self._leaving = False
-        self._site.let_go(self.batch_id)
+        self._runner.let_go(self.batch_id)
 
     def _finish(self, run: ShardRun, future: Future[Parts]) -> None:
         """What a lane brought, or what it failed with; whatever happens here, those who wait are told."""
@@ -365,7 +365,7 @@ class Batch:
             for position, one in waiting:
                 self._resolve(position, one)
             if waiting and failure is None:
-                self._site.deliver([run])
+                self._runner.deliver([run])
             self._leave()
         finally:
             if last:
@@ -415,9 +415,9 @@ def _merge(parts: dict[K, list[Any]], more: Mapping[K, list[Any]]) -> None:
         parts[key] = [b if a is MISSING else a for a, b in zip_strict(have, copies)]
 
 
-def _run(slip: Slip, shard: Shard) -> ShardRun:
-    rng = np.random.default_rng(slip.seed)
-    return ShardRun(slip, shard, tuple(make_request(block, rng) for block in shard.blocks), rng)
+def _run(entry: JournalEntry, shard: Shard) -> ShardRun:
+    rng = np.random.default_rng(entry.seed)
+    return ShardRun(entry, shard, tuple(make_request(block, rng) for block in shard.blocks), rng)
 
 
 def transpile_blocks(blocks: Sequence[Block]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exceptions import JournalError, UsageLimitError
-from .database import Database
+from ..store.database import Database
 from .usage import Estimate
 
 DAY_SECS = 86400.0

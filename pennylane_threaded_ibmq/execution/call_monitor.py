@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..ibm.calls import Call
-from ..ibm.errors import BEAT_SECS
+from ..service.calls import Call
+from ..service.errors import BEAT_SECS
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..store.journal import Journal
+from ..store.records import BatchRecord, ShardRecord
 from .budget import Ledger
-from .journal import Journal
-from .records import BatchRecord, ShardRecord
 
 
 def ask_charges(

@@ -7,16 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ResultError
-from ..ibm.arrival import arrival_secs_since
-from ..ibm.outage import QUIET_SECS
-from ..ibm.service import JobService, SentJob
+from ..service.arrival import arrival_secs_since
+from ..service.outage import QUIET_SECS
+from ..service.service import JobService, SentJob
 from .primitives import primitive_pubs
 from .recovery import Found, decide
-from .site import refuse_given_up
+from .runner import refuse_given_up
 
 if TYPE_CHECKING:
-    from .records import Attempt
-    from .site import ShardRun
+    from ..store.records import Attempt
+    from .runner import ShardRun
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class JobFinder:
                 return self._choose(run, "", found)
             logger.info(
                 "whether a submission with tag %s arrived is not known; looking for it for %.0f s more",
-                run.slip.tag,
+                run.entry.tag,
                 left,
                 extra=_extra(run),
             )
@@ -98,11 +98,11 @@ class JobFinder:
     # ------------------------------------------------------------------------------------------------ inside
 
     def _listed(self, run: ShardRun) -> list[SentJob]:
-        return self._jobs.find(run.slip.tag, *self._kind(run), partial(_check, run))
+        return self._jobs.find(run.entry.tag, *self._kind(run), partial(_check, run))
 
     def _named(self, run: ShardRun, job_id: str) -> list[SentJob]:
         """A job that no list shows: lists may lag behind, and another job in its place would be paid for too."""
-        job = self._jobs.known(job_id, run.slip.tag, *self._kind(run), partial(_check, run))
+        job = self._jobs.known(job_id, run.entry.tag, *self._kind(run), partial(_check, run))
         if job is None:
             raise ResultError(
                 f"Job {job_id} was accepted by {self._jobs.backend.name}, and the service does not know it any more. It "
@@ -138,8 +138,8 @@ def _check(run: ShardRun) -> None:
 def _extra(run: ShardRun, job_id: str = "") -> dict[str, Any]:
     """What a line of the log is about."""
     return {
-        "batch_id": run.slip.batch_id,
-        "shard": run.slip.number,
+        "batch_id": run.entry.batch_id,
+        "shard": run.entry.number,
         "job_id": job_id,
         "state": "sending",
     }

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..exceptions import DeviceClosedError
-from ..ibm.calls import Call, Steps
+from ..service.calls import Call, Steps
 from .call_monitor import CallMonitor, LaneThread
 
 if TYPE_CHECKING:

@@ -10,23 +10,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
+from ..circuits.decode import BlockResult
+from ..circuits.outcomes import ShotCounts
+from ..circuits.pubs import Pub, Request, collect
+from ..circuits.shards import Shard
 from ..exceptions import JobFailedError, ThreadedIBMQError
-from ..ibm.calls import Steps
-from ..ibm.local import LocalBackend
-from .decode import BlockResult
-from .outcomes import ShotCounts
-from .pieces import Piece
-from .pubs import Pub, Request, collect
-from .shards import Shard
-from .site import ShardRun, Slip, refuse_given_up
-from .steps import Phase
+from ..service.calls import Steps
+from ..simulators.local import LocalBackend
+from ..store.steps import Phase
+from .chunks import Chunk
+from .runner import JournalEntry, ShardRun, refuse_given_up
 
 if TYPE_CHECKING:
     import numpy as np
     from pennylane.tape import QuantumScript
 
 
-class LocalSite:
+class LocalRunner:
     """This machine.
 
     Args:
@@ -48,9 +48,9 @@ class LocalSite:
         seeds: Sequence[int],
         resume: str | None,  # noqa: ARG002
         tags: tuple[str, ...] = (),  # noqa: ARG002
-    ) -> list[Slip]:
+    ) -> list[JournalEntry]:
         """Nothing is paid here, so nothing is written down."""
-        return [Slip(seed) for seed in seeds]
+        return [JournalEntry(seed) for seed in seeds]
 
     def start(self, shards: int) -> None:
         """The shards of a batch share nothing here."""
@@ -104,14 +104,14 @@ def run_local(
     Returns:
         One result a request.
     """
-    pieces = make_pieces(requests, rng, seeded=seeded)
-    return read_pieces(requests, [piece.run(backend) for piece in pieces], rng)
+    chunks = make_chunks(requests, rng, seeded=seeded)
+    return read_chunks(requests, [chunk.run(backend) for chunk in chunks], rng)
 
 
-def make_pieces(requests: Sequence[Request], rng: np.random.Generator, *, seeded: bool) -> list[Piece]:
+def make_chunks(requests: Sequence[Request], rng: np.random.Generator, *, seeded: bool) -> list[Chunk]:
     """The calls of a simulator that the PUBs of some blocks need: one for each number of shots, one to estimate."""
-    pieces = [
-        Piece(
+    chunks = [
+        Chunk(
             tuple(p.circuit for p in group),
             tuple(p.values for p in group),
             shots=group[0].shots,
@@ -121,8 +121,8 @@ def make_pieces(requests: Sequence[Request], rng: np.random.Generator, *, seeded
     ]
     estimated = _estimated(requests)
     if estimated:
-        pieces.append(
-            Piece(
+        chunks.append(
+            Chunk(
                 tuple(p.circuit for p in estimated),
                 tuple(p.values for p in estimated),
                 precisions=tuple(p.shots**-0.5 for p in estimated),
@@ -130,10 +130,10 @@ def make_pieces(requests: Sequence[Request], rng: np.random.Generator, *, seeded
                 seed=_seed(rng, seeded=seeded),
             )
         )
-    return pieces
+    return chunks
 
 
-def read_pieces(
+def read_chunks(
     requests: Sequence[Request], found: Sequence[list[Any]], rng: np.random.Generator
 ) -> list[BlockResult]:
     """Results of the pieces of :func:`make_pieces`, put together by block."""

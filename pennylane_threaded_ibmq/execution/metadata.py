@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ibm.service import PubData, SentJob
+from ..circuits.pubs import Pub, Request
+from ..service.service import PubData, SentJob
 from .primitives import count_parts
-from .pubs import Pub, Request
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

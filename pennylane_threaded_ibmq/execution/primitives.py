@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..circuits.decode import BlockResult
+from ..circuits.outcomes import ShotBits
+from ..circuits.pubs import Pub, Request, collect
 from ..exceptions import ResultError
-from ..ibm.service import PubData, SentJob
-from .decode import BlockResult
-from .outcomes import ShotBits
-from .pubs import Pub, Request, collect
-from .trust import check_outcomes, check_values
+from ..service.service import PubData, SentJob
+from ..store.trust import check_outcomes, check_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

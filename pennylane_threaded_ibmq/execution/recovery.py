@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ibm.states import State
+from ..service.states import State
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from .._compat import zip_strict
 from .._tags import OWN_PREFIX
+from ..circuits.decode import BlockResult
+from ..circuits.shards import Shard, circuits_text
 from ..exceptions import (
     JobCancelledError,
     JobFailedError,
@@ -20,25 +22,23 @@ from ..exceptions import (
     SubmissionError,
     ThreadedIBMQError,
 )
-from ..ibm.arrival import arrival_secs
-from ..ibm.calls import Steps
-from ..ibm.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
-from ..ibm.marks import mark_pubs
-from ..ibm.pace import Pacer
-from ..ibm.service import JobService, SentJob
-from ..ibm.usage import JobMetrics
-from .decode import BlockResult
+from ..service.arrival import arrival_secs
+from ..service.calls import Steps
+from ..service.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
+from ..service.marks import mark_pubs
+from ..service.pace import Pacer
+from ..service.service import JobService, SentJob
+from ..service.usage import JobMetrics
+from ..store.journal import Journal
+from ..store.records import Attempt, NewShard, ShardState
+from ..store.steps import Phase
+from ..store.trust import is_mitigated
 from .finder import JobFinder
-from .journal import Journal
 from .metadata import PubMetadata, metadata_by_tape, without_numbers
-from .places import Listener
 from .primitives import primitive_pubs, read_results
-from .records import Attempt, NewShard, ShardState
-from .shards import Shard, circuits_text
+from .queue import Listener
+from .runner import JournalEntry, ShardRun, refuse_given_up
 from .shared import SharedBatch
-from .site import ShardRun, Slip, refuse_given_up
-from .steps import Phase
-from .trust import is_mitigated
 from .usage_limit import UsageLimit
 from .watcher import Watcher, WrongJobError
 
@@ -60,7 +60,7 @@ LONGEST_SENDING_PAUSE_SECS = 30.0
 """Between two sendings of a shard."""
 
 
-class RemoteSite:
+class ServiceRunner:
     """One backend of a service.
 
     Args:
@@ -87,7 +87,7 @@ class RemoteSite:
         pacer: Pacer,
         journal: Journal | None,
         max_retries: int,
-        shaping: Mapping[str, Any],
+        job_options: Mapping[str, Any],
         options: str = "",
         by_circuits: bool = False,
         waits_for_usage: bool = False,
@@ -99,7 +99,7 @@ class RemoteSite:
         self._pacer = pacer
         self._journal = journal
         self._max_retries = max_retries
-        self._shaping = shaping
+        self._shaping = job_options
         self._usage_limit = UsageLimit(instance, waits=waits_for_usage)
         self._options = options
         self._by_circuits = by_circuits
@@ -118,28 +118,30 @@ class RemoteSite:
         seeds: Sequence[int],
         resume: str | None,
         tags: tuple[str, ...] = (),
-    ) -> list[Slip]:
+    ) -> list[JournalEntry]:
         """Write a batch down, and take over what an earlier program left of it."""
-        slips = [Slip(seed, number=i, tag=self._new_tag(), tags=tags) for i, seed in enumerate(seeds)]
+        entries = [
+            JournalEntry(seed, number=i, tag=self._new_tag(), tags=tags) for i, seed in enumerate(seeds)
+        ]
         if self._journal is None:
-            return slips
+            return entries
         batch_id, claims = self._journal.begin(
             str(self._jobs.backend.name),
             self._instance,
             tapes,
             [
-                NewShard(self._content(shard), slip.seed, shard.positions, slip.tag)
-                for slip, shard in zip_strict(slips, shards)
+                NewShard(self._content(shard), entry.seed, shard.positions, entry.tag)
+                for entry, shard in zip_strict(entries, shards)
             ],
             options=self._shaping,
             resume=resume,
             tags=tags,
         )
-        for slip, claim in zip_strict(slips, claims):
-            slip.batch_id = batch_id
+        for entry, claim in zip_strict(entries, claims):
+            entry.batch_id = batch_id
             if claim is not None:
-                slip.claimed, slip.seed, slip.tag = claim, claim.seed, claim.tag
-        return slips
+                entry.claimed, entry.seed, entry.tag = claim, claim.seed, claim.tag
+        return entries
 
     def start(self, shards: int) -> SharedBatch:
         """The Batch context that the jobs of one batch of tapes share."""
@@ -153,14 +155,14 @@ class RemoteSite:
             try:
                 return self._collect(run, job)
             except (JobFailedError, JobCancelledError) as error:
-                again = left and run.slip.may_send and not run.given_up.is_set()
+                again = left and run.entry.may_send and not run.given_up.is_set()
                 if not again or error.code not in PASSING_JOB_CODES:
                     raise
                 logger.warning("%s It is sent again.", error, extra=_extra(run, job, "failed"))
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
             run.job = None
             run.report(Phase.PLANNED)
-            job = self._job_of_others(run, failed=run.slip.tag) or (yield from self._send_own(run))
+            job = self._job_of_others(run, failed=run.entry.tag) or (yield from self._send_own(run))
         raise AssertionError(left)
 
     def cancel(self, runs: Sequence[ShardRun]) -> None:
@@ -193,7 +195,7 @@ class RemoteSite:
         """Write down that the program has the results of some shards."""
         if self._journal is not None and runs:
             try:
-                self._journal.deliver(runs[0].slip.batch_id, [run.slip.number for run in runs])
+                self._journal.deliver(runs[0].entry.batch_id, [run.entry.number for run in runs])
             except JournalError as error:
                 logger.warning("%s Results that the program has may be given to its next run again.", error)
 
@@ -213,7 +215,7 @@ class RemoteSite:
         if self._journal is not None and seconds is not None:
             try:
                 run.charge(run.job.tag, seconds)
-                self._journal.charge(run.slip.batch_id, run.slip.number, seconds)
+                self._journal.charge(run.entry.batch_id, run.entry.number, seconds)
             except JournalError as error:
                 logger.warning("%s", error)
         return seconds
@@ -242,41 +244,43 @@ class RemoteSite:
     def _new_tag(self) -> str:
         return f"{self._tag}-{uuid4().hex[:12]}"
 
-    def _note(self, slip: Slip, state: ShardState, *, job_id: str | None = None, error: str = "") -> None:
+    def _note(
+        self, entry: JournalEntry, state: ShardState, *, job_id: str | None = None, error: str = ""
+    ) -> None:
         """Write down what became of a sending. If that fails the run goes on: the job can be found by its tag."""
         if self._journal is None:
             return
         try:
-            self._journal.move(slip.batch_id, slip.number, state, tag=slip.tag, job_id=job_id, error=error)
+            self._journal.move(entry.batch_id, entry.number, state, tag=entry.tag, job_id=job_id, error=error)
         except JournalError as failure:
-            logger.warning("%s Shard %d of batch %s is %s.", failure, slip.number, slip.batch_id, state)
+            logger.warning("%s Shard %d of batch %s is %s.", failure, entry.number, entry.batch_id, state)
 
-    def _win(self, slip: Slip, state: ShardState | None) -> bool:
+    def _win(self, entry: JournalEntry, state: ShardState | None) -> bool:
         """Make the shard's next attempt this batch's to send, under another tag; whether it is.
 
         Args:
-            slip: The shard's place in the journal.
+            entry: The shard's place in the journal.
             state: What its last attempt had come to when it was found to be good for nothing.
         """
         tag = self._new_tag()
         won = self._journal is None or self._journal.again(
-            slip.batch_id, slip.number, slip.tag, tag, state=state
+            entry.batch_id, entry.number, entry.tag, tag, state=state
         )
         if won:
-            slip.tag = tag
+            entry.tag = tag
         return won
 
-    def _give_way(self, slip: Slip) -> None:
+    def _give_way(self, entry: JournalEntry) -> None:
         """Write down that others who wait for the same job may send it."""
         if self._journal is not None:
             try:
-                self._journal.give_way(slip.batch_id, slip.number)
+                self._journal.give_way(entry.batch_id, entry.number)
             except JournalError as error:
                 logger.warning(
                     "%s Others that wait for shard %d of batch %s wait until this program ends.",
                     error,
-                    slip.number,
-                    slip.batch_id,
+                    entry.number,
+                    entry.batch_id,
                 )
 
     def _running(self, run: ShardRun) -> None:
@@ -284,14 +288,14 @@ class RemoteSite:
         run.report(Phase.RUNNING)
         if self._journal is not None:
             try:
-                self._journal.running(run.slip.batch_id, run.slip.number)
+                self._journal.running(run.entry.batch_id, run.entry.number)
             except JournalError as error:
                 # nothing but the picture of the batch is the poorer for it
                 logger.warning("%s", error)
 
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""
-        if run.slip.claimed is None:
+        if run.entry.claimed is None:
             return None
         job = self._job_of_others(run)
         if job is not None:
@@ -309,21 +313,21 @@ class RemoteSite:
             The job, or ``None``: then there is none, and it is this batch's turn to send one. That has been written down,
             so that nobody else sends it too.
         """
-        slip = run.slip
+        entry = run.entry
         while True:
             refuse_given_up(run)
             attempt = None
             if self._journal is not None:
-                attempt = self._journal.attempt(slip.batch_id, slip.number)
-                slip.tag = attempt.tag
+                attempt = self._journal.attempt(entry.batch_id, entry.number)
+                entry.tag = attempt.tag
                 if attempt.is_being_sent:
                     run.given_up.wait(LOOK_SECS)
                     continue
-            job = self._found(run, attempt) if attempt is not None and slip.tag != failed else None
+            job = self._found(run, attempt) if attempt is not None and entry.tag != failed else None
             if (
                 job is not None
-                or not slip.may_send
-                or self._win(slip, None if attempt is None else attempt.state)
+                or not entry.may_send
+                or self._win(entry, None if attempt is None else attempt.state)
             ):
                 return job
 
@@ -335,11 +339,11 @@ class RemoteSite:
             try:
                 job = self._finder.take_over(run, attempt)
             except ResultError as error:
-                self._note(run.slip, ShardState.FAILED, error=str(error))
+                self._note(run.entry, ShardState.FAILED, error=str(error))
                 raise
             if job is None:
                 return None
-            self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+            self._note(run.entry, ShardState.ACCEPTED, job_id=job.job_id)
             self._keep(run, job)
         run.report(Phase.QUEUED, job_id=job.job_id)
         return job
@@ -355,7 +359,7 @@ class RemoteSite:
         try:
             return (yield from self._send(run, batch))
         except BaseException:
-            self._give_way(run.slip)
+            self._give_way(run.entry)
             raise
 
     def _send(self, run: ShardRun, batch: Any) -> Steps[SentJob]:
@@ -420,35 +424,35 @@ class RemoteSite:
             SubmissionError: Nothing is to be sent.
             UsageLimitError: It would be beyond a budget.
         """
-        if not run.slip.may_send:
+        if not run.entry.may_send:
             text = "No job of this part of the batch gave a result, and send=False: it was not sent."
-            self._note(run.slip, ShardState.FAILED, error=text)
+            self._note(run.entry, ShardState.FAILED, error=text)
             raise SubmissionError(text)
         try:
-            run.spend(run.slip.tag)
+            run.spend(run.entry.tag)
         except ThreadedIBMQError as error:
-            self._note(run.slip, ShardState.FAILED, error=str(error))
+            self._note(run.entry, ShardState.FAILED, error=str(error))
             raise
 
     def _send_once(self, run: ShardRun, pubs: Sequence[Any], batch: Any) -> Steps[SentJob]:
         if self._journal is not None:
             # what cannot be written down is not sent
-            self._journal.move(run.slip.batch_id, run.slip.number, ShardState.SENDING, tag=run.slip.tag)
+            self._journal.move(run.entry.batch_id, run.entry.number, ShardState.SENDING, tag=run.entry.tag)
         run.report(Phase.SENDING)
         try:
             # said again while it lasts, so that its last word is not older than the request if this program is killed
-            still = partial(self._note, run.slip, ShardState.SENDING)
-            tags = (self._tag, run.slip.tag, *run.slip.tags)
-            marked = mark_pubs(pubs, run.slip.tag)
+            still = partial(self._note, run.entry, ShardState.SENDING)
+            tags = (self._tag, run.entry.tag, *run.entry.tags)
+            marked = mark_pubs(pubs, run.entry.tag)
             kind = run.shard.blocks[0].primitive
             job = yield from self._jobs.submit(kind, marked, batch, tags, still, run.most_secs)
         except SubmissionError:
             raise
         except BaseException as error:
-            self._note(run.slip, ShardState.FAILED, error=str(error))
+            self._note(run.entry, ShardState.FAILED, error=str(error))
             raise
         self._pacer.accepted()
-        self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+        self._note(run.entry, ShardState.ACCEPTED, job_id=job.job_id)
         return job
 
     def _after_trouble(
@@ -461,9 +465,9 @@ class RemoteSite:
         """
         job = None if known else self._finder.wait(run, arrival_secs(error))
         if job is not None:
-            self._note(run.slip, ShardState.ACCEPTED, job_id=job.job_id)
+            self._note(run.entry, ShardState.ACCEPTED, job_id=job.job_id)
         elif known or last:
-            self._note(run.slip, ShardState.FAILED, error=str(error))
+            self._note(run.entry, ShardState.FAILED, error=str(error))
             raise error
         return job
 
@@ -474,12 +478,12 @@ class RemoteSite:
             SubmissionError: It is not to wait.
         """
         try:
-            self._usage_limit.met(error, run.slip.batch_id)
+            self._usage_limit.met(error, run.entry.batch_id)
         except SubmissionError as refusal:
-            self._note(run.slip, ShardState.FAILED, error=str(refusal))
+            self._note(run.entry, ShardState.FAILED, error=str(refusal))
             raise
         # it waits for days, and whoever looks is to see that nothing is under way
-        self._note(run.slip, ShardState.PLANNED)
+        self._note(run.entry, ShardState.PLANNED)
         run.report(Phase.PLANNED)
 
     def _is_out(self, run: ShardRun, error: SubmissionError) -> bool:
@@ -505,7 +509,7 @@ class RemoteSite:
             logger.warning(
                 "%s Job %s is taken, which carries the tag.", error, ours.job_id, extra=_extra(run, ours)
             )
-        self._note(run.slip, ShardState.ACCEPTED, job_id=ours.job_id)
+        self._note(run.entry, ShardState.ACCEPTED, job_id=ours.job_id)
         self._keep(run, ours)
         run.report(Phase.QUEUED, job_id=ours.job_id)
         return self._result(run, ours)
@@ -513,18 +517,18 @@ class RemoteSite:
     def _result(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
-            listener = Listener(partial(self._running, run), run.curious, run.place)
+            listener = Listener(partial(self._running, run), run.wants_queue_info, run.place)
             state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, self._pubs(run))
         except (JobFailedError, WrongJobError) as error:
-            self._note(run.slip, ShardState.FAILED, error=str(error))
+            self._note(run.entry, ShardState.FAILED, error=str(error))
             raise
         except JobCancelledError as error:
-            self._note(run.slip, ShardState.CANCELLED, error=str(error) if error.reason else "")
+            self._note(run.entry, ShardState.CANCELLED, error=str(error) if error.reason else "")
             raise
         except ResultError as error:
             if self._jobs.is_private(job):  # nobody can fetch it any more
-                self._note(run.slip, ShardState.FAILED, error=str(error))
+                self._note(run.entry, ShardState.FAILED, error=str(error))
             raise
         finally:
             self._free_slot(run)
@@ -536,9 +540,9 @@ class RemoteSite:
             )
         except ResultError as error:
             # it arrived whole, so the next run would find the same
-            self._note(run.slip, ShardState.FAILED, error=str(error))
+            self._note(run.entry, ShardState.FAILED, error=str(error))
             raise
-        self._note(run.slip, ShardState.DONE)
+        self._note(run.entry, ShardState.DONE)
         run.answers = without_numbers(results)
         return read
 
@@ -555,4 +559,4 @@ def _busy(run: ShardRun) -> Iterator[None]:
 
 def _extra(run: ShardRun, job: SentJob, state: str = "accepted") -> dict[str, Any]:
     """What a line of the log is about."""
-    return {"batch_id": run.slip.batch_id, "shard": run.slip.number, "job_id": job.job_id, "state": state}
+    return {"batch_id": run.entry.batch_id, "shard": run.entry.number, "job_id": job.job_id, "state": state}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..ibm.service import JobService
+from ..service.service import JobService
 
 
 class SharedBatch:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from ..ibm.durations import Durations
-from .limits import Overhead
-from .plan import Block
-from .shards import Shard
-from .tables import html_facts
+from ..circuits.limits import Overhead
+from ..circuits.plan import Block
+from ..circuits.shards import Shard
+from ..progress.tables import html_facts
+from ..service.durations import Durations
 
 JOB_SECS = 2.0
 REP_DELAY_SECS = 250e-6

@@ -7,7 +7,7 @@ import threading
 from urllib.parse import quote
 
 from ..exceptions import SubmissionError
-from ..ibm.errors import status_code
+from ..service.errors import status_code
 
 logger = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..exceptions import DeviceClosedError, ServiceError
-from ..ibm import arrival
-from ..ibm.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
-from ..ibm.outage import Puzzle
-from ..ibm.service import JobService, ListedJob, SentJob
-from ..ibm.states import State, UnknownStateError
-from .places import Listener, Places
+from ..service import arrival
+from ..service.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
+from ..service.outage import Puzzle
+from ..service.service import JobService, ListedJob, SentJob
+from ..service.states import State, UnknownStateError
+from .queue import Listener, QueuePoller
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._fresh = False
-        self._places = Places(jobs.place)
+        self._places = QueuePoller(jobs.place)
 
     def follow(self, job: SentJob, listener: Listener | None = None) -> Future[State]:
         """Follow a job; the future gets its final state. Two that follow one job share its future.

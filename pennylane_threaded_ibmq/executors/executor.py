@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
 from ..exceptions import ConfigurationError, nearest
-from ..ibm.local import is_local_name
 from ..settings import DEFAULT_BACKEND, Settings, typed
+from ..simulators.local import is_local_name
 from .base import whole_number
 from .device_executor import DeviceExecutor
 from .runners import IBMRunner, LocalRunner, Runner

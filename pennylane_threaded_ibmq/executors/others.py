@@ -8,8 +8,8 @@ import pennylane as qml
 from pydantic import Field, field_validator, model_validator
 
 from ..exceptions import ConfigurationError, nearest
-from ..ibm.local import is_local_name
 from ..settings import sort_options
+from ..simulators.local import is_local_name
 from ..stack import Stack, stack
 from .device_executor import DeviceExecutor
 from .executor import IBMQExecutor

@@ -24,9 +24,9 @@ from pydantic_core import to_json
 
 from .._compat import zip_strict
 from ..exceptions import RecordsWarning
-from ..execution.database import Database
-from ..execution.history import FILE
 from ..settings import home_folder
+from ..store.database import Database
+from ..store.history import FILE
 from .futures import Submission
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from ..exceptions import CredentialsError, JobCancelledError, ServiceError, UsageLimitError
-from ..ibm.native import load_native
+from ..simulators.native import load_native
 from .futures import CircuitFuture, Submission
 from .runners import Runner, making_operators
 

@@ -44,7 +44,7 @@ from ..executors.executor import IBMQExecutor as Standalone
 from ..executors.futures import CircuitFuture
 from ..executors.route import submit, with_shots
 from ..executors.runners import recording_lock
-from ..ibm.address import check_known_host
+from ..service.address import check_known_host
 
 if obstacle():
     raise ImportError(obstacle())

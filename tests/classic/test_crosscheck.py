@@ -9,7 +9,7 @@ import pytest
 from crosscheck.check import assert_no_difference, check_many
 from crosscheck.lowering import assert_gates_agree
 
-from pennylane_threaded_ibmq.device.classic_preprocess import prepare_classic
+from pennylane_threaded_ibmq.stacks.classic.preprocess import prepare_classic
 
 SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
 SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))

@@ -6,9 +6,9 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.device.classic_decompositions import parts_of
-from pennylane_threaded_ibmq.device.classic_preprocess import prepare_classic
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
+from pennylane_threaded_ibmq.stacks.classic.decompositions import parts_of
+from pennylane_threaded_ibmq.stacks.classic.preprocess import prepare_classic
 
 X, Z = qml.PauliX, qml.PauliZ
 MATRIX = np.exp(0.8j) * qml.matrix(qml.Rot(0.3, 1.1, -0.4, wires=0))

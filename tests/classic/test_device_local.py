@@ -10,7 +10,7 @@ import pytest
 from pennylane import numpy as pnp
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
-from pennylane_threaded_ibmq.ibm.lightning import find_lightning
+from pennylane_threaded_ibmq.simulators.lightning import find_lightning
 
 SHOTS = 20_000
 CLOSE = {"atol": 0.06}

@@ -22,9 +22,9 @@ from pennylane_threaded_ibmq.exceptions import (
     SubmissionError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.ibm.classic_account import classic_accounts
-from pennylane_threaded_ibmq.ibm.pace import pacers
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, Fault, JobStatus, Project
+from pennylane_threaded_ibmq.service.pace import pacers
+from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 
 TOKEN = "loopback-token"
 LOGIN = "POST /users/loginWithToken"

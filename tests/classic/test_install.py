@@ -82,9 +82,9 @@ def test_nothing_that_our_packages_need_is_missing_or_of_another_version():
 def test_the_entry_point_leads_to_the_device_class():
     (point,) = [p for p in entry_points("pennylane.plugins") if p.name == "threaded.ibmq"]
     assert point.value == "pennylane_threaded_ibmq.device:ThreadedIBMQDevice"
-    pytest.importorskip("pennylane_threaded_ibmq.device.classic")
+    pytest.importorskip("pennylane_threaded_ibmq.stacks.classic.device")
     assert point.load() is pennylane_threaded_ibmq.ThreadedIBMQDevice
-    assert point.load().__module__ == "pennylane_threaded_ibmq.device.classic"
+    assert point.load().__module__ == "pennylane_threaded_ibmq.stacks.classic.device"
 
 
 def test_doctor_names_the_stack():

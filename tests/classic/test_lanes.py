@@ -10,10 +10,10 @@ import pytest
 from calls import REQUEST, Calls, sending_threads
 from ladder import ladder, right
 
-from pennylane_threaded_ibmq.ibm import service as job_service
-from pennylane_threaded_ibmq.ibm.classic_account import classic_accounts
-from pennylane_threaded_ibmq.ibm.pace import pacers
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.service import service as job_service
+from pennylane_threaded_ibmq.service.pace import pacers
+from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 
 TOKEN = "loopback-token"
 LOGIN = "POST /users/loginWithToken"
@@ -105,7 +105,7 @@ def test_the_submitting_thread_makes_no_device_and_sends_nothing(start, device, 
 def test_a_lane_without_an_answer_is_replaced_with_its_device(start, device, calls, monkeypatch):
     """The shard goes on in another thread, which owns another device; what the service got is found, and not sent again."""
     monkeypatch.setattr(job_service, "SEND_SECS", 1.0)
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.arrival.ARRIVAL_SECS", 30.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.arrival.ARRIVAL_SECS", 30.0)
     service = start()
     dev = device(service)
     service.inject(Fault(effect="stall", on="POST /jobs", when="after"))

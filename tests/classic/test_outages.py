@@ -11,8 +11,8 @@ from ladder import ladder, right
 from outages import FAULTS, OUTAGE_SECS, FastDevice
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError
-from pennylane_threaded_ibmq.ibm import arrival
 from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.service import arrival
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pennylane as qml
 
-from pennylane_threaded_ibmq.ibm.lightning import find_lightning
+from pennylane_threaded_ibmq.simulators.lightning import find_lightning
 
 from .circuits import LABELS, Circuit, Measurement, Shape
 

@@ -24,9 +24,9 @@ import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
-from pennylane_threaded_ibmq.ibm import arrival
-from pennylane_threaded_ibmq.ibm.pace import pacers
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.service import arrival
+from pennylane_threaded_ibmq.service.pace import pacers
 
 PROGRAM = Path(__file__).with_name("program.py")
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,10 +15,8 @@ import program
 import qiskit_aer  # noqa: F401
 import qiskit_ibm_runtime  # noqa: F401
 
-import pennylane_threaded_ibmq.device.current
-import pennylane_threaded_ibmq.device.platform  # noqa: F401
 from pennylane_threaded_ibmq.exceptions import JournalError, ThreadedIBMQError
-from pennylane_threaded_ibmq.ibm import arrival
+from pennylane_threaded_ibmq.service import arrival
 
 ARRIVAL_SECS = 6.0
 HALF = 12

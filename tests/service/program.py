@@ -17,7 +17,7 @@ import numpy as np
 import pennylane as qml
 
 from pennylane_threaded_ibmq.execution import batch
-from pennylane_threaded_ibmq.ibm import arrival
+from pennylane_threaded_ibmq.service import arrival
 
 
 def ladder():

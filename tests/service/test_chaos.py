@@ -22,10 +22,10 @@ from ladder import ladder, right
 
 from pennylane_threaded_ibmq.exceptions import ThreadedIBMQError
 from pennylane_threaded_ibmq.execution import watcher
-from pennylane_threaded_ibmq.ibm import arrival
-from pennylane_threaded_ibmq.ibm import jobs as platform_jobs
-from pennylane_threaded_ibmq.ibm import service as job_service
 from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.service import arrival
+from pennylane_threaded_ibmq.service import service as job_service
+from pennylane_threaded_ibmq.stacks.current import jobs as platform_jobs
 
 ROUTES = {
     "submit": r"POST .*/jobs",

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, CredentialsError
-from pennylane_threaded_ibmq.ibm.options import split_primitive_options
 from pennylane_threaded_ibmq.loopback import Instance
 from pennylane_threaded_ibmq.settings import load_settings
+from pennylane_threaded_ibmq.stacks.current.options import split_primitive_options
 
 SMALL = "ibm_manila"
 TORINO = "ibm_torino"

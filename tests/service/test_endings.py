@@ -10,8 +10,8 @@ from outages import FastDevice
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, JobFailedError, ServiceError
-from pennylane_threaded_ibmq.execution.records import ShardState
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.store.records import ShardState
 
 CANCELLED = {"effect": "job", "on": "POST /jobs$", "job_status": "Cancelled"}
 

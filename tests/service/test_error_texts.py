@@ -18,8 +18,8 @@ from pennylane_threaded_ibmq.exceptions import (
     ServiceError,
     SubmissionError,
 )
-from pennylane_threaded_ibmq.ibm.account import accounts
 from pennylane_threaded_ibmq.loopback import Fault, Instance, JobStatus
+from pennylane_threaded_ibmq.service.account import accounts
 
 SMALL = "ibm_manila"
 TOKEN = "loopback-token"
@@ -194,8 +194,8 @@ def test_a_retired_system_is_named_with_its_day_and_what_runs_here(loopback, dev
 
 
 def test_each_retired_system_has_something_that_runs_here():
-    from pennylane_threaded_ibmq.ibm.local import open_local
-    from pennylane_threaded_ibmq.ibm.retired import _RETIRED, retirement, stand_in
+    from pennylane_threaded_ibmq.service.retired import _RETIRED, retirement, stand_in
+    from pennylane_threaded_ibmq.simulators.local import open_local
 
     without = set()
     for name, (qubits, day) in _RETIRED.items():
@@ -261,7 +261,7 @@ def test_a_job_that_failed_without_a_reason_says_where_to_look(loopback, device)
 @pytest.mark.parametrize("effect", ["truncate", "short"])
 @pytest.mark.parametrize("api", ["auto", "service"])
 def test_a_private_result_that_was_cut_is_lost_and_not_promised(loopback, device, monkeypatch, effect, api):
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.service.FETCHES", 2)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.service.FETCHES", 2)
     service = loopback()
     options = {"primitive_api": api, "primitive_options": {"environment": {"private": True}}}
     service.inject(Fault(effect=effect, on=r"GET /jobs/\{id\}/results"))
@@ -277,7 +277,7 @@ def test_a_private_result_that_was_cut_is_lost_and_not_promised(loopback, device
 
 
 def test_a_result_that_was_cut_and_is_not_private_is_kept(loopback, device, monkeypatch):
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.service.FETCHES", 1)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.service.FETCHES", 1)
     service = loopback()
     service.inject(Fault(effect="truncate", on=r"GET /jobs/\{id\}/results"))
     with pytest.raises(ResultError, match="It is kept at IBM"):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -150,8 +150,8 @@ def test_a_worker_writes_down_what_its_parent_does_not_remove(script, tmp_path):
     running = script(
         """
         from pathlib import Path
-        from pennylane_threaded_ibmq.execution.journal import journals
-        from pennylane_threaded_ibmq.execution.records import NewShard
+        from pennylane_threaded_ibmq.store.journal import journals
+        from pennylane_threaded_ibmq.store.records import NewShard
 
         def begin(name):
             new = [NewShard(name, 1, (0,), name)]
@@ -217,8 +217,8 @@ def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     use = "journals().at(Path(FOLDER) / 'journal').let_go('nobody'), pacers().of('a', 'b').accepted()"
     head = (
         "from pathlib import Path\n"
-        "from pennylane_threaded_ibmq.execution.journal import journals\n"
-        "from pennylane_threaded_ibmq.ibm.pace import pacers\n"
+        "from pennylane_threaded_ibmq.store.journal import journals\n"
+        "from pennylane_threaded_ibmq.service.pace import pacers\n"
     )
     running = script(head + textwrap.dedent(FORKS_WHILE_BUSY.format(work=use, times=20, in_child=use)))
     running.hear("busy")
@@ -244,8 +244,8 @@ def test_a_fork_does_not_keep_its_dead_parent_alive(script, tmp_path):
     running = script(
         """
         from pathlib import Path
-        from pennylane_threaded_ibmq.execution.journal import journals
-        from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
+        from pennylane_threaded_ibmq.store.journal import journals
+        from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
         journal = journals().at(Path(FOLDER) / "journal")
         batch, _ = journal.begin("b", "i", tapes(0.1), [NewShard("same", 1, (0,), "tag")])

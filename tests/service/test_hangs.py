@@ -18,9 +18,10 @@ from pennylane_threaded_ibmq.exceptions import (
     ServiceError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.ibm import account, jobs
-from pennylane_threaded_ibmq.ibm import service as job_service
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.service import account
+from pennylane_threaded_ibmq.service import service as job_service
+from pennylane_threaded_ibmq.stacks.current import jobs
 
 SOON = 1.0
 """What the limits of waiting are in these tests, in seconds."""

@@ -22,10 +22,10 @@ from pennylane_threaded_ibmq._private import who_else_can_write
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import JournalError
 from pennylane_threaded_ibmq.execution.budget import Ledger
-from pennylane_threaded_ibmq.execution.database import Database
-from pennylane_threaded_ibmq.execution.journal import Journal, journals
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.store.database import Database
+from pennylane_threaded_ibmq.store.journal import Journal, journals
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="modes and locks of POSIX")
 
@@ -121,7 +121,7 @@ def test_tapes_that_others_may_have_written_are_not_unpickled(tmp_path, monkeypa
 def test_lock_files_of_dead_programs_are_removed(tmp_path):
     path = tmp_path / "journal"
     code = (
-        "import os, signal, sys; from pathlib import Path; from pennylane_threaded_ibmq.execution.journal import Journal\n"
+        "import os, signal, sys; from pathlib import Path; from pennylane_threaded_ibmq.store.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
     )
     for _ in range(2):

@@ -16,12 +16,12 @@ import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
-from pennylane_threaded_ibmq.execution import journal as module
-from pennylane_threaded_ibmq.execution import schema
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
-from pennylane_threaded_ibmq.execution.steps import Phase
 from pennylane_threaded_ibmq.loopback import Instance, JobStatus
+from pennylane_threaded_ibmq.store import journal as module
+from pennylane_threaded_ibmq.store import schema
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
+from pennylane_threaded_ibmq.store.steps import Phase
 
 FORMAT_1 = """
 CREATE TABLE batches (id TEXT PRIMARY KEY, owner TEXT NOT NULL, backend TEXT NOT NULL, instance TEXT NOT NULL,
@@ -185,7 +185,7 @@ def test_what_cannot_be_written_down_is_not_sent(loopback, device, monkeypatch):
             dev.batch_execute(tapes(2))
     assert service.counters.jobs == 0
     dev.batch_execute(tapes(2))  # its slot was given back
-    assert dev._open().site._pacer._in_flight == 0
+    assert dev._open().runner._pacer._in_flight == 0
 
 
 def test_what_was_sent_is_finished_though_the_disk_is_full(loopback, device, monkeypatch, caplog):

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import JournalError
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard
-from pennylane_threaded_ibmq.execution.tapes import UnwritableError, read_tapes, write_tapes
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard
+from pennylane_threaded_ibmq.store.tapes import UnwritableError, read_tapes, write_tapes
 
 Q = qml.tape.QuantumScript
 

@@ -6,10 +6,10 @@ import pytest
 from calls import REQUEST, Calls, sending_threads
 from ladder import ladder, right
 
-from pennylane_threaded_ibmq.ibm import service as job_service
-from pennylane_threaded_ibmq.ibm.jobs import LanePrimitives
-from pennylane_threaded_ibmq.ibm.primitives import open_primitive
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus
+from pennylane_threaded_ibmq.service import service as job_service
+from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
+from pennylane_threaded_ibmq.stacks.current.primitives import open_primitive
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_jobs_of_a_batch_of_ibms_leave_from_lanes_too(loopback, device, calls):
 def test_a_lane_without_an_answer_is_replaced(loopback, device, calls, monkeypatch):
     """The shard goes on in another thread; what the service got is found, and not sent again."""
     monkeypatch.setattr(job_service, "SEND_SECS", 1.0)
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.arrival.ARRIVAL_SECS", 30.0)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.arrival.ARRIVAL_SECS", 30.0)
     service = loopback()
     dev = device(backend=SIMULATOR)
     service.inject(Fault(effect="stall", on="POST /jobs", when="after"))

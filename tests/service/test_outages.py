@@ -16,8 +16,8 @@ from ladder import ladder, right
 from outages import FAULTS, OUTAGE_SECS, FastDevice, Line
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, ServiceError, WaitTimeoutError
-from pennylane_threaded_ibmq.ibm import arrival
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.service import arrival
 
 KINDS = [*FAULTS, "refused"]
 

@@ -61,7 +61,7 @@ def qubits_of(circuit):
 
 def compiled(dev, one):
     shards = dev._cut(dev._prepare((one,))[0])
-    from pennylane_threaded_ibmq.execution.pubs import compiled_circuits
+    from pennylane_threaded_ibmq.circuits.pubs import compiled_circuits
 
     return compiled_circuits(shards[0].blocks[0])[0]
 

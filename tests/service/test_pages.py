@@ -23,7 +23,7 @@ from pennylane_threaded_ibmq.cli.pages.site import write_site
 from pennylane_threaded_ibmq.cli.pages.views import Views
 from pennylane_threaded_ibmq.exceptions import JournalError
 from pennylane_threaded_ibmq.execution.budget import Ledger
-from pennylane_threaded_ibmq.execution.history import circuits
+from pennylane_threaded_ibmq.store.history import circuits
 
 EVIL = "<script>alert(1)</script>'\"\x1b]0;title\x07"
 

@@ -9,8 +9,8 @@ import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
-from pennylane_threaded_ibmq.ibm.primitives import FEW_PUBS, choose_api
 from pennylane_threaded_ibmq.loopback import SIMULATOR
+from pennylane_threaded_ibmq.stacks.current.primitives import FEW_PUBS, choose_api
 
 TWIRLED = {"sampler": {"twirling": {"enable_measure": True}}}
 

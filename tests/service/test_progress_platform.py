@@ -7,10 +7,10 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.execution import places
-from pennylane_threaded_ibmq.execution.steps import Phase
-from pennylane_threaded_ibmq.execution.timeline import timeline_of
+from pennylane_threaded_ibmq.execution import queue as places
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.progress.timeline import timeline_of
+from pennylane_threaded_ibmq.store.steps import Phase
 
 SMALL = "ibm_manila"
 
@@ -115,7 +115,7 @@ def test_a_service_that_does_not_tell_the_place_is_no_trouble(loopback, device, 
     service.inject(Fault(effect="status", status=404, on=".*metrics", times=None))
     service.hold()
     seen = []
-    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.ibm.service"):
+    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.service.service"):
         handle = device(progress=seen.append).submit(ladder(2))
         service.wait_for_requests(METRICS, 1)
         service.release()
@@ -148,10 +148,10 @@ def test_a_shard_that_is_sent_again_is_counted(loopback, device):
 
 def test_the_log_names_batch_and_jobs(loopback, device, caplog):
     loopback(direct=True)
-    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.execution.progress"):
+    with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq.progress.progress"):
         handle = device(shard_size=1).submit(ladder(2))
         handle.result()
-    (line,) = [r for r in caplog.records if r.name == "pennylane_threaded_ibmq.execution.progress"]
+    (line,) = [r for r in caplog.records if r.name == "pennylane_threaded_ibmq.progress.progress"]
     assert line.batch_id == handle.batch_id
     assert line.job_id.split() == list(handle.job_ids)
 

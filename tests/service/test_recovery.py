@@ -26,13 +26,13 @@ from pennylane_threaded_ibmq.exceptions import (
     UsageLimitError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
-from pennylane_threaded_ibmq.ibm import arrival
-from pennylane_threaded_ibmq.ibm import service as job_service
-from pennylane_threaded_ibmq.ibm.service import State
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.service import arrival
+from pennylane_threaded_ibmq.service import service as job_service
+from pennylane_threaded_ibmq.service.service import State
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
 SMALL = "ibm_manila"
 
@@ -379,10 +379,10 @@ def test_slots_that_others_hold_are_waited_for(loopback, device):
     other = device(journal=False)
     held = other.submit(ladder(1))
     service.wait_for_jobs(1, JobStatus.QUEUED)
-    from pennylane_threaded_ibmq.ibm.pace import Pacer
+    from pennylane_threaded_ibmq.service.pace import Pacer
 
     dev = device()
-    dev._open().site._pacer = Pacer()  # as in another process: it knows nothing of the slot that is taken
+    dev._open().runner._pacer = Pacer()  # as in another process: it knows nothing of the slot that is taken
     handle = dev.submit(ladder(3))
     service.wait_for_requests("POST /jobs", 2)
     service.release()

@@ -10,8 +10,8 @@ from ladder import ladder, right
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import BackendError
-from pennylane_threaded_ibmq.ibm.account import accounts
 from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.service.account import accounts
 
 
 def test_jobs_in_flight_are_collected(loopback, device):

@@ -155,7 +155,7 @@ def test_the_key_is_nowhere(failures, caplog, capfd, tmp_path, monkeypatch):
         [str(pickle.dumps(dev._settings)), dev._settings.model_dump_json(include={"ibmqx_token"})]
     )
     texts["workplace"] = iter(
-        [repr(vars(dev._open())), repr(vars(dev._open().site)), repr(vars(dev._open().jobs))]
+        [repr(vars(dev._open())), repr(vars(dev._open().runner)), repr(vars(dev._open().jobs))]
     )
     texts["logs"] = (
         f"{r.getMessage()} {r.args} {r.exc_text}"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ladder import ladder
 
 from pennylane_threaded_ibmq.execution import watcher
-from pennylane_threaded_ibmq.ibm.service import State
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus, fault_mix
+from pennylane_threaded_ibmq.service.service import State
 
 SWEEP = os.environ.get("THREADED_IBMQ_SWEEP")
 ALL_BUT_LOGINS = "(?!POST /identity/token$).*"

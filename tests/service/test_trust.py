@@ -11,10 +11,10 @@ import pytest
 from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
-from pennylane_threaded_ibmq.execution.trust import check_outcomes, check_values, is_mitigated
-from pennylane_threaded_ibmq.ibm.jobs import LanePrimitives
-from pennylane_threaded_ibmq.ibm.service import ListedJob
 from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.service.service import ListedJob
+from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
+from pennylane_threaded_ibmq.store.trust import check_outcomes, check_values, is_mitigated
 
 JOB = SimpleNamespace(job_id="job-1")
 
@@ -166,7 +166,7 @@ def test_a_job_that_is_followed_for_another_submission_first(loopback, device):
     """The submission that the id belongs to comes late, and gets its job all the same."""
     service = loopback(job_secs=0.5)
     dev = device(shard_size=2, max_jobs=2)
-    watcher = dev._open().site.watcher
+    watcher = dev._open().runner.watcher
     follow, followed, names = watcher.follow, threading.Event(), []
 
     def followed_now(*arguments):
@@ -242,8 +242,8 @@ def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
     service.wait_for_jobs(1, JobStatus.QUEUED)
     service.wait_for_requests("GET /jobs/{id}", 2)  # the list was looked at before
     place, (run,) = dev._open(), handle._batch.runs
-    tags = (place.site._tag, run.slip.tag)
-    steps = place.jobs.submit("estimator", place.site._pubs(run), None, tags)
+    tags = (place.runner._tag, run.entry.tag)
+    steps = place.jobs.submit("estimator", place.runner._pubs(run), None, tags)
     call = next(steps)
     with pytest.raises(StopIteration) as end:
         steps.send(call.ask(LanePrimitives(place.jobs.backend)))

@@ -12,9 +12,9 @@ import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq.exceptions import JournalError
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
 PASSES = {"effect": "job", "on": "POST /jobs$", "reason": "Internal error.", "reason_code": 9999}
 

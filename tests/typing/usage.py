@@ -15,8 +15,6 @@ from pennylane_threaded_ibmq.exceptions import (
     ThreadedIBMQError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.execution.records import BatchRecord, ShardRecord, ShardState
-from pennylane_threaded_ibmq.execution.steps import Step
 from pennylane_threaded_ibmq.execution.usage import Estimate
 from pennylane_threaded_ibmq.loopback import (
     Counters,
@@ -28,6 +26,8 @@ from pennylane_threaded_ibmq.loopback import (
     fault_mix,
 )
 from pennylane_threaded_ibmq.settings import Settings, load_settings
+from pennylane_threaded_ibmq.store.records import BatchRecord, ShardRecord, ShardState
+from pennylane_threaded_ibmq.store.steps import Step
 
 assert_type(__version__, str)
 

@@ -152,7 +152,7 @@ def test_run_later_outlives_a_callback_that_leaves():
 
 def test_an_error_reaches_every_future(monkeypatch):
     dev = qml.device("threaded.ibmq", wires=1)
-    monkeypatch.setattr(dev._open().site, "run", lambda *_: leave())
+    monkeypatch.setattr(dev._open().runner, "run", lambda *_: leave())
     handle = dev.submit(tapes(2))
     for future in handle.futures:
         with pytest.raises(SystemExit):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennylane_threaded_ibmq.ibm.canonical import NoCanonicalFormError, canonical
+from pennylane_threaded_ibmq.simulators.canonical import NoCanonicalFormError, canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,9 +22,9 @@ from pennylane_threaded_ibmq.cli.rehearse import NEEDED
 from pennylane_threaded_ibmq.cli.report import Rehearsal, make_report, say_report
 from pennylane_threaded_ibmq.cli.resume import plain
 from pennylane_threaded_ibmq.cli.types import duration, share
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.records import NewShard
 from pennylane_threaded_ibmq.loopback import Counters, JobRecord, JobStatus, LoopbackConfig
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard
 
 SECRET = "a-key-that-nobody-may-see"  # pragma: allowlist secret
 
@@ -41,7 +41,7 @@ def no_account(monkeypatch, tmp_path):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("THREADED_IBMQ_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.saved.saved_account", lambda: False)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.saved.saved_account", lambda: False)
 
 
 def run(*arguments, **options):
@@ -123,7 +123,7 @@ def test_errors_of_circuits_are_where_they_always_were():
 
 @pytest.mark.parametrize("file", [True, False])
 def test_a_saved_account_is_only_looked_for_where_there_is_a_file(file, tmp_path, monkeypatch):
-    from pennylane_threaded_ibmq.ibm import saved
+    from pennylane_threaded_ibmq.service import saved
 
     asked = []
     client = SimpleNamespace(
@@ -231,7 +231,7 @@ def test_an_error_of_the_package_has_no_traceback(tmp_path):
 
 
 def test_a_missing_package_has_no_traceback(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pennylane_threaded_ibmq.ibm.overview", None)
+    monkeypatch.setitem(sys.modules, "pennylane_threaded_ibmq.stacks.current.overview", None)
     done = run("backends", "--local")
     assert done.exit_code == 1
     assert "threaded-ibmq doctor tells" in done.stderr
@@ -256,7 +256,7 @@ def test_config_tells_sources_and_never_the_token(monkeypatch):
 
 
 def test_config_tells_of_a_saved_account(monkeypatch):
-    monkeypatch.setattr("pennylane_threaded_ibmq.ibm.saved.saved_account", lambda: True)
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.saved.saved_account", lambda: True)
     told = json.loads(run("config", "--json").stdout)
     assert told["ibmqx_token"] == {"value": "set", "source": "account saved by Qiskit's IBM client"}
 

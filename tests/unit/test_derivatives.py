@@ -8,8 +8,8 @@ from pennylane.devices import ExecutionConfig
 from pennylane.gradients import finite_diff, param_shift
 from pennylane.tape import QuantumScript
 
-from pennylane_threaded_ibmq.device import derivatives
-from pennylane_threaded_ibmq.device.derivatives import can_differentiate, gradient_tapes
+from pennylane_threaded_ibmq.circuits import derivatives
+from pennylane_threaded_ibmq.circuits.derivatives import can_differentiate, gradient_tapes
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
 SHOTS = 100_000

@@ -12,11 +12,11 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from pennylane_threaded_ibmq.circuits.outcomes import ShotCounts
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JobCancelledError, JobFailedError
+from pennylane_threaded_ibmq.execution.chunks import BackendSpec, Chunk, pack, run_chunk, unpack
 from pennylane_threaded_ibmq.execution.engine import open_engine
-from pennylane_threaded_ibmq.execution.outcomes import ShotCounts
-from pennylane_threaded_ibmq.execution.pieces import BackendSpec, Piece, pack, run_piece, unpack
-from pennylane_threaded_ibmq.ibm.local import LocalBackend, open_local
+from pennylane_threaded_ibmq.simulators.local import LocalBackend, open_local
 
 
 class Here(Executor):
@@ -81,11 +81,11 @@ def same(left, right):
 # ------------------------------------------------------------------------------------------------------------ pieces
 
 
-def counted(piece, results):
+def counted(chunk, results):
     """Counts of each row of each circuit, in whatever form they came."""
     found = [
-        ShotCounts.from_counts(rows, circuit.num_clbits, piece.shots)
-        for rows, circuit in zip(results, piece.circuits, strict=True)
+        ShotCounts.from_counts(rows, circuit.num_clbits, chunk.shots)
+        for rows, circuit in zip(results, chunk.circuits, strict=True)
     ]
     return [
         sorted(zip(one.row_of.tolist(), one.packed.tolist(), one.weights.tolist(), strict=True))
@@ -93,7 +93,7 @@ def counted(piece, results):
     ]
 
 
-def sample_piece(seed=7):
+def sample_chunk(seed=7):
     x = Parameter("x")
     one, two, plain = QuantumCircuit(2, 2), QuantumCircuit(3, 3), QuantumCircuit(1, 1)
     one.ry(x, 0)
@@ -107,59 +107,59 @@ def sample_piece(seed=7):
         circuit.measure(circuit.qubits, circuit.clbits)
     rng = np.random.default_rng(1)
     values = (rng.uniform(0, 3, (5, 1)), rng.uniform(0, 3, (4, 1)), np.zeros((3, 0)))
-    return Piece((one, two, plain), values, shots=200, seed=seed)
+    return Chunk((one, two, plain), values, shots=200, seed=seed)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 12, 40])
-def test_pieces_of_a_run_give_what_the_run_gives(most):
+def test_chunks_of_a_run_give_what_the_run_gives(most):
     backend = LocalBackend(open_local("aer_simulator"))
-    whole = sample_piece()
-    pieces, places = whole.cut(most)
-    assert len(pieces) <= min(most, whole.rows)
-    assert sum(piece.rows for piece in pieces) == whole.rows
-    assert all(len(v) for piece in pieces for v in piece.values)
-    joined = whole.join([piece.run(backend) for piece in pieces], places)
+    whole = sample_chunk()
+    chunks, places = whole.cut(most)
+    assert len(chunks) <= min(most, whole.rows)
+    assert sum(chunk.rows for chunk in chunks) == whole.rows
+    assert all(len(v) for chunk in chunks for v in chunk.values)
+    joined = whole.join([chunk.run(backend) for chunk in chunks], places)
     assert counted(whole, joined) == counted(whole, whole.run(backend))
 
 
-def test_a_circuit_of_many_pieces_is_written_once_and_read_once(monkeypatch):
-    whole = sample_piece()
-    pieces, _ = whole.cut(12)
+def test_a_circuit_of_many_chunks_is_written_once_and_read_once(monkeypatch):
+    whole = sample_chunk()
+    chunks, _ = whole.cut(12)
     written = []
     dumps = pickle.dumps
     monkeypatch.setattr("pickle.dumps", lambda what: written.append(what) or dumps(what))
-    sent = pack(pieces)
+    sent = pack(chunks)
     assert sum(isinstance(what, QuantumCircuit) for what in written) == 3
     arrived = [unpack(one) for one in sent]
-    assert [p.rows for p in arrived] == [p.rows for p in pieces]
+    assert [p.rows for p in arrived] == [p.rows for p in chunks]
     assert len({id(circuit) for p in arrived for circuit in p.circuits}) == 3
 
 
-def test_pieces_take_about_the_same_time():
-    piece = sample_piece()
+def test_chunks_take_about_the_same_time():
+    chunk = sample_chunk()
     heavy = QuantumCircuit(20, 20)
     for _ in range(50):
         heavy.h(range(20))
     heavy.measure(range(20), range(20))
-    piece = Piece((piece.circuits[0], heavy), (np.zeros((100, 1)), np.zeros((4, 0))), shots=10)
-    pieces, _ = piece.cut(2)
+    chunk = Chunk((chunk.circuits[0], heavy), (np.zeros((100, 1)), np.zeros((4, 0))), shots=10)
+    chunks, _ = chunk.cut(2)
     heavy_rows = [
-        sum(len(v) for c, v in zip(p.circuits, p.values, strict=True) if c is heavy) for p in pieces
+        sum(len(v) for c, v in zip(p.circuits, p.values, strict=True) if c is heavy) for p in chunks
     ]
     assert heavy_rows == [2, 2]
 
 
 def test_a_seeded_estimate_is_not_cut():
-    whole = Piece((QuantumCircuit(1),), (np.zeros((4, 0)),), precisions=(0.1,), observables=(("Z",),), seed=3)
+    whole = Chunk((QuantumCircuit(1),), (np.zeros((4, 0)),), precisions=(0.1,), observables=(("Z",),), seed=3)
     assert whole.cut(4)[0] == [whole]
 
 
 def test_a_worker_opens_a_backend_from_its_name():
     spec = pickle.dumps(BackendSpec("aer_simulator"))
-    piece = sample_piece()
-    (sent,) = pack([piece])
-    here = piece.run(LocalBackend(open_local("aer_simulator")))
-    assert counted(piece, run_piece(spec, sent)) == counted(piece, here)
+    chunk = sample_chunk()
+    (sent,) = pack([chunk])
+    here = chunk.run(LocalBackend(open_local("aer_simulator")))
+    assert counted(chunk, run_chunk(spec, sent)) == counted(chunk, here)
 
 
 # ------------------------------------------------------------------------------------------------------ same results
@@ -235,7 +235,7 @@ def test_gradients_run_there():
     assert engine.calls > 1
 
 
-def test_progress_counts_pieces():
+def test_progress_counts_chunks():
     seen = []
     run(mixed_tapes(), engine=Here(3), progress=seen.append)
     fractions = [p.fraction for p in seen]
@@ -247,7 +247,7 @@ def test_progress_counts_pieces():
 # ----------------------------------------------------------------------------------------------------- what goes wrong
 
 
-def test_pieces_of_dead_workers_run_again(caplog):
+def test_chunks_of_dead_workers_run_again(caplog):
     tapes = mixed_tapes()
     engine = Here(2, lose=(2, 3))
     same(run(tapes, seed_simulator=5, engine=engine), run(tapes, seed_simulator=5))

@@ -4,7 +4,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.execution.gates import LOWERING
+from pennylane_threaded_ibmq.circuits.gates import LOWERING
 
 SHOTS = 30_000
 

@@ -6,8 +6,8 @@ import pytest
 from pennylane import numpy as pnp
 from pennylane.tape import QuantumScript
 
+from pennylane_threaded_ibmq.circuits.precision import double_state, double_unitary
 from pennylane_threaded_ibmq.exceptions import ThreadedIBMQError, UnsupportedCircuitError
-from pennylane_threaded_ibmq.execution.precision import double_state, double_unitary
 
 SHOTS = 200_000
 ATOL = 0.007

@@ -6,9 +6,9 @@ import pytest
 from pennylane import numpy as pnp
 from pennylane.gradients import param_shift
 
-from pennylane_threaded_ibmq.device import preprocess
-from pennylane_threaded_ibmq.device.gradients import shift_through_conditions
-from pennylane_threaded_ibmq.execution import structure
+from pennylane_threaded_ibmq.circuits import structure
+from pennylane_threaded_ibmq.circuits.gradients import shift_through_conditions
+from pennylane_threaded_ibmq.stacks.current import preprocess
 
 X = pnp.array(0.3, requires_grad=True)
 FIXED = pnp.array(0.3, requires_grad=False)

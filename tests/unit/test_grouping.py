@@ -6,12 +6,12 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.execution.decode import BlockResult, decode_block
-from pennylane_threaded_ibmq.execution.grouping import group_words
-from pennylane_threaded_ibmq.execution.outcomes import ShotBits, ShotCounts
-from pennylane_threaded_ibmq.execution.plan import plan
-from pennylane_threaded_ibmq.execution.shards import Shard
-from pennylane_threaded_ibmq.execution.template import Template, TemplateStore
+from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
+from pennylane_threaded_ibmq.circuits.grouping import group_words
+from pennylane_threaded_ibmq.circuits.outcomes import ShotBits, ShotCounts
+from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.shards import Shard
+from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
 
 
 def local_words(number, wires, seed, most=4, least=4):
@@ -54,7 +54,7 @@ def test_each_word_is_measured_in_the_same_bases_every_time(words):
 def test_more_words_than_a_table_of_conflicts_holds_are_grouped(monkeypatch):
     words = local_words(300, 8, 3, least=1)
     few = len(group_words(words))
-    monkeypatch.setattr("pennylane_threaded_ibmq.execution.grouping.MOST_WORDS", 10)
+    monkeypatch.setattr("pennylane_threaded_ibmq.circuits.grouping.MOST_WORDS", 10)
     bases = group_words(words)
     assert few <= len(bases) <= 1.5 * few
     assert all(any(all(b.get(w) == c for w, c in word) for b in bases) for word in words)
@@ -189,7 +189,7 @@ def test_an_estimator_measures_words_and_its_sampler_only_what_is_left():
 def test_jobs_are_recognised_by_their_bases(monkeypatch):
     block, _ = planned([qml.expval(qml.Z(0)), *WORDS])
     monkeypatch.setattr(
-        "pennylane_threaded_ibmq.execution.measure.group_words", lambda words: group_words(words)[::-1]
+        "pennylane_threaded_ibmq.circuits.measure.group_words", lambda words: group_words(words)[::-1]
     )
     other, _ = planned([qml.expval(qml.Z(0)), *WORDS])
     assert Shard((block,)).content() != Shard((other,)).content()

@@ -17,12 +17,12 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from scipy.stats import chi2, unitary_group
 
+from pennylane_threaded_ibmq.circuits.qiskit_gates import append_gates
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
-from pennylane_threaded_ibmq.execution.qiskit_gates import append_gates
-from pennylane_threaded_ibmq.ibm import lightning
-from pennylane_threaded_ibmq.ibm.fusion import DIAGONAL, ENTANGLING, FIXED, GENERATORS, can_fuse, fuse
-from pennylane_threaded_ibmq.ibm.lightning import MODULE, Lightning, find_lightning
-from pennylane_threaded_ibmq.ibm.program import BARRIER, MEASURE, STATE, UNITARY, Placed, Program
+from pennylane_threaded_ibmq.simulators import lightning
+from pennylane_threaded_ibmq.simulators.fusion import DIAGONAL, ENTANGLING, FIXED, GENERATORS, can_fuse, fuse
+from pennylane_threaded_ibmq.simulators.lightning import MODULE, Lightning, find_lightning
+from pennylane_threaded_ibmq.simulators.program import BARRIER, MEASURE, STATE, UNITARY, Placed, Program
 
 COLUMNS = 4
 """Columns of values that the gates of a random program share."""
@@ -91,7 +91,7 @@ def test_random_programs_have_the_distribution_of_their_circuit(engine, seed):
 
 
 def test_every_gate_of_the_converter_is_known():
-    from pennylane_threaded_ibmq.execution.gates import LOWERING
+    from pennylane_threaded_ibmq.circuits.gates import LOWERING
 
     names = {step.gate for steps in LOWERING.values() for step in steps}
     assert can_fuse(Program(3, tuple(Placed(name, (0, 1, 2)) for name in names), ()))

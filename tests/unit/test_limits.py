@@ -12,8 +12,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
-from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
-from pennylane_threaded_ibmq.execution.limits import (
+from pennylane_threaded_ibmq.circuits.limits import (
     REFUSALS,
     SERVICE_MOST,
     JobSize,
@@ -21,9 +20,10 @@ from pennylane_threaded_ibmq.execution.limits import (
     circuit_size,
     weigh,
 )
-from pennylane_threaded_ibmq.execution.plan import plan
-from pennylane_threaded_ibmq.execution.shards import Limits, cut
-from pennylane_threaded_ibmq.execution.template import TemplateStore
+from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.shards import Limits, cut
+from pennylane_threaded_ibmq.circuits.template import TemplateStore
+from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 from pennylane_threaded_ibmq.execution.usage import overheads
 
 UNLIMITED = JobSize(*[inf] * len(fields(JobSize)))

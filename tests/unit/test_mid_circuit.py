@@ -345,7 +345,7 @@ def test_conditions_are_minimal_formulas():
     from qiskit.circuit import Clbit
     from qiskit.circuit.classical import expr
 
-    from pennylane_threaded_ibmq.execution.dynamic import Condition, qiskit_condition
+    from pennylane_threaded_ibmq.circuits.dynamic import Condition, qiskit_condition
 
     bits = [Clbit() for _ in range(3)]
 

@@ -7,10 +7,10 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector, state_fidelity
 from qiskit_aer import AerSimulator
 
-from pennylane_threaded_ibmq.execution.plan import plan
+from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.pubs import make_request
+from pennylane_threaded_ibmq.circuits.template import TemplateStore
 from pennylane_threaded_ibmq.execution.primitives import primitive_pubs
-from pennylane_threaded_ibmq.execution.pubs import make_request
-from pennylane_threaded_ibmq.execution.template import TemplateStore
 
 BACKENDS = {
     "default": dict,

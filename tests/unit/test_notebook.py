@@ -7,8 +7,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.execution.records import BatchRecord, ShardRecord, ShardState
-from pennylane_threaded_ibmq.execution.tables import MOST_ROWS, BatchList, html_table
+from pennylane_threaded_ibmq.progress.tables import MOST_ROWS, BatchList, html_table
+from pennylane_threaded_ibmq.store.records import BatchRecord, ShardRecord, ShardState
 
 
 def tapes(count):

@@ -4,7 +4,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.device.layers import layer_gates
+from pennylane_threaded_ibmq.circuits.layers import layer_gates
 
 RNG = np.random.default_rng(8)
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from pennylane_threaded_ibmq._printable import printable
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import BackendError, JobFailedError, ShardFailedError
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.pictures import draw_timeline, save_timeline
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
+from pennylane_threaded_ibmq.progress.pictures import draw_timeline, save_timeline
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
 EVIL = "\x1b]0;mine\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07\x9b31m\r\x08\u202egnp.\u2066\u200f\x7f"
 NAME = f"ibm{EVIL}$\\frac"

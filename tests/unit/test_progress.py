@@ -13,15 +13,21 @@ import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq import Progress
-from pennylane_threaded_ibmq.device import display
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
-from pennylane_threaded_ibmq.execution.places import AGAIN_SECS, FIRST_SECS, TROUBLE_SECS, Listener, Places
-from pennylane_threaded_ibmq.execution.progress import LOOKING_SECS, Course
-from pennylane_threaded_ibmq.execution.steps import Phase
+from pennylane_threaded_ibmq.execution.queue import (
+    AGAIN_SECS,
+    FIRST_SECS,
+    TROUBLE_SECS,
+    Listener,
+    QueuePoller,
+)
 from pennylane_threaded_ibmq.execution.watcher import Watcher
-from pennylane_threaded_ibmq.ibm.outage import Outage
-from pennylane_threaded_ibmq.ibm.queue import Place, read_place
-from pennylane_threaded_ibmq.ibm.service import SentJob, State
+from pennylane_threaded_ibmq.progress import display
+from pennylane_threaded_ibmq.progress.progress import LOOKING_SECS, ProgressTracker
+from pennylane_threaded_ibmq.service.outage import Outage
+from pennylane_threaded_ibmq.service.queue import QueueInfo, read_place
+from pennylane_threaded_ibmq.service.service import SentJob, State
+from pennylane_threaded_ibmq.store.steps import Phase
 
 
 class Screen(io.StringIO):
@@ -38,8 +44,8 @@ class Screen(io.StringIO):
 class Waited:
     """A batch that is finished after some looks."""
 
-    def __init__(self, course, looks=0, step=None):
-        self.course, self.looks, self.step = course, looks, step
+    def __init__(self, tracker, looks=0, step=None):
+        self.tracker, self.looks, self.step = tracker, looks, step
         self.waits = []
 
     def wait(self, timeout):
@@ -50,7 +56,7 @@ class Waited:
         return self.looks < 0
 
     def progress(self):
-        return self.course.progress()
+        return self.tracker.progress()
 
 
 @pytest.fixture
@@ -80,33 +86,33 @@ def tapes(count):
 
 
 def test_each_shard_is_in_exactly_one_phase():
-    course = Course(6, 3, batch_id="b", qpu_secs=lambda: 7.0)
-    course.report(0, Phase.SENDING)
-    course.report(1, Phase.QUEUED, job_id="j1")
-    course.report(2, Phase.RUNNING, job_id="j2")
-    now = course.progress()
+    tracker = ProgressTracker(6, 3, batch_id="b", qpu_secs=lambda: 7.0)
+    tracker.report(0, Phase.SENDING)
+    tracker.report(1, Phase.QUEUED, job_id="j1")
+    tracker.report(2, Phase.RUNNING, job_id="j2")
+    now = tracker.progress()
     assert (now.planned, now.sending, now.queued, now.running, now.done) == (0, 1, 1, 1, 0)
     assert (now.tapes, now.shards, now.batch_id, now.qpu_secs) == (6, 3, "b", 7.0)
     assert now.job_ids == ("j1", "j2")
     assert not now.finished
     assert now.left_secs is None
-    course.report(0, Phase.FAILED)
-    course.report(1, Phase.DONE)
-    course.report(2, Phase.CANCELLED)
-    now = course.progress()
+    tracker.report(0, Phase.FAILED)
+    tracker.report(1, Phase.DONE)
+    tracker.report(2, Phase.CANCELLED)
+    now = tracker.progress()
     assert (now.done, now.failed, now.cancelled, now.fraction, now.finished) == (1, 1, 1, 1.0, True)
-    assert now.elapsed_secs == course.progress().elapsed_secs
+    assert now.elapsed_secs == tracker.progress().elapsed_secs
 
 
 def test_a_shard_that_is_tried_again_is_counted_and_loses_its_job():
-    course = Course(1, 1)
-    course.report(0, Phase.QUEUED, job_id="first")
-    course.report(0, Phase.PLANNED)
-    assert course.progress().retries == 1
-    assert course.progress().job_ids == ()
-    course.report(0, Phase.QUEUED, job_id="second")
-    course.report(0, Phase.DONE)
-    assert [(s.attempt, s.phase, s.job_id) for s in course.steps] == [
+    tracker = ProgressTracker(1, 1)
+    tracker.report(0, Phase.QUEUED, job_id="first")
+    tracker.report(0, Phase.PLANNED)
+    assert tracker.progress().retries == 1
+    assert tracker.progress().job_ids == ()
+    tracker.report(0, Phase.QUEUED, job_id="second")
+    tracker.report(0, Phase.DONE)
+    assert [(s.attempt, s.phase, s.job_id) for s in tracker.steps] == [
         (1, Phase.PLANNED, ""),
         (1, Phase.QUEUED, "first"),
         (2, Phase.PLANNED, ""),
@@ -118,52 +124,52 @@ def test_a_shard_that_is_tried_again_is_counted_and_loses_its_job():
 def test_the_rest_is_estimated_from_what_is_finished(monkeypatch):
     clock = iter([100.0, 104.0, 104.0])
     monkeypatch.setattr("time.time", lambda: next(clock))
-    course = Course(4, 4)
-    course.report(0, Phase.DONE)
-    now = course.progress()
+    tracker = ProgressTracker(4, 4)
+    tracker.report(0, Phase.DONE)
+    now = tracker.progress()
     assert (now.elapsed_secs, now.left_secs) == (4.0, 12.0)
 
 
 def test_a_place_in_the_queue_is_kept_until_its_shard_moves_on(monkeypatch):
     monkeypatch.setattr("time.time", lambda: 100.0)
     seen = []
-    course = Course(2, 2, qpu_secs=lambda: 4.0, observers=[seen.append])
-    course.report(0, Phase.QUEUED, job_id="a")
-    course.report(1, Phase.QUEUED, job_id="b")
-    course.place(0, Place(12, starts_at=160.0))
-    course.place(0, Place(12, starts_at=160.0))
+    tracker = ProgressTracker(2, 2, qpu_secs=lambda: 4.0, observers=[seen.append])
+    tracker.report(0, Phase.QUEUED, job_id="a")
+    tracker.report(1, Phase.QUEUED, job_id="b")
+    tracker.place(0, QueueInfo(12, starts_at=160.0))
+    tracker.place(0, QueueInfo(12, starts_at=160.0))
     assert len(seen) == 3, "the same place is no news"
-    now = course.progress()
+    now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (12, 60.0, 64.0)
-    course.report(1, Phase.RUNNING)
-    assert course.progress().queue_position == 12
-    course.report(0, Phase.RUNNING)
-    now = course.progress()
+    tracker.report(1, Phase.RUNNING)
+    assert tracker.progress().queue_position == 12
+    tracker.report(0, Phase.RUNNING)
+    now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (None, None, None)
-    course.place(0, Place(1))
-    assert course.progress().queue_position is None, "what runs has no place"
+    tracker.place(0, QueueInfo(1))
+    assert tracker.progress().queue_position is None, "what runs has no place"
 
 
 def test_somebody_looks_on_who_gave_a_function_or_asked_within_a_minute(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    assert Course(1, 1, observers=[lambda _: None]).looked_at()
-    course = Course(1, 1)
-    assert not course.looked_at()
-    course.progress()
-    assert course.looked_at()
+    assert ProgressTracker(1, 1, observers=[lambda _: None]).looked_at()
+    tracker = ProgressTracker(1, 1)
+    assert not tracker.looked_at()
+    tracker.progress()
+    assert tracker.looked_at()
     now[0] += LOOKING_SECS
-    assert not course.looked_at()
+    assert not tracker.looked_at()
 
 
 def test_places_are_asked_for_seldom_however_many_jobs_there_are(monkeypatch):
-    now, asked, answer = [100.0], [], [Place(3)]
+    now, asked, answer = [100.0], [], [QueueInfo(3)]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    curious = [True]
+    wants_queue_info = [True]
     jobs = [SentJob(f"j{i}", "sampler", 1, f"d-{i}", None) for i in range(50)]
-    listener = Listener(curious=lambda: curious[0])
+    listener = Listener(wants_queue_info=lambda: wants_queue_info[0])
     waiting = [(job, 100.0, [listener]) for job in jobs]
-    places = Places(lambda job: asked.append(job.job_id) or answer[0])
+    places = QueuePoller(lambda job: asked.append(job.job_id) or answer[0])
 
     def pass_time(secs):
         for _ in range(int(secs * 4)):
@@ -176,10 +182,10 @@ def test_places_are_asked_for_seldom_however_many_jobs_there_are(monkeypatch):
     assert asked == ["j0"], "the first in line"
     pass_time(AGAIN_SECS * 3)
     assert asked == ["j0"] * 4
-    curious[0] = False
+    wants_queue_info[0] = False
     pass_time(AGAIN_SECS * 3)
     assert len(asked) == 4, "nobody looks on"
-    curious[0], answer[0] = True, None
+    wants_queue_info[0], answer[0] = True, None
     pass_time(TROUBLE_SECS)
     assert len(asked) == 5, "a service in trouble is left alone"
 
@@ -187,14 +193,14 @@ def test_places_are_asked_for_seldom_however_many_jobs_there_are(monkeypatch):
 @pytest.mark.parametrize(
     ("metrics", "place"),
     [
-        ({"position_in_queue": 3, "timestamps": {"running": None}}, Place(3)),
-        ({"estimated_start_time": "1970-01-01T00:01:00Z"}, Place(None, 60.0)),
-        ({"estimated_start_time": "1970-01-01T00:01:00"}, Place(None, 60.0)),
-        ({"timestamps": {"running": "2025-01-01T00:00:00Z", "finished": None}}, Place(running=True)),
-        ({"timestamps": {"running": "x", "finished": "y"}}, Place()),
-        ({"position_in_queue": "soon", "estimated_start_time": 7, "timestamps": None}, Place()),
-        ({"position_in_queue": True}, Place()),
-        (None, Place()),
+        ({"position_in_queue": 3, "timestamps": {"running": None}}, QueueInfo(3)),
+        ({"estimated_start_time": "1970-01-01T00:01:00Z"}, QueueInfo(None, 60.0)),
+        ({"estimated_start_time": "1970-01-01T00:01:00"}, QueueInfo(None, 60.0)),
+        ({"timestamps": {"running": "2025-01-01T00:00:00Z", "finished": None}}, QueueInfo(running=True)),
+        ({"timestamps": {"running": "x", "finished": "y"}}, QueueInfo()),
+        ({"position_in_queue": "soon", "estimated_start_time": 7, "timestamps": None}, QueueInfo()),
+        ({"position_in_queue": True}, QueueInfo()),
+        (None, QueueInfo()),
     ],
 )
 def test_a_place_is_read_from_whatever_the_service_says(metrics, place):
@@ -202,7 +208,7 @@ def test_a_place_is_read_from_whatever_the_service_says(metrics, place):
 
 
 def test_a_batch_without_shards_is_finished():
-    now = Course(1, 0).progress()
+    now = ProgressTracker(1, 0).progress()
     assert now.finished
     assert now.fraction == 1.0
 
@@ -238,16 +244,16 @@ def test_a_function_that_raises_is_not_called_again_and_harms_nothing(caplog):
 
 
 def test_a_function_may_cancel_the_batch():
-    course = Course(2, 2)
+    tracker = ProgressTracker(2, 2)
     seen = []
 
     def stop(record):
         seen.append(record)
         if len(seen) == 1:
-            course.report(1, Phase.CANCELLED)
+            tracker.report(1, Phase.CANCELLED)
 
-    course = Course(2, 2, observers=[stop])
-    course.report(0, Phase.RUNNING)
+    tracker = ProgressTracker(2, 2, observers=[stop])
+    tracker.report(0, Phase.RUNNING)
     assert len(seen) == 2
     assert seen[-1].cancelled == 1
 
@@ -265,12 +271,12 @@ def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
     drawn = []
     screen = types.SimpleNamespace(update=lambda what, refresh: drawn.append(what), transient=True)
     line = display.LiveLine(screen, display.Loop(0.0))
-    course = Course(2, 2)
+    tracker = ProgressTracker(2, 2)
     for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
-        line(course.progress())
+        line(tracker.progress())
     assert len(drawn) == 2, "the clock has two values"
-    course.report(0, Phase.RUNNING)
-    line(course.progress())
+    tracker.report(0, Phase.RUNNING)
+    line(tracker.progress())
     assert len(drawn) == 3
 
 
@@ -300,7 +306,7 @@ def test_one_line_a_batch_with_its_parts_as_fields(caplog):
 
 def test_steps_are_logged_for_those_who_debug(caplog):
     dev = qml.device("threaded.ibmq", wires=1)
-    with caplog.at_level(logging.DEBUG, "pennylane_threaded_ibmq.execution.progress"):
+    with caplog.at_level(logging.DEBUG, "pennylane_threaded_ibmq.progress.progress"):
         dev.batch_execute(tapes(1))
     assert [(r.shard, r.state) for r in caplog.records][:2] == [(0, "running"), (0, "done")]
 
@@ -311,7 +317,7 @@ def test_steps_are_logged_for_those_who_debug(caplog):
 def test_nothing_is_shown_in_a_pipe_or_in_ci(streams):
     for terminal, ci in ((False, False), (True, True), (False, True)):
         out, err = streams(terminal=terminal, ci=ci)
-        waited = Waited(Course(1, 1))
+        waited = Waited(ProgressTracker(1, 1))
         assert display.Display("auto").wait(waited, None)
         assert waited.waits == [None]
         assert out.getvalue() + err.getvalue() == ""
@@ -319,7 +325,7 @@ def test_nothing_is_shown_in_a_pipe_or_in_ci(streams):
 
 def test_a_short_wait_shows_nothing_in_a_terminal_either(streams):
     out, err = streams(terminal=True)
-    waited = Waited(Course(1, 1))
+    waited = Waited(ProgressTracker(1, 1))
     assert display.Display("auto").wait(waited, None)
     assert waited.waits == [display.AUTO_SECS, 0]
     assert out.getvalue() + err.getvalue() == ""
@@ -327,8 +333,8 @@ def test_a_short_wait_shows_nothing_in_a_terminal_either(streams):
 
 def test_a_long_wait_shows_a_live_line_on_the_error_output(streams):
     out, err = streams(terminal=True)
-    course = Course(2, 2)
-    waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
+    tracker = ProgressTracker(2, 2)
+    waited = Waited(tracker, 3, lambda: tracker.report(0, Phase.DONE))
     assert display.Display("auto").wait(waited, None)
     assert "1 planned, 1 done" in err.getvalue()
     assert out.getvalue() == ""
@@ -336,13 +342,13 @@ def test_a_long_wait_shows_a_live_line_on_the_error_output(streams):
 
 def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
     out, err = streams(terminal=False)
-    course = Course(2, 2, qpu_secs=lambda: 5.0)
+    tracker = ProgressTracker(2, 2, qpu_secs=lambda: 5.0)
 
     def finish():
         for shard in (0, 1):
-            course.report(shard, Phase.DONE)
+            tracker.report(shard, Phase.DONE)
 
-    assert display.Display(True).wait(Waited(course, 0, finish), None)
+    assert display.Display(True).wait(Waited(tracker, 0, finish), None)
     first, last = err.getvalue().splitlines()
     assert first == "threaded.ibmq: 2 shards: 2 planned | 0:00 | QPU ~5 s"
     assert last == "threaded.ibmq: 2 shards: 2 done | 0:00 | QPU ~5 s"
@@ -351,32 +357,32 @@ def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
 
 def test_the_estimate_is_made_once_and_only_for_who_wants_to_know():
     asked = []
-    course = Course(1, 1, qpu_secs=lambda: asked.append(1) or 5.0)
-    course.report(0, Phase.DONE)
+    tracker = ProgressTracker(1, 1, qpu_secs=lambda: asked.append(1) or 5.0)
+    tracker.report(0, Phase.DONE)
     assert not asked
-    assert [course.progress().qpu_secs for _ in range(3)] == [5.0] * 3
+    assert [tracker.progress().qpu_secs for _ in range(3)] == [5.0] * 3
     assert len(asked) == 1
 
 
 def test_plain_lines_do_not_flood(streams):
     _, err = streams(terminal=False)
     lines = display.PlainLines(err, display.Loop(0.0))
-    course = Course(50, 50)
+    tracker = ProgressTracker(50, 50)
     for shard in range(50):
-        course.report(shard, Phase.DONE)
-        lines(course.progress())
+        tracker.report(shard, Phase.DONE)
+        lines(tracker.progress())
     assert len(err.getvalue().splitlines()) == 2
 
 
 @pytest.mark.parametrize("mode", [True, "auto"])
 def test_time_runs_out_while_it_is_shown(streams, mode):
     streams(terminal=True)
-    assert not display.Display(mode).wait(Waited(Course(1, 1), 1000), 0.0)
+    assert not display.Display(mode).wait(Waited(ProgressTracker(1, 1), 1000), 0.0)
 
 
 def test_false_shows_nothing(streams):
     _, err = streams(terminal=True)
-    assert display.Display(False).wait(Waited(Course(1, 1)), 3.0)
+    assert display.Display(False).wait(Waited(ProgressTracker(1, 1)), 3.0)
     assert err.getvalue() == ""
 
 
@@ -385,13 +391,13 @@ def test_a_finished_batch_clears_its_line_and_a_failed_one_leaves_it(streams, mo
     monkeypatch.setattr(display, "AUTO_SECS", 0.0)
     for phase, left in ((Phase.DONE, ""), (Phase.FAILED, "2 failed")):
         _, err = streams(terminal=True)
-        course = Course(2, 2)
+        tracker = ProgressTracker(2, 2)
 
-        def finish(course=course, phase=phase):
+        def finish(tracker=tracker, phase=phase):
             for shard in (0, 1):
-                course.report(shard, phase)
+                tracker.report(shard, phase)
 
-        assert display.Display(mode).wait(Waited(course, 1, finish), None)
+        assert display.Display(mode).wait(Waited(tracker, 1, finish), None)
         # what stands on the screen is what was written since the line was cleared the last time
         standing = err.getvalue().rsplit("\x1b[2K", 1)[1]
         assert (left in standing) if left else ("shard" not in standing)
@@ -403,15 +409,15 @@ def test_a_hundred_steps_of_training_print_three_lines_at_most(streams, monkeypa
     _, err = streams(terminal=False)
     shown = display.Display(True)
     for _ in range(100):
-        course = Course(73, 2)
+        tracker = ProgressTracker(73, 2)
 
-        def finish(course=course):
+        def finish(tracker=tracker):
             now[0] += 1.5
             for shard in (0, 1):
-                course.report(shard, Phase.QUEUED, job_id=f"job-{shard}")
-                course.report(shard, Phase.DONE)
+                tracker.report(shard, Phase.QUEUED, job_id=f"job-{shard}")
+                tracker.report(shard, Phase.DONE)
 
-        assert shown.wait(Waited(course, 0, finish), None)
+        assert shown.wait(Waited(tracker, 0, finish), None)
     first, last, loop = err.getvalue().splitlines()
     assert "2 planned" in first
     assert "2 done" in last
@@ -425,24 +431,24 @@ def test_a_loop_that_runs_over_night_says_so_now_and_then(monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     stream, loop = io.StringIO(), display.Loop(0.0)
     lines = display.PlainLines(stream, loop)
-    course = Course(1, 1)
-    course.report(0, Phase.DONE)
+    tracker = ProgressTracker(1, 1)
+    tracker.report(0, Phase.DONE)
     for _ in range(8 * 3600):
         now[0] += 1.0
-        lines(course.progress())
-        loop.add(course.progress())
+        lines(tracker.progress())
+        loop.add(tracker.progress())
     assert 8 <= len(stream.getvalue().splitlines()) <= 14
 
 
 def test_a_failed_batch_of_a_loop_is_told_at_once():
     stream, loop = io.StringIO(), display.Loop(0.0)
     lines = display.PlainLines(stream, loop)
-    course = Course(1, 1)
-    loop.add(course.progress())
-    lines(course.progress())
+    tracker = ProgressTracker(1, 1)
+    loop.add(tracker.progress())
+    lines(tracker.progress())
     assert stream.getvalue() == ""
-    course.report(0, Phase.FAILED)
-    lines(course.progress())
+    tracker.report(0, Phase.FAILED)
+    lines(tracker.progress())
     assert "1 failed" in stream.getvalue()
 
 
@@ -462,8 +468,8 @@ def notebook(monkeypatch):
 
 def test_a_notebook_gets_one_bar_that_replaces_itself(notebook):
     assert display.is_interactive()
-    course = Course(2, 2)
-    waited = Waited(course, 3, lambda: course.report(0, Phase.DONE))
+    tracker = ProgressTracker(2, 2)
+    waited = Waited(tracker, 3, lambda: tracker.report(0, Phase.DONE))
     assert display.Display(True).wait(waited, None)
     (first,), (second,) = notebook.shown, notebook.updated
     assert "value='0'" in first
@@ -475,8 +481,8 @@ def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
     for cell in (1, 2):
         notebook.shell.execution_count = cell
         for _ in range(3):
-            course = Course(5, 1)
-            assert shown.wait(Waited(course, 0, lambda course=course: course.report(0, Phase.DONE)), None)
+            tracker = ProgressTracker(5, 1)
+            assert shown.wait(Waited(tracker, 0, lambda tracker=tracker: tracker.report(0, Phase.DONE)), None)
     assert len(notebook.shown) == 2
     assert "before: 3 batches, 15 circuits in 0:00" in notebook.shown[1]
     assert "<progress" not in notebook.updated[-1], "what is finished needs no bar"
@@ -491,10 +497,10 @@ def test_an_observer_that_exits_does_not_end_the_watching(caplog):
     def leave(_):
         raise SystemExit
 
-    course = Course(1, 1, observers=(leave,))
-    course.report(0, Phase.RUNNING)
-    course.report(0, Phase.DONE)
-    assert course.progress().finished
+    tracker = ProgressTracker(1, 1, observers=(leave,))
+    tracker.report(0, Phase.RUNNING)
+    tracker.report(0, Phase.DONE)
+    assert tracker.progress().finished
     assert caplog.text.count("is not called again") == 1
 
 

@@ -125,7 +125,7 @@ def test_a_gate_that_nobody_can_write_is_refused_by_name(dev):
 
 def test_the_reader_takes_nothing_for_a_conditional_gate():
     """Whoever reads tapes without preparing them learns which gate is the matter."""
-    from pennylane_threaded_ibmq.execution.structure import StructureReader
+    from pennylane_threaded_ibmq.circuits.structure import StructureReader
 
     with pytest.raises(UnsupportedCircuitError, match=r"QFT on wires \[0, 1\] was not decomposed"):
         StructureReader().read(qml.tape.QuantumScript([qml.QFT(wires=[0, 1])], [qml.probs(wires=0)]), 0)

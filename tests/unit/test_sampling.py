@@ -11,10 +11,10 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, depolarizing_error
 from scipy.stats import chi2
 
-from pennylane_threaded_ibmq.execution.outcomes import ShotCounts
-from pennylane_threaded_ibmq.ibm import exact
-from pennylane_threaded_ibmq.ibm.exact import CountTable, ExactForms, is_exact
-from pennylane_threaded_ibmq.ibm.local import LocalBackend
+from pennylane_threaded_ibmq.circuits.outcomes import ShotCounts
+from pennylane_threaded_ibmq.simulators import exact
+from pennylane_threaded_ibmq.simulators.exact import CountTable, ExactForms, is_exact
+from pennylane_threaded_ibmq.simulators.local import LocalBackend
 
 ALPHA = 1e-6
 """False alarms of a test of a distribution; seeds are fixed, so one that passes goes on to pass."""

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 
 from pennylane_threaded_ibmq import device, exceptions
 from pennylane_threaded_ibmq import stack as module
-from pennylane_threaded_ibmq.ibm import client
 from pennylane_threaded_ibmq.stack import PACKAGES, Stack, decide, installed, judge, stack
+from pennylane_threaded_ibmq.stacks.current import client
 
 ROOT = Path(__file__).resolve().parents[2]
 

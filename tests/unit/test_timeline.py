@@ -8,11 +8,11 @@ import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
-from pennylane_threaded_ibmq.execution.journal import Journal
-from pennylane_threaded_ibmq.execution.pictures import draw_timeline, save_timeline
-from pennylane_threaded_ibmq.execution.records import NewShard, ShardState
-from pennylane_threaded_ibmq.execution.steps import Phase, Step
-from pennylane_threaded_ibmq.execution.timeline import make_timeline, timeline_of
+from pennylane_threaded_ibmq.progress.pictures import draw_timeline, save_timeline
+from pennylane_threaded_ibmq.progress.timeline import make_timeline, timeline_of
+from pennylane_threaded_ibmq.store.journal import Journal
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState
+from pennylane_threaded_ibmq.store.steps import Phase, Step
 
 P, S, Q, R = Phase.PLANNED, Phase.SENDING, Phase.QUEUED, Phase.RUNNING
 DONE, FAILED, CANCELLED = Phase.DONE, Phase.FAILED, Phase.CANCELLED
@@ -261,7 +261,7 @@ def test_another_ending_is_refused(tmp_path):
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "pennylane_threaded_ibmq.execution.figure", raising=False)
+    monkeypatch.delitem(sys.modules, "pennylane_threaded_ibmq.progress.figure", raising=False)
     with pytest.raises(ConfigurationError, match=r"\[pictures\]"):
         draw_timeline(line(simple(0, 1, 10)))
 

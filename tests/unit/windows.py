@@ -103,9 +103,9 @@ def main(folder: Path) -> None:
     finally:
         # other packages load more of theirs when they are used
         sys.platform = platform
-    from pennylane_threaded_ibmq.execution import lock_file
-    from pennylane_threaded_ibmq.execution.journal import Journal
-    from pennylane_threaded_ibmq.execution.records import NewShard
+    from pennylane_threaded_ibmq.store import lock_file
+    from pennylane_threaded_ibmq.store.journal import Journal
+    from pennylane_threaded_ibmq.store.records import NewShard
 
     lock_file.sys = types.SimpleNamespace(platform="win32")  # type: ignore[attr-defined]
     # a dead process's, which the first journal removes

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...execution.budget import InstanceBudget, Ledger
-from ...execution.history import FILE, CircuitRecord, circuits
-from ...execution.journal import Journal
-from ...execution.pictures import picture_uri
-from ...execution.timeline import timeline_of
+from ...progress.pictures import picture_uri
+from ...progress.timeline import timeline_of
 from ...settings import home_folder
+from ...store.history import FILE, CircuitRecord, circuits
+from ...store.journal import Journal
 from ..journal import charged, open_journal, shard_standing, standing
 from ..output import moment, span
 
 if TYPE_CHECKING:
-    from ...execution.records import BatchRecord, ShardRecord
+    from ...store.records import BatchRecord, ShardRecord
 
 JOB_PAGE = "https://quantum.cloud.ibm.com/workloads/{}"
 """Where IBM shows a job; the classic service's pages are gone."""

@@ -1,0 +1,107 @@
+"""The gates that an operation means, on any stack.
+
+PennyLane's simulator takes the matrix of an operation where it has one, a device of gates its decomposition, and some of
+these are of another operation: a power of a half is another root where an angle is a turn, and what is controlled loses its
+sign where its own matrix is close to one of a turn. So those that may be wrong are compared with the matrix.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pennylane as qml
+from pennylane.operation import Operator
+from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
+from pennylane.tape import QuantumScript
+
+from .broadcast import bound
+from .gates import is_conditional
+from .layers import layer_gates
+from .precision import double_state, unwrapped
+from .structure import to_complex
+from .unitarity import MOST_MATRIX_WIRES, check_unitary, layers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+KEEPS_PHASES = hasattr(qml, "GlobalPhase")
+"""Whether decompositions keep the phase of a gate, which a control makes observable; those of PennyLane 0.31 do not."""
+
+AGREES = 1e-6
+"""Overlap of two matrices, relative to that of equal ones, that is taken for rounding."""
+
+
+def own_gates(op: Operator) -> list[Operator]:
+    """The gates that an operation means; its matrix, if it has nothing else."""
+    gates = layer_gates(op)
+    if gates is not None:
+        return gates
+    check_unitary(op)
+    if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
+    made = op.decomposition()
+    # some powers decompose into one gate, which is no list
+    gates = [made] if isinstance(made, Operator) else list(made)
+    matrix = _other_matrix(gates, op) if _is_doubtful(op) else None
+    return gates if matrix is None else [qml.QubitUnitary(matrix, wires=op.wires)]
+
+
+def prepared(op: Operator) -> list[Operator]:
+    """The gates that a preparation of a state means where its wires are not in the state 0."""
+    if is_conditional(op):
+        # older PennyLanes have it elsewhere, and conditions are deferred there
+        from pennylane.ops import Conditional
+
+        return [Conditional(op.meas_val, gate) for gate in prepared(op.base)]
+    (state,) = op.data
+    # its own decomposition would refuse a state of single precision
+    return list(qml.MottonenStatePreparation(double_state(state), wires=op.wires).decomposition())
+
+
+def matrix_of(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128]:
+    """The matrix of gates on the wires of an operation; of each entry, if there is a batch."""
+    if not gates:
+        return np.eye(2 ** len(op.wires), dtype=np.complex128)
+    return to_complex(qml.matrix(QuantumScript(gates), wire_order=op.wires))
+
+
+def _is_doubtful(op: Operator) -> bool:
+    """Whether a decomposition may be of another operation: of a power, or of one wire under controls."""
+    if not isinstance(op, SymbolicOp) or not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
+        return False
+    if op.batch_size is None and any(
+        part.name == "GlobalPhase" and qml.math.ndim(part.data[0]) for part in layers_of(op)
+    ):
+        # PennyLane 0.37 takes the phases of a batch for the diagonal of one matrix
+        return False
+    if isinstance(op, Pow):
+        return True
+    if isinstance(op, Controlled) and op.data and (len(op.base.wires) == 1 or not KEEPS_PHASES):
+        return True
+    return any(isinstance(part, Pow) and not isinstance(part.z, int) for part in layers_of(op))
+
+
+def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128] | None:
+    """The matrix of an operation, where gates, for any entry of a batch, are not that operation up to a phase."""
+    others = {wire for gate in gates for wire in gate.wires} - set(op.wires)
+    if others and others.issubset(getattr(op, "work_wires", ())):
+        # they leave those that they work with as they were
+        return None
+    try:
+        # PennyLane takes no root of a tensor of a gradient under way
+        plain = bound(op, [np.asarray(unwrapped(number)) for number in op.data])
+        wanted = to_complex(plain.matrix())
+        found = None if others else matrix_of(gates, op)
+    except (TypeError, ValueError, IndexError):
+        # JAX is tracing, and there are no numbers yet; or PennyLane gives this operation no other numbers
+        return None
+    if not np.allclose(wanted @ np.conj(np.swapaxes(wanted, -1, -2)), np.eye(wanted.shape[-1])):
+        # a root of an angle of just a turn, which PennyLane computes from rounding
+        return None
+    if found is None:
+        return wanted
+    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(found), wanted)) / wanted.shape[-1]
+    return None if np.all(np.abs(overlap - 1) < AGREES) else wanted

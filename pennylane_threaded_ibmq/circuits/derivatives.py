@@ -1,0 +1,390 @@
+"""Gradients as rows: the parameter shifts of a tape are bindings of its one template, not tapes of their own.
+
+PennyLane makes a tape for each shift, and each is preprocessed, read and put together again; for small circuits that takes
+longer than the simulation. Here the shifted angles of one tape are arrays in a broadcast tape, whose rows the device
+runs anyway, and derivatives are sums over rows. What a row measures, how often and with which statistics, is what a
+shifted tape would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pennylane as qml
+from pennylane.gradients import generate_shift_rule
+from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
+from pennylane.operation import StatePrepBase
+from pennylane.ops import Conditional, LinearCombination
+from pennylane.ops.functions import bind_new_parameters
+from pennylane.queuing import QueuingManager
+from pennylane.tape import QuantumScript
+
+from .._compat import zip_strict
+from ..exceptions import UnsupportedCircuitError
+from .broadcast import expand_broadcast, join_broadcast
+from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
+from .structure import to_numpy
+from .variances import has_moments, moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pennylane.measurements import MeasurementProcess
+    from pennylane.operation import Operator
+    from pennylane.tape import QuantumScriptBatch
+    from pennylane.typing import PostprocessingFn, Result, ResultBatch
+    from typing_extensions import TypeAlias
+
+Term: TypeAlias = "tuple[float, float, float]"
+"""``(c, a, s)`` of a shift rule: the derivative is the sum of ``c * f(a * x + s)``."""
+
+ROWS_A_TAPE = 512
+"""Rows of one broadcast tape at most."""
+
+EXECUTIONS_A_TAPE = 1_000_000
+"""Rows times shots of one broadcast tape at most: a shard takes tapes whole, and a job takes ten times as many."""
+
+UNSHIFTED: tuple[Term, ...] = ((1.0, 1.0, 0.0),)
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """How one trainable angle is differentiated.
+
+    Attributes:
+        operation: Place of its gate in the tape.
+        parameter: Place among the data of the gate.
+        terms: Its shift rule; none where the measured values do not depend on it.
+    """
+
+    operation: int
+    parameter: int
+    terms: tuple[Term, ...]
+
+
+# ------------------------------------------------------------------------------------------------- what is supported
+
+
+def can_differentiate(tape: QuantumScript) -> bool:
+    """Whether rows give the gradient of a tape, before or after it is preprocessed.
+
+    Expectation values, variances and probabilities do, with gates that have shift rules or decompose into some, and
+    with trainable coefficients of a Hamiltonian.
+    """
+    return (
+        all(_is_measured_by_rows(mp) for mp in tape.measurements)
+        and not any(is_mid_measure(op) and op.postselect is not None for op in tape.operations)
+        and all(_has_terms(mp) for mp in tape.measurements)
+        and all(_ends_in_angles(op) for op in tape.operations if _is_trainable(op))
+    )
+
+
+def _is_measured_by_rows(mp: MeasurementProcess) -> bool:
+    if isinstance(mp, ProbabilityMP):
+        return mp.obs is None
+    if isinstance(mp, VarianceMP):
+        return has_moments(mp)
+    return isinstance(mp, ExpectationMP)
+
+
+def _has_terms(mp: MeasurementProcess) -> bool:
+    """Whether the trainable numbers of an observable are coefficients that can be taken apart."""
+    obs = mp.obs
+    if obs is None or not any(qml.math.requires_grad(d) for d in obs.data):
+        return True
+    return isinstance(mp, ExpectationMP) and _coefficients(obs)
+
+
+def _coefficients(obs: Operator) -> bool:
+    return isinstance(obs, LinearCombination) and not any(term.data for term in obs.ops)
+
+
+def _is_trainable(op: Operator) -> bool:
+    return any(qml.math.requires_grad(d) for d in op.data)
+
+
+def _ends_in_angles(op: Operator) -> bool:
+    """Whether the numbers of an operation end as angles of gates that can be shifted."""
+    if is_conditional(op):
+        return _ends_in_angles(op.base)
+    if op.name in ANGLES:
+        return True
+    # a state or a matrix has no shift rule, nor has what becomes one
+    if isinstance(op, StatePrepBase) or op.name in CONSTANT_GATES:
+        return False
+    try:
+        if not op.has_decomposition:
+            return False
+        with QueuingManager.stop_recording():
+            parts = op.decomposition()
+    except Exception:  # noqa: BLE001 - what cannot be decomposed is named, with its tape, when it is prepared
+        return False
+    return all(_ends_in_angles(part) for part in parts if _is_trainable(part))
+
+
+@qml.transform
+def expand_trainable_batches(tape: QuantumScript) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """One tape for each entry of a broadcast by trainable parameters: no Jacobian has an axis for both."""
+    # a look at the shapes costs more than one at the batch size, which few tapes have
+    if tape.batch_size is None or not any(_is_trainable(op) and op.batch_size for op in tape.operations):
+        return (tape,), _first
+    return tuple(expand_broadcast(tape)), join_broadcast
+
+
+def _first(results: ResultBatch) -> Result:
+    return results[0]
+
+
+# ------------------------------------------------------------------------------------------------------------- tapes
+
+
+def gradient_tapes(tape: QuantumScript) -> tuple[tuple[QuantumScript, ...], PostprocessingFn]:
+    """Broadcast tapes whose rows give the derivatives of a tape.
+
+    Args:
+        tape: A preprocessed tape; it may be broadcast itself, by parameters that are not trainable.
+
+    Returns:
+        Tapes, and what makes the Jacobian of their results: for each copy of the shot vector, for each measurement, for
+        each trainable parameter an array of the measurement's own shape, where levels of length one are left out.
+
+    Raises:
+        UnsupportedCircuitError: A trainable parameter has no shift rule.
+    """
+    shifts, coefficients = _split_parameters(tape)
+    with QueuingManager.stop_recording():
+        measured = _measured(tape)
+        parts = list(_chunks(tape, [s for s in shifts.values() if s.terms]))
+        made = [_row_tape(tape, part, measured) for part in parts]
+        if coefficients:
+            made.append(tape.copy(measurements=[qml.expval(term) for _, term in coefficients.values()]))
+    return tuple(made), _Combination(tape, shifts, coefficients, parts)
+
+
+def _split_parameters(
+    tape: QuantumScript,
+) -> tuple[dict[int, Shifts], dict[int, tuple[int, Operator]]]:
+    """Trainable parameters: shifts of the angles, and measurement and term of the coefficients."""
+    shifts: dict[int, Shifts] = {}
+    coefficients: dict[int, tuple[int, Operator]] = {}
+    info = tape.par_info
+    for index in tape.trainable_params:
+        place, parameter = info[index]["op_idx"], info[index]["p_idx"]
+        if place < len(tape.operations):
+            shifts[index] = Shifts(place, parameter, _terms(tape.operations[place], parameter))
+            continue
+        measurement = place - len(tape.operations)
+        obs = tape.measurements[measurement].obs
+        if obs is None or not _coefficients(obs):
+            raise UnsupportedCircuitError(
+                f"Trainable numbers of the observable {obs} cannot be differentiated on the device. Give "
+                "diff_method='parameter-shift', or write the observable as qml.Hamiltonian. Nothing was sent."
+            )
+        coefficients[index] = (measurement, obs.ops[parameter])
+    return shifts, coefficients
+
+
+def _terms(op: Operator, parameter: int) -> tuple[Term, ...]:
+    """The shift rule of one angle of a gate."""
+    gate = op.base if is_conditional(op) else op
+    if gate.name not in ANGLES and gate.grad_method != "A":
+        raise UnsupportedCircuitError(
+            f"Gate {gate.name} on wires {gate.wires.tolist()} has a trainable parameter and no shift rule. Give "
+            "diff_method='finite-diff' or 'spsa', or make the parameter one that is not trainable. Nothing was sent."
+        )
+    if ANGLES.get(gate.name) == 0:
+        # a phase of the whole circuit, which nothing that is measured depends on
+        return ()
+    own = gate.grad_recipe[parameter]
+    if own is not None:
+        return tuple((float(c), float(a), float(s)) for c, a, s in own)
+    rule = generate_shift_rule(gate.parameter_frequencies[parameter])
+    return tuple((float(c), 1.0, float(s)) for c, s in rule)
+
+
+def _measured(tape: QuantumScript) -> list[MeasurementProcess]:
+    """What rows measure: for a variance the first two moments, which are linear in the state."""
+    measured: list[MeasurementProcess] = []
+    for mp in tape.measurements:
+        measured += moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]
+    return measured
+
+
+def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shifts, ...]]:
+    """Shifts that share a broadcast tape."""
+    most = max(1, min(ROWS_A_TAPE, EXECUTIONS_A_TAPE // int(tape.shots.total_shots or 1)))
+    copies = tape.batch_size or 1
+    # the moments of a variance are needed unshifted too
+    room = most - copies if _has_variance(tape) else most
+    ends, rows = [0], 0
+    for place, shift in enumerate(shifts):
+        more = len(shift.terms) * copies
+        if rows and rows + more > room:
+            ends.append(place)
+            rows = 0
+        rows += more
+    for first, last in zip_strict(ends, [*ends[1:], len(shifts)]):
+        if last > first:
+            yield tuple(shifts[first:last])
+
+
+def _has_variance(tape: QuantumScript) -> bool:
+    return any(isinstance(mp, VarianceMP) for mp in tape.measurements)
+
+
+def _blocks(tape: QuantumScript, part: Sequence[Shifts]) -> list[tuple[Shifts | None, Term]]:
+    """What each block of rows is: one block a term, each as long as the tape's own batch."""
+    first: list[tuple[Shifts | None, Term]] = [(None, UNSHIFTED[0])] if _has_variance(tape) else []
+    return first + [(shift, term) for shift in part for term in shift.terms]
+
+
+def _row_tape(
+    tape: QuantumScript, part: Sequence[Shifts], measured: Sequence[MeasurementProcess]
+) -> QuantumScript:
+    blocks = _blocks(tape, part)
+    copies = tape.batch_size
+    changes: dict[int, dict[int, list[tuple[int, Term]]]] = {}
+    for block, (shift, term) in enumerate(blocks):
+        if shift is not None:
+            changes.setdefault(shift.operation, {}).setdefault(shift.parameter, []).append((block, term))
+    operations = list(tape.operations)
+    for place, op in enumerate(operations):
+        shifted = changes.get(place)
+        if shifted is None and (copies is None or op.batch_size is None):
+            continue
+        data = [
+            _shifted(value, len(blocks), copies, (shifted or {}).get(parameter, ()))
+            for parameter, value in enumerate(op.data)
+        ]
+        operations[place] = _bound(op, data)
+    return QuantumScript(operations, measured, shots=tape.shots)
+
+
+def _shifted(
+    value: Any, blocks: int, copies: int | None, changes: Sequence[tuple[int, Term]]
+) -> NDArray[np.float64] | Any:
+    """One parameter for all rows; as it is where all rows share it."""
+    number = to_numpy(value)
+    if not changes and number.ndim == 0:
+        return value
+    rows = np.empty((blocks, copies or 1))
+    rows[:] = number
+    for block, (_, scale, shift) in changes:
+        rows[block] = scale * number + shift
+    return rows.ravel()
+
+
+def _bound(op: Operator, data: Sequence[Any]) -> Operator:
+    if is_conditional(op):
+        return Conditional(op.meas_val, bind_new_parameters(op.base, data))
+    return bind_new_parameters(op, data)
+
+
+# ----------------------------------------------------------------------------------------------------------- results
+
+
+class _Combination:
+    """Makes the Jacobian of a tape from the results of its broadcast tapes."""
+
+    def __init__(
+        self,
+        tape: QuantumScript,
+        shifts: dict[int, Shifts],
+        coefficients: dict[int, tuple[int, Operator]],
+        parts: Sequence[Sequence[Shifts]],
+    ) -> None:
+        self._tape = tape
+        self._shifts = shifts
+        self._coefficients = coefficients
+        self._parts = parts
+
+    def __call__(self, results: Sequence[Any]) -> Any:
+        if not self._tape.trainable_params:
+            return ()
+        if not self._tape.shots.has_partitioned_shots:
+            return self._jacobian(results)
+        copies = self._tape.shots.num_copies
+        return tuple(self._jacobian([result[copy] for result in results]) for copy in range(copies))
+
+    def _jacobian(self, results: Sequence[Any]) -> Any:
+        """Jacobian of one copy of the shot vector."""
+        derivatives = self._of_angles(results)
+        terms = self._of_coefficients(results)
+        columns = []
+        for place in range(len(self._tape.measurements)):
+            column = []
+            for index in self._tape.trainable_params:
+                if index in self._coefficients:
+                    owner, value = terms[index]
+                    column.append(value if owner == place else np.zeros_like(value))
+                else:
+                    column.append(derivatives[index][place])
+            columns.append(column[0] if len(column) == 1 else tuple(column))
+        return columns[0] if len(columns) == 1 else tuple(columns)
+
+    def _of_angles(self, results: Sequence[Any]) -> dict[int, list[Any]]:
+        """For each trainable angle, the derivative of each measurement."""
+        by_shift: dict[int, list[Any]] = {}
+        for part, result in zip(self._parts, results):
+            blocks = _blocks(self._tape, part)
+            tables = self._tables(result, len(blocks))
+            start = len(blocks) - sum(len(shift.terms) for shift in part)
+            for shift in part:
+                stop = start + len(shift.terms)
+                factors = np.array([c for c, _, _ in shift.terms])
+                by_shift[id(shift)] = [self._derivative(t, slice(start, stop), factors) for t in tables]
+                start = stop
+        return {
+            index: by_shift[id(shift)] if shift.terms else self._zeros()
+            for index, shift in self._shifts.items()
+        }
+
+    def _tables(self, result: Any, blocks: int) -> list[tuple[NDArray[np.float64], ...]]:
+        """Results of each measurement by block: one array, or the two moments of a variance."""
+        several = len(_measured_counts(self._tape)) > 1 or _has_variance(self._tape)
+        flat = iter(result if several else (result,))
+        tables = []
+        for count in _measured_counts(self._tape):
+            arrays = [np.asarray(next(flat), dtype=np.float64) for _ in range(count)]
+            tables.append(tuple(self._by_block(array, blocks) for array in arrays))
+        return tables
+
+    def _by_block(self, array: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
+        return array.reshape((blocks, *batch, *array.shape[1:]))
+
+    @staticmethod
+    def _derivative(
+        table: tuple[NDArray[np.float64], ...], rows: slice, factors: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Sum of the terms; of a variance ``<A^2> - <A>^2`` by the product rule."""
+        first = np.tensordot(factors, table[0][rows], axes=1)
+        if len(table) == 1:
+            return first
+        derivative: NDArray[np.float64] = (
+            np.tensordot(factors, table[1][rows], axes=1) - 2 * table[0][0] * first
+        )
+        return derivative
+
+    def _of_coefficients(self, results: Sequence[Any]) -> dict[int, tuple[int, Any]]:
+        """For each trainable coefficient, its measurement and the expectation value of its term."""
+        if not self._coefficients:
+            return {}
+        values = results[-1] if len(self._coefficients) > 1 else (results[-1],)
+        return {
+            index: (owner, np.asarray(value, dtype=np.float64))
+            for (index, (owner, _)), value in zip_strict(self._coefficients.items(), values)
+        }
+
+    def _zeros(self) -> list[Any]:
+        """Derivatives by what nothing depends on."""
+        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
+        shapes = [mp.shape(shots=1, num_device_wires=len(self._tape.wires)) for mp in self._tape.measurements]
+        return [np.zeros((*batch, *shape)) for shape in shapes]
+
+
+def _measured_counts(tape: QuantumScript) -> list[int]:
+    """How many values a row gives for each measurement."""
+    return [2 if isinstance(mp, VarianceMP) else 1 for mp in tape.measurements]

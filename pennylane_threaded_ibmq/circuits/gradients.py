@@ -1,0 +1,147 @@
+"""Parameter-shift gradients through conditional gates.
+
+PennyLane gives a conditional gate no shift rule and falls back to finite differences with a step of 1e-7: with
+finite shots that is noise times ten million. Yet for each outcome of its condition a conditional gate is the gate
+itself or nothing, so the rule of the gate is the rule of the conditional gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pennylane as qml
+from pennylane.gradients import generate_shift_rule, param_shift
+from pennylane.ops import Conditional
+from pennylane.queuing import QueuingManager
+
+from ..exceptions import UnsupportedCircuitError
+from .derivatives import can_differentiate, gradient_tapes
+from .gates import is_conditional
+from .variances import has_wrong_rule
+
+if TYPE_CHECKING:
+    from pennylane.devices.execution_config import ExecutionConfig
+    from pennylane.operation import Operator
+    from pennylane.tape import QuantumScript, QuantumScriptBatch
+    from pennylane.typing import PostprocessingFn, Result, ResultBatch
+
+
+def gradient_method(config: ExecutionConfig) -> Any:
+    """The gradient transform to use: PennyLane's own, but for the parameter-shift rule."""
+    if config.gradient_method is not param_shift:
+        return config.gradient_method
+    return shift_through_conditions if config.derivative_order == 1 else shift_again
+
+
+def _first(results: ResultBatch) -> Result:
+    return results[0]
+
+
+def _all_have_rules(tape: QuantumScript) -> bool:
+    """Whether PennyLane would hand the tape back as it is; it asks each gate ten times as long as this does."""
+    for op in tape.operations:
+        # a property there is worked out by each object, and needs PennyLane's own look
+        if op.data and not isinstance(getattr(type(op), "grad_method", None), str):
+            return False
+    return not any(qml.math.requires_grad(d) for mp in tape.measurements for d in getattr(mp.obs, "data", ()))
+
+
+def _expand(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """Decompose what has no rule, under conditions as well."""
+    if _all_have_rules(tape):
+        return (tape,), _first
+    tapes, post = param_shift.expand_transform(with_rules(tape), **options)
+    return tapes, post
+
+
+def _shift(
+    tape: QuantumScript, *, again: bool, **options: Any
+) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    if any(has_wrong_rule(mp) for mp in tape.measurements):
+        return _variances(tape, options, again=again)
+    tapes, post = param_shift.tape_transform(with_rules(tape), **options)
+    return tapes, post
+
+
+_transform = partial(
+    qml.transform,
+    expand_transform=_expand,
+    classical_cotransform=param_shift.classical_cotransform,
+    final_transform=True,
+)
+
+
+@_transform
+def shift_through_conditions(
+    tape: QuantumScript, **options: Any
+) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """``qml.gradients.param_shift`` with its options, on a tape whose conditional gates have rules.
+
+    Raises:
+        UnsupportedCircuitError: PennyLane's rule would give a wrong number, and there is no other here.
+    """
+    return _shift(tape, again=False, **options)
+
+
+@_transform
+def shift_again(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same where its result will be differentiated once more."""
+    return _shift(tape, again=True, **options)
+
+
+def _variances(
+    tape: QuantumScript, options: Mapping[str, Any], *, again: bool
+) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same derivatives as rows, by the product rule."""
+    wished = sorted(name for name, value in options.items() if value is not None and value is not False)
+    if wished or again or not can_differentiate(tape):
+        raise UnsupportedCircuitError(
+            "PennyLane's parameter-shift rule is wrong for the variance of a sum or a multiple of observables (it "
+            "takes their square for constant), and with "
+            + (", ".join(wished) or "higher derivatives or this circuit")
+            + " there is "
+            "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."
+        )
+    tapes, post = gradient_tapes(tape)
+    return tapes, post
+
+
+def with_rules(tape: QuantumScript) -> QuantumScript:
+    """Give conditional gates the shift rules of their gates. A tape without any is handed back as it is."""
+    if not any(is_conditional(op) and op.num_params for op in tape.operations):
+        return tape
+    with QueuingManager.stop_recording():
+        operations = [part for op in tape.operations for part in (_ruled(op) if is_conditional(op) else [op])]
+    made = tape.copy(operations=operations)
+    if len(operations) == len(tape.operations):
+        made.trainable_params = tape.trainable_params
+    else:
+        parameters = made.get_parameters(trainable_only=False)
+        made.trainable_params = qml.math.get_trainable_indices(parameters)
+    return made
+
+
+def _ruled(op: Operator) -> list[Operator]:
+    """The conditional gate with a rule, or what it decomposes into where the gate itself has none."""
+    base = op.base
+    if base.num_params == 0:
+        return [op]
+    if getattr(base, "grad_method", "F") == "A":
+        made = Conditional(op.meas_val, base)
+        made.grad_recipe = [_recipe(base, index) for index in range(base.num_params)]
+        return [made]
+    if base.has_decomposition and any(qml.math.requires_grad(p) for p in base.data):
+        return [part for gate in base.decomposition() for part in _ruled(Conditional(op.meas_val, gate))]
+    return [op]
+
+
+def _recipe(gate: Operator, index: int) -> list[list[float]]:
+    """Terms ``[coefficient, 1, shift]`` of the derivative by one parameter."""
+    own = gate.grad_recipe[index]
+    if own is not None:
+        return [list(term) for term in own]
+    # the phase of a branch cannot be observed, so that any rule gives zero; PennyLane takes no rule without terms
+    rule = generate_shift_rule(gate.parameter_frequencies[index] or (1,))
+    return [[float(c), 1.0, float(s)] for c, s in rule]

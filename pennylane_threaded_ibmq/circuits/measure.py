@@ -1,0 +1,406 @@
+"""From measurements to circuits: which bases must be measured, and how each result is read from them.
+
+A **setting** is one way to end the circuit: rotations, then a measurement of some wires. Measurements that share a
+basis share a setting, so a tape costs as many circuits as it has incompatible bases. What a setting measures beside that is
+read too: a word's shots are those of all settings that are run and measure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pennylane.measurements import (
+    ClassicalShadowMP,
+    ExpectationMP,
+    MeasurementProcess,
+    ProbabilityMP,
+    ShadowExpvalMP,
+    VarianceMP,
+)
+from pennylane.queuing import QueuingManager
+
+from .._compat import zip_strict
+from ..exceptions import UnsupportedCircuitError
+from .dynamic import MidCircuitValue
+from .gates import NATIVE_GATES
+from .grouping import group_words
+from .pauli import pauli_sentence_of
+from .precision import double_unitary
+from .structure import IMAGINARY, MeasurementData, TapeData, Word, is_own_measurement, real_number, to_complex
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pennylane.operation import Operator
+    from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
+
+
+class Kind(Enum):
+    """How a result is read."""
+
+    WORDS = "words"
+    """A weighted sum of Pauli words: expectation value or variance."""
+    EIGENVALUES = "eigenvalues"
+    """Expectation value or variance of an observable that was diagonalised."""
+    PROBABILITIES = "probabilities"
+    SAMPLES = "samples"
+    """Counts and samples, by PennyLane's own ``process_samples``."""
+    SHADOW = "shadow"
+    MID_CIRCUIT = "mid-circuit"
+    """Counts and samples of mid-circuit values."""
+
+
+Source: TypeAlias = "tuple[int, tuple[int, ...]]"
+"""A setting, and classical bits to be read there."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to end the circuit.
+
+    Attributes:
+        basis: Letter of each measured wire; ``rotations`` takes its place if that is not empty.
+        rotations: Gates of PennyLane that turn the observable's basis into the computational one.
+        wires: Measured wires: classical bit ``first + i`` is ``wires[i]``.
+        random_basis: The basis is drawn anew for each shot (classical shadows).
+        first: Classical bit of the first measured wire; those below it hold mid-circuit measurements.
+    """
+
+    basis: tuple[tuple[Any, str], ...]
+    wires: tuple[Any, ...]
+    rotations: tuple[Operator, ...] = ()
+    random_basis: bool = False
+    first: int = 0
+
+    def bits(self, wires: Sequence[Any]) -> list[int]:
+        """Classical bits of some wires."""
+        return [self.first + self.wires.index(w) for w in wires]
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """How one measurement's result is read.
+
+    Attributes:
+        kind: Which of the ways.
+        variance: A variance is asked for, not an expectation value.
+        settings: Positions of the settings that are run for it; one each word for ``WORDS``.
+        bits: Classical bits it reads in its setting; for ``WORDS`` one list a word.
+        others: Settings that measure the same, with the bits to read there, for each entry of ``settings``: statistics take
+            their shots too, where they are run anyway.
+        words: The Pauli words.
+        products: Words of the square of the sum, where a variance needs them.
+        pairs: ``(i, j, sign, k)``: ``words[i] * words[j]`` is ``sign`` times word ``k`` of ``all_words``.
+        direct: One setting holds all words, so that each shot has a value of the whole sum.
+        eigenvalues: Eigenvalue of each outcome; ``None`` where each tape brings its own values.
+        process: The measurement itself, where PennyLane's own processing is used.
+        labels: Wires of ``bits``, where a user's own processing is given the samples of all.
+        anywhere: Its bits are the same in every setting.
+    """
+
+    kind: Kind
+    settings: tuple[int, ...]
+    bits: tuple[Any, ...] = ()
+    variance: bool = False
+    words: tuple[Word, ...] = ()
+    products: tuple[Word, ...] = ()
+    pairs: tuple[tuple[int, int, float, int], ...] = ()
+    direct: bool = False
+    eigenvalues: NDArray[np.float64] | None = None
+    process: MeasurementProcess | None = None
+    labels: tuple[Any, ...] = ()
+    anywhere: bool = False
+    others: tuple[tuple[Source, ...], ...] = ()
+
+    @property
+    def all_words(self) -> tuple[Word, ...]:
+        """The words and those of the square."""
+        return self.words + self.products
+
+    def sources(self, entry: int, run: Collection[int]) -> tuple[Source, ...]:
+        """Where an entry of ``settings`` is read for statistics.
+
+        Args:
+            entry: Which.
+            run: Settings that are run.
+        """
+        home = self.settings[entry]
+        bits = self.bits[entry] if self.kind is Kind.WORDS else self.bits
+        others = self.others[entry] if self.others else ()
+        return ((home, bits), *(source for source in others if source[0] in run and source[0] != home))
+
+    def mean_square(self, coeffs: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expectation value of the squared sum, from those of all words: shape ``(rows,)``."""
+        square: NDArray[np.float64] = (coeffs**2).sum(axis=1)
+        for i, j, sign, k in self.pairs:
+            square += 2.0 * sign * coeffs[:, i] * coeffs[:, j] * values[:, k]
+        return square
+
+
+class _Bases:
+    """The settings that measure words, in the order of their positions."""
+
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        self.settings = settings
+        self._letters = [frozenset(setting.basis) for setting in settings]
+
+    def sources(self, words: Iterable[Word], wires: Sequence[Any]) -> tuple[Source, ...]:
+        """Where all of some words are measured together, with the bits of some of their wires."""
+        letters = {pair for word in words for pair in word}
+        return tuple(
+            (index, tuple(self.settings[index].bits(wires)))
+            for index, measured in enumerate(self._letters)
+            if letters <= measured
+        )
+
+
+def plan_measurements(
+    tape: QuantumScript, data: TapeData, all_wires: Sequence[Any], *, first: int = 0
+) -> tuple[tuple[Setting, ...], tuple[Readout, ...]]:
+    """Group the measurements of a tape into settings.
+
+    Args:
+        tape: An example of the structure.
+        data: The same tape, read.
+        all_wires: Wires that a measurement without wires means.
+        first: Number of mid-circuit measurements: the first classical bit that is free.
+
+    Returns:
+        The settings, and one readout a measurement.
+    """
+    order = {w: i for i, w in enumerate(all_wires)}
+    pending: list[tuple[MeasurementProcess, MeasurementData, Any]] = []
+    for mp, read in zip_strict(tape.measurements, data.measurements):
+        pending.append((mp, read, _requirement(mp, read, all_wires)))
+    letters = group_words([word for mp, _, need in pending for word in _measured_words(mp, need)])
+    settings = [replace(_setting(basis, order), first=first) for basis in letters]
+    settings += [replace(need, first=first) for _, _, need in pending if isinstance(need, Setting)]
+    if not settings:
+        settings.append(Setting((), (), first=first))
+    readouts: list[Readout] = []
+    bases, special = _Bases(settings[: len(letters)]), len(letters)
+    for mp, read, need in pending:
+        if isinstance(need, Setting):
+            readouts.append(_special_readout(mp, special, settings[special]))
+            special += 1
+        elif read.value is not None:
+            readouts.append(_value_readout(mp, read.value, need, bases))
+        else:
+            readouts.append(_group_readout(mp, read, need, bases))
+    return tuple(settings), _share_shots(readouts)
+
+
+def _share_shots(readouts: Sequence[Readout]) -> tuple[Readout, ...]:
+    """Every setting holds the mid-circuit bits: read them where final samples are read, so that shots correspond."""
+    homes = [r.settings[0] for r in readouts if r.kind is Kind.SAMPLES]
+    if not homes:
+        return tuple(readouts)
+    return tuple(replace(r, settings=(homes[0],)) if r.anywhere else r for r in readouts)
+
+
+def _requirement(
+    mp: MeasurementProcess, read: MeasurementData, all_wires: Sequence[Any]
+) -> tuple[Word, ...] | Setting:
+    """Words to be measured, none for mid-circuit values, or a setting of its own."""
+    if read.value is not None:
+        return (tuple((w, "Z") for w in dict.fromkeys(read.value.sources)),) if read.value.deferred else ()
+    if read.words is not None:
+        return read.words
+    if isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
+        _check_shadow(mp)
+        return Setting((), tuple(mp.wires), random_basis=True)
+    if mp.obs is None:
+        wires = all_wires if is_own_measurement(mp) else mp.wires or all_wires
+        return (tuple((w, "Z") for w in wires),)
+    sentence = pauli_sentence_of(mp.obs)
+    if sentence is not None and len(sentence) == 1:
+        ((word, coeff),) = sentence.items()
+        if len(word) == len(mp.obs.wires):
+            if not isinstance(mp, ProbabilityMP):
+                # probabilities are of outcomes, whatever value each has
+                real_number(to_complex(coeff), mp, "coefficient")
+            return (tuple(word.items()),)
+    with QueuingManager.stop_recording():
+        _check_hermitian(mp)
+        rotations = tuple(_native(mp.obs.diagonalizing_gates()))
+    for gate in rotations:
+        if gate.name == "QubitUnitary":
+            # such as the basis of a projector on a state that is not normalised
+            double_unitary(gate)
+    return Setting((), tuple(mp.obs.wires), rotations)
+
+
+def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) -> tuple[Word, ...]:
+    """Words that a Sampler must measure: with those of the square where a variance has no single setting."""
+    if not isinstance(need, tuple):
+        return ()
+    if not (isinstance(mp, VarianceMP) and mp.obs is not None and need):
+        return need
+    letters: dict[Any, str] = {}
+    if all(letters.setdefault(w, letter) == letter for word in need for w, letter in word):
+        # one setting for all of them, so that each shot has a value of the whole sum
+        return (tuple(letters.items()),)
+    return need + _square(need)[0]
+
+
+MOST_MATRIX_WIRES = 10
+"""Wires of the largest observable whose matrix is looked at."""
+
+
+def _check_hermitian(mp: MeasurementProcess) -> None:
+    """Refuse what has no real eigenvalues, or eigenvalues that PennyLane takes as if it were Hermitian.
+
+    Raises:
+        UnsupportedCircuitError: It is no observable.
+    """
+    obs = mp.obs
+    if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_MATRIX_WIRES:
+        matrix = np.asarray(obs.matrix(), dtype=np.complex128)
+        if not np.allclose(matrix, matrix.conj().T, atol=IMAGINARY):
+            raise UnsupportedCircuitError(
+                f"{mp} is no observable: {obs} is not Hermitian, so its values are not real numbers. Measure its Hermitian "
+                "and anti-Hermitian parts, (A + A†)/2 and (A - A†)/2i, one by one. Nothing was sent."
+            )
+    for value in np.asarray(mp.eigvals()).ravel():
+        real_number(value, mp, "eigenvalue")
+
+
+def _check_shadow(mp: MeasurementProcess) -> None:
+    """Refuse observables of a shadow with complex coefficients.
+
+    Raises:
+        UnsupportedCircuitError: One is no observable.
+    """
+    operators = getattr(mp, "H", ())
+    for obs in operators if isinstance(operators, Iterable) else [operators]:
+        for coeff in (pauli_sentence_of(obs) or {}).values():
+            real_number(to_complex(coeff), mp, "coefficient")
+
+
+_THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}
+
+
+def _product(left: Word, right: Word) -> tuple[complex, Word]:
+    """Product of two words: a phase and a word."""
+    letters = dict(left)
+    phase: complex = 1.0
+    for wire, letter in right:
+        mine = letters.pop(wire, None)
+        if mine is None:
+            letters[wire] = letter
+        elif mine != letter:
+            if (mine, letter) in _THIRD:
+                letters[wire], factor = _THIRD[mine, letter]
+            else:
+                letters[wire], factor = _THIRD[letter, mine]
+                factor = -factor
+            phase *= factor
+    return phase, tuple(sorted(letters.items(), key=lambda wl: str(wl[0])))
+
+
+def _square(words: tuple[Word, ...]) -> tuple[tuple[Word, ...], tuple[tuple[int, int, float, int], ...]]:
+    """Words and pairs of ``(sum_i c_i w_i)**2``; pairs that anticommute cancel."""
+    place = {word: k for k, word in enumerate(words)}
+    pairs = []
+    for i, left in enumerate(words):
+        for j in range(i + 1, len(words)):
+            phase, word = _product(left, words[j])
+            if phase.imag == 0:
+                pairs.append((i, j, phase.real, place.setdefault(word, len(place))))
+    return tuple(place)[len(words) :], tuple(pairs)
+
+
+def _native(gates: Sequence[Operator]) -> list[Operator]:
+    """Decompose until the converter knows each gate."""
+    out: list[Operator] = []
+    for gate in gates:
+        if gate.name in NATIVE_GATES:
+            out.append(gate)
+        elif gate.has_decomposition:
+            out.extend(_native(gate.decomposition()))
+        else:
+            raise UnsupportedCircuitError(
+                f"The basis change {gate.name}, needed to measure an observable, has no decomposition."
+            )
+    return out
+
+
+def _setting(letters: Mapping[Any, str], order: Mapping[Any, int]) -> Setting:
+    basis = tuple(sorted(letters.items(), key=lambda wl: order.get(wl[0], len(order))))
+    return Setting(basis, tuple(w for w, _ in basis))
+
+
+def _group_readout(
+    mp: MeasurementProcess, read: MeasurementData, words: tuple[Word, ...], bases: _Bases
+) -> Readout:
+    if read.words is not None:
+        return _words_readout(isinstance(mp, VarianceMP), words, bases)
+    wires = [w for w, _ in words[0]] if mp.obs is None else list(mp.obs.wires)
+    labels = tuple(wires) if is_own_measurement(mp) else ()
+    (home, bits), *others = bases.sources(words, wires)
+    return _read_bits(mp, home, bits, labels, (tuple(others),))
+
+
+def _words_readout(variance: bool, words: tuple[Word, ...], bases: _Bases) -> Readout:
+    # a setting that holds all words gives each shot a value of the sum: then a variance is a plain sample variance
+    direct = bool(bases.sources(words, ()))
+    products, pairs = _square(words) if variance else ((), ())
+    measured = words if direct else words + products
+    together = {index for index, _ in bases.sources(words, ())}
+    homes, bits, others = [], [], []
+    for word in measured:
+        sources = bases.sources((word,), [w for w, _ in word])
+        if direct:
+            sources = tuple(sorted(sources, key=lambda source: source[0] not in together))
+        homes.append(sources[0][0])
+        bits.append(sources[0][1])
+        others.append(sources[1:])
+    return Readout(
+        Kind.WORDS, tuple(homes), tuple(bits), variance, words, products, pairs, direct, others=tuple(others)
+    )
+
+
+def _special_readout(mp: MeasurementProcess, home: int, setting: Setting) -> Readout:
+    if setting.random_basis:
+        return Readout(Kind.SHADOW, (home,), tuple(setting.bits(setting.wires)), process=mp)
+    return _read_bits(mp, home, tuple(setting.bits(setting.wires)))
+
+
+def _value_readout(
+    mp: MeasurementProcess, value: MidCircuitValue, words: tuple[Word, ...], bases: _Bases
+) -> Readout:
+    if value.deferred:
+        (home, bits), *others = bases.sources(words, value.sources)
+    else:
+        # every setting holds the bits of measurements in the middle
+        home, bits = 0, tuple(value.sources)
+        others = [(index, bits) for index in range(len(bases.settings))]
+    anywhere = not value.deferred
+    more = (tuple(others),)
+    if isinstance(mp, ProbabilityMP):
+        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere, others=more)
+    if isinstance(mp, (ExpectationMP, VarianceMP)):
+        variance = isinstance(mp, VarianceMP)
+        return Readout(Kind.EIGENVALUES, (home,), bits, variance, anywhere=anywhere, others=more)
+    return Readout(Kind.MID_CIRCUIT, (home,), bits, process=mp, anywhere=anywhere)
+
+
+def _read_bits(
+    mp: MeasurementProcess,
+    home: int,
+    bits: tuple[int, ...],
+    labels: tuple[Any, ...] = (),
+    others: tuple[tuple[Source, ...], ...] = (),
+) -> Readout:
+    if isinstance(mp, ProbabilityMP):
+        return Readout(Kind.PROBABILITIES, (home,), bits, others=others)
+    if isinstance(mp, (ExpectationMP, VarianceMP)):
+        values = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
+        return Readout(
+            Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=values, others=others
+        )
+    return Readout(Kind.SAMPLES, (home,), bits, process=mp, labels=labels)

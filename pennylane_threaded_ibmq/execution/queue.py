@@ -1,0 +1,81 @@
+"""Ask for a place in the queue: of one job at a time, seldom, and only while somebody wants to know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..service.queue import QueueInfo
+from ..service.service import SentJob
+
+FIRST_SECS = 5.0
+"""How long a job waits before its place is asked for: most jobs of a simulator are done by then."""
+
+AGAIN_SECS = 30.0
+"""Shortest time between two questions of a device, however many jobs it has."""
+
+TROUBLE_SECS = 300.0
+"""The same after one that was not answered properly."""
+
+
+def _nothing() -> None:
+    """Do not care whether it runs."""
+
+
+def _not_curious() -> bool:
+    return False
+
+
+def _ignore(_: QueueInfo) -> None:
+    """Do not care for its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """Who wants to know how a job fares.
+
+    Attributes:
+        running: Called once if a look happens to show that it runs; a list of jobs does not.
+        curious: Whether somebody wants to know its place in the queue now.
+        place: Told its place.
+    """
+
+    running: Callable[[], None] = _nothing
+    wants_queue_info: Callable[[], bool] = _not_curious
+    place: Callable[[QueueInfo], None] = _ignore
+
+
+class QueuePoller:
+    """When to ask next. Used by the watcher's thread alone.
+
+    Args:
+        ask: Asks for the place of one job.
+    """
+
+    def __init__(self, ask: Callable[[SentJob], QueueInfo | None]) -> None:
+        self._ask = ask
+        self._next = 0.0
+
+    def look(
+        self, waiting: Iterable[tuple[SentJob, float, list[Listener]]]
+    ) -> tuple[SentJob, QueueInfo] | None:
+        """Ask for the place of the first job that somebody wants to know about, if it is time.
+
+        Args:
+            waiting: Jobs that are not known to run, oldest first: each with the time since which it is followed, as
+                ``time.monotonic`` has it, and its listeners.
+
+        Returns:
+            The job and its place; ``None`` if nothing was asked, or the service did not say.
+        """
+        now = time.monotonic()
+        if now < self._next:
+            return None
+        for job, since, listeners in waiting:
+            if now - since < FIRST_SECS or not any(listener.wants_queue_info() for listener in listeners):
+                continue
+            place = self._ask(job)
+            self._next = time.monotonic() + (TROUBLE_SECS if place is None else AGAIN_SECS)
+            return None if place is None else (job, place)
+        return None

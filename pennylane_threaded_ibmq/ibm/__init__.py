@@ -1,1 +1,0 @@
-"""Whom we talk to: local simulators and IBM Quantum Platform. The only room that knows an IBM client."""

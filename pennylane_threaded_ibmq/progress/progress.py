@@ -1,0 +1,277 @@
+"""How far a batch has got: one owner of its steps, and frozen records for whoever wants to know.
+
+The batch and its site report steps; observers are called with a record after each. Nothing here asks a service for
+anything: what is shown is what the watcher and the lanes know anyway. Only for a place in the queue does the watcher
+ask, seldom, and only while :meth:`ProgressTracker.looked_at` says that somebody looks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..service.queue import QueueInfo
+from ..store.steps import Phase, Step
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+logger = logging.getLogger(__name__)
+
+LOOKING_SECS = 60.0
+"""How long somebody who asked is taken to go on looking."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A batch at one moment.
+
+    Attributes:
+        batch_id: Id of the batch in the journal; empty without one.
+        tapes: Tapes of the batch, as they run after preprocessing.
+        shards: Its shards; each is in exactly one of the phases below.
+        planned: Shards that wait on this machine.
+        sending: Shards on their way to the service.
+        queued: Shards whose jobs the service has accepted and does not say to be running.
+        running: Shards that run.
+        done: Shards with a result.
+        failed: Shards that gave none.
+        cancelled: Shards that were given up.
+        retries: How often shards were sent again.
+        fraction: How much is finished, from 0 to 1.
+        elapsed_secs: Seconds since the batch was started.
+        left_secs: Estimated seconds until the end, as if the rest went like what is finished; before anything is, what
+            the service reckons; ``None`` where it says nothing.
+        qpu_secs: QPU seconds that the batch is estimated to use; ``None`` where nothing is charged.
+        job_ids: Jobs accepted so far.
+        queue_position: Place in the queue, from 1, of the job that is next, as the service told it within the last
+            half minute or so; ``None`` where it does not say.
+        start_secs: Seconds until that job starts, as the service reckons; ``None`` where it does not say.
+    """
+
+    batch_id: str
+    tapes: int
+    shards: int
+    planned: int
+    sending: int
+    queued: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    retries: int
+    fraction: float
+    elapsed_secs: float
+    left_secs: float | None
+    qpu_secs: float | None
+    job_ids: tuple[str, ...]
+    queue_position: int | None = None
+    start_secs: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether no shard is under way."""
+        return self.done + self.failed + self.cancelled == self.shards
+
+
+Observer: TypeAlias = "Callable[[Progress], None]"
+
+
+@dataclass
+class _ShardState:
+    phase: Phase = Phase.PLANNED
+    attempt: int = 1
+    job_id: str = ""
+    fraction: float = 0.0
+
+
+class ProgressTracker:
+    """The steps of one batch. Safe for several threads.
+
+    Args:
+        tapes: Tapes of the batch.
+        shards: Shards of the batch.
+        batch_id: Its id in the journal, or nothing.
+        qpu_secs: Estimates the QPU seconds that it will use; called for the first record.
+        observers: Called with a record after each step, one call at a time, in the thread where it happened.
+    """
+
+    def __init__(
+        self,
+        tapes: int,
+        shards: int,
+        *,
+        batch_id: str = "",
+        qpu_secs: Callable[[], float] | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.batch_id = batch_id
+        self._tapes = tapes
+        self._qpu_secs = qpu_secs
+        self._observers = list(observers)
+        self._lock = threading.Lock()
+        # an observer may itself do what leads to a step, such as cancel the batch
+        self._telling = threading.RLock()
+        self._started = time.time()
+        self._ended: float | None = None
+        self._shards = [_ShardState() for _ in range(shards)]
+        self._steps = [Step(self._started, i, 1, Phase.PLANNED) for i in range(shards)]
+        self._retries = 0
+        self._place: tuple[int, QueueInfo] | None = None
+        self._looked = -LOOKING_SECS
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps so far, in order."""
+        with self._lock:
+            return tuple(self._steps)
+
+    def report(self, shard: int, phase: Phase, *, job_id: str = "", fraction: float = 0.0) -> None:
+        """A shard got to a phase.
+
+        Args:
+            shard: Its place in the batch.
+            phase: The phase; ``PLANNED`` begins another attempt.
+            job_id: Its job, once there is one.
+            fraction: How much of it is finished.
+        """
+        if not self._observers:
+            self._step(shard, phase, job_id, fraction)
+            return
+        with self._telling:
+            if self._step(shard, phase, job_id, fraction):
+                self._notify()
+
+    def place(self, shard: int, place: QueueInfo) -> None:
+        """The service told the place of a shard's job in the queue.
+
+        Args:
+            shard: Its place in the batch.
+            place: Its job's place in the queue.
+        """
+        with self._telling:
+            with self._lock:
+                known = None if self._shards[shard].phase is not Phase.QUEUED else (shard, place)
+                if known == self._place:
+                    return
+                self._place = known
+            if self._observers:
+                self._notify()
+
+    def looked_at(self) -> bool:
+        """Whether somebody follows it: a function of the user's, or one who asked within the last minute."""
+        return bool(self._observers) or time.monotonic() - self._looked < LOOKING_SECS
+
+    def progress(self) -> Progress:
+        """The batch now."""
+        self._looked = time.monotonic()
+        qpu_secs = self._estimated
+        with self._lock:
+            record = replace(self._progress(), qpu_secs=qpu_secs)
+        if record.left_secs is None and record.start_secs is not None:
+            return replace(record, left_secs=record.start_secs + (qpu_secs or 0.0))
+        return record
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    @cached_property
+    def _estimated(self) -> float | None:
+        return None if self._qpu_secs is None else self._qpu_secs()
+
+    def _step(self, number: int, phase: Phase, job_id: str, fraction: float) -> bool:
+        """Write a step down; ``False`` if it says nothing new."""
+        with self._lock:
+            shard = self._shards[number]
+            job_id = job_id or ("" if phase is Phase.PLANNED else shard.job_id)
+            if (shard.phase, shard.job_id, shard.fraction) == (phase, job_id, fraction):
+                return False
+            if phase is Phase.PLANNED:
+                shard.attempt += 1
+                self._retries += 1
+            moved = shard.phase is not phase
+            shard.phase, shard.job_id, shard.fraction = phase, job_id, fraction
+            if self._place is not None and self._place[0] == number:
+                self._place = None
+            now = time.time()
+            if moved:
+                self._steps.append(Step(now, number, shard.attempt, phase, job_id))
+            ended = phase.final and all(s.phase.final for s in self._shards)
+            if ended:
+                self._ended = now
+            ending = self._progress() if ended else None
+        extra = {"batch_id": self.batch_id, "job_id": job_id, "shard": number, "state": str(phase)}
+        if moved:
+            logger.debug("shard %d: %s", number, phase, extra=extra)
+        if ending is not None:
+            self._log(ending)
+        return True
+
+    def _progress(self) -> Progress:
+        count = Counter(shard.phase for shard in self._shards)
+        total = len(self._shards)
+        finished = sum(1.0 if s.phase.final else s.fraction for s in self._shards)
+        fraction = finished / total if total else 1.0
+        now = self._ended or time.time()
+        elapsed = max(0.0, now - self._started)
+        place = QueueInfo() if self._place is None else self._place[1]
+        return Progress(
+            self.batch_id,
+            self._tapes,
+            total,
+            count[Phase.PLANNED],
+            count[Phase.SENDING],
+            count[Phase.QUEUED],
+            count[Phase.RUNNING],
+            count[Phase.DONE],
+            count[Phase.FAILED],
+            count[Phase.CANCELLED],
+            self._retries,
+            fraction,
+            elapsed,
+            elapsed * (1 - fraction) / fraction if fraction else None,
+            None,
+            tuple(shard.job_id for shard in self._shards if shard.job_id),
+            place.position,
+            None if place.starts_at is None else max(0.0, place.starts_at - now),
+        )
+
+    def _notify(self) -> None:
+        record = self.progress()
+        for observer in tuple(self._observers):
+            try:
+                observer(record)
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):  # of the user's, in the main thread
+                    raise
+                # an exit of a thread of ours would end nothing but the batch
+                logger.exception("progress= raised an error and is not called again; the batch goes on")
+                self._observers.remove(observer)
+
+    def _log(self, record: Progress) -> None:
+        """One line a batch."""
+        parts = [f"{record.done} done"]
+        parts += [
+            f"{n} {word}" for n, word in ((record.failed, "failed"), (record.cancelled, "cancelled")) if n
+        ]
+        if record.retries:
+            parts.append(f"{record.retries} sent again")
+        logger.info(
+            "batch %s: %d tapes in %d shards, %s, %.1f s",
+            self.batch_id or "without a journal",
+            record.tapes,
+            record.shards,
+            ", ".join(parts),
+            record.elapsed_secs,
+            extra={
+                "batch_id": self.batch_id,
+                "job_id": " ".join(record.job_ids),
+                "shard": None,
+                "state": "done" if record.done == record.shards else "failed",
+            },
+        )

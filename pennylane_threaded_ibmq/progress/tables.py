@@ -1,0 +1,80 @@
+"""Tables for notebooks: HTML that takes its colours from the page, and in which no name can be more than text."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterable, Sequence
+from typing import Tuple  # a base class, which Python 3.8 wants so
+
+from ..store.records import BatchRecord
+
+MOST_ROWS = 20
+"""Rows that a notebook shows."""
+
+
+class BatchList(Tuple[BatchRecord, ...]):
+    """Batches of the journal; a notebook shows them as a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            ("batch", "backend", "planned", "tapes", "shards", "jobs", "state", "tags"),
+            (
+                (
+                    batch.id,
+                    batch.backend,
+                    time.strftime("%Y-%m-%d %H:%M", time.localtime(batch.created)),
+                    batch.tapes,
+                    len(batch.shards),
+                    len(batch.job_ids),
+                    _state(batch),
+                    ", ".join(batch.tags),
+                )
+                for batch in self
+            ),
+            nothing="no batches",
+        )
+
+
+def _state(batch: BatchRecord) -> str:
+    if batch.taken_over_by:
+        return f"taken over by {', '.join(batch.taken_over_by)}"
+    return "open" if batch.open else "delivered"
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str = "") -> str:
+    """A table.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, written as text.
+        nothing: What to say instead of a table without rows.
+    """
+    found = list(rows)
+    if not found:
+        return f"<em>{_text(nothing)}</em>" if nothing else ""
+    body = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in found[:MOST_ROWS]]
+    if len(found) > MOST_ROWS:
+        body.append(f"<tr><td colspan='{len(head)}'>and {len(found) - MOST_ROWS} more</td></tr>")
+    titles = "".join(f"<th>{_text(title)}</th>" for title in head)
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def html_facts(title: str, facts: Sequence[tuple[str, object]]) -> str:
+    """A title and a table of names and values.
+
+    Args:
+        title: What it is about.
+        facts: Names and values, written as text.
+    """
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{_text(name)}</th><td style='text-align:left'>{_text(value)}</td></tr>"
+        for name, value in facts
+    )
+    return f"<div><strong>{_text(title)}</strong><table><tbody>{rows}</tbody></table></div>"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

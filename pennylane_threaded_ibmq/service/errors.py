@@ -1,0 +1,204 @@
+"""What went wrong at the service, and what that calls for. The one place where errors of the client are judged."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from enum import Enum
+from math import isnan
+from typing import TypeVar
+
+from ..exceptions import ServiceError
+from .clock import CLOCK, Clock
+
+T = TypeVar("T")
+
+ANSWER_SECS = 90.0
+"""Longest wait for one answer. The client itself waits for ever; its own retries of a server error take 15 s."""
+
+
+BEAT_SECS = 5.0
+"""How often whoever waits for an answer is told that it is still waited for."""
+
+
+LONGEST_HEADER_SECS = 300.0
+"""Longest wait that a header may ask for: after that the service is asked again, even if it said ``Retry-After: inf``."""
+
+
+class NoAnswerError(ServiceError):
+    """The service did not answer, or said that it cannot answer now."""
+
+
+class PuzzlingAnswerError(ServiceError):
+    """The service's answer makes no sense."""
+
+
+class Trouble(Enum):
+    """Kinds of trouble with a submission."""
+
+    UNKNOWN = "unknown"
+    """The request may have arrived: look for the job before sending again."""
+    PENDING_LIMIT = "pending limit"
+    """Too many jobs are queued: wait until one is done."""
+    RATE_LIMIT = "rate limit"
+    """Too many jobs a minute, or too many requests: wait."""
+    USAGE_LIMIT = "usage limit"
+    """The instance has used the QPU time that it has: wait until it gets more, or give up."""
+    CLOSED = "closed"
+    """The session or IBM's Batch takes no more jobs."""
+    REFUSED = "refused"
+    """The service said no, and will say so again."""
+
+
+_PENDING = re.compile(
+    r"limit of \d+ pending jobs|pending jobs? limit|\b3458\b|concurrent jobs", re.IGNORECASE
+)
+_RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
+_CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
+_USAGE = re.compile(r"usage\b.{0,40}\blimit", re.IGNORECASE)
+
+PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 1217, 9999}) | frozenset(range(9000, 10000))
+"""Codes of failed jobs whose advice is to try again: troubles between IBM's services, internal errors, and a
+Batch whose time was up (1217), since what is sent again is sent outside of it.
+
+Source: https://quantum.cloud.ibm.com/docs/errors
+"""
+
+
+def judge_submission(error: BaseException) -> Trouble:
+    """What a refused submission calls for."""
+    if type(error.__cause__).__name__ in {"IBMInputValueError", "IBMBackendValueError"}:
+        return Trouble.REFUSED  # by the client itself, before anything was sent
+    status = status_code(error)
+    text = all_text(error)
+    if _PENDING.search(text):
+        return Trouble.PENDING_LIMIT
+    if status == 429 or (status in {400, 403} and _RATE.search(text)):
+        return Trouble.RATE_LIMIT
+    if status is None or status < 400 or status >= 500:
+        return Trouble.UNKNOWN
+    if _CLOSED.search(text):
+        return Trouble.CLOSED
+    # IBM documents 409 for it, and nothing else that a new job is answered with so
+    return Trouble.USAGE_LIMIT if status == 409 or _USAGE.search(text) else Trouble.REFUSED
+
+
+def status_code(error: BaseException | None) -> int | None:
+    """HTTP status of a client's error, which may be hidden in what caused it; ``None`` if there was no answer."""
+    while error is not None:
+        for told in (error, getattr(error, "response", None)):
+            code = getattr(told, "status_code", None)
+            if code is not None and int(code) > 0:
+                return int(code)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def retry_after(error: BaseException | None) -> float | None:
+    """Seconds that the service asked to wait, if it did; at most :data:`LONGEST_HEADER_SECS`, whatever it asked for."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        value = getattr(response, "headers", {}).get("Retry-After")
+        if value is not None:
+            try:
+                seconds = float(value)
+            except ValueError:
+                return None
+            return None if isnan(seconds) else min(max(0.0, seconds), LONGEST_HEADER_SECS)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def all_text(error: BaseException | None) -> str:
+    """The texts of an error and of what caused it."""
+    texts: list[str] = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
+
+
+def is_abandoned() -> bool:
+    """Whether this thread is a lane's that another one has replaced, since it got no answer."""
+    return getattr(threading.current_thread(), "abandoned", False)
+
+
+def call_with_timeout(
+    seconds: float,
+    ask: Callable[[], T],
+    what: str,
+    clock: Clock = CLOCK,
+) -> T:
+    """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
+
+    Questions only: jobs are sent by lanes, in their own threads.
+
+    Args:
+        seconds: Longest wait.
+        ask: Sends the request and returns the answer.
+        what: What was asked, for the error.
+        clock: Time.
+
+    Raises:
+        NoAnswerError: There was no answer in time.
+    """
+    answer: list[T] = []
+    trouble: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again by the waiter
+            trouble.append(error)
+
+    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
+    thread.start()
+    thread.join(clock.limit(seconds))
+    if trouble:
+        raise trouble[0]
+    if not answer:
+        raise NoAnswerError(f"The service gave no answer to {what} within {seconds:g} s.")
+    return answer[0]
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether a question failed because the service cannot be reached, stays silent, or says that it cannot answer now."""
+    if is_unknown_job(error):
+        return False
+    status = status_code(error)
+    if status is not None:
+        return status == 429 or status >= 500
+    while error is not None:
+        # an answer that is no JSON is a RequestException too, and so an OSError
+        if isinstance(error, (NoAnswerError, OSError)) and type(error).__name__ != "JSONDecodeError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_cut(error: BaseException | None) -> bool:
+    """Whether an answer began and did not arrive whole."""
+    while error is not None:
+        if type(error).__name__ in {"ChunkedEncodingError", "IncompleteRead"}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_unknown_job(error: BaseException | None) -> bool:
+    """Whether the service says that it knows no such job."""
+    while error is not None:
+        if type(error).__name__ == "RuntimeJobNotFound" or getattr(error, "status_code", None) == 404:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """Whether nobody answered: the name is not known, or no connection could be made."""
+    while error is not None:
+        if isinstance(error, ConnectionError) or type(error).__name__ in {"ConnectionError", "ProxyError"}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

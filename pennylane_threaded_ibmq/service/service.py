@@ -1,0 +1,507 @@
+"""Jobs of a service: what is asked, how long, how often, and what an answer means. Clients differ below this line."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .._printable import printable
+from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError, SubmissionError
+from .answers import in_words
+from .calls import Call, Steps
+from .errors import (
+    ANSWER_SECS,
+    NoAnswerError,
+    PuzzlingAnswerError,
+    call_with_timeout,
+    is_cut,
+    is_outage,
+    is_unknown_job,
+    status_code,
+)
+from .metadata import PubFacts
+from .outage import Outage
+from .queue import QueueInfo, read_place
+from .states import Ending, State, UnknownStateError, error_of
+from .usage import JobMetrics, read_metrics
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FETCHES = 6
+"""Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
+
+LONGEST_FETCH_PAUSE_SECS = 5.0
+"""Between two of them."""
+
+SEND_SECS = 300.0
+"""Longest wait for an answer that carries circuits or results."""
+
+CANCEL_SECS = 30.0
+"""Longest wait for a cancellation, tries included; it is tried on in the background."""
+
+PLACE_SECS = 10.0
+"""Longest wait for a place in the queue: nothing depends on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class SentJob:
+    """A job that the service accepted.
+
+    Attributes:
+        job_id: The service's id.
+        primitive: ``"sampler"`` or ``"estimator"``.
+        pubs: Number of PUBs.
+        tag: The tag that no other submission carries.
+        handle: What the client knows it by.
+    """
+
+    job_id: str
+    primitive: str
+    pubs: int
+    tag: str
+    handle: Any
+
+
+@dataclass(frozen=True, eq=False)
+class ListedJob:
+    """A job in a list of the service's.
+
+    Attributes:
+        job_id: The service's id.
+        tags: Its tags.
+        handle: What the client knows it by.
+    """
+
+    job_id: str
+    tags: frozenset[str]
+    handle: Any
+
+
+def _nothing() -> None:
+    """Go on."""
+
+
+@dataclass(frozen=True, eq=False)
+class PubData:
+    """What came back for one PUB, as it was sent: its shape is checked by whoever knows what was asked.
+
+    Attributes:
+        bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.
+        values: Expectation values (Estimator): shape ``(rows, observables)``; ``(observables,)`` without parameters.
+        errors: Their standard errors, where the service tells them.
+        mark: The tag of the job whose circuit this is, where the service hands it back.
+        facts: What else the service says of it.
+    """
+
+    bits: Any = None
+    values: Any = None
+    errors: Any = None
+    mark: str = ""
+    facts: PubFacts = field(default_factory=PubFacts)
+
+
+class JobService(ABC):
+    """Jobs on one backend of a service.
+
+    Where something must be known, it is asked until the service answers; ``check`` is called meanwhile, and what it raises ends
+    the waiting.
+
+    Attributes:
+        outage: Whether the service answers.
+        options: Options that every job is sent with; they are part of what a job is.
+        coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
+        stops_jobs: The service stops a job after as many seconds as it is told.
+        without_reason: What is said of a job that failed without a reason, with ``{}`` for the id in quotes.
+    """
+
+    outage: Outage
+    options: Mapping[str, Any]
+    coming_back: str
+    stops_jobs = False
+    without_reason = "the service gives no reason."
+
+    # ------------------------------------------------------------------------------------------- the client's part
+
+    @property
+    @abstractmethod
+    def backend(self) -> Any:
+        """The client's backend."""
+
+    @property
+    @abstractmethod
+    def errors(self) -> tuple[type[BaseException], ...]:
+        """What the client raises when a question fails."""
+
+    @property
+    def problems(self) -> tuple[type[BaseException], ...]:
+        """What a question fails with: an error of the client's, no answer, or one that makes no sense."""
+        return (*self.errors, ServiceError, ValueError)
+
+    @property
+    @abstractmethod
+    def already_finished_error(self) -> type[BaseException]:
+        """What the client raises when a job is cancelled that has ended."""
+
+    @abstractmethod
+    def _send(
+        self,
+        primitive: str,
+        pubs: Sequence[Any],
+        lane: Any,
+        batch: Any,
+        tags: Sequence[str],
+        most_secs: int | None,
+    ) -> tuple[str, Any]:
+        """Send one job through what a lane owns: its id and handle."""
+
+    @abstractmethod
+    def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
+        """Jobs with a tag, newest first; only those that are queued or running if ``pending``."""
+
+    @abstractmethod
+    def _get(self, job_id: str) -> ListedJob:
+        """A job by its id."""
+
+    @abstractmethod
+    def _state(self, job: SentJob) -> State:
+        """The state of a job.
+
+        Raises:
+            UnknownStateError: It is none of those that are known.
+        """
+
+    @abstractmethod
+    def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
+        """The results of a finished job, one a PUB, and what is wrong with them if something is."""
+
+    @abstractmethod
+    def _ending(self, job: SentJob, state: State) -> Ending:
+        """Why a job failed or was cancelled."""
+
+    @abstractmethod
+    def _metrics(self, job: SentJob) -> Any:
+        """Times of a job and its place in the queue."""
+
+    @abstractmethod
+    def _cancel(self, handle: Any) -> None:
+        """Cancel a job."""
+
+    @abstractmethod
+    def _usage(self, job: SentJob) -> float | None:
+        """QPU seconds that a job was charged."""
+
+    @abstractmethod
+    def _left(self) -> float | None:
+        """QPU seconds that are left to whoever pays."""
+
+    @property
+    def rep_delay_secs(self) -> float | None:
+        """The backend's delay between executions, in seconds; ``None`` if it does not say."""
+        delay = getattr(self.backend, "default_rep_delay", None)
+        return None if delay is None else float(delay)
+
+    @property
+    def most_shots(self) -> int | None:
+        """Shots that a circuit may have; ``None`` where all circuits of a job have the same number."""
+        return None
+
+    def is_private(self, job: SentJob) -> bool:  # noqa: ARG002 - most have no such jobs
+        """Whether the service gives the result of a job out once, and keeps it no longer."""
+        return False
+
+    @property
+    def takes_rz(self) -> bool:
+        """Whether circuits may have an ``rz`` gate, and values for its angle."""
+        return False
+
+    def open_batch(self) -> Any:
+        """A context for several jobs, or ``None`` where there is none."""
+        return None
+
+    def close_batch(self, batch: Any) -> None:  # noqa: B027 - most have none to close
+        """Close a context: it takes no new jobs, those in it run on."""
+
+    # ----------------------------------------------------------------------------------------------- what is asked
+
+    def submit(
+        self,
+        primitive: str,
+        pubs: Sequence[Any],
+        batch: Any,
+        tags: Sequence[str],
+        beat: Callable[[], None] = _nothing,
+        most_secs: int | None = None,
+    ) -> Steps[SentJob]:
+        """Send one job, by a call that is made in a lane.
+
+        Args:
+            primitive: ``"sampler"`` or ``"estimator"``.
+            pubs: PUBs in the primitive's form.
+            batch: A context for several jobs, as of :meth:`open_batch`; ``None`` for the lane's own session or backend.
+            tags: Tags by which the job can be found again: one of its device, one of its own, then the user's.
+            beat: Called now and then while there is no answer.
+            most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
+
+        Raises:
+            SubmissionError: The service did not accept the job, or did not say which it is.
+        """
+
+        def send(lane: Any) -> tuple[str, Any]:
+            return self._send(primitive, pubs, lane, batch, tags, most_secs)
+
+        try:
+            job_id, handle = yield Call(send, "a job", SEND_SECS, self.outage.clock.limit(SEND_SECS), beat)
+        except Exception as error:
+            # an answer that cannot be read is an error of any kind, and the job may exist
+            raise SubmissionError(
+                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {in_words(error)}",
+                status_code=status_code(error),
+            ) from error
+        if not str(job_id or "").strip():
+            raise SubmissionError(
+                f"{self.backend.name} accepted a job of {len(pubs)} circuits and gave {job_id!r} as its id.",
+                status_code=200,
+            )
+        return SentJob(job_id, primitive, len(pubs), tags[1], handle)
+
+    def pending(self, tag: str, most: int) -> dict[str, ListedJob]:
+        """Jobs with a tag that are queued or running, by id: one request for all of them.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        listed = self._ask(lambda: self._list(tag, most, pending=True), "a list of jobs")
+        return {job.job_id: job for job in listed}
+
+    def find(
+        self, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
+    ) -> list[SentJob]:
+        """All jobs that carry a tag, oldest first; asked until the service answers.
+
+        Raises:
+            ServiceError: The service refuses to say, or its answers make no sense for an hour.
+        """
+        try:
+            found = self.outage.ask(
+                lambda: self._ask(lambda: self._list(tag, 20, pending=False), "a list of jobs"), check
+            )
+        except ServiceError as error:
+            raise ServiceError(
+                f"Whether a job with tag {tag} exists could not be asked: {error}",
+                status_code=status_code(error),
+            ) from error
+        # a service that overlooks what was asked for lists jobs that are no business of ours
+        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found) if tag in j.tags]
+
+    def known(
+        self, job_id: str, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
+    ) -> SentJob | None:
+        """The job that the service once named, if it still knows it and it carries the tag.
+
+        Raises:
+            ServiceError: The service refuses to say, or its answers make no sense for an hour.
+        """
+        try:
+            found = self.outage.ask(lambda: self._ask(lambda: self._get(job_id), f"job {job_id}"), check)
+        except ServiceError as error:
+            if is_unknown_job(error):
+                return None
+            raise
+        return SentJob(job_id, primitive, pubs, tag, found.handle) if tag in found.tags else None
+
+    def usage(self, job: SentJob) -> float | None:
+        """QPU seconds that a job was charged; ``None`` if the service does not say."""
+        return self._if_told(lambda: self._usage(job), f"the usage of job {job.job_id}")
+
+    def metrics(self, job: SentJob) -> JobMetrics:
+        """Charge and times of a job.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        return read_metrics(
+            job.job_id, self._ask(lambda: self._metrics(job), f"the metrics of job {job.job_id}")
+        )
+
+    def left(self) -> float | None:
+        """QPU seconds left to whoever pays; ``None`` if there is no limit or the service does not say."""
+        return self._if_told(self._left, "the usage that is left")
+
+    def place(self, job: SentJob) -> QueueInfo | None:
+        """Ask for the place of one job in its queue.
+
+        Returns:
+            The place; ``None`` if the service did not answer properly, which is no harm.
+        """
+        try:
+            return read_place(
+                self._within(PLACE_SECS, lambda: self._metrics(job), f"the place of job {job.job_id}")
+            )
+        except (*self.problems, OSError) as error:  # type: ignore[misc]
+            logger.info("the place of job %s is not known: %s", job.job_id, error)
+            return None
+
+    def state(self, job: SentJob) -> State:
+        """Ask for the state of one job.
+
+        Raises:
+            UnknownStateError: It is none of those that are known.
+            ServiceError: The service did not answer properly.
+        """
+        return self._ask(lambda: self._state(job), f"the state of job {job.job_id}")
+
+    def state_for_sure(self, job: SentJob, check: Callable[[], None] = _nothing) -> State:
+        """Ask for the state of one job until the service answers; one that is not known is none that is final."""
+        try:
+            return self.outage.ask(lambda: self.state(job), check)
+        except UnknownStateError:
+            return State.PENDING
+
+    def fetch(
+        self, job: SentJob, state: State, pubs: Sequence[Any], check: Callable[[], None] = _nothing
+    ) -> list[PubData]:
+        """The results of a finished job, one a PUB.
+
+        Args:
+            job: The job.
+            state: Its final state.
+            pubs: What was sent.
+            check: Called while the service does not answer.
+
+        Raises:
+            JobFailedError: IBM reports the job as failed.
+            JobCancelledError: The job was cancelled.
+            ResultError: The result has the wrong type or length.
+        """
+        if state is not State.DONE:
+            raise self._no_result(job, state, check)
+        results: list[PubData] = []
+        first = problem = ""
+        for fetch in range(FETCHES):
+            results, problem = self._download(job, pubs, check)
+            if not problem and len(results) != job.pubs:
+                problem = f"{len(results)} PUB results instead of {job.pubs}."
+            foreign = {one.mark for one in results if one.mark} - {job.tag}
+            if not problem and foreign:
+                problem = f"it is that of another job, whose tag is {min(foreign)}."
+            if not problem:
+                return results
+            first = first or problem
+            logger.warning("job %s: %s", job.job_id, printable(problem, lines=True))
+            self.outage.pause(min(0.1 * 2**fetch, LONGEST_FETCH_PAUSE_SECS), check)
+        if self.is_private(job):
+            problem = first  # what came after is that there is nothing any more
+            kept = (
+                "It was a private job, whose result IBM gives out once and does not keep: it is lost. The same tapes, run again, "
+                "are sent again and paid for again. Leave environment.private out of primitive_options where a result must "
+                "outlive a broken download."
+            )
+        else:
+            kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
+        raise ResultError(
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {kept}",
+            job_ids=[job.job_id],
+        )
+
+    def cancel(self, job: SentJob | ListedJob) -> bool:
+        """Cancel a job; one that is already finished stays as it is.
+
+        Returns:
+            Whether the service has answered. If not, within :data:`CANCEL_SECS`, the job is cancelled as soon as it answers
+            again and the device is open.
+        """
+        what = f"the cancellation of job {job.job_id}"
+
+        def once() -> None:
+            try:
+                self._cancel(job.handle)
+            except self.already_finished_error:
+                logger.debug("job %s was finished before it could be cancelled", job.job_id)
+
+        def until_answered() -> None:
+            try:
+                self.outage.ask(lambda: self._ask(once, what))
+            except ServiceError as error:
+                logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+            except DeviceClosedError:
+                logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
+
+        try:
+            self._within(CANCEL_SECS, until_answered, what)
+        except NoAnswerError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------------------------------------------ inside
+
+    def _within(self, secs: float, ask: Callable[[], T], what: str) -> T:
+        return call_with_timeout(secs, ask, what, self.outage.clock)
+
+    def _ask(self, question: Callable[[], T], what: str) -> T:
+        """Ask once.
+
+        Raises:
+            NoAnswerError: There was no answer, or the service says that it has none now.
+            PuzzlingAnswerError: The answer makes no sense.
+            ServiceError: The service refuses to answer.
+        """
+        try:
+            return self._within(ANSWER_SECS, question, what)
+        except ServiceError:
+            raise
+        except Exception as error:
+            # what cannot be read is an error of any kind
+            if is_outage(error):
+                kind: type[ServiceError] = NoAnswerError
+            else:
+                kind = ServiceError if status_code(error) is not None else PuzzlingAnswerError
+            raise kind(
+                f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}",
+                status_code=status_code(error),
+            ) from error
+
+    def _download(
+        self, job: SentJob, pubs: Sequence[Any], check: Callable[[], None]
+    ) -> tuple[list[PubData], str]:
+        """Results of a job, and what is wrong with them if something is."""
+
+        def download() -> tuple[list[PubData], str]:
+            try:
+                return self._within(
+                    SEND_SECS, lambda: self._results(job, pubs), f"the result of job {job.job_id}"
+                )
+            except self.problems as error:
+                if is_outage(error) and not is_cut(error):
+                    raise
+                return [], f"it could not be downloaded: {in_words(error).rstrip('.')}."
+
+        return self.outage.ask(download, check)
+
+    def _no_result(self, job: SentJob, state: State, check: Callable[[], None]) -> JobError:
+        """What a job without a result ended with."""
+        ending = Ending()
+        if state is not State.TOO_LONG:
+            try:
+                ending = self.outage.ask(
+                    lambda: self._ask(lambda: self._ending(job, state), "the reason of a failure"), check
+                )
+            except ServiceError as error:
+                ending = Ending(f"its reason could not be read: {error}")
+        # clients say that it failed, whether or not they know more
+        unknown = ending.reason.strip() in {"", "None"} or ending.reason.rstrip().endswith("has failed:")
+        if state is State.FAILED and unknown:
+            ending = Ending(self.without_reason.format(repr(job.job_id)), ending.code)
+        return error_of(job.job_id, str(self.backend.name), state, ending)
+
+    def _if_told(self, question: Callable[[], float | None], what: str) -> float | None:
+        try:
+            seconds = self._ask(question, what)
+        except ServiceError as error:
+            logger.info("%s", error)
+            return None
+        return None if seconds is None else float(seconds)

@@ -1,0 +1,1 @@
+"""Circuits on this machine: simulators, snapshots of real backends, and the transpiler."""

@@ -1,0 +1,1 @@
+"""The current stack: today's PennyLane and IBM's newest client."""

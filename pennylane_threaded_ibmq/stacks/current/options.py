@@ -1,0 +1,169 @@
+"""Options of Qiskit's transpiler and of IBM's primitives: which there are, and whether their values can work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..._compat import without_prefix
+from ...exceptions import ConfigurationError, nearest
+from .client import has_client_side, has_service_side
+from .primitives import MOVED, in_dialect, option_models, option_names
+from .quiet import quiet
+
+PRIMITIVES = ("estimator", "sampler")
+
+
+def check_transpile_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that ``generate_preset_pass_manager`` does not have.
+
+    Raises:
+        ConfigurationError: An option is unknown, or says what the backend says already.
+    """
+    if not options:
+        return
+    from inspect import signature
+
+    from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
+
+    given = {"backend", "target", "basis_gates", "coupling_map"}
+    known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
+    for name in options:
+        if name in given:
+            raise ConfigurationError(
+                f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
+                "compile_backend=. Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+        if name not in known:
+            raise ConfigurationError(
+                f"transpile_options: unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                "Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+    level = options.get("optimization_level")
+    if level is not None and level not in (0, 1, 2, 3):
+        raise ConfigurationError(
+            f"transpile_options: optimization_level={level!r}; it is 0, 1, 2 or 3. Nothing was sent.",
+            argument="transpile_options",
+            value=dict(options),
+        )
+
+
+def split_primitive_options(
+    options: Mapping[str, Any], api: str = "auto"
+) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Options of each primitive, checked by IBM's own models.
+
+    Args:
+        options: Either options for both, of which each primitive takes what it has, or
+            ``{"estimator": {...}, "sampler": {...}}``.
+        api: Which kind of primitive: ``"auto"``, ``"client"`` or ``"service"``.
+
+    Returns:
+        The options, and the kind whose model they fit if it is one alone.
+
+    Raises:
+        ConfigurationError: An option is unknown or has a value that cannot work.
+    """
+    if api == "client" and not has_client_side():
+        raise ConfigurationError(
+            "primitive_api='client': the installed qiskit-ibm-runtime has no client-side primitives. Run 'pip install -U "
+            "qiskit qiskit-aer qiskit-ibm-runtime', or leave primitive_api out. Nothing was sent.",
+            argument="primitive_api",
+            value=api,
+        )
+    if not options:
+        return {name: {} for name in PRIMITIVES}, None
+    there = [name for name, has in (("client", has_client_side), ("service", has_service_side)) if has()]
+    kinds = there if api == "auto" else [api]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    refusals: list[ConfigurationError] = []
+    for kind in kinds:
+        try:
+            found[kind] = _split(options, kind)
+        except ConfigurationError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    kind, split = next(iter(found.items()))
+    return split, kind if len(found) == 1 and len(kinds) > 1 else None
+
+
+def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
+    models = option_models(api)
+    known = {name: option_names(m) for name, m in models.items()}
+    if set(options) <= set(PRIMITIVES):
+        split = {name: dict(options.get(name) or {}) for name in PRIMITIVES}
+    else:
+        split = {name: {k: v for k, v in options.items() if k in known[name]} for name in PRIMITIVES}
+        for option in options:
+            if not any(option in names for names in known.values()):
+                everything = sorted(known["estimator"] | known["sampler"])
+                raise _refused(
+                    f"unknown option {option!r}.{_moved(option)}{nearest(option, everything)} Known: {', '.join(everything)}.",
+                    options,
+                )
+    for name, model in models.items():
+        try:
+            with quiet().client():
+                model(**in_dialect(split[name], api))
+        except (ValueError, TypeError) as error:
+            raise _refused(f"{name}: {_first_problem(error)}{_moved(str(error))}", options) from None
+    return split
+
+
+def _moved(text: str) -> str:
+    """Where an option of the service-side primitives is now, if a text is about one."""
+    return next((f" {name}: {where}." for name, where in MOVED.items() if name.split(".")[-1] in text), "")
+
+
+def _first_problem(error: Exception) -> str:
+    """What IBM's model says, without its links."""
+    problems = getattr(error, "errors", None)
+    if problems is None:
+        return f"{str(error).rstrip('.')}."
+    first = problems()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}={first['input']!r}: {without_prefix(str(first['msg']), 'Value error, ').rstrip('.')}."
+
+
+def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:
+    return ConfigurationError(
+        f"primitive_options: {text} Nothing was sent.", argument="primitive_options", value=dict(options)
+    )
+
+
+def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
+    """Refuse options that a classic backend's ``run`` does not have, or that are given otherwise.
+
+    Raises:
+        ConfigurationError: An option is unknown, or the device's own business.
+    """
+    if not options:
+        return
+    from inspect import signature
+
+    elsewhere = {
+        "circuits": "the tapes",
+        "shots": "shots=",
+        "memory": "the device",
+        "job_tags": "job_tags=",
+        "noise_model": "noise_model=",
+        "seed_simulator": "seed_simulator=",
+        "dynamic": "the device",
+        "run_config": "its options",
+    }
+    known = [name for name in signature(backend.run).parameters if name not in elsewhere]
+    for name in options:
+        if name in elsewhere:
+            text = f"{name!r} is given by {elsewhere[name]}."
+        elif name not in known:
+            text = f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}."
+        else:
+            continue
+        raise ConfigurationError(
+            f"run_options: {text} Nothing was sent.", argument="run_options", value=dict(options)
+        )
