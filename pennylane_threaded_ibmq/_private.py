@@ -68,7 +68,7 @@ def who_else_can_write(path: Path) -> str:
         OSError: It cannot be looked at.
     """
     if not hasattr(os, "getuid"):
-        return ""
+        return "this system does not tell who else can write it"
     path = path.resolve()
     for part in (path, *path.parents):
         found = part.stat()

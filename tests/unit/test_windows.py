@@ -25,6 +25,7 @@ def test_nothing_of_posix_is_needed(tmp_path):
         "modules True",
         "alive True True False",
         "kept True",
+        "pickles True",
         "locks 0",
         "results [-1.0, -1.0, -1.0]",
     ], done.stderr

@@ -103,6 +103,7 @@ def main(folder: Path) -> None:
     finally:
         # other packages load more of theirs when they are used
         sys.platform = platform
+    from pennylane_threaded_ibmq._private import who_else_can_write
     from pennylane_threaded_ibmq.store import lock_file
     from pennylane_threaded_ibmq.store.journal import Journal
     from pennylane_threaded_ibmq.store.records import NewShard
@@ -115,6 +116,7 @@ def main(folder: Path) -> None:
     (lock,) = folder.glob("*.lock")
     print("alive", lock_file.is_locked(lock), journal.is_alive(journal.owner), journal.is_alive("nobody"))
     print("kept", journal.batch(batch).id == batch)
+    print("pickles", bool(who_else_can_write(journal.path)))
     journal.close()
     print("locks", len(list(folder.glob("*.lock"))))
     with qml.device("threaded.ibmq", wires=2, backend="aer_simulator") as dev:
