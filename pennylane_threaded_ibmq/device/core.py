@@ -245,18 +245,24 @@ class BatchDevice:
             archives().here().follow(record, tapes, handle.futures, lambda: handle.job_ids, started)
         return handle
 
-    def send_together(
-        self, tapes: Sequence[QuantumScript], origins: Sequence[Origin], tags: tuple[str, ...]
-    ) -> BatchHandle:
-        """Send prepared tapes of several calls as one batch, with the tags that held when they came."""
+    def send_together(self, calls: Sequence[CallHandle]) -> BatchHandle:
+        """Send calls as one batch, with the tags that held when they came."""
+        if len(calls) == 1:
+            (call,) = calls
+            return self._start(call.tapes, call.origins, tags=call.tags, shards=call.shards)
+        tapes: list[QuantumScript] = []
+        origins: list[Origin] = []
+        for call in calls:
+            origins += [origin.moved(len(tapes)) for origin in call.origins]
+            tapes += call.tapes
         with collector().rest(len(tapes)):
-            return self._start(tuple(tapes), list(origins), tags=tags)
+            return self._start(tuple(tapes), origins, tags=calls[0].tags)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
         with making_operators(), collector().rest(len(tapes)):
             made, origins = self._prepare(tapes)
             # what is wrong with one call is no matter of the others
-            self._cut(made, origins)
+            shards = self._cut(made, origins)
         place = self._open()
         with self._lock:
             if self._closed:
@@ -267,6 +273,7 @@ class BatchDevice:
             self._gatherer,
             self,
             made,
+            shards,
             origins,
             tags=self._tags.now(),
             timeout_secs=self._settings.timeout_secs,
@@ -485,10 +492,11 @@ class BatchDevice:
     def _start(
         self,
         tapes: tuple[QuantumScript, ...],
-        origins: list[Origin],
+        origins: Sequence[Origin],
         *,
         resume: str | None = None,
         send: bool = True,
+        shards: tuple[Shard, ...] | None = None,
         tags: tuple[str, ...] | None = None,
     ) -> BatchHandle:
         place = self._open()
@@ -501,7 +509,7 @@ class BatchDevice:
             )
         send = send and not place.retired
         like = None if resume is None else self._journal().batch(resume)
-        shards = self._cut(tapes, origins, like)
+        shards = self._cut(tapes, origins, like) if shards is None else shards
         estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
         spending = self._spending(place, estimate) if place.remote and send else None
         if spending is not None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result, ResultBatch
 
+    from ..circuits.shards import Shard
+
 IDLE_SECS = 1.0
 """After how long without calls the gathering thread ends."""
 
@@ -56,10 +58,8 @@ REMOTE_GAP = Gap(0.05, 0.3)
 class Sender(Protocol):
     """The device that calls wait for."""
 
-    def send_together(
-        self, tapes: Sequence[QuantumScript], origins: Sequence[Origin], tags: tuple[str, ...]
-    ) -> BatchHandle:
-        """Send prepared tapes as one batch with some tags."""
+    def send_together(self, calls: Sequence[CallHandle]) -> BatchHandle:
+        """Send calls of equal tags as one batch."""
 
 
 class CallFuture(TapeFuture):
@@ -112,6 +112,7 @@ class CallHandle:
         gatherer: Who sends it.
         sender: The device.
         tapes: Its prepared tapes.
+        shards: The same, cut.
         origins: One entry a tape that the user gave.
         tags: Tags of its jobs; calls with others are not sent with it.
         timeout_secs: Longest wait where :meth:`results` is given none.
@@ -126,7 +127,8 @@ class CallHandle:
         self,
         gatherer: Gatherer,
         sender: Sender,
-        tapes: Sequence[QuantumScript],
+        tapes: tuple[QuantumScript, ...],
+        shards: tuple[Shard, ...],
         origins: Sequence[Origin],
         *,
         tags: tuple[str, ...],
@@ -135,7 +137,8 @@ class CallHandle:
         display: Display,
     ) -> None:
         self.sender = sender
-        self.tapes = tuple(tapes)
+        self.tapes = tapes
+        self.shards = shards
         self.origins = tuple(origins)
         self.tags = tags
         self.futures: tuple[Future[Result], ...] = tuple(CallFuture(self) for _ in self.origins)
@@ -319,8 +322,6 @@ class Gatherer:
                 load_native()
                 self._thread = threading.Thread(target=self._work, name="threaded-ibmq-gather", daemon=True)
                 self._thread.start()
-            elif len(self._waiting) == 1:
-                self._state.notify_all()
         if overdue:
             # the gathering thread may find no moment between the circuits that this one records
             self.flush()
@@ -367,14 +368,9 @@ class Gatherer:
             self._waiting, self._batches = [], []
 
     def _send(self, calls: Sequence[CallHandle]) -> None:
-        tapes: list[QuantumScript] = []
-        origins: list[Origin] = []
-        for call in calls:
-            origins += [o.moved(len(tapes)) for o in call.origins]
-            tapes += call.tapes
         try:
             # each was checked when it came, so whatever it is now is the same for all
-            batch = calls[0].sender.send_together(tapes, origins, calls[0].tags)
+            batch = calls[0].sender.send_together(calls)
         except BaseException as error:
             for call in calls:
                 call.fail(error)
@@ -393,7 +389,8 @@ class Gatherer:
     def _arrived(self, _: Future[Any]) -> None:
         with self._state:
             self._forget_ended()
-            self._state.notify_all()
+            if self._waiting:
+                self._state.notify_all()
 
     def _forget_ended(self) -> None:
         # also as a batch keeps its device alive
@@ -411,9 +408,13 @@ class Gatherer:
     def _work(self) -> None:
         while True:
             with self._state:
-                if not self._state.wait_for(lambda: bool(self._waiting), IDLE_SECS):
-                    self._thread = None
-                    return
+                if not self._waiting:
+                    if time.monotonic() - self._last > IDLE_SECS:
+                        self._thread = None
+                        return
+                    # looked for now and then: woken by each call, this thread would take time from one that is asked for at once
+                    self._state.wait(self._gap.next_secs)
+                    continue
                 pause = self._pause()
                 if pause != 0.0:
                     self._state.wait(pause)

@@ -171,8 +171,8 @@ class Archive:
     def _finish(self, call: _Call) -> None:
         if self._open.pop(id(call), None) is not None:
             call.finished_at = time.time()
+            # the writing thread sees it when it looks next: woken for each call, it would take time from the next one
             self._finished.append(call)
-            self._state.notify_all()
 
     def _look(self) -> None:
         """Take calls over whose futures are done and have not called back yet."""

@@ -13,8 +13,8 @@ import pytest
 from pennylane_threaded_ibmq.device.gather import Gap
 from pennylane_threaded_ibmq.device.recording import recording_lock
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, UsageLimitError, WaitTimeoutError
-from pennylane_threaded_ibmq.execution.archive import CallRecord, archives, database_path
 from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
+from pennylane_threaded_ibmq.store.archive import CallRecord, archives, database_path
 
 LIMIT_SECS = 120
 SLOTS = 20
@@ -69,7 +69,7 @@ def test_the_last_call_to_leave_cancels_the_job(loopback, device):
     with recording_lock():
         first, second, third = (dev.submit(flip(i), gather=True) for i in range(3))
     third.flush()
-    (job,) = service.wait_for_jobs(1, JobStatus.QUEUED)
+    service.wait_for_jobs(1, JobStatus.QUEUED)
     first.cancel(), first.cancel(), second.cancel()
     assert service.jobs[0].status == JobStatus.QUEUED
     assert not third.done()

@@ -18,8 +18,8 @@ import pytest
 from pennylane.tape import QuantumScript
 
 from pennylane_threaded_ibmq.exceptions import RecordsWarning
-from pennylane_threaded_ibmq.execution.archive import Archive, CallRecord, archives, database_path
-from pennylane_threaded_ibmq.execution.history import circuits
+from pennylane_threaded_ibmq.store.archive import Archive, CallRecord, archives, database_path
+from pennylane_threaded_ibmq.store.history import circuits
 
 LIMIT_SECS = 120
 TAPE = QuantumScript([qml.RX(0.25, 0)], [qml.probs(wires=0)], shots=5)
@@ -46,6 +46,12 @@ def answered(value):
     future = Future()
     future.set_result(value)
     return future
+
+
+def join_writers():
+    for thread in threading.enumerate():
+        if thread.name == "threaded-ibmq-records":
+            thread.join(LIMIT_SECS)
 
 
 def test_a_call_is_written_when_its_last_circuit_is_done(path):
@@ -107,9 +113,7 @@ def test_what_cannot_be_written_is_one_warning(path):
         for _ in range(3):
             archive.follow(RECORD, [TAPE], [answered(0)])
             assert archive.flush(LIMIT_SECS)
-        for thread in threading.enumerate():
-            if thread.name == "threaded-ibmq-records":
-                thread.join(LIMIT_SECS)
+        join_writers()
     assert [w.category for w in caught] == [RecordsWarning]
     assert str(path) in str(caught[0].message)
 
@@ -120,19 +124,17 @@ def test_a_configuration_that_fails_reaches_no_call(path):
     def configuration():
         raise ValueError("no JSON")
 
+    archive.follow(CallRecord("Mine", "", configuration), [TAPE], [answered(0)])
     with pytest.warns(RecordsWarning, match="no JSON"):
-        archive.follow(CallRecord("Mine", "", configuration), [TAPE], [answered(0)])
-        assert archive.flush(LIMIT_SECS)
-        for thread in threading.enumerate():
-            if thread.name == "threaded-ibmq-records":
-                thread.join(LIMIT_SECS)
+        join_writers()
+    assert archive.flush(LIMIT_SECS)
 
 
 @pytest.mark.parametrize("gather", [False, True])
 def test_what_a_program_did_last_is_written_when_it_ends(gather):
     program = f"""
         import pennylane as qml
-        from pennylane_threaded_ibmq.execution.archive import CallRecord
+        from pennylane_threaded_ibmq.store.archive import CallRecord
 
         tape = qml.tape.QuantumScript([qml.X("a")], [qml.probs(wires="a")], shots=10)
         handle = qml.device("threaded.ibmq").submit(tape, gather={gather}, record=CallRecord("Mine", "here"))
