@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import pi
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,18 @@ def constant_gates(op: Operator, qubits: tuple[int, ...], *, fresh: bool) -> Ite
                 yield Placed("XGate", (qubit,))
     else:
         yield Placed(BARRIER, qubits)
+
+
+_DIAGONAL = frozenset({"CZGate", "RZZGate"})
+
+
+def last_diagonals(gates: Sequence[Placed]) -> Iterator[tuple[int, ...]]:
+    """The qubits of each diagonal gate on two qubits that is the last on both: a measurement of both does not see it."""
+    followed: set[int] = set()
+    for gate in reversed(gates):
+        if gate.gate in _DIAGONAL and followed.isdisjoint(gate.qubits):
+            yield gate.qubits
+        followed.update(gate.qubits)
 
 
 def basis_change(setting: Setting, qubit_of: Mapping[Any, int], first_column: int) -> Iterator[Placed]:

@@ -76,6 +76,11 @@ class Setting:
     random_basis: bool = False
     first: int = 0
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its rotations are of one wire each."""
+        return all(len(gate.wires) == 1 for gate in self.rotations)
+
     def bits(self, wires: Sequence[Any]) -> list[int]:
         """Classical bits of some wires."""
         return [self.first + self.wires.index(w) for w in wires]

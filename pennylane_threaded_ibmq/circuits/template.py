@@ -1,15 +1,15 @@
 """A structure as Qiskit circuits: parametrised, transpiled once, kept.
 
 A template owns one circuit a setting (for the Sampler) and one without measurements (for the Estimator). Each is
-built and transpiled when it is first needed. Its parameters are a plain vector; ``columns`` says how the data of a
-tape become its values.
+built and transpiled when it is first needed; settings share what comes before their rotations. Its parameters are a plain
+vector; ``columns`` says how the data of a tape become its values.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,12 @@ import numpy as np
 
 from ..settings import DEFAULT_TEMPLATE_BYTES
 from ..simulators.fusion import FusedCircuit
-from ..simulators.program import Placed, Program
+from ..simulators.program import Program
+from ..simulators.routed import Routed
 from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
 from .limits import JobSize, circuit_size
-from .lowering import basis_change, lower
+from .lowering import basis_change, last_diagonals, lower
 from .measure import Setting, plan_measurements
 from .qiskit_gates import append_gates
 from .structure import TapeData
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
 Transpile: TypeAlias = "Callable[[QuantumCircuit], QuantumCircuit]"
+Route: TypeAlias = "Callable[[QuantumCircuit], Routed | None]"
 Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
 
 
@@ -81,6 +83,7 @@ class Template:
         transpile: Turns a circuit into one that the backend runs.
         parametrise: ``False`` writes the angles of the example into the circuit.
         fuse: Makes a program run without Qiskit, or gives ``None`` for one that cannot; ``None`` where Qiskit runs all.
+        route: Transpiles what several endings have in common; ``None`` where each is transpiled for itself.
     """
 
     def __init__(
@@ -92,11 +95,13 @@ class Template:
         *,
         parametrise: bool = True,
         fuse: Fuse | None = None,
+        route: Route | None = None,
     ) -> None:
         self.wires = tuple(wires)
         self._qubit = {w: i for i, w in enumerate(self.wires)}
         self._transpile = transpile
         self._fuse = fuse
+        self._route = route
         self._measured_before = sum(is_mid_measure(op) for op in tape.operations)
         self.postselection = postselection(tape)
         self.settings, self.readouts = plan_measurements(tape, data, self.wires, first=self._measured_before)
@@ -116,6 +121,9 @@ class Template:
         circuits = [compiled.circuit for compiled in list(self._compiled.values())]
         if self._estimator is not None:
             circuits.append(self._estimator[0].circuit)
+        routed = self.__dict__.get("_routed")
+        if routed is not None:
+            circuits.append(routed.circuit)
         gates = sum(len(circuit.data) for circuit in circuits if hasattr(circuit, "data"))
         gates += sum(len(part.gates) for part in self._lowered.parts)
         return BASE_BYTES + INSTRUCTION_BYTES * gates + WORD_BYTES * len(self.words)
@@ -135,9 +143,7 @@ class Template:
         with self._lock:
             compiled = self._compiled.get(setting)
             if compiled is None:
-                compiled = self._direct(self.settings[setting]) or self._compile(
-                    self._measured(self.settings[setting])
-                )
+                compiled = self._direct(self.settings[setting]) or self._transpiled(self.settings[setting])
                 self._compiled[setting] = compiled
             return compiled
 
@@ -147,7 +153,7 @@ class Template:
             if self._estimator is None:
                 from qiskit.quantum_info import SparsePauliOp
 
-                compiled = self._compile(self._base)
+                compiled = self._unmeasured()
                 circuit = compiled.circuit
                 observables = tuple(
                     SparsePauliOp.from_sparse_list(
@@ -159,8 +165,43 @@ class Template:
                 self._estimator = (compiled, observables)
             return self._estimator
 
+    def _unmeasured(self) -> Compiled:
+        """The circuit without measurements."""
+        if self._routed is None:
+            return self._compile(self._base)
+        return self._as_compiled(self._routed.finish(self._routed.circuit))
+
+    def _transpiled(self, setting: Setting) -> Compiled:
+        """The circuit that ends in a setting, by Qiskit."""
+        if not setting.is_local or self._routed is None:
+            return self._compile(self._measured(setting))
+        circuit = self._routed.circuit.copy()
+        self._append_ending(circuit, setting, self._routed.places)
+        compiled = self._as_compiled(self._routed.finish(circuit))
+        if not self._ends_diagonally(setting):
+            return compiled
+        whole = self._compile(self._measured(setting))
+        return min(compiled, whole, key=lambda one: one.size.two_qubit_gates)
+
+    @cached_property
+    def _routed(self) -> Routed | None:
+        """What its settings have in common, transpiled; ``None`` where each is transpiled for itself."""
+        shared = sum(setting.is_local for setting in self.settings)
+        if self._route is None or self.dynamic or shared < 2:
+            return None
+        return self._route(self._base)
+
+    def _ends_diagonally(self, setting: Setting) -> bool:
+        """Whether gates on two qubits need not be routed for a setting."""
+        if setting.rotations or setting.random_basis or any(letter != "Z" for _, letter in setting.basis):
+            return False
+        measured = {self._qubit[wire] for wire in setting.wires}
+        return any(measured.issuperset(pair) for pair in last_diagonals(self._lowered.parts[-1].gates))
+
     def _compile(self, circuit: QuantumCircuit) -> Compiled:
-        transpiled = self._transpile(circuit)
+        return self._as_compiled(self._transpile(circuit))
+
+    def _as_compiled(self, transpiled: QuantumCircuit) -> Compiled:
         # a symbolic phase makes binding slow and serialisation fail; a phase is never observable
         transpiled.global_phase = 0
         order = {p: i for i, p in enumerate(self._parameters)}
@@ -173,15 +214,13 @@ class Template:
             return None
         gates = [gate for part in self._lowered.parts for gate in part.gates]
         measured = tuple(self._qubit[w] for w in setting.wires)
-        program = Program(len(self.wires), (*gates, *self._basis_change(setting)), measured)
+        ending = basis_change(setting, self._qubit, len(self._lowered.sources))
+        program = Program(len(self.wires), (*gates, *ending), measured)
         fused = self._fuse(program)
         if fused is None:
             return None
         columns = len(self._lowered.sources) + self.random_size * setting.random_basis
         return Compiled(fused, np.arange(columns))
-
-    def _basis_change(self, setting: Setting) -> Iterator[Placed]:
-        return basis_change(setting, self._qubit, len(self._lowered.sources))
 
     @cached_property
     def _parameters(self) -> tuple[Any, ...]:
@@ -218,15 +257,21 @@ class Template:
         return circuit
 
     def _measured(self, setting: Setting) -> QuantumCircuit:
+        """The circuit that ends in a setting, as it was lowered."""
+        circuit = self._base.copy()
+        self._append_ending(circuit, setting, range(len(self.wires)))
+        return circuit
+
+    def _append_ending(self, circuit: QuantumCircuit, setting: Setting, places: Sequence[int]) -> None:
+        """Append rotations and measurements of a setting, where each qubit has its place."""
         from qiskit import ClassicalRegister
 
-        circuit = self._base.copy()
         if not self.dynamic:
             circuit.add_register(ClassicalRegister(len(setting.wires), "c"))
-        append_gates(circuit, self._basis_change(setting), self._parameters)
+        place_of = {wire: places[qubit] for wire, qubit in self._qubit.items()}
+        append_gates(circuit, basis_change(setting, place_of, len(self._lowered.sources)), self._parameters)
         for bit, wire in enumerate(setting.wires, start=setting.first):
-            circuit.measure(self._qubit[wire], bit)
-        return circuit
+            circuit.measure(place_of[wire], bit)
 
 
 class TemplateStore:

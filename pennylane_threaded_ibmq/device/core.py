@@ -147,7 +147,7 @@ class BatchDevice:
 
     @property
     def transpiles(self) -> int:
-        """How many circuits this device has transpiled so far; a gradient after the first transpiles none."""
+        """How many circuits this device has laid out and routed so far; a gradient after the first transpiles none."""
         return 0 if self._workplace is None else self._workplace.compiler.transpiles
 
     def with_options(self, **options: Unpack[DeviceOptions]) -> Self:
@@ -644,7 +644,13 @@ class BatchDevice:
                 value=len(wires),
             )
         return Template(
-            tape, data, wires, place.compiler, parametrise=self._settings.parametrise, fuse=place.fuse
+            tape,
+            data,
+            wires,
+            place.compiler,
+            parametrise=self._settings.parametrise,
+            fuse=place.fuse,
+            route=place.compiler.route,
         )
 
 

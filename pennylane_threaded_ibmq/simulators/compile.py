@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .isa import check_isa
+from .routed import Halves, Routed, final_places, halves
 from .targets import reduced_target
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
 
 
 class Compiler:
-    """Transpiles for one backend and counts how often.
+    """Transpiles for one backend and counts how often a circuit was laid out and routed.
 
     The pass manager is built once: for a simulator that takes 60 of the 62 ms of ``qiskit.transpile``, because the
     simulator makes its target anew at each look. A pass manager shared by threads gives silently different
@@ -49,6 +50,7 @@ class Compiler:
         self._without = frozenset(without)
         self._lock = threading.Lock()
         self._manager: Any = None
+        self._halves: Halves | None = None
         self.transpiles = 0
 
     @cached_property
@@ -67,35 +69,61 @@ class Compiler:
         Raises:
             ConfigurationError: What came of it does not fit where it is to run.
         """
-        circuit = self._transpiled(circuit)
+        return self._checked(self._run(self._ready(), self._expanded(circuit)))
+
+    def route(self, circuit: QuantumCircuit) -> Routed | None:
+        """Transpile what several endings of a circuit have in common.
+
+        Args:
+            circuit: Without its last rotations and measurements, and with no measurement before them: passes take out what comes
+                last and changes no outcome.
+
+        Returns:
+            What endings are appended to; ``None`` where each is as well compiled for itself.
+        """
+        self._ready()
+        if self._halves is None:
+            return None
+        routed = self._run(self._halves.before, self._expanded(circuit))
+        return Routed(routed, final_places(routed, circuit.num_qubits), self._finish)
+
+    def _finish(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        assert self._halves is not None
+        with self._lock:
+            finished = _applied(self._halves.after, circuit)
+        # passes that move no qubit leave no layout, and Qiskit has no other way to say that it is the one before
+        finished._layout = circuit.layout  # noqa: SLF001
+        return self._checked(finished)
+
+    def _checked(self, circuit: QuantumCircuit) -> QuantumCircuit:
         if self._runs_on is not None:
             check_isa(circuit, self._runs_on)
         return circuit
 
-    def _transpiled(self, circuit: QuantumCircuit) -> QuantumCircuit:
+    def _ready(self) -> Any:
+        """The pass manager."""
         with self._lock:
             if self._manager is None:
                 self._manager = self._build()
-        return self._run(self._manager, self._expanded(circuit))
+                self._halves = halves(self._manager, self._target, int(self._options["optimization_level"]))
+            return self._manager
 
     def _run(self, manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
         with self._lock:
             self.transpiles += 1
-            try:
-                return manager.run(circuit)
-            except BaseException as error:
-                # a panic of Qiskit's Rust part is no Exception, and would pass every handler
-                if type(error).__name__ == "PanicException":
-                    raise RuntimeError(f"Qiskit's transpiler failed: {error}.") from error
-                raise
+            return _applied(manager, circuit)
+
+    @cached_property
+    def _target(self) -> Any:
+        target = getattr(self._backend, "target", None)
+        if target is not None and self._without & self.operation_names:
+            target = reduced_target(target, without=self._without)
+        return target
 
     def _build(self) -> Any:
         from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
 
-        target = getattr(self._backend, "target", None)
-        if target is not None and self._without & self.operation_names:
-            target = reduced_target(target, without=self._without)
-        where = {"backend": self._backend} if target is None else {"target": target}
+        where = {"backend": self._backend} if self._target is None else {"target": self._target}
         with warnings.catch_warnings():
             # IBM's own plugin for Qiskit says so of itself whenever plugins are listed
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="stevedore")
@@ -115,3 +143,14 @@ class Compiler:
         while lacking := standard & circuit.count_ops().keys():
             circuit = circuit.decompose(gates_to_decompose=sorted(lacking))
         return circuit
+
+
+def _applied(manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
+    """What a pass manager makes of a circuit."""
+    try:
+        return manager.run(circuit)
+    except BaseException as error:
+        # a panic of Qiskit's Rust part is no Exception, and would pass every handler
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(f"Qiskit's transpiler failed: {error}.") from error
+        raise
