@@ -10,6 +10,7 @@ import os
 import sys
 from concurrent.futures import Executor
 from dataclasses import fields, is_dataclass
+from inspect import currentframe
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from pydantic import (
 from ._compat import without_prefix
 from ._tags import check_tags, lift_tags
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .config import PENNYLANE, Found, find_values
+from .config import DEVICES, PENNYLANE, Found, find_values
 from .exceptions import ConfigurationError, ConfigurationFileError, nearest
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
@@ -76,6 +77,9 @@ LOOSE_OPTIONS = {
     **dict.fromkeys(_PRIMITIVE_NAMES, "primitive_options"),
 }
 """Options that may stand by themselves, and the option that they belong to."""
+
+_PENNYLANES = frozenset({"pennylane", "pennylane.devices"})
+"""Packages that have had ``qml.device``."""
 
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Options that count as not given where they are empty."""
@@ -382,6 +386,8 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
         ConfigurationError: An option is unknown or has a value that cannot work.
     """
     known = Settings.model_fields
+    arguments = dict(arguments)
+    _leave_to_pennylanes_file(arguments)
     arguments = _gathered(arguments)
     for name in arguments:
         if name not in known:
@@ -391,7 +397,6 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 argument=name,
             )
     hide_token(arguments)
-    _leave_to_pennylanes_file(arguments)
     merged = {k: v for k, v in arguments.items() if k not in _MAY_BE_EMPTY or v not in (None, "")}
     chosen = [name for name in ("account_name", "account_file") if merged.get(name)]
     if chosen and merged.get("ibmqx_token"):
@@ -401,7 +406,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
             argument=chosen[0],
             value=merged[chosen[0]],
         )
-    found = find_values({*known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES, "options"}, known)
+    found = find_values({*known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES, "options"}, known, judged=(DEVICES,))
     if chosen:
         # who names a saved account means its key and its address, whatever is configured
         found = {name: value for name, value in found.items() if name not in {"ibmqx_token", "ibmqx_url"}}
@@ -421,17 +426,36 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
 
 
 def _leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
-    """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment.
-
-    To a device it looks like any argument, except that it is the very object that the file was read into.
-    """
-    configuration = getattr(sys.modules.get("pennylane"), "default_config", None)
-    if not configuration:
+    """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment."""
+    written = _written_arguments(arguments)
+    if written is None:
         return
+    configuration = sys.modules["pennylane"].default_config
     for table in PENNYLANE:
-        for name, value in dict(configuration[table]).items():
-            if not isinstance(value, bool) and arguments.get(name) is value:
-                del arguments[name]
+        for name in configuration[table]:
+            if name not in written:
+                arguments.pop(name, None)
+
+
+def _written_arguments(arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments as they were written in the call of ``qml.device``; ``None`` if no such call, or one with ``config=``.
+
+    PennyLane mixes its file into the arguments before it makes a device, and equal values look alike. What was written
+    is known to the call alone, so it is asked.
+    """
+    frame = currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "device" and frame.f_globals.get("__package__") in _PENNYLANES:
+            place = frame.f_locals
+            mixed, default = place.get("options", {}), frame.f_globals.get("default_config")
+            # a device that is made by its class while PennyLane makes another one has arguments of its own
+            ours = all(
+                name in mixed and (mixed[name] is value or isinstance(value, SecretStr))
+                for name, value in arguments.items()
+            )
+            return place.get("kwargs") if ours and default and place.get("config") is default else None
+        frame = frame.f_back
+    return None
 
 
 def typed(name: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from .helping import Command
 from .output import json_option, note, say_json, say_table
 
 if TYPE_CHECKING:
+    from ..config import Found
     from ..service.account import Credentials
     from ..stacks.current.overview import BackendFacts
 
@@ -113,16 +114,37 @@ def config_command(*, as_json: bool) -> None:
     )
 
 
+def _source(one: Found) -> str:
+    return one.origin.replace("environment variable", "environment")
+
+
+def _executors_own(names: set[str], of_device: dict[str, Found]) -> list[dict[str, Any]]:
+    """What the tables of executors say to them alone, or to one of them otherwise than to a device."""
+    from pydantic import SecretStr
+
+    from ..config import EXECUTOR_FIELDS, find_values
+
+    rows, known, shown = [], set(names), dict(of_device)
+    for executor, fields in EXECUTOR_FIELDS.items():
+        known |= fields
+        for name, one in find_values(known, names, executor=executor).items():
+            if one != shown.get(name):
+                value = "set" if isinstance(one.value, SecretStr) else one.value
+                rows.append({"name": f"{name} of {executor}", "value": value, "source": _source(one)})
+                shown[name] = one
+    return rows
+
+
 def settings_table() -> list[dict[str, Any]]:
     """Name, value and source of each setting; the token is only told as set."""
-    from ..config import EXECUTORS_ONLY, find_values
+    from ..config import DEVICES, EXECUTORS_ONLY, find_values
     from ..service.saved import saved_account
     from ..settings import Settings, home_folder, load_settings
 
     settings = load_settings({})
     names = {*Settings.model_fields, *EXECUTORS_ONLY}
-    found = find_values(names, names)
-    sources = {name: one.origin.replace("environment variable", "environment") for name, one in found.items()}
+    found = find_values(names, names, judged=(DEVICES,))
+    sources = {name: _source(one) for name, one in found.items()}
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
@@ -135,6 +157,7 @@ def settings_table() -> list[dict[str, Any]]:
     for name, default in (("shots", 0), ("persist_data", True)):
         value = found[name].value if name in found else default
         rows.append({"name": f"{name} of executors", "value": value, "source": sources.get(name, "default")})
+    rows += _executors_own(names, found)
     home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
     rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
     if os.environ.get(ESTIMATE_VARIABLE):

@@ -157,7 +157,7 @@ class IBMQExecutor(DeviceExecutor):
         if data.get("runs_on", OWN_DEVICE) != OWN_DEVICE:
             # what is configured for IBM Quantum says nothing of it
             given.add("backend")
-        found = find_values(known, Settings.model_fields.keys() | EXECUTORS_ONLY)
+        found = find_values(known, Settings.model_fields.keys() | EXECUTORS_ONLY, executor=cls.__name__)
         return {
             name: one if name in cls.model_fields else replace(one, value=typed(name, one.value))
             for name, one in found.items()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pennylane as qml
 from pydantic import Field, field_validator, model_validator
 
+from ..config import Found
 from ..exceptions import ConfigurationError, nearest
 from ..settings import sort_options
 from ..simulators.local import is_local_name
@@ -16,6 +17,8 @@ from .executor import IBMQExecutor
 from .runners import LocalRunner, Runner
 
 _DEVICES = ("sampler", "local_sampler")
+_WRITTEN_BY_COVALENT = {"optimization_level": 3, "resilience_level": 1}
+"""Options that stand in Covalent's file without anybody's doing: it writes its defaults there."""
 _NOTHING: tuple[Any, ...] = (None, "", {}, ())
 
 
@@ -94,11 +97,22 @@ class QiskitExecutor(IBMQExecutor):
     max_time: int | str | None = None
 
     def __init__(self, **data: Any) -> None:
-        if data.get("device", "local_sampler") == "local_sampler":
-            data.setdefault("backend", "aer_simulator")
         if not data.get("instance") and data.get("cloud_instance"):
             data["instance"] = data["cloud_instance"]
         super().__init__(**data)
+
+    @classmethod
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+        found = super()._look_up(data)
+        device = found["device"].value if "device" in found else data.get("device", "local_sampler")
+        if device == "local_sampler" and "backend" not in data:
+            # what is configured for IBM Quantum says nothing of it
+            found["backend"] = Found("aer_simulator", "default")
+        if "options" in found and found["options"].value == _WRITTEN_BY_COVALENT:
+            del found["options"]
+        if "cloud_instance" in found and not data.get("instance"):
+            found.setdefault("instance", found["cloud_instance"])
+        return found
 
     @field_validator("device")
     @classmethod

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copyreg
 import hashlib
 import hmac
-import os
 import pydoc
 import secrets
 import time
@@ -203,8 +202,6 @@ class ThreadedIBMQExecutor(BaseQExecutor):
                 argument="runs_on",
                 value=data["runs_on"],
             )
-        if not data.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
-            data["ibmqx_url"] = os.environ["IBMQX_URL"]
         given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
         for name, value in given.items():
             _check_hashable(name, value)

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pennylane_threaded_ibmq import IBMQExecutor
+from pennylane_threaded_ibmq import IBMQExecutor, QiskitExecutor
 from pennylane_threaded_ibmq.config import covalent_file, own_file
 from pennylane_threaded_ibmq.exceptions import ConfigurationFileError, ConfigurationWarning
 
@@ -57,7 +57,7 @@ def test_the_path_rules_are_those_of_covalent(monkeypatch, home, tmp_path):
 
 
 def test_other_tables_of_the_file_are_left_alone():
-    text = f'[sdk]\nhub = "no"\nlog_level = 3\n\n[qelectron.QiskitExecutor]\nhub = "no"\n\n{table(hub="yes")}'
+    text = f'[sdk]\nhub = "no"\nlog_level = 3\n\n[qelectron.BraketQubitExecutor]\nhub = "no"\n\n{table(hub="yes")}'
     path = write(covalent_file(), text)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -145,3 +145,41 @@ def test_a_secret_in_a_broken_file_is_not_shown():
     with pytest.raises(ConfigurationFileError, match="line 2") as caught:
         IBMQExecutor()
     assert "very-secret" not in f"{caught.value}{caught.value.value!r}"
+
+
+def test_a_qiskit_executor_reads_its_own_table_first():
+    """As Covalent writes it; what only the other table has counts too."""
+    write(
+        covalent_file(),
+        table(hub="of-ibmq", ibmqx_token="t", group="of-ibmq")
+        + '[qelectron.QiskitExecutor]\ndevice = "sampler"\nbackend = "ibm_torino"\nibmqx_token = ""\nhub = "of-qiskit"\n'
+        + "[qelectron.QiskitExecutor.options]\noptimization_level = 3\nresilience_level = 1\n",
+    )
+    executor = QiskitExecutor()
+    assert (executor.device, executor.backend, executor.hub, executor.group) == (
+        "sampler",
+        "ibm_torino",
+        "of-qiskit",
+        "of-ibmq",
+    )
+    assert executor.ibmqx_token.get_secret_value() == "t"
+    assert executor.options == {}  # Covalent's defaults, which nobody wrote
+    assert QiskitExecutor(device="local_sampler").backend == "aer_simulator"
+    assert (IBMQExecutor().backend, IBMQExecutor().hub) == ("ibmq_qasm_simulator", "of-ibmq")
+
+
+def test_options_of_a_qiskit_executor_can_be_configured():
+    write(
+        covalent_file(),
+        '[qelectron.QiskitExecutor]\ncloud_instance = "mine"\n[qelectron.QiskitExecutor.options]\noptimization_level = 1\n',
+    )
+    executor = QiskitExecutor(device="sampler", backend="ibm_torino")
+    assert (executor.options, executor.instance) == ({"optimization_level": 1}, "mine")
+
+
+def test_a_subclass_may_have_a_table_of_its_own():
+    class Cheap(IBMQExecutor):
+        """An executor of the user's."""
+
+    write(own_file(), table(hub="of-all", group="of-all") + '[qelectron.Cheap]\nhub = "of-cheap"\n')
+    assert (Cheap().hub, Cheap().group, IBMQExecutor().hub) == ("of-cheap", "of-all", "of-all")

@@ -8,9 +8,16 @@ import pennylane as qml
 import pytest
 from click.testing import CliRunner
 
-from pennylane_threaded_ibmq import IBMQExecutor, ThreadedIBMQDevice
+from pennylane_threaded_ibmq import IBMQExecutor, QiskitExecutor, ThreadedIBMQDevice
 from pennylane_threaded_ibmq.cli.app import main
-from pennylane_threaded_ibmq.config import covalent_file, is_secret, own_file, pennylane_file
+from pennylane_threaded_ibmq.config import (
+    EXECUTOR_FIELDS,
+    EXECUTORS_ONLY,
+    covalent_file,
+    is_secret,
+    own_file,
+    pennylane_file,
+)
 from pennylane_threaded_ibmq.exceptions import (
     ConfigurationError,
     ConfigurationFileError,
@@ -34,13 +41,16 @@ def home(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def write(home):
-    places = {
+def places(home):
+    return {
         "ours": own_file(),
         "pennylane": home / "pennylane" / "config.toml",
         "covalent": covalent_file(),
     }
 
+
+@pytest.fixture
+def write(places):
     def writer(place, table, **values):
         path = places[place]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,32 +68,84 @@ def shown():
     return {name: (row["value"], row["source"]) for name, row in json.loads(done.output).items()}
 
 
-def everywhere(name):
-    """The value that device, executor and command have; they agree."""
-    of_device = getattr(load_settings({}), name)
-    assert getattr(IBMQExecutor(), name) == of_device
-    assert shown()[name][0] == of_device
-    return of_device
+def everywhere(name, **arguments):
+    """The value that devices made in both ways, executor and command have; they agree."""
+    value = getattr(load_settings(arguments), name)
+    of_device = getattr(qml.device("threaded.ibmq", wires=1, **arguments)._settings, name)
+    executor = IBMQExecutor(**arguments)
+    of_executor = getattr(executor, name, Settings.model_fields[name].default)
+    assert value == of_device == of_executor
+    if not arguments:
+        assert shown()[name][0] == value
+    return value
 
 
-def test_precedence_is_the_same_for_device_executor_and_command(write, monkeypatch):
-    assert everywhere("project") == "main"
-    steps = [
-        ("covalent", "qelectron.IBMQExecutor"),
-        ("pennylane", "threaded.global"),
-        ("pennylane", "threaded.ibmq"),
-        ("ours", "qelectron.IBMQExecutor"),
-        ("ours", "threaded.ibmq"),
-    ]
-    for place, table in steps:
-        path = write(place, table, project=f"{place} {table}")
-        assert everywhere("project") == f"{place} {table}"
-        assert shown()["project"][1] == f"{path}, line 2"
-    monkeypatch.setenv("THREADED_IBMQ_PROJECT", "environment")
-    assert everywhere("project") == "environment"
-    assert shown()["project"][1] == "environment THREADED_IBMQ_PROJECT"
-    assert load_settings({"project": "argument"}).project == "argument"
-    assert IBMQExecutor(project="argument").project == "argument"
+SOURCES = (
+    # each counts before those above it
+    ("covalent", "qelectron.IBMQExecutor"),
+    ("pennylane", "threaded.global"),
+    ("pennylane", "threaded.ibmq"),
+    ("ours", "qelectron.IBMQExecutor"),
+    ("ours", "threaded.ibmq"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [
+        ("project", [f"value {n}" for n in range(7)]),
+        ("max_jobs", [*range(1, 8)]),
+        ("timeout_secs", [n + 0.5 for n in range(7)]),
+        ("dry_run", [True, False] * 3 + [True]),
+        ("backend", ["fake_lima", "fake_quito", "fake_belem", "fake_manila", "fake_oslo", "fake_perth", "fake_lagos"]),
+    ],
+)  # fmt: skip
+def test_precedence_is_the_same_for_devices_executors_and_the_command(
+    write, places, monkeypatch, name, values
+):
+    assert everywhere(name) == Settings.model_fields[name].default
+    for (place, table), value in zip(SOURCES, values, strict=False):
+        text = places[place].read_text() if places[place].exists() else ""
+        path = write(place, table, **{name: value})
+        path.write_text(path.read_text() + text)  # what counted before stays below it
+        configuration = qml.Configuration("config.toml")
+        monkeypatch.setattr("pennylane.default_config", configuration)
+        monkeypatch.setattr("pennylane.devices.device_constructor.default_config", configuration)
+        assert everywhere(name) == value
+        assert shown()[name][1] == f"{path}, line 2"
+    monkeypatch.setenv(f"THREADED_IBMQ_{name.upper()}", str(values[5]))
+    assert everywhere(name) == values[5]
+    assert shown()[name][1] == f"environment THREADED_IBMQ_{name.upper()}"
+    assert everywhere(name, **{name: values[6]}) == values[6]
+
+
+def test_the_command_shows_what_only_executors_have(write):
+    path = write("covalent", "qelectron.QiskitExecutor", device="sampler", hub="q", ibmqx_token=SECRET)
+    write("ours", "qelectron.IBMQExecutor", num_threads=4)
+    told = shown()
+    assert told["device of QiskitExecutor"] == ("sampler", f"{path}, line 2")
+    assert told["hub of QiskitExecutor"] == ("q", f"{path}, line 3")
+    assert told["ibmqx_token of QiskitExecutor"] == ("set", f"{path}, line 4")
+    assert told["num_threads of IBMQExecutor"] == (4, f"{own_file()}, line 2")
+    assert told["hub"] == ("ibm-q", "default")
+
+
+def test_the_keys_of_executors_are_their_fields():
+    more = {
+        "IBMQExecutor": (IBMQExecutor, set(), {"name", "runs_on"}),
+        "QiskitExecutor": (QiskitExecutor, EXECUTOR_FIELDS["IBMQExecutor"], {"name", "runs_on"}),
+    }
+    for name, (executor, known, not_configured) in more.items():
+        fields = {*executor.model_fields, *executor.known_extras} - not_configured
+        assert fields - {*Settings.model_fields, *EXECUTORS_ONLY, *known} == EXECUTOR_FIELDS[name]
+
+
+def test_a_device_leaves_keys_of_executors_to_them(write):
+    write("covalent", "qelectron.IBMQExecutor", num_threads=4, backned="x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConfigurationWarning)
+        load_settings({})
+    with pytest.warns(ConfigurationWarning, match="'backned'.*Did you mean 'backend'"):
+        assert IBMQExecutor().num_threads == 4
 
 
 def test_sources_are_mixed_by_name(write, monkeypatch):
@@ -154,6 +216,31 @@ def test_what_pennylane_takes_from_its_file_comes_after_the_environment(write, m
     assert qml.device("threaded.ibmq", wires=1)._settings.project == "environment"
     assert qml.device("threaded.ibmq", wires=1, project="argument")._settings.project == "argument"
     assert ThreadedIBMQDevice(1)._settings.project == "environment"
+
+
+@pytest.mark.parametrize(
+    ("name", "filed", "environment", "set_"), [
+        ("max_jobs", 3, "7", 7), ("dry_run", True, "false", False), ("hub", "h", "of-environment", "of-environment"),
+        ("timeout_secs", 2.5, "4", 4.0),
+    ],
+)  # fmt: skip
+def test_an_argument_that_equals_pennylanes_file_is_an_argument(
+    write, monkeypatch, name, filed, environment, set_
+):
+    """Equal values look alike: Python has one object for each small number and for each truth value."""
+    write("pennylane", "threaded.ibmq", **{name: filed})
+    configuration = qml.Configuration("config.toml")
+    monkeypatch.setattr("pennylane.default_config", configuration)
+    monkeypatch.setattr("pennylane.devices.device_constructor.default_config", configuration)
+    monkeypatch.setenv(f"THREADED_IBMQ_{name.upper()}", environment)
+    value_of = lambda device: getattr(device._settings, name)  # noqa: E731 - said four times
+    assert value_of(qml.device("threaded.ibmq", wires=1)) == set_
+    assert (
+        value_of(qml.device("threaded.ibmq", wires=1, **{name: configuration["threaded.ibmq"][name]}))
+        == filed
+    )
+    assert value_of(qml.device("threaded.ibmq", wires=1, ibmqx_token="t", **{name: filed})) == filed
+    assert value_of(qml.device("threaded.ibmq", wires=1, config=qml.Configuration("config.toml"))) == filed
 
 
 def test_where_circuits_run_is_not_configured(write, monkeypatch):

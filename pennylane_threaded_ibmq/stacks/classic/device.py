@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -59,9 +58,6 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
     ) -> None:
         given = cast("dict[str, Any]", options)
         hide_token(given)
-        # what qiskit.ibmq reads; on the current stack it would lead to a service that is gone
-        if not given.get("ibmqx_url") and os.environ.get("IBMQX_URL"):
-            given["ibmqx_url"] = os.environ["IBMQX_URL"]
         settings = load_settings(given)
         check_options(settings)
         checked = check_shots(shots)

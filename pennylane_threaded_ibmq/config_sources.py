@@ -1,0 +1,240 @@
+"""Where a configured value can stand: the environment, and tables of files; each value knows where it was found.
+
+They are sources of pydantic-settings, which asks them in turn. Files are read each time, so an edit is seen by the next
+device or executor, and they are never written.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import AliasChoices, SecretStr
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
+
+from ._compat import load_toml
+from .exceptions import ConfigurationFileError, ConfigurationWarning
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+__all__ = ["EnvironmentSource", "Found", "TableSource", "hide_secrets", "is_secret", "right_name"]
+
+# What people write for a field whose name is not close enough to be found by its letters.
+_OTHER_NAMES = {
+    "token": "ibmqx_token",
+    "api_token": "ibmqx_token",
+    "api_key": "ibmqx_token",
+    "apikey": "ibmqx_token",
+    "ibm_token": "ibmqx_token",
+    "url": "ibmqx_url",
+    "backend_name": "backend",
+    "crn": "instance",
+    "n_shots": "shots",
+    "num_shots": "shots",
+    "jobs": "max_jobs",
+    "persist": "persist_data",
+    "timeout": "timeout_secs",
+}
+
+
+_SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a value of this name may be a secret, also where the name is mistyped: ``tokn``, ``pasword``."""
+    plain = name.lower()
+    if any(word in plain for word in _SECRET_WORDS):
+        return True
+    parts = re.split(r"[^a-z]+", plain)
+    return any(get_close_matches(part, _SECRET_WORDS, n=1, cutoff=0.85) for part in parts)
+
+
+def hide_secrets(values: dict[str, Any]) -> None:
+    """Wrap what looks like a secret under whatever name it was given."""
+    for name, value in values.items():
+        if isinstance(value, str) and value and is_secret(name):
+            values[name] = SecretStr(value)
+
+
+class _Text(str):
+    """The text of a file, which may hold a token: tools that print the variables of a traceback do not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} characters>"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One value and where it was found.
+
+    Attributes:
+        value: The value; never shown, it may be a token.
+        origin: Place, for error texts, such as ``/home/me/.config/covalent/covalent.conf, line 7``.
+        path: The file, if it was one.
+        line: Its line, if known.
+    """
+
+    value: Any
+    origin: str
+    path: Path | None = None
+    line: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Found({self.origin})"
+
+
+def right_name(name: str, known: Iterable[str]) -> str | None:
+    """Name the field that somebody who wrote ``name`` may have meant."""
+    known = set(known)
+    plain = name.lower().replace("-", "_")
+    if plain in known:
+        return plain
+    other = _OTHER_NAMES.get(plain)
+    if other in known:
+        return other
+    names = {**{name: name for name in known}, **{o: n for o, n in _OTHER_NAMES.items() if n in known}}
+    close = get_close_matches(plain, sorted(names), n=1, cutoff=0.75)
+    return names[close[0]] if close else None
+
+
+class EnvironmentSource(EnvSettingsSource):
+    """The variables that the fields name as their aliases; a field without one is not asked for."""
+
+    def __call__(self) -> dict[str, Any]:
+        """What is set, by the key of its field."""
+        found = {}
+        for name, field in self.settings_cls.model_fields.items():
+            if field.validation_alias is None:
+                continue
+            text, variable, _ = self.get_field_value(field, name)
+            if text is not None:
+                value = {name: text}
+                hide_secrets(value)
+                found[key_of(name, field)] = Found(value[name], f"environment variable {variable}")
+        return found
+
+
+class TableSource(PydanticBaseSettingsSource):
+    """A table of a TOML file. An empty text in it counts as not given: Covalent writes one where there is no token.
+
+    Args:
+        settings_cls: Its fields are the keys that the table may have.
+        path: The file; it need not exist.
+        table: Name of the table, with dots.
+        others: Keys that are meant for somebody else; ``None`` for all but the fields.
+
+    Raises:
+        ConfigurationFileError: The file cannot be read or is not TOML.
+    """
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], path: Path, table: str, others: frozenset[str] | None
+    ) -> None:
+        super().__init__(settings_cls)
+        self._path, self._table, self._others = path, table, others
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Value of a field, its key, and that it is no JSON."""
+        key = key_of(field_name, field)
+        return self().get(key), key, False
+
+    def __call__(self) -> dict[str, Any]:
+        """What the table has, by the key of its field."""
+        text = _read(self._path)
+        if text is None:
+            return {}
+        fields, found = self.settings_cls.model_fields, {}
+        for name, value in _table(self._path, text, self._table).items():
+            line = _line(text, name, self._table)
+            origin = f"{self._path}, line {line}" if line else str(self._path)
+            if name not in fields:
+                self._warn(name, origin)
+            elif value != "":
+                found[key_of(name, fields[name])] = Found(value, origin, self._path, line)
+        return found
+
+    def _warn(self, name: str, origin: str) -> None:
+        if self._others is None or name in self._others:
+            return
+        meant = right_name(name, self.settings_cls.model_fields)
+        warnings.warn(
+            f"{origin}: [{self._table}] has no key {name!r}; it is ignored."
+            + (f" Did you mean {meant!r}?" if meant else ""),
+            ConfigurationWarning,
+            stacklevel=2,
+        )
+
+
+def key_of(name: str, field: FieldInfo) -> str:
+    """What pydantic takes a field's value by: its first alias, or its name."""
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return _Text(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigurationFileError(
+            f"{path}, line {line}: not UTF-8 text. Save the file as UTF-8, or move it away. Nothing was sent.",
+            path=path,
+            line=line,
+        ) from None
+    except OSError as error:
+        raise ConfigurationFileError(
+            f"{path}: cannot be read: {error.strerror}. Make it readable, or move it away. Nothing was sent.",
+            path=path,
+        ) from None
+
+
+def _table(path: Path, text: str, section: str) -> dict[str, Any]:
+    try:
+        node: Any = load_toml(text)
+    except ValueError as error:
+        match = re.search(r"\(at line (\d+), column (\d+)\)|\(at end of document\)", str(error))
+        line = int(match[1]) if match and match[1] else text.count("\n") + 1
+        reason = re.sub(r"\s*\(at .*?\)$", "", str(error))
+        raise ConfigurationFileError(
+            f"{path}, line {line}: not valid TOML: {reason}. Correct the line, or move the file away. Nothing was sent.",
+            path=path,
+            line=line,
+        ) from None
+    for part in section.split("."):
+        node = node.get(part, {})
+        if not isinstance(node, dict):
+            line = _line(text, part, section) or 1
+            raise ConfigurationFileError(
+                f"{path}, line {line}: {part} must be a table, [{section}], not a value. Nothing was sent.",
+                path=path,
+                line=line,
+            )
+    table: dict[str, Any] = node
+    hide_secrets(table)
+    return table
+
+
+def _line(text: str, key: str, section: str) -> int | None:
+    """Line of a key in our table; the last one that fits, for a key may occur in other tables before."""
+    wanted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(re.escape, section.split("."))) + r"\s*\]")
+    inside, place = False, None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("["):
+            inside = header.match(line) is not None
+        if wanted.match(line) and (inside or place is None):
+            place = number
+            if inside:
+                return place
+    return place
