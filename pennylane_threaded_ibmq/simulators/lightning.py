@@ -8,7 +8,6 @@ one angle each, and share what comes before it.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cores import count_cores
 from .exact import Compute
 from .fusion import Dense, Entangling, FusedCircuit, OneQubit, can_fuse, fuse
 from .program import Placed, Program
@@ -197,11 +197,7 @@ class _Evolution:
 
 
 def _threads(circuit: FusedCircuit) -> int:
-    if circuit.num_qubits < QUBITS_FOR_THREADS:
-        return 1
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(chosen)) if chosen.isdigit() and int(chosen) > 0 else cores
+    return 1 if circuit.num_qubits < QUBITS_FOR_THREADS else count_cores()
 
 
 def _different(
