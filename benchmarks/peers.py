@@ -3,7 +3,6 @@
 python -m benchmarks.peers                    all works; about four minutes
 python -m benchmarks.peers --only gradients   some of them
 python -m benchmarks.peers --quick            small sizes, to see that it runs; the numbers mean nothing
-python -m benchmarks.peers --plot file.png    draw how time grows with shots and qubits
 
 ``null.qubit`` does nothing, so its time is PennyLane's own. Threads that wait for work are counted as work by the system, so
 the libraries are given one thread each; wall time is about the same.
@@ -45,7 +44,7 @@ def device(name: str, wires: int) -> qml.devices.Device:
 
 
 def layers(angles: Any) -> None:
-    """Rotations and a ring of CNOTs, in gates that no device needs to decompose."""
+    """StronglyEntanglingLayers, in gates that no device needs to decompose."""
     count = angles.shape[1]
     for layer in range(angles.shape[0]):
         for wire in range(count):
@@ -53,7 +52,7 @@ def layers(angles: Any) -> None:
             qml.RY(angles[layer, wire, 1], wire)
             qml.RZ(angles[layer, wire, 2], wire)
         for wire in range(count):
-            qml.CNOT([wire, (wire + 1) % count])
+            qml.CNOT([wire, (wire + layer % (count - 1) + 1) % count])
 
 
 def processor_ms(work: Callable[[], object], repeats: int = 3) -> float:
@@ -199,34 +198,6 @@ def _ratio(samples: Samples, other: str, quantity: str) -> float:
     return best(samples, THIS, quantity) / best(samples, other, quantity)
 
 
-def plot(path: Path, effort: Effort) -> None:
-    """Draw how a gradient's time grows with shots and with qubits."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    shots = [100, 10] if effort.quick else [100, 1000, 10_000, 100_000]
-    qubits = [2, 3] if effort.quick else [2, 4, 6, 8, 10, 12, 14]
-    for name in CONTENDERS:
-        left.plot(shots, [_gradient_ms(name, 4, n) for n in shots], marker="o", label=name)
-        right.plot(qubits, [_gradient_ms(name, n, 1000) for n in qubits], marker="o", label=name)
-    left.set(
-        xscale="log", yscale="log", xlabel="shots", ylabel="processor time, ms", title="4 qubits, 24 rows"
-    )
-    right.set(xlabel="qubits", title="1000 shots, 6 rows a qubit")
-    left.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-
-
-def _gradient_ms(name: str, wires: int, shots: int) -> float:
-    angles = pnp.array(weights(1, wires), requires_grad=True)
-    method = "best" if name == THIS else "parameter-shift"
-    gradient = qml.grad(qml.set_shots(qml.QNode(energy, device(name, wires), diff_method=method), shots))
-    return processor_ms(lambda: gradient(angles))
-
-
 WORKS: dict[str, Callable[[Effort], Work]] = {
     "gradients": run_gradients,
     "sampling": run_sampling,
@@ -250,7 +221,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=WORKS, metavar="WORK", help=", ".join(WORKS))
     parser.add_argument("--quick", action="store_true", help="small sizes; the numbers mean nothing")
     parser.add_argument("--json", type=Path, help="file for all samples")
-    parser.add_argument("--plot", type=Path, help="file for a picture of how time grows")
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
     effort = Effort(rounds=1 if args.quick else 2, quick=args.quick)
@@ -260,8 +230,6 @@ def main(argv: list[str] | None = None) -> int:
         show(works[-1])
     if args.json:
         args.json.write_text(json.dumps(as_json(works, "one thread"), indent=2), encoding="utf-8")
-    if args.plot:
-        plot(args.plot, effort)
     return 0
 
 

@@ -245,7 +245,7 @@ def _parts(joined: JoinedCircuit, values: NDArray[np.float64], most: int) -> Seq
 
 
 def _pays_side_by_side(circuits: Sequence[JoinedCircuit]) -> bool:
-    return max(joined.circuit.num_qubits for joined in circuits) >= QUBITS_SIDE_BY_SIDE
+    return any(joined.circuit.num_qubits >= QUBITS_SIDE_BY_SIDE for joined in circuits)
 
 
 def _is_usual(simulator: Any, names: str) -> bool:
