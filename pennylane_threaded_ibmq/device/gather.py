@@ -230,8 +230,8 @@ class CallHandle:
             result.add_done_callback(partial(self._arrive, mine))
 
     def fail(self, error: BaseException) -> None:
-        """Nothing was sent."""
-        for future in self.futures:
+        """Nothing was sent; does nothing to a call that was."""
+        for future in self.futures if self._share is None else ():
             if self._takes(future):
                 future.set_exception(error)
 
@@ -346,8 +346,13 @@ class Gatherer:
             alike: dict[tuple[str, ...], list[CallHandle]] = {}
             for call in calls:
                 alike.setdefault(call.tags, []).append(call)
-            for some in alike.values():
-                self._send(some)
+            try:
+                for some in alike.values():
+                    self._send(some)
+            except KeyboardInterrupt as error:
+                for call in calls:
+                    call.fail(error)
+                raise
 
     def close(self) -> None:
         """Take no more calls; those that wait fail."""
@@ -371,11 +376,11 @@ class Gatherer:
         try:
             # each was checked when it came, so whatever it is now is the same for all
             batch = calls[0].sender.send_together(calls)
-        except BaseException as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whoever asks for a result gets it, the end of a program that only estimates too
             for call in calls:
                 call.fail(error)
-            if isinstance(error, KeyboardInterrupt):
-                raise
             return
         with self._state:
             self._batches.append(batch)

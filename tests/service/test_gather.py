@@ -152,3 +152,17 @@ def test_a_call_is_written_with_its_jobs_and_results(loopback, device, gather):
     assert len(handle.job_ids) == 1
     assert [(p, json.loads(r)) for p, r, _ in rows] == [(i, r.tolist()) for i, r in enumerate(results)]
     assert all(seconds > 0 for *_, seconds in rows)
+
+
+def test_a_program_that_only_estimates_ends_where_it_asks(loopback, device, monkeypatch, tmp_path):
+    service = loopback()
+    found = tmp_path / "estimates"
+    monkeypatch.setenv("THREADED_IBMQ_ESTIMATE", str(found))
+    dev = device()
+    with recording_lock():
+        calls = [dev.submit(flip(i), gather=True) for i in range(3)]
+    with pytest.raises(SystemExit):
+        calls[0].results(LIMIT_SECS)
+    (line,) = found.read_text().splitlines()
+    assert json.loads(line)["tapes"] == 3
+    assert service.counters.jobs == 0
