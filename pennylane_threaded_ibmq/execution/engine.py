@@ -19,6 +19,9 @@ from ..exceptions import ConfigurationError
 UNKNOWN_WORKERS = 8
 """Workers that a cluster is taken to get which has none yet."""
 
+START_SECS = 120
+"""How long a process may take to start before it counts as one that starts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Engine:
@@ -29,12 +32,14 @@ class Engine:
         executor: Runs the functions.
         workers: How many run at once, now.
         close: Ends what we opened ourselves: the connection to a cluster, never the cluster.
+        check: Raises a ConfigurationError if no worker can start. It is asked once workers are lost.
     """
 
     name: str
     executor: Executor
     workers: Callable[[], int]
     close: Callable[[], None]
+    check: Callable[[], None]
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run a function there."""
@@ -54,7 +59,9 @@ def open_engine(given: Any) -> Engine:
         return _connected(given)
     if isinstance(given, Executor):
         _warn_of_fork(given)
-        return Engine(type(given).__name__, given, lambda: _workers_of(given), _nothing)
+        return Engine(
+            type(given).__name__, given, lambda: _workers_of(given), _nothing, lambda: _check_start(given)
+        )
     if hasattr(given, "get_executor") and hasattr(given, "nthreads"):
         return _of_client(given, _nothing)
     raise ConfigurationError(
@@ -92,7 +99,9 @@ def _of_client(client: Any, close: Callable[[], None]) -> Engine:
             argument="engine",
             value=client,
         )
-    return Engine("Dask", client.get_executor(), lambda: len(client.nthreads()) or UNKNOWN_WORKERS, close)
+    return Engine(
+        "Dask", client.get_executor(), lambda: len(client.nthreads()) or UNKNOWN_WORKERS, close, _nothing
+    )
 
 
 def _workers_of(executor: Executor) -> int:
@@ -113,6 +122,31 @@ def _warn_of_fork(executor: Executor) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def _check_start(executor: Executor) -> None:
+    """Start a process as this pool does: one that ends at once was not lost, it never began.
+
+    Each process of such a pool reads the program again, and one whose pool is made outside of ``if __name__ == "__main__"``
+    ends there.
+    """
+    context = getattr(executor, "_mp_context", None)
+    if context is None or context.get_start_method() == "fork":
+        return
+    first = getattr(executor, "_initializer", None) or _nothing
+    process = context.Process(target=first, args=getattr(executor, "_initargs", ()), daemon=True)
+    process.start()
+    process.join(START_SECS)
+    if not process.exitcode:
+        process.kill()
+        return
+    raise ConfigurationError(
+        f"engine={type(executor).__name__}: its processes end as they start (exit code {process.exitcode}); what they say is "
+        "on the error output. Each of them reads the program again, so what makes the pool, and what uses it, belongs under "
+        "if __name__ == '__main__': in a file. No result of this batch was delivered.",
+        argument="engine",
+        value=executor,
+    )
 
 
 def _nothing() -> None:

@@ -115,6 +115,7 @@ class EngineRunner(LocalRunner):
             for future in waiting:
                 future.cancel()
         if lost:
+            self._engine.check()
             logger.warning(
                 "%s lost its workers; %d of %d chunks of shard %d run again on this machine",
                 self._engine.name,

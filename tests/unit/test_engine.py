@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -265,6 +267,39 @@ def test_a_killed_pool_loses_nothing():
                 os.kill(pid, signal.SIGKILL)
 
         same(run(tapes, seed_simulator=5, engine=executor, progress=kill), run(tapes, seed_simulator=5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_program_whose_processes_cannot_start_fails(guarded, tmp_path):
+    """Without the guard each process reads the program and ends there: that is no worker that was lost on the way."""
+    program = f"""
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import pennylane as qml
+
+if {"__name__ == '__main__'" if guarded else "True"}:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        dev = qml.device("threaded.ibmq", wires=1, engine=pool)
+        tape = qml.tape.QuantumScript([qml.X(0)], [qml.expval(qml.Z(0))], shots=10)
+        print(dev.batch_execute([tape]))
+"""
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == guarded, done.stderr
+    assert ("-1.0" in done.stdout) == guarded
+    assert ("ConfigurationError: engine=ProcessPoolExecutor: its processes end" in done.stderr) != guarded
+
+
+def test_a_pool_whose_initializer_fails_is_an_error():
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=os._exit, initargs=(3,)) as executor,
+        pytest.raises(ConfigurationError, match="exit code 3"),
+    ):
+        run(mixed_tapes()[:1], engine=executor)
 
 
 def test_a_pool_that_breaks_while_it_is_given_work_loses_nothing():
