@@ -298,7 +298,7 @@ def run_lint() -> None:
 def build_docs() -> None:
     """Build the documentation; a warning is a failure."""
     source = ROOT / "docs"
-    options = ["-W", "--keep-going", "-q", "-b", "html"]
+    options = ["-W", "--keep-going", "-q", "-j", "auto", "-b", "html"]
     target = source / "_build" / "html"
     step(CURRENT, "documentation (sphinx)", [CURRENT.python, "-m", "sphinx", *options, source, target])
 

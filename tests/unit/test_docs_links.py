@@ -66,6 +66,11 @@ def test_every_page_is_in_the_table_of_contents():
     assert pages - listed == {"index"}
 
 
+def test_no_two_pages_have_one_title():
+    titles = [HEADING.search(prose(p))[1] for p in sorted((ROOT / "docs").glob("**/*.md"))]
+    assert sorted(titles) == sorted(set(titles))
+
+
 def test_the_readme_leads_to_every_page_that_helps_to_do_something():
     led_to = {link for link in links(ROOT / "README.md") if link.startswith("docs/")}
     for folder in ("tutorials", "howto"):
