@@ -45,9 +45,9 @@ def budget_command(
       threaded-ibmq budget --instance crn:v1:... --secs 60 --days 1
       threaded-ibmq budget --instance crn:v1:... --off
     """
-    from ..execution.budget import Ledger
     from ..settings import load_settings
     from ..store.journal import journals
+    from ..store.ledger import Ledger
 
     path = journal_path or load_settings({}).journal_file
     if path is None:

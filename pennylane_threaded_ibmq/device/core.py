@@ -33,7 +33,7 @@ from ..exceptions import (
     WaitTimeoutError,
 )
 from ..execution.batch import Batch, transpile_blocks
-from ..execution.budget import Budget, Ledger, Spending
+from ..execution.budget import Budget, Spending
 from ..execution.charges import usage_of
 from ..execution.usage import Estimate
 from ..progress.display import Display
@@ -43,6 +43,7 @@ from ..service.clock import CLOCK, Clock
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
 from ..store.archive import CallRecord, archives
 from ..store.journal import Journal, journals
+from ..store.ledger import Ledger
 from ..store.records import BatchRecord, ShardState, is_digest
 from .charges import LateCharges, ask_usage, refuse_other_place
 from .checks import how_to_make, register, tapes_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..store.journal import Journal
+from ..store.ledger import Ledger
 from ..store.records import BatchRecord, ShardRecord
-from .budget import Ledger
 
 
 def ask_charges(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..exceptions import ConfigurationError, nearest
 from .isa import check_isa
 from .routed import Halves, Routed, final_places, halves
 from .targets import reduced_target
@@ -154,3 +155,41 @@ def _applied(manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
         if type(error).__name__ == "PanicException":
             raise RuntimeError(f"Qiskit's transpiler failed: {error}.") from error
         raise
+
+
+def check_transpile_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that ``generate_preset_pass_manager`` does not have.
+
+    Raises:
+        ConfigurationError: An option is unknown, or says what the backend says already.
+    """
+    if not options:
+        return
+    from inspect import signature
+
+    from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
+
+    given = {"backend", "target", "basis_gates", "coupling_map"}
+    known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
+    for name in options:
+        if name in given:
+            raise ConfigurationError(
+                f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
+                "compile_backend=. Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+        if name not in known:
+            raise ConfigurationError(
+                f"transpile_options: unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                "Nothing was sent.",
+                argument="transpile_options",
+                value=dict(options),
+            )
+    level = options.get("optimization_level")
+    if level is not None and level not in (0, 1, 2, 3):
+        raise ConfigurationError(
+            f"transpile_options: optimization_level={level!r}; it is 0, 1, 2 or 3. Nothing was sent.",
+            argument="transpile_options",
+            value=dict(options),
+        )

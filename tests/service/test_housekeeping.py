@@ -21,10 +21,10 @@ from click.testing import CliRunner
 from pennylane_threaded_ibmq._private import who_else_can_write
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import JournalError
-from pennylane_threaded_ibmq.execution.budget import Ledger
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.store.database import Database
 from pennylane_threaded_ibmq.store.journal import Journal, journals
+from pennylane_threaded_ibmq.store.ledger import Ledger
 from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="modes and locks of POSIX")

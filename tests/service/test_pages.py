@@ -22,8 +22,8 @@ from pennylane_threaded_ibmq.cli.pages.render import Pages
 from pennylane_threaded_ibmq.cli.pages.site import write_site
 from pennylane_threaded_ibmq.cli.pages.views import Views
 from pennylane_threaded_ibmq.exceptions import JournalError
-from pennylane_threaded_ibmq.execution.budget import Ledger
 from pennylane_threaded_ibmq.store.history import circuits
+from pennylane_threaded_ibmq.store.ledger import Ledger
 
 EVIL = "<script>alert(1)</script>'\"\x1b]0;title\x07"
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...execution.budget import InstanceBudget, Ledger
 from ...progress.pictures import picture_uri
 from ...progress.timeline import timeline_of
 from ...settings import home_folder
 from ...store.history import FILE, CircuitRecord, circuits
 from ...store.journal import Journal
+from ...store.ledger import InstanceBudget, Ledger
 from ..journal import charged, open_journal, shard_standing, standing
 from ..output import moment, span
 

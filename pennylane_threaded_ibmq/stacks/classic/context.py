@@ -15,9 +15,9 @@ from ...service.address import check_classic_address
 from ...service.clock import CLOCK, Clock
 from ...service.outage import Outage
 from ...settings import DEFAULT_BACKEND
+from ...simulators.compile import check_transpile_options
 from ...simulators.local import AER_NAMES, is_local_name, open_local
 from ...simulators.own_compile import check_pass_manager
-from ..current.options import check_run_options, check_transpile_options
 from .account import (
     SERVICE,
     ClassicCredentials,
@@ -27,6 +27,7 @@ from .account import (
     open_provider,
 )
 from .jobs import ClassicJobs, SendingDevice
+from .options import check_run_options
 
 if TYPE_CHECKING:
     from ...settings import Settings

@@ -26,11 +26,12 @@ from ...service.address import check_address
 from ...service.clock import CLOCK, Clock
 from ...service.instances import check_session_backend, instance_of, pin, session_on
 from ...service.outage import Outage
+from ...simulators.compile import check_transpile_options
 from ...simulators.local import AER_NAMES, is_local_name, open_local
 from ...simulators.own_compile import check_pass_manager
 from .client import AUTO_INSTANCE, can_choose_fractional, can_choose_instance, can_run_dry, warn_of_sunset
 from .jobs import LanePrimitives, PlatformJobs
-from .options import check_transpile_options, split_primitive_options
+from .options import split_primitive_options
 from .retired_context import open_retired
 
 if TYPE_CHECKING:

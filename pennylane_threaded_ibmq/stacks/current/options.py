@@ -1,4 +1,4 @@
-"""Options of Qiskit's transpiler and of IBM's primitives: which there are, and whether their values can work."""
+"""Options of IBM's primitives: which there are, and whether their values can work."""
 
 from __future__ import annotations
 
@@ -12,44 +12,6 @@ from .primitives import MOVED, in_dialect, option_models, option_names
 from .quiet import quiet
 
 PRIMITIVES = ("estimator", "sampler")
-
-
-def check_transpile_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that ``generate_preset_pass_manager`` does not have.
-
-    Raises:
-        ConfigurationError: An option is unknown, or says what the backend says already.
-    """
-    if not options:
-        return
-    from inspect import signature
-
-    from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
-
-    given = {"backend", "target", "basis_gates", "coupling_map"}
-    known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
-    for name in options:
-        if name in given:
-            raise ConfigurationError(
-                f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
-                "compile_backend=. Nothing was sent.",
-                argument="transpile_options",
-                value=dict(options),
-            )
-        if name not in known:
-            raise ConfigurationError(
-                f"transpile_options: unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
-                "Nothing was sent.",
-                argument="transpile_options",
-                value=dict(options),
-            )
-    level = options.get("optimization_level")
-    if level is not None and level not in (0, 1, 2, 3):
-        raise ConfigurationError(
-            f"transpile_options: optimization_level={level!r}; it is 0, 1, 2 or 3. Nothing was sent.",
-            argument="transpile_options",
-            value=dict(options),
-        )
 
 
 def split_primitive_options(
@@ -134,36 +96,3 @@ def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:
     return ConfigurationError(
         f"primitive_options: {text} Nothing was sent.", argument="primitive_options", value=dict(options)
     )
-
-
-def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
-    """Refuse options that a classic backend's ``run`` does not have, or that are given otherwise.
-
-    Raises:
-        ConfigurationError: An option is unknown, or the device's own business.
-    """
-    if not options:
-        return
-    from inspect import signature
-
-    elsewhere = {
-        "circuits": "the tapes",
-        "shots": "shots=",
-        "memory": "the device",
-        "job_tags": "job_tags=",
-        "noise_model": "noise_model=",
-        "seed_simulator": "seed_simulator=",
-        "dynamic": "the device",
-        "run_config": "its options",
-    }
-    known = [name for name in signature(backend.run).parameters if name not in elsewhere]
-    for name in options:
-        if name in elsewhere:
-            text = f"{name!r} is given by {elsewhere[name]}."
-        elif name not in known:
-            text = f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}."
-        else:
-            continue
-        raise ConfigurationError(
-            f"run_options: {text} Nothing was sent.", argument="run_options", value=dict(options)
-        )
