@@ -63,7 +63,8 @@ def _bases(table: NDArray[np.int8]) -> NDArray[np.int8]:
         table = _outermost(table)
         colours = _saturate(_conflicts(table))
     best = colours
-    for number in range(PASSES):
+    # one colour or two are as few as can be
+    for number in range(PASSES if best.max() > 1 else 0):
         colours = _first_fit(table, _by_colour(colours, largest_first=number % 2 == 1))
         best = min(best, colours, key=np.max)
     bases = np.zeros((best.max() + 1, table.shape[1]), dtype=np.int8)

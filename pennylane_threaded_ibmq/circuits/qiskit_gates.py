@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..simulators.program import BARRIER, MEASURE, RESET, STATE, UNITARY, Placed
@@ -20,8 +19,6 @@ def append_gates(circuit: QuantumCircuit, gates: Iterable[Placed], parameters: S
         gates: The gates.
         parameters: The parameter of each column.
     """
-    # each gate is new and nobody else's; Qiskit before 1.1 never copies
-    no_copy = {"copy": False} if "copy" in signature(circuit.append).parameters else {}
     for gate in gates:
         if gate.gate == BARRIER:
             circuit.barrier(gate.qubits)
@@ -33,7 +30,9 @@ def append_gates(circuit: QuantumCircuit, gates: Iterable[Placed], parameters: S
             # Qiskit counts a matrix's qubits from the other end
             circuit.append(_of_array(gate), gate.qubits[::-1])
         else:
-            circuit.append(_of_library(gate, parameters), gate.qubits, **no_copy)
+            # Qiskit has a short way for each gate of its library: the method of its name
+            method = getattr(circuit, gate.gate[: -len("Gate")].lower())
+            method(*_angles(gate, parameters), *gate.qubits)
 
 
 def _of_array(gate: Placed) -> Any:
@@ -42,10 +41,7 @@ def _of_array(gate: Placed) -> Any:
     return {UNITARY: UnitaryGate, STATE: StatePreparation}[gate.gate](gate.array)
 
 
-def _of_library(gate: Placed, parameters: Sequence[Any]) -> Any:
-    from qiskit.circuit import library
-
-    kind = getattr(library, gate.gate)
+def _angles(gate: Placed, parameters: Sequence[Any]) -> tuple[Any, ...]:
     if gate.column is not None:
-        return kind(parameters[gate.column])
-    return kind() if gate.angle is None else kind(gate.angle)
+        return (parameters[gate.column],)
+    return () if gate.angle is None else (gate.angle,)

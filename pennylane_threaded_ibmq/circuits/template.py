@@ -229,7 +229,7 @@ class Template:
 
         return (
             *ParameterVector("p", len(self._lowered.sources)),
-            *ParameterVector("r", self.random_size),
+            *ParameterVector("r", self.random_size if any(s.random_basis for s in self.settings) else 0),
         )
 
     @cached_property

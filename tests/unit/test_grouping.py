@@ -51,6 +51,20 @@ def test_each_word_is_measured_in_the_same_bases_every_time(words):
         assert any(all(basis.get(w) == letter for w, letter in word) for basis in bases)
 
 
+@pytest.mark.parametrize(
+    ("letters", "bases"), [("Z", 1), ("ZZ", 1), ("ZX", 2), ("ZXZX", 2), ("ZXY", 3)], ids=str
+)
+def test_two_bases_or_fewer_are_not_looked_for_again(letters, bases, monkeypatch):
+    """Most templates have one or two, and passes over them would take as long as the rest of the template."""
+    passes = []
+    monkeypatch.setattr(
+        "pennylane_threaded_ibmq.circuits.grouping._by_colour",
+        lambda colours, *, largest_first: passes.append(largest_first) or range(len(colours)),
+    )
+    assert len(group_words([((i, "Z"), (9, letter)) for i, letter in enumerate(letters)])) == bases
+    assert bool(passes) == (bases > 2)
+
+
 def test_more_words_than_a_table_of_conflicts_holds_are_grouped(monkeypatch):
     words = local_words(300, 8, 3, least=1)
     few = len(group_words(words))
