@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -14,10 +15,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
 from pennylane_threaded_ibmq._version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 IN_SDIST = (
     "CHANGELOG.md",
@@ -29,6 +34,7 @@ IN_SDIST = (
     "docs/conf.py",
     "docs/index.md",
     "examples/h2_vqe.py",
+    "recipe/recipe.yaml",
     "tasks.py",
     "tests/conftest.py",
     "tests/unit/test_release.py",
@@ -77,9 +83,51 @@ def test_the_version_is_written_once_and_cited_right():
     assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_the_conda_recipe_asks_for_what_setup_cfg_asks_for():
+    """On the Pythons of the current stack."""
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    wanted = {}
+    for line in setup["options"]["install_requires"].splitlines():
+        one = Requirement(line) if line and not line.startswith("#") else None
+        if one and (one.marker is None or one.marker.evaluate({"python_version": "3.13"})):
+            wanted[one.name] = str(one.specifier)
+    run = dict(one.partition(" ")[::2] for one in recipe["requirements"]["run"])
+    assert run.pop("python") == ">=${{ python_min }}"
+    assert run == wanted
+    assert recipe["context"]["version"] == __version__
+    scripts = setup["options.entry_points"]["console_scripts"].split("\n")
+    assert recipe["build"]["python"]["entry_points"] == [line for line in scripts if line]
+    assert recipe["about"]["summary"] == setup["metadata"]["description"]
+
+
 @pytest.mark.parametrize(
-    "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name
+    "file",
+    [".github/workflows/ci.yml", ".github/workflows/release.yml", ".ci/run", "README.md", "CONTRIBUTING.md"],
 )
+def test_commands_that_are_named_are_commands(file):
+    said = set(re.findall(r"tasks\.py ([a-z][a-z-]*)", (ROOT / file).read_text(encoding="utf-8")))
+    known = set(
+        re.findall(
+            r"^    python3 tasks\.py ([a-z-]+)", (ROOT / "tasks.py").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
+    assert said <= known
+    assert said or file == ".github/workflows/release.yml"
+
+
+def test_what_a_workflow_runs_is_there():
+    for workflow in WORKFLOWS:
+        for step in [
+            s for job in yaml.safe_load(workflow.read_text())["jobs"].values() for s in job["steps"]
+        ]:
+            program = step.get("run", "").split(" ")[0]
+            if "/" in program:
+                assert os.access(ROOT / program, os.X_OK), program
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda p: p.name)
 def test_actions_are_pinned_by_hash(workflow):
     used = re.findall(r"uses: (\S+)", workflow.read_text(encoding="utf-8"))
     assert used
