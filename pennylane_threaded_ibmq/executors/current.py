@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_typ
 from .._compat import zip_strict
 from .base import BaseQExecutor
 from .later import Deferral
-from .qnode import RunsLater, as_plain
+from .qnode import RunsLater, as_plain, framework_of, passes_through
 from .route import Guard, Selecting, Ticket, with_shots
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class QElectron(RunsLater, qml.QNode):
 
     name: str
     description: str
+    _tape: Any
+    _qfunc_output: Any
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
         self.__dict__.update(qnode.__dict__)
@@ -121,8 +124,11 @@ class QElectron(RunsLater, qml.QNode):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
+        call = self._one_call(args, kwargs)
         with self.device.guard.held():
-            value = super().__call__(*args, **kwargs)
+            value = super(QElectron, call).__call__(*args, **kwargs)
+            # what PennyLane's own tools look at after a call
+            self._tape, self._qfunc_output = call._tape, call._qfunc_output  # noqa: SLF001 - the same class's
             return as_plain(value, self.original_qnode, self._tape, args, kwargs)
 
     def construct(self, args: Any, kwargs: Any) -> QuantumScript:
@@ -150,7 +156,22 @@ class QElectron(RunsLater, qml.QNode):
         return fresh
 
     def _later(self, args: Any, kwargs: Any) -> _LaterCall:
-        return _LaterCall(self, args, kwargs)
+        return _LaterCall(self._one_call(args, kwargs), args, kwargs)
+
+    def _one_call(self, args: Any, kwargs: Any) -> Self:
+        """The QNode for a call: itself, or a copy that differentiates in the framework of the arguments.
+
+        By backpropagation PennyLane does so whatever interface is named, but for JAX under Torch's; by shifts it would drop
+        the derivatives.
+        """
+        shots = self.device.common_shots
+        analytic = not (self.shots if shots is None else shots)
+        interface = framework_of(args, kwargs) if analytic and passes_through(self.original_qnode) else None
+        if interface is None or self.interface in ("auto", "numpy", "torch", interface):
+            return self
+        call = copy(self)
+        call.interface = interface
+        return call
 
 
 class _LaterCall:

@@ -52,9 +52,20 @@ def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:
         args: Arguments of the call.
         kwargs: Keyword arguments of the call.
     """
-    if tape is None or tape.shots or qnode.diff_method != "best" or not _is_for_autograd(qnode, args, kwargs):
+    if tape is None or tape.shots or not _is_for_autograd(qnode, args, kwargs):
         return value
-    return _as_tensors(value) if _has_backprop(qnode) else value
+    return _as_tensors(value) if passes_through(qnode) else value
+
+
+def passes_through(qnode: Any) -> bool:
+    """Whether PennyLane differentiates the plain QNode by backpropagation, where it has no shots."""
+    return qnode.diff_method == "best" and _has_backprop(qnode)
+
+
+def framework_of(args: Any, kwargs: Any) -> str | None:
+    """JAX or Torch, if the arguments of a call are of one of them; else ``None``."""
+    found = qml.math.get_interface(*args, *kwargs.values())
+    return found if found in ("jax", "torch") else None
 
 
 def _is_for_autograd(qnode: Any, args: Any, kwargs: Any) -> bool:
@@ -63,7 +74,8 @@ def _is_for_autograd(qnode: Any, args: Any, kwargs: Any) -> bool:
         found = qml.math.get_interface(*args, *kwargs.values())
         # PennyLane of the classic stack takes plain numbers for autograd's
         return found == "autograd" or (found == "numpy" and stack() is Stack.CLASSIC)
-    return bool(interface == "autograd")
+    # by backpropagation the arguments count, and not what was named
+    return bool(interface == "autograd" and framework_of(args, kwargs) is None)
 
 
 def _has_backprop(qnode: Any) -> bool:
