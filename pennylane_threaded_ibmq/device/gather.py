@@ -62,6 +62,13 @@ class Sender(Protocol):
         """Send calls of equal tags as one batch."""
 
 
+class Waiting(Protocol):
+    """What may still have to be sent, or run."""
+
+    def flush(self) -> None:
+        """Send all that wait, in this thread."""
+
+
 class CallFuture(TapeFuture):
     """The result of one tape of a call. A thread that asks for it sends what waits.
 
@@ -69,7 +76,7 @@ class CallFuture(TapeFuture):
         handle: The call.
     """
 
-    def __init__(self, handle: CallHandle) -> None:
+    def __init__(self, handle: Waiting) -> None:
         super().__init__()
         self.handle = handle
 

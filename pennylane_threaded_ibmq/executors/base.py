@@ -43,6 +43,7 @@ class Runtime:
         lock: Held while the device is made.
         device: What runs the circuits, once there is something.
         made_for: The fields it was made from; others need another one.
+        refusal: When IBM refused the login of these fields, and the error.
         circuits: Futures of circuits that were taken and are not finished.
         owners: The member of a cluster that took a circuit, by the circuit's future.
         turns: Counts over all calls of a cluster.
@@ -52,6 +53,7 @@ class Runtime:
         self.lock = ForkLock()
         self.device: Any = None
         self.made_for: tuple[Any, ...] = ()
+        self.refusal: tuple[float, Exception] | None = None
         self.circuits: set[Future[Any]] = set()
         self.owners: WeakKeyDictionary[Future[Any], BaseQExecutor] = WeakKeyDictionary()
         self.turns = itertools.count()

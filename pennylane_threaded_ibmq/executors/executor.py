@@ -1,29 +1,157 @@
-"""The executor for IBM Quantum: fields of the page, and a ``threaded.ibmq`` device behind them."""
+"""Executors that run on a device, and the one for IBM Quantum: fields of the page, and ``threaded.ibmq`` behind them."""
 
 from __future__ import annotations
 
+import time
+from abc import abstractmethod
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
 
 import pennylane as qml
+from pennylane.measurements import Shots
+from pennylane.tape import QuantumScript
+from pennylane.wires import Wires
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_core import to_json
 
 from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
-from ..exceptions import ConfigurationError, nearest
+from ..device import ThreadedIBMQDevice
+from ..exceptions import ConfigurationError, CredentialsError, nearest
 from ..settings import DEFAULT_BACKEND, Settings, typed
 from ..simulators.local import is_local_name
-from .base import whole_number
-from .device_executor import DeviceExecutor
-from .runners import IBMRunner, LocalRunner, Runner
+from ..store.archive import CallRecord, archives
+from .base import BaseQExecutor, check_shots, whole_number
+from .local import LocalDevice
+from .route import with_named_wires, with_shots
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 OWN_DEVICE = "threaded.ibmq"
+REFUSED_SECS = 10.0
+"""How long a refused login is not tried again, as each of many later calls would."""
 _MEAN_IBM = frozenset({"default.qubit", OWN_DEVICE, "qiskit.ibmq"})
 """Values of ``device`` that ask for nothing else: the page's default, and devices of IBM Quantum."""
 _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Fields that count as not given where they are empty."""
+
+
+class DeviceExecutor(BaseQExecutor):
+    """Runs circuits on a device, which is made when first needed.
+
+    Attributes:
+        shots: Overrides the shots of the QNode if ``None``, a positive number or a shot vector; 0 keeps them.
+    """
+
+    shots: ShotsField = Field(
+        0, description="0 keeps the QNode's shots; None, a number or a vector overrides them"
+    )
+
+    @field_validator("shots", mode="before")
+    @classmethod
+    def _shots(cls, value: object) -> object:
+        return check_shots(value)
+
+    @property
+    def shots_override(self) -> Shots | None:
+        """Shots instead of those of the QNode; ``None`` keeps the QNode's."""
+        return None if self.shots == 0 else Shots(self.shots)
+
+    def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
+        """Send circuits and return at once; calls that come close together share jobs.
+
+        Args:
+            qscripts_list: ``n`` tapes with any wires. Shots are those of ``shots``; where that is 0 those of the
+                tape, then ``qnode_device_shots``.
+
+        Returns:
+            ``n`` futures in the order of the tapes. A result has the shape that PennyLane gives its tape.
+
+        Raises:
+            UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
+        """
+        # what a QNode passes names its wires, and has been checked
+        known = getattr(qscripts_list, "wires", None) is not None
+        tapes = [self._ready(tape, known=known) for tape in qscripts_list]
+        if not tapes:
+            return []
+        record = None
+        if self.persist_data:
+            # as its configuration is when the call is written; the model's own method takes no fallback before pydantic 2.11
+            record = CallRecord(self.name, self.backend_name, lambda: to_json(self, fallback=repr).decode())
+        try:
+            futures = list(self._device().submit(tapes, gather=True, record=record).futures)
+        except CredentialsError as error:
+            self._runtime.refusal = (time.monotonic(), error)
+            raise
+        self.count(futures)
+        return futures
+
+    def _ready(self, tape: Any, *, known: bool) -> QuantumScript:
+        """The tape with its final shots, and with wires for measurements that name none."""
+        if not isinstance(tape, QuantumScript):
+            raise TypeError(
+                f"batch_submit takes tapes (QuantumScript), got {tape!r} ({type(tape).__name__})."
+            )
+        shots = self.shots_override
+        if shots is None:
+            shots = tape.shots or Shots(self.qnode_device_shots)
+        if shots != tape.shots:
+            tape = with_shots(tape, shots)
+        if known or self.qnode_device_wires is None:
+            return tape if known else with_named_wires(tape, None)
+        return with_named_wires(tape, Wires.all_wires([Wires(range(self.qnode_device_wires)), tape.wires]))
+
+    def flush_records(self, timeout: float | None = None) -> bool:
+        """Wait until all finished calls are in the database.
+
+        Args:
+            timeout: Longest wait in seconds.
+
+        Returns:
+            Whether they are.
+        """
+        return archives().here().flush(timeout)
+
+    def close(self) -> None:
+        """End the device and write what is left to write. Used again, the executor makes a new device."""
+        with self._runtime.lock:
+            device, self._runtime.device = self._runtime.device, None
+        if device is not None:
+            device.close()
+            self.flush_records()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _device(self) -> Any:
+        made_for, runtime = self._made_for(), self._runtime
+        with runtime.lock:
+            if runtime.made_for != made_for:
+                # the device before ends with the last of its circuits
+                runtime.device, runtime.made_for, runtime.refusal = None, made_for, None
+            if runtime.refusal is not None and time.monotonic() < runtime.refusal[0] + REFUSED_SECS:
+                raise runtime.refusal[1]
+            if runtime.device is None:
+                runtime.device = self._make_device()
+            return runtime.device
+
+    @abstractmethod
+    def _made_for(self) -> tuple[Any, ...]:
+        """What the device is made from; other values need another device."""
+
+    @abstractmethod
+    def _make_device(self) -> Any:
+        """What runs circuits."""
 
 
 class IBMQExecutor(DeviceExecutor):
@@ -82,9 +210,7 @@ class IBMQExecutor(DeviceExecutor):
     @field_validator("runs_on")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if value not in qml.plugin_devices:
-            raise ValueError(f"PennyLane has no such device.{nearest(value, qml.plugin_devices)}")
-        return value
+        return known_device(value)
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -117,37 +243,28 @@ class IBMQExecutor(DeviceExecutor):
             )
 
     @property
-    def _slots(self) -> int:
-        """Most jobs in flight."""
-        return self.max_jobs
-
-    @property
     def backend_name(self) -> str:
         """Name of the backend; of the device where that is another one."""
         return self.backend if self.runs_on == OWN_DEVICE else self.runs_on
 
-    def _made_for(self) -> tuple[Any, ...]:
-        return (
-            self.runs_on, self.backend, self.ibmqx_token, self.hub, self.group, self.project, self.max_jobs,
-            *(self.__pydantic_extra__ or {}).values(),
-        )  # fmt: skip
+    @property
+    def _slots(self) -> int:
+        return self.max_jobs
 
-    def _runner(self) -> Runner:
+    def _made_for(self) -> tuple[Any, ...]:
+        return (self.runs_on, *self._device_options().values())
+
+    def _make_device(self) -> Any:
         self._check_place()
-        return IBMRunner(self._device_options()) if self.runs_on == OWN_DEVICE else LocalRunner(self.runs_on)
+        if self.runs_on != OWN_DEVICE:
+            return LocalDevice(self.runs_on)
+        return ThreadedIBMQDevice(**self._device_options())
 
     def _device_options(self) -> dict[str, Any]:
         extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in Settings.model_fields}
         token = self.ibmqx_token if self.ibmqx_token.get_secret_value() else None
-        return {
-            "backend": self.backend,
-            "ibmqx_token": token,
-            "hub": self.hub,
-            "group": self.group,
-            "project": self.project,
-            "max_jobs": self.max_jobs,
-            **extra,
-        }
+        names = ("backend", "hub", "group", "project", "max_jobs")
+        return {**{name: getattr(self, name) for name in names}, "ibmqx_token": token, **extra}
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
@@ -163,3 +280,14 @@ class IBMQExecutor(DeviceExecutor):
             for name, one in found.items()
             if name not in given
         }
+
+
+def known_device(name: str) -> str:
+    """The name of a device of PennyLane's.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in qml.plugin_devices:
+        raise ValueError(f"PennyLane has no such device.{nearest(name, qml.plugin_devices)}")
+    return name

@@ -20,9 +20,9 @@ from pennylane.math import get_interface
 from pennylane.tape import QuantumScript
 from pennylane.transforms import convert_to_numpy_parameters
 
+from ..device.recording import recording_lock
 from ..execution.futures import TapeFuture
 from .route import Guard, Selecting, Ticket
-from .runners import recording_lock
 
 
 class LaterFuture(TapeFuture):

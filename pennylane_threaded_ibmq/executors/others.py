@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import pennylane as qml
 from pydantic import Field, field_validator, model_validator
 
 from ..config import Found
-from ..exceptions import ConfigurationError, nearest
+from ..exceptions import ConfigurationError
 from ..settings import sort_options
 from ..simulators.local import is_local_name
 from ..stack import Stack, stack
-from .device_executor import DeviceExecutor
-from .executor import IBMQExecutor
-from .runners import LocalRunner, Runner
+from .executor import DeviceExecutor, IBMQExecutor, known_device
+from .local import LocalDevice
 
 _DEVICES = ("sampler", "local_sampler")
 _WRITTEN_BY_COVALENT = {"optimization_level": 3, "resilience_level": 1}
@@ -43,9 +41,7 @@ class Simulator(DeviceExecutor):
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if value not in qml.plugin_devices:
-            raise ValueError(f"PennyLane has no such device.{nearest(value, qml.plugin_devices)}")
-        return value
+        return known_device(value)
 
     @field_validator("parallel")
     @classmethod
@@ -67,8 +63,8 @@ class Simulator(DeviceExecutor):
     def _made_for(self) -> tuple[Any, ...]:
         return (self.device,)
 
-    def _runner(self) -> Runner:
-        return LocalRunner(self.device)
+    def _make_device(self) -> LocalDevice:
+        return LocalDevice(self.device)
 
 
 class QiskitExecutor(IBMQExecutor):
@@ -177,6 +173,3 @@ class QiskitExecutor(IBMQExecutor):
         if primitive and self.device == "sampler":
             options["primitive_options"] = {**primitive, **options.get("primitive_options", {})}
         return options
-
-    def _made_for(self) -> tuple[Any, ...]:
-        return (*super()._made_for(), self.device, repr(sorted(self.options.items())))

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, List
 
+from ..device.recording import recording_lock
 from ..exceptions import ConfigurationError, UnknownWireError, WaitTimeoutError
 from .base import BaseQExecutor, handles_of, job_ids_of, overdue
-from .runners import recording_lock
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots

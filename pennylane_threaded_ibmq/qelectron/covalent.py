@@ -37,12 +37,12 @@ from typing_extensions import Annotated
 from .._fork import ForkLock
 from ..config import find_token, hide_secrets
 from ..covalent_plugin import CLASS, obstacle
+from ..device.gather import CallFuture
+from ..device.recording import recording_lock
 from ..exceptions import ConfigurationError, CredentialsError
 from ..executors.base import page_schema
 from ..executors.executor import IBMQExecutor as Standalone
-from ..executors.futures import CircuitFuture
 from ..executors.route import submit, with_shots
-from ..executors.runners import recording_lock
 from ..service.address import check_known_host
 
 if obstacle():
@@ -73,13 +73,6 @@ _FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
 _GOES_ALONG = ("ibmqx_url", "instance")
 """What says where jobs go: taken along to workers, whose configuration may say otherwise."""
 _REFERENCE = "kept-token-"
-
-
-class _Gathering(Standalone):
-    """Waits longer for further calls to share a job with: Covalent takes tens of milliseconds for each."""
-
-    gather_gap_s: ClassVar[float] = 0.3
-    gather_most_s: ClassVar[float] = 1.0
 
 
 class ExecutorRegistry:
@@ -131,7 +124,7 @@ class ExecutorRegistry:
         with self._lock:
             if key not in self._executors:
                 check_known_host(fields.get("ibmqx_url"))
-                self._executors[key] = _Gathering(**fields)
+                self._executors[key] = Standalone(**fields)
             return self._executors[key]
 
     def close(self) -> None:
@@ -252,8 +245,11 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         if not tapes:
             return []
         executor = self._behind()
-        with recording_lock():
-            ticket = submit(executor, tapes, self._wires(tapes))
+        try:
+            with recording_lock():
+                ticket = submit(executor, tapes, self._wires(tapes))
+        except Exception as error:  # noqa: BLE001 - Covalent raises it where the result is asked for
+            return [_failed(error) for _ in tapes]
         return [self._converted(future, ticket) for future in ticket.futures]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
@@ -287,9 +283,9 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         known = Wires(range(info.device_wires)) if info is not None else Wires([])
         return known if all(w in known for tape in tapes for w in tape.wires) else None
 
-    def _converted(self, source: Future[Any], ticket: Ticket) -> CircuitFuture:
+    def _converted(self, source: Future[Any], ticket: Ticket) -> CallFuture:
         """The future of a circuit, with Covalent's result object as its result."""
-        future = CircuitFuture(ticket)
+        future = CallFuture(ticket)
         began = time.perf_counter()
 
         def finish(source: Future[Any]) -> None:
@@ -308,6 +304,12 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         result.results, result.execution_time = [value], secs
         result.metadata["execution_metadata"] = [{"job_ids": list(job_ids)}]
         return result
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 class IBMQExecutor(ThreadedIBMQExecutor):

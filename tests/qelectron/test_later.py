@@ -15,6 +15,7 @@ from pennylane import numpy as pnp
 from pydantic import PrivateAttr
 
 from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, qelectron
+from pennylane_threaded_ibmq.device.gather import Gap
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError, WaitTimeoutError
 
 dev = qml.device("default.qubit", wires=2)
@@ -230,20 +231,18 @@ def test_a_thousand_calls_make_few_threads_and_mix_nothing_up():
 
 
 def test_calls_that_wait_together_run_together(monkeypatch):
-    # on a busy machine calls come slowly, so the sender waits for them longer than it does for a user
-    monkeypatch.setattr("pennylane_threaded_ibmq.executors.sender.GAP_S", 2.0)
-    monkeypatch.setattr("pennylane_threaded_ibmq.executors.sender.MOST_S", 60.0)
+    # on a busy machine calls come slowly, so the device waits for them longer than it does for a user
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.core.LOCAL_GAP", Gap(2.0, 60.0))
     executor = aer(seed_simulator=1)
     sent = []
-    submit = executor._engine().runner.submit
+    device = executor._device()
+    send = device.send_together
 
-    class Counting:
-        def submit(self, tapes, wires):
-            sent.append(len(tapes))
-            return submit(tapes, wires)
+    def counting(tapes, *others):
+        sent.append(len(tapes))
+        return send(tapes, *others)
 
-    sender = executor._engine().sender
-    sender._runner = Counting()
+    monkeypatch.setattr(device, "send_together", counting)
     circuit = qelectron(qml.set_shots(node(), 5), executors=executor)
     futures = [circuit.run_later(0.0) for _ in range(50)]
     assert [f.result(60) for f in futures] == [1] * 50

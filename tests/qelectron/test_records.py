@@ -16,8 +16,7 @@ import pytest
 
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.exceptions import RecordsWarning
-from pennylane_threaded_ibmq.executors.records import Call, Recorder
-from pennylane_threaded_ibmq.qelectron import database_path
+from pennylane_threaded_ibmq.store.archive import Archive, CallRecord, database_path
 
 dev = qml.device("default.qubit", wires=2)
 
@@ -203,17 +202,10 @@ def test_a_call_is_kept_when_its_waiter_is_faster_than_the_callbacks_of_its_futu
         def add_done_callback(self, fn):
             pass
 
-    class Sent:
-        def __init__(self):
-            self.futures = (Slow(),)
-            self.job_ids = ("j1",)
-
-    recorder, sent = Recorder(), Sent()
+    archive, future = Archive(database_path()), Slow()
     tape = qml.tape.QuantumScript([], [qml.probs(wires=0)], shots=5)
-    recorder.follow(Call.of(IBMQExecutor(), [tape]), sent)
-    sent.futures[0].set_result(np.array([1.0, 0.0]))
+    archive.follow(CallRecord("IBMQExecutor", "here"), [tape], [future], lambda: ("j1",))
+    future.set_result(np.array([1.0, 0.0]))
     for _ in range(2):
-        recorder.settle(sent)
-        recorder.settle_finished()
-    recorder.close()
+        assert archive.flush(20)
     assert [json.loads(row["job_ids"]) for row in rows("SELECT * FROM calls")] == [["j1"]]

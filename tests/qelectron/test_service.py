@@ -99,4 +99,4 @@ def test_a_cancelled_call_cancels_its_job(loopback):
     assert future.job_ids
     assert future.cancel()
     with pytest.raises(JobError):
-        future._ticket.futures[0].handle._sent.futures[0].result(20)
+        future._ticket.futures[0].handle._share.batch.futures[0].result(20)
