@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from ..settings import DEFAULT_BACKEND
+from ..simulators.aer_options import SHARED
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -53,7 +54,7 @@ def _needs_aer(settings: Settings) -> bool:
     return (
         settings.backend != DEFAULT_BACKEND
         or settings.noise_model is not None
-        or bool(settings.simulator_options)
+        or not SHARED.issuperset(settings.simulator_options)
         or settings.compile_backend is not None
         or bool(settings.transpile_options)
         or settings.compiles_otherwise
@@ -65,8 +66,8 @@ def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
         refuse_simulator(settings, "Lightning's state vector has no noise, and noise_model is given")
     if settings.compiles_otherwise:
         refuse_simulator(settings, "Lightning takes no circuits of a pass manager's, nor any as they are")
-    if settings.simulator_options:
-        refuse_simulator(settings, "simulator_options are options of Aer")
+    if not SHARED.issuperset(settings.simulator_options):
+        refuse_simulator(settings, "simulator_options other than precision are options of Aer")
     if settings.backend != DEFAULT_BACKEND:
         refuse_simulator(settings, f"backend {local.name!r} simulates by itself")
 

@@ -18,6 +18,12 @@ ELSEWHERE = {
 }
 """Options of Aer that something else decides, by what that is."""
 
+PRECISIONS = ("double", "single")
+"""Numbers of 64 and of 32 bits."""
+
+SHARED = frozenset({"precision"})
+"""Options that Lightning's state vector has too."""
+
 GPU_PACKAGE = "qiskit-aer-gpu"
 
 
@@ -41,6 +47,9 @@ def check_aer_options(options: Mapping[str, Any]) -> None:
             raise _refused(
                 name, value, f"Aer has no such option.{nearest(name, known)} Known: {', '.join(known)}"
             )
+    precision = options.get("precision", "double")
+    if precision not in PRECISIONS:
+        raise _refused("precision", precision, f"allowed: {' and '.join(map(repr, PRECISIONS))}")
     devices = tuple(simulator.available_devices())
     device = options.get("device", "CPU")
     if device not in devices:

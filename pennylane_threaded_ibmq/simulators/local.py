@@ -207,7 +207,7 @@ class LocalBackend:
     @cached_property
     def lightning(self) -> Lightning | None:
         """Lightning's state vector, where it can be used."""
-        return find_lightning()
+        return find_lightning(single=self._options.get("precision") == "single")
 
     def sample(
         self,

@@ -77,6 +77,32 @@ def by_qiskit(program, values):
     return np.array(rows)
 
 
+def test_single_precision_is_close_and_is_what_it_says():
+    single, errors = find_lightning(single=True), []
+    for seed in range(12):
+        rng = np.random.default_rng(100 + seed)
+        program, values = random_program(rng), rng.uniform(-7, 7, (6, COLUMNS))
+        errors.append(np.abs(single.probabilities(fuse(program), values) - by_qiskit(program, values)).max())
+    assert 1e-9 < max(errors) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "single"),
+    [
+        ({"simulator_options": {"precision": "single"}}, True),
+        ({"simulator_options": {"precision": "double"}}, False),
+        ({"simulator_options": {"precision": "single"}, "simulator": "lightning"}, True),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_lightning_computes_with_the_precision_that_is_asked_for(options, single):
+    with device(**options) as dev:
+        dev.batch_execute([TAPE])
+        assert dev.transpiles == 0
+        assert dev._open().runner.backend.lightning.single is single
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_programs_have_the_distribution_of_their_circuit(engine, seed):
     """Rows that are all alike, that differ in one value, and that have nothing in common."""

@@ -49,6 +49,7 @@ def test_an_option_reaches_the_workers_of_an_engine():
         ({"method": "statevector"}, ["method='statevector'", "'aer_simulator_statevector'"]),
         ({"shots": 5}, ["shots=5", "the shots of the circuits"]),
         ({"noise_model": None}, ["noise_model="]),
+        ({"precision": "half"}, ["precision='half'", "'double' and 'single'"]),
         ({"cuStateVec_enable": True}, ["cuStateVec_enable=True", "device='GPU'"]),
     ],
 )
@@ -71,9 +72,11 @@ def test_backends_that_are_not_aers_take_none():
         )
 
 
-def test_lightning_has_none_of_them():
-    with pytest.raises(ConfigurationError, match="simulator_options are options of Aer"):
-        qml.device("threaded.ibmq", wires=1, simulator="lightning", simulator_options={"precision": "single"})
+def test_lightning_has_none_of_them_but_the_precision():
+    with pytest.raises(ConfigurationError, match="simulator_options other than precision are options of Aer"):
+        qml.device(
+            "threaded.ibmq", wires=1, simulator="lightning", simulator_options={"fusion_enable": False}
+        )
 
 
 @pytest.mark.skipif(HAS_GPU, reason="there is a GPU")
