@@ -83,27 +83,22 @@ class Configuration(BaseSettings):
     A subclass has the names as fields; those with aliases may also come from environment variables of these names.
 
     Attributes:
-        executor: Class of executors whose own table is read before that of ``IBMQExecutor``.
-        judged: Tables, by what their names begin with, whose unknown keys are warned of.
+        own_table: Class of executors whose own table is read before that of ``IBMQExecutor``.
+        judged_tables: Tables, by what their names begin with, whose unknown keys are warned of.
     """
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, case_sensitive=True, env_ignore_empty=True, protected_namespaces=()
     )
-    executor: ClassVar[str] = DEVICE_EXECUTOR
-    judged: ClassVar[tuple[str, ...]] = ()
+    own_table: ClassVar[str] = DEVICE_EXECUTOR
+    judged_tables: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes them by name
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+        cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The sources, first to last."""
-        tables = [f"{EXECUTORS}{name}" for name in dict.fromkeys((cls.executor, DEVICE_EXECUTOR))]
+        tables = [f"{EXECUTORS}{name}" for name in dict.fromkeys((cls.own_table, DEVICE_EXECUTOR))]
         places = [(own_file(), table) for table in (PENNYLANE[0], *tables)]
         theirs = pennylane_file()
         if theirs is not None:
@@ -112,7 +107,9 @@ class Configuration(BaseSettings):
         return (
             EnvironmentSource(settings_cls),
             *(
-                TableSource(settings_cls, path, table, _NOT_HERE if table.startswith(cls.judged) else None)
+                TableSource(
+                    settings_cls, path, table, _NOT_HERE if table.startswith(cls.judged_tables) else None
+                )
                 for path, table in places
             ),
         )
@@ -154,8 +151,8 @@ def find_values(
     Args:
         known: Names that may appear in a file.
         variables: Those of them that environment variables may give.
-        executor: See :class:`Configuration`.
-        judged: See :class:`Configuration`.
+        executor: Class of executors whose own table is read before that of ``IBMQExecutor``.
+        judged: Tables, by what their names begin with, whose unknown keys are warned of.
 
     Returns:
         The value that counts, by name; names that no source gives are left out. Values of the environment are text.
@@ -191,7 +188,7 @@ def _configuration(
         for name, variables in asked
     }
     made = create_model("Configuration", __base__=Configuration, **fields)
-    made.executor, made.judged = executor, judged
+    made.own_table, made.judged_tables = executor, judged
     return made
 
 
