@@ -96,7 +96,7 @@ class SelectorDevice(Selecting, Device):
 
 
 class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron`.
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`.
 
     Args:
         qnode: The QNode; it is not changed.
