@@ -69,7 +69,9 @@ def contender(name):
     import covalent as ct
 
     if name == "covalent":
-        import pennylane_threaded_ibmq.qelectron.covalent  # noqa: F401 - makes the executor known
+        from pennylane_threaded_ibmq.covalent import register
+
+        register()
 
         return ct.qelectron(plain, executors=ct.executor.ThreadedIBMQExecutor(ibmqx_token=TOKEN))
     return ct.qelectron(plain, executors=ct.executor.IBMQExecutor(ibmqx_token=TOKEN))

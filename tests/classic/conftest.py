@@ -165,5 +165,7 @@ def covalent(tmp_path_factory):
             patch.setenv(name, home)
         import covalent
 
-        import pennylane_threaded_ibmq.qelectron.covalent  # noqa: F401 - makes the executor known
+        from pennylane_threaded_ibmq.covalent import register
+
+        register()
     return covalent

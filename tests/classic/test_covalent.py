@@ -26,7 +26,7 @@ def ct(covalent):
     """Covalent, with nothing left of other tests."""
     from covalent.quantum.qserver.utils import get_cached_executor
 
-    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
+    from pennylane_threaded_ibmq.covalent import ThreadedIBMQExecutor
 
     own = covalent.executor.IBMQExecutor
     get_cached_executor.cache_clear()
@@ -50,7 +50,7 @@ def plain(x):
 
 
 def test_it_is_registered_under_its_own_name(ct):
-    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor, register
+    from pennylane_threaded_ibmq.covalent import ThreadedIBMQExecutor, register
 
     assert ct.executor.ThreadedIBMQExecutor is ThreadedIBMQExecutor
     assert register() is ThreadedIBMQExecutor
@@ -59,7 +59,7 @@ def test_it_is_registered_under_its_own_name(ct):
 
 def test_it_replaces_covalents_when_asked_to(ct, service):
     """Then a program runs unchanged; also one whose executor Covalent holds in its cache."""
-    from pennylane_threaded_ibmq.qelectron.covalent import register
+    from pennylane_threaded_ibmq.covalent import register
 
     cls = register(replace=True)
     assert ct.executor.IBMQExecutor is cls
@@ -77,7 +77,7 @@ def test_it_replaces_covalents_when_asked_to(ct, service):
 @pytest.mark.parametrize("how", ["alone", "cluster"])
 def test_executors_of_covalents_own_class_run_at_ibm_once_it_is_replaced(ct, service, how):
     """Covalent dumps all fields of theirs, ``device`` with its default among them, and makes ours from that."""
-    from pennylane_threaded_ibmq.qelectron.covalent import register
+    from pennylane_threaded_ibmq.covalent import register
 
     executor = ct.executor.IBMQExecutor(ibmqx_token=TOKEN)
     register(replace=True)
@@ -100,7 +100,7 @@ def test_another_device_is_an_error_that_names_covalents_simulator(ct):
 
 def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_path):
     """A worker of Covalent's knows of the executor through its pickle alone, and looks the token up where it is."""
-    from pennylane_threaded_ibmq.qelectron.covalent import register
+    from pennylane_threaded_ibmq.covalent import register
 
     executor = register(replace=True)(ibmqx_token=TOKEN, shots=5)
     data = pickle.dumps(executor)
@@ -130,7 +130,7 @@ def test_a_pickle_registers_what_it_holds(ct, service, wiped_environment, tmp_pa
 
 def test_a_worker_that_finds_no_token_says_so_and_simulates_nothing(ct, service, wiped_environment, tmp_path):
     """The address goes along; the token does not, and without one the default backend would be a simulation."""
-    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
+    from pennylane_threaded_ibmq.covalent import ThreadedIBMQExecutor
 
     executor = ThreadedIBMQExecutor(ibmqx_token=TOKEN)
     assert executor.ibmqx_url == service.classic_url

@@ -43,7 +43,7 @@ def face(request):
     ct = request.getfixturevalue("covalent")
     from covalent.quantum.qserver.utils import get_cached_executor
 
-    from pennylane_threaded_ibmq.qelectron.covalent import ThreadedIBMQExecutor
+    from pennylane_threaded_ibmq.covalent import ThreadedIBMQExecutor
 
     executors = ct.executor
     # turns are counted there, for all clusters of equal fields together

@@ -19,7 +19,7 @@ def test_a_statement_of_the_page(name, tmp_path, monkeypatch):
 @pytest.mark.skipif(find_spec("covalent") is None, reason="Covalent is not installed")
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_of_the_page_inside_covalent(name, covalent, tmp_path, monkeypatch):
-    from pennylane_threaded_ibmq.qelectron.covalent import IBMQExecutor as InCovalent
+    from pennylane_threaded_ibmq.covalent import IBMQExecutor as InCovalent
 
     monkeypatch.setenv("COVALENT_CONFIG_DIR", str(tmp_path))
     STATEMENTS[name](InCovalent, tmp_path)

@@ -1,4 +1,6 @@
-"""What Covalent loads by its entry-point group ``covalent.executor.executor_plugins`` while it is being imported.
+"""Our executor for a real Covalent: ``from pennylane_threaded_ibmq.covalent import register``, and Covalent's own way to it.
+
+This is what Covalent loads by its entry-point group ``covalent.executor.executor_plugins`` while it is being imported.
 
 Covalent asks each installed package of that group for a module with a class, and makes the class an attribute of
 ``covalent.executor``. It does so unguarded, in releases without qelectrons too: an error here would take Covalent away
@@ -16,11 +18,13 @@ from packaging.version import Version
 from .exceptions import StackError
 from .stack import Stack, stack
 
+__all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]  # noqa: F822 - see __getattr__
+
 CLASS = "ThreadedIBMQExecutor"
 
 
 _WAYS = (
-    "use pennylane_threaded_ibmq.qelectron, which has the same names without Covalent, or install what goes together with: "
+    "use pennylane_threaded_ibmq itself, which has the same names without Covalent, or install what goes together with: "
     "pip install 'pennylane-threaded-ibmq[covalent]'."
 )
 
@@ -50,7 +54,7 @@ def _load() -> ModuleType:
     if reason:
         return _stand_in(reason)
     try:
-        module = import_module(".qelectron.covalent", __package__)
+        module = import_module(".stacks.classic.covalent", __package__)
     except Exception as error:  # noqa: BLE001 - Covalent must load, whatever is wrong with us
         return _stand_in(f"{type(error).__name__}: {error}")
     # who imports our module first makes it import Covalent, and with it this one, before it has a class: it adds it then
@@ -71,7 +75,12 @@ def _stand_in(reason: str) -> ModuleType:
 
 
 def __getattr__(name: str) -> Any:
-    """Load the executor's module when Covalent asks for ``plugin``."""
+    """Load what is asked for then: ``plugin`` for Covalent, whatever happens, and the executor's module for users."""
     if name == "plugin":
         return _load()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    reason = obstacle()
+    if reason:
+        raise ImportError(reason)
+    return getattr(import_module(".stacks.classic.covalent", __package__), name)

@@ -1,0 +1,370 @@
+"""Our executor inside a real Covalent: ``ct.qelectron(executors=[...])`` and ``ct.executor.QCluster``.
+
+Covalent takes an executor apart at each call: it dumps the fields, as JSON inside a cluster, and makes a new one from
+them, of the class that ``covalent.executor`` has under its name. So what runs circuits cannot live in the executor.
+:class:`ThreadedIBMQExecutor` is such a set of fields; behind all that are equal stands one
+:class:`~pennylane_threaded_ibmq.IBMQExecutor`, with its login, templates and jobs.
+
+Covalent finds the class by its entry-point group, see :mod:`pennylane_threaded_ibmq.covalent`; importing this module makes
+it known too.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import hashlib
+import hmac
+import pydoc
+import secrets
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
+
+import pennylane as qml
+from pennylane.wires import Wires
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    WithJsonSchema,
+    field_serializer,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Annotated
+
+from ..._fork import ForkLock
+from ...config import find_token, hide_secrets
+from ...covalent import CLASS, obstacle
+from ...device.gather import CallFuture
+from ...device.recording import recording_lock
+from ...exceptions import ConfigurationError, CredentialsError
+from ...executors.base import page_schema
+from ...executors.executor import IBMQExecutor as Standalone
+from ...executors.route import submit, with_shots
+from ...service.address import check_known_host
+
+if obstacle():
+    raise ImportError(obstacle())
+
+import covalent.executor as _executors
+from covalent._shared_files.qinfo import QElectronInfo, QNodeSpecs
+from covalent.executor.qbase import BaseQExecutor, QCResult
+from covalent.quantum.qserver.utils import get_cached_executor
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+    from pydantic_core import CoreSchema
+
+    from ...executors.route import Ticket
+
+__all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]
+
+EXECUTOR_PLUGIN_NAME = CLASS
+"""Where Covalent's loader of entry points looks."""
+
+_COVALENTS_OWN = frozenset(
+    {"name", "shots", "shots_converter", "persist_data", "qelectron_info", "qnode_specs"}
+)
+"""Fields that Covalent fills in or acts on; our executor behind this one does not get them."""
+
+_FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
+_GOES_ALONG = ("ibmqx_url", "instance")
+"""What says where jobs go: taken along to workers, whose configuration may say otherwise."""
+_REFERENCE = "kept-token-"
+
+
+class ExecutorRegistry:
+    """What stays in this process while Covalent takes executors apart: tokens, and the executors that run circuits."""
+
+    def __init__(self) -> None:
+        self._lock = ForkLock()
+        self._key = secrets.token_bytes(16)
+        self._tokens: dict[str, SecretStr] = {}
+        self._executors: dict[tuple[tuple[str, Any], ...], Standalone] = {}
+
+    def reference(self, token: SecretStr) -> str:
+        """What stands for a token in this process; empty for none."""
+        plain = token.get_secret_value()
+        if not plain:
+            return ""
+        name = _REFERENCE + hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()[:16]
+        with self._lock:
+            self._tokens[name] = token
+        return name
+
+    def token(self, given: Any) -> SecretStr:
+        """The token that a reference stands for; of one from another process: whatever is configured here."""
+        if isinstance(given, SecretStr):
+            return given
+        if given is None or not str(given).startswith(_REFERENCE):
+            return SecretStr(str(given or ""))
+        with self._lock:
+            kept = self._tokens.get(str(given))
+        if kept is not None:
+            return kept
+        found = find_token()
+        if not found:
+            # without a token the circuits would run on this machine, in the place of the service that was meant
+            raise CredentialsError(
+                "The executor was made with a token in another process, which keeps it, and none is configured here. Set "
+                "IBMQX_TOKEN, or ibmqx_token in covalent.conf, where Covalent's workers run. Nothing was sent.",
+                argument="ibmqx_token",
+            )
+        return SecretStr(found)
+
+    def executor(self, fields: dict[str, Any]) -> Standalone:
+        """The executor with these fields, made when first needed.
+
+        Raises:
+            ConfigurationError: The address goes along with the fields, and its host is unknown here.
+        """
+        key = tuple(sorted(fields.items()))
+        with self._lock:
+            if key not in self._executors:
+                check_known_host(fields.get("ibmqx_url"))
+                self._executors[key] = Standalone(**fields)
+            return self._executors[key]
+
+    def close(self) -> None:
+        """Close all executors; the next use starts anew."""
+        with self._lock:
+            executors = list(self._executors.values())
+            self._executors.clear()
+        for executor in executors:
+            executor.close()
+
+
+class ThreadedIBMQExecutor(BaseQExecutor):
+    """A quantum executor for Covalent that runs circuits on IBM Quantum backends through ``threaded.ibmq``.
+
+    It takes the place of Covalent's executor, which used the Pennylane native ``"qiskit.ibmq"`` device to run circuits on
+    IBM Quantum backends. The attributes ``backend``, ``ibmqx_token``, ``hub``, ``group``, and ``project`` are taken from
+    the Covalent configuration file by default, if available; the environment comes before it. Further fields with the
+    name of an option of the device, such as ``timeout_secs``, are handed to it.
+
+    Keyword Args:
+        max_jobs: The maximum number of jobs that can be submitted to the backend concurrently. This number corresponds to
+            the number of threads utilized by this executor. Defaults to 20.
+        shots: The number of shots to use for the execution device. Overrides the ``shots`` value from the original device
+            if set to ``None`` or a positive ``int``; a shot vector too. The shots setting from the original device is used
+            by default, when this argument is 0 or -1.
+        backend: The name of the IBM Quantum backend device. Defaults to ``"ibmq_qasm_simulator"``.
+        ibmqx_token: The IBM Quantum API token. Covalent never gets it: what it dumps, pickles and stores is a reference that
+            means something in this process only. Elsewhere the token is looked up in the environment and in the
+            configuration files.
+        hub: An IBM Quantum hub name. Defaults to ``"ibm-q"``.
+        group: An IBM Quantum group name. Defaults to ``"open"``.
+        project: An IBM Quantum project name. Defaults to ``"main"``.
+        device: Kept, not used.
+
+    Raises:
+        ConfigurationError: A field has a value that cannot work.
+    """
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    registry: ClassVar[ExecutorRegistry] = ExecutorRegistry()
+    """The class owns it, as nothing else outlives Covalent's copies of an executor."""
+
+    shots_converter: SkipJsonSchema[Optional[type]] = None  # noqa: UP045 - pydantic evaluates it on Python 3.8
+    qelectron_info: SkipJsonSchema[Optional[QElectronInfo]] = None  # noqa: UP045 - same
+    qnode_specs: SkipJsonSchema[Optional[QNodeSpecs]] = None  # noqa: UP045 - same
+    qnode_device_import_path: tuple[str, str] | None = None
+    qnode_device_shots: int | None = None
+    qnode_device_wires: int | None = None
+    pennylane_active_return: bool | None = None
+    device: str = "default.qubit"
+    num_threads: int = 10
+    shots: Annotated[Any, WithJsonSchema({"type": "integer"})] = 0
+    max_jobs: int = 20
+    backend: str = Field(default_factory=str)
+    ibmqx_token: SecretStr = Field(default_factory=lambda: SecretStr(""))
+    hub: str = Field(default_factory=str)
+    group: str = Field(default_factory=str)
+    project: str = Field(default_factory=str)
+
+    def __init__(self, **data: Any) -> None:
+        if "ibmqx_token" in data:
+            data["ibmqx_token"] = self.registry.token(data["ibmqx_token"])
+        hide_secrets(data)
+        if "runs_on" in data:
+            raise ConfigurationError(
+                f"runs_on={data['runs_on']!r}: inside Covalent circuits go to IBM Quantum alone. Use Covalent's own "
+                "ct.executor.Simulator(device=...). Nothing was sent.",
+                argument="runs_on",
+                value=data["runs_on"],
+            )
+        given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
+        for name, value in given.items():
+            _check_hashable(name, value)
+        # finds what is not given and refuses what cannot work, in its own words
+        found = Standalone(**{k: v for k, v in given.items() if k not in _COVALENTS_OWN - {"shots"}})
+        extra = found.model_extra or {}
+        given.update({name: extra[name] for name in _GOES_ALONG if extra.get(name)})
+        given.update({name: getattr(found, name) for name in _FILLED}, ibmqx_token=found.ibmqx_token)
+        super().__init__(**given)
+
+    @field_validator("ibmqx_token", mode="before")
+    @classmethod
+    def _recall(cls, value: Any) -> SecretStr:
+        return cls.registry.token(value)
+
+    @field_serializer("ibmqx_token")
+    def _refer(self, value: SecretStr) -> str:
+        return self.registry.reference(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return page_schema(core_schema, handler)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The state for a pickle, which Covalent may store: a reference in the place of the token."""
+        state: dict[Any, Any] = super().__getstate__()
+        state["__dict__"] = {**state["__dict__"], "ibmqx_token": self.registry.reference(self.ibmqx_token)}
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Restore from a pickle, and make the class known where that was asked for."""
+        super().__setstate__(state)
+        self.__dict__["ibmqx_token"] = self.registry.token(self.__dict__["ibmqx_token"])
+        register(replace=isinstance(self, IBMQExecutor))
+
+    def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
+        """Send circuits and return at once.
+
+        Args:
+            qscripts_list: ``n`` tapes.
+
+        Returns:
+            ``n`` futures in the order of the tapes; their results are Covalent's result objects.
+        """
+        tapes = [self._with_shots(tape) for tape in qscripts_list]
+        if not tapes:
+            return []
+        executor = self._behind()
+        try:
+            with recording_lock():
+                ticket = submit(executor, tapes, self._wires(tapes))
+        except Exception as error:  # noqa: BLE001 - Covalent raises it where the result is asked for
+            return [_failed(error) for _ in tapes]
+        return [self._converted(future, ticket) for future in ticket.futures]
+
+    def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
+        """Wait for futures of :meth:`batch_submit`.
+
+        Returns:
+            Covalent's result objects in order.
+
+        Raises:
+            Exception: What the first circuit without a result failed with.
+        """
+        return [future.result() for future in list(futures_list)]
+
+    def _behind(self) -> Standalone:
+        fields = {name: getattr(self, name) for name in _FILLED}
+        extra = {k: v for k, v in (self.model_extra or {}).items() if k not in _COVALENTS_OWN}
+        # Covalent's own database has the circuits; job ids are in the results' metadata
+        return self.registry.executor(
+            {**fields, **extra, "ibmqx_token": self.ibmqx_token, "persist_data": False}
+        )
+
+    def _with_shots(self, tape: QuantumScript) -> QuantumScript:
+        info = self.qelectron_info
+        if tape.shots or info is None or info.device_shots is None:
+            return tape
+        return with_shots(tape, qml.measurements.Shots(info.device_shots))
+
+    def _wires(self, tapes: list[QuantumScript]) -> Wires | None:
+        """Wires of the QNode's device; Covalent tells their number, and only circuits their labels."""
+        info = self.qelectron_info
+        known = Wires(range(info.device_wires)) if info is not None else Wires([])
+        return known if all(w in known for tape in tapes for w in tape.wires) else None
+
+    def _converted(self, source: Future[Any], ticket: Ticket) -> CallFuture:
+        """The future of a circuit, with Covalent's result object as its result."""
+        future = CallFuture(ticket)
+        began = time.perf_counter()
+
+        def finish(source: Future[Any]) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._result(source.result(), time.perf_counter() - began, ticket.job_ids))
+            except BaseException as error:  # noqa: BLE001 - whoever waits must hear
+                future.set_exception(error)
+
+        source.add_done_callback(finish)
+        return future
+
+    def _result(self, value: Any, secs: float, job_ids: tuple[str, ...]) -> Any:
+        result = QCResult.with_metadata(device_name="threaded.ibmq", executor=self)
+        result.results, result.execution_time = [value], secs
+        result.metadata["execution_metadata"] = [{"job_ids": list(job_ids)}]
+        return result
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+class IBMQExecutor(ThreadedIBMQExecutor):
+    """:class:`ThreadedIBMQExecutor` under the name of Covalent's own executor; see :func:`register`."""
+
+    # what its schema says
+    __doc__ = ThreadedIBMQExecutor.__doc__
+
+
+def register(*, replace: bool = False) -> type[ThreadedIBMQExecutor]:
+    """Make our executor known to Covalent, as ``covalent.executor.ThreadedIBMQExecutor``.
+
+    Args:
+        replace: Let ``covalent.executor.IBMQExecutor`` be ours too, so that programs need no change. Executors made
+            before keep their class, but Covalent runs those of its own class of this name on ours from then on.
+
+    Returns:
+        The class.
+    """
+    wanted = (ThreadedIBMQExecutor, IBMQExecutor) if replace else (ThreadedIBMQExecutor,)
+    changed = [cls for cls in wanted if getattr(_executors, cls.__name__, None) is not cls]
+    for cls in changed:
+        setattr(_executors, cls.__name__, cls)
+    if changed:
+        copyreg.pickle(type(qml.gradients.param_shift), _by_name)
+        # it may hold executors of the class that had the name
+        get_cached_executor.cache_clear()
+    return wanted[-1]
+
+
+def _by_name(gradient: Any) -> Any:
+    """Pickle PennyLane's gradient transforms as names.
+
+    Covalent writes them to its database with each circuit, by their code, which takes longer than the rest of a call.
+    """
+    for name in ("param_shift", "param_shift_cv", "finite_diff", "spsa_grad", "hadamard_grad"):
+        if getattr(qml.gradients, name, None) is gradient:
+            return pydoc.locate, (f"pennylane.gradients.{name}",)
+    return gradient.__reduce_ex__(2)
+
+
+def _check_hashable(name: str, value: Any) -> None:
+    try:
+        hash(tuple(value) if isinstance(value, list) else value)
+    except TypeError:
+        if name in _COVALENTS_OWN:
+            return
+        raise ConfigurationError(
+            f"{name}={value!r}: Covalent looks executors up by the values of their fields and cannot do so with a "
+            f"{type(value).__name__}. Put the option into the configuration file, or use qelectron of "
+            "pennylane_threaded_ibmq. Nothing was sent.",
+            argument=name,
+            value=value,
+        ) from None
+
+
+register()
