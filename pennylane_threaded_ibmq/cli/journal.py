@@ -89,6 +89,22 @@ def shard_standing(shard: ShardRecord) -> str:
     return str(shard.state)
 
 
+def shard_wait(batch: BatchRecord, shard: ShardRecord) -> str:
+    """What is known of a job that waits or runs: since when, and its place in the queue; empty for others."""
+    from ..store.records import ShardState
+    from ..store.steps import Phase
+
+    if shard.state is not ShardState.ACCEPTED or shard.delivered or shard.adopted:
+        return ""
+    steps = [s for s in batch.steps if (s.shard, s.attempt) == (shard.number, shard.attempt)]
+    since = f" since {moment(steps[-1].at)}" if steps else ""
+    if steps and steps[-1].phase is Phase.RUNNING:
+        return f"runs{since}"
+    place = "" if shard.queue_position is None else f", place {shard.queue_position}"
+    start = "" if shard.starts_at is None else f", expected to start {moment(shard.starts_at)}"
+    return f"queued{since}{place}{start}"
+
+
 def charged(batch: BatchRecord) -> float | None:
     """QPU seconds that are known to have been charged."""
     known = [shard.usage_secs for shard in batch.shards if shard.usage_secs is not None]
@@ -201,6 +217,7 @@ def show_command(
             "tags": ", ".join(batch.tags) or None,
             "options": ", ".join(f"{k}={v!r}" for k, v in batch.options.items() if v not in ({}, None)),
             "state": standing(batch),
+            "first job": next(filter(None, (shard_wait(batch, shard) for shard in batch.shards)), None),
             "QPU seconds": charged(batch),
         }
     )

@@ -27,6 +27,7 @@ from ..service.calls import Steps
 from ..service.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
 from ..service.marks import mark_pubs
 from ..service.pace import Pacer
+from ..service.queue import QueueInfo
 from ..service.service import JobService, SentJob
 from ..service.usage import JobMetrics
 from ..store.journal import Journal
@@ -293,6 +294,16 @@ class ServiceRunner:
                 # nothing but the picture of the batch is the poorer for it
                 logger.warning("%s", error)
 
+    def _place(self, run: ShardRun, info: QueueInfo) -> None:
+        """The service has said where a shard's job waits."""
+        run.place(info)
+        if self._journal is not None and not info.running:
+            try:
+                self._journal.place(run.entry.batch_id, run.entry.number, info.position, info.starts_at)
+            except JournalError as error:
+                # nothing but the pages is the poorer for it
+                logger.warning("%s", error)
+
     def _take_over(self, run: ShardRun) -> SentJob | None:
         """The job of an earlier program for the same content, if there is one and it is good for something."""
         if run.entry.claimed is None:
@@ -517,7 +528,7 @@ class ServiceRunner:
     def _result(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
-            listener = Listener(partial(self._running, run), run.wants_queue_info, run.place)
+            listener = Listener(partial(self._running, run), run.wants_queue_info, partial(self._place, run))
             state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, self._pubs(run))
         except (JobFailedError, WrongJobError) as error:

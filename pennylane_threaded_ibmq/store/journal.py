@@ -240,6 +240,15 @@ class Journal:
                 (time.time(), batch, number),
             )
 
+    def place(self, batch: str, number: int, position: int | None, starts_at: float | None) -> None:
+        """Write down what the service says of a job that waits, for all shards that share it."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE shards SET queue_position=?1, starts_at=?2 WHERE state='accepted' "
+                "AND tag=(SELECT tag FROM shards WHERE batch=?3 AND number=?4)",
+                (position, starts_at, batch, number),
+            )
+
     def charge(self, batch: str, number: int, seconds: float) -> None:
         """Write down what IBM charged for a shard's job, for all shards that share it."""
         with self._writing() as db:

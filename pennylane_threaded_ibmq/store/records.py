@@ -47,6 +47,8 @@ class ShardRecord:
         changed: When the journal last heard of it: seconds since 1970.
         adopted: A shard of a later batch has taken its job over.
         adopter: That batch; empty if it is not known.
+        queue_position: Place of its job in the queue, from 1, as the service last said; ``None`` if nobody asked.
+        starts_at: When the service then reckoned that it starts: seconds since 1970.
     """
 
     batch: str
@@ -63,6 +65,8 @@ class ShardRecord:
     changed: float = 0.0
     adopted: bool = False
     adopter: str = ""
+    queue_position: int | None = None
+    starts_at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class Reader:
             cell("changed", _moment),
             cell("adopted", _truth),
             cell("adopter", _text),
+            cell("queue_position", _position),
+            cell("starts_at", _seconds),
         )
 
     def step(self, row: sqlite3.Row) -> Step:
@@ -132,6 +134,10 @@ def _count(value: Any) -> int:
     if not isinstance(value, int) or value < 0:
         raise TypeError
     return value
+
+
+def _position(value: Any) -> int | None:
+    return None if value is None else _count(value)
 
 
 def _truth(value: Any) -> bool:

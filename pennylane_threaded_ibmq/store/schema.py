@@ -71,6 +71,11 @@ _MIGRATIONS = (
     """
     ALTER TABLE batches ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
     """,
+    # what the service last said of a job that waits; NULL if it did not
+    """
+    ALTER TABLE shards ADD COLUMN queue_position INTEGER;
+    ALTER TABLE shards ADD COLUMN starts_at REAL;
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -1,13 +1,15 @@
 """The journal in a browser: a real journal, a real server, and a real browser where there is one."""
 
 import contextlib
+import json
 import os
-import shutil
+import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -15,13 +17,17 @@ from urllib.request import ProxyHandler, Request, build_opener
 import numpy as np
 import pennylane as qml
 import pytest
+from browser import BROWSER, Browser
+from click.testing import CliRunner
 
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.cli.app import main
+from pennylane_threaded_ibmq.cli.journal import shard_wait
 from pennylane_threaded_ibmq.cli.pages.render import Pages
 from pennylane_threaded_ibmq.cli.pages.site import write_site
 from pennylane_threaded_ibmq.cli.pages.views import Views
 from pennylane_threaded_ibmq.exceptions import JournalError
+from pennylane_threaded_ibmq.execution import queue
 from pennylane_threaded_ibmq.store.history import circuits
 from pennylane_threaded_ibmq.store.ledger import Ledger
 
@@ -65,7 +71,9 @@ def home(tmp_path, monkeypatch):
 def batch(loopback, home):
     """A batch of two jobs, with a budget, in the usual journal; its device runs more."""
     loopback(direct=True)
-    with qml.device("threaded.ibmq", wires=2, backend="ibm_manila", shard_size=2) as dev:
+    with qml.device(
+        "threaded.ibmq", wires=2, backend="ibm_manila", shard_size=2, job_tags=["night-run"]
+    ) as dev:
         dev.batch_execute(ladder(4))
         (found,) = dev.batches()
         Ledger(home / "journal.sqlite").set(found.instance, 120.0, 28.0)
@@ -132,6 +140,37 @@ def test_batches_jobs_and_budgets_are_shown_live(batch, serve):
     assert process.wait(60) == 0
 
 
+def test_what_waits_in_the_queue_says_since_when_and_where(loopback, home, monkeypatch):
+    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
+    service = loopback(direct=True, queue_secs=0.5)
+    service.hold()
+    seen = threading.Event()
+
+    def look(progress):
+        if progress.queue_position is not None:
+            seen.set()
+
+    with qml.device("threaded.ibmq", wires=2, backend="ibm_manila", progress=look) as dev:
+        handle = dev.submit(ladder(2))
+        assert seen.wait(60)
+        while dev.batches()[0].shards[0].queue_position is None:
+            handle.progress  # noqa: B018 - it is written down in the same moment
+        (found,) = dev.batches()
+        (shard,) = found.shards
+        assert (shard.queue_position, shard.starts_at is not None) == (1, True)
+        said = shard_wait(found, shard)
+        assert re.fullmatch(r"queued since [-\d: ]{19}, place 1, expected to start [-\d: ]{19}", said)
+        pages = Pages(Views(None, 10))
+        assert said in pages.index()
+        assert said in pages.batch(found.id)
+        assert said in CliRunner().invoke(main, ["show", found.id, "--offline"]).stdout
+        dev._journal().running(found.id, 0)
+        assert re.fullmatch(r"runs since [-\d: ]{19}", shard_wait(dev.batches()[0], shard))
+        service.release()
+        handle.result()
+        assert "since" not in pages.batch(found.id)
+
+
 def test_nobody_sees_a_page_without_the_key(batch, serve):
     _, address = serve()
     host, key = address.rsplit("/", 2)[0], address.rsplit("/", 2)[1]
@@ -147,14 +186,21 @@ def test_nobody_sees_a_page_without_the_key(batch, serve):
     assert "default-src 'none'" in headers["Content-Security-Policy"]
 
 
+def change(home, found):
+    """Names as somebody would write them who wants to be run."""
+    with contextlib.closing(sqlite3.connect(home / "journal.sqlite")) as db, db:
+        db.execute(
+            "UPDATE batches SET backend=?, instance=?, tags=?", (EVIL, "crn:" + EVIL, json.dumps([EVIL]))
+        )
+        db.execute("UPDATE shards SET error=?, job_id=?", (EVIL, EVIL))
+        db.execute("UPDATE budgets SET instance=?", (EVIL,))
+
+
 def test_no_name_can_be_more_than_text(batch, home):
     _, found = batch
     pages = Pages(Views(None, 10))
     plain = [Reader(text).tags for text in (pages.index(), pages.batch(found.id))]
-    with contextlib.closing(sqlite3.connect(home / "journal.sqlite")) as db, db:
-        db.execute("UPDATE batches SET backend=?, instance=?", (EVIL, "crn:" + EVIL))
-        db.execute("UPDATE shards SET error=?, job_id=?", (EVIL, EVIL))
-        db.execute("UPDATE budgets SET instance=?", (EVIL,))
+    change(home, found)
     pages = Pages(Views(None, 10))
     for before, text in zip(plain, (pages.index(), pages.batch(found.id)), strict=True):
         read = Reader(text)
@@ -211,28 +257,58 @@ def test_nothing_to_show_is_said_and_makes_no_file(home):
     assert not list(home.iterdir())
 
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+@pytest.fixture
+def browser(tmp_path):
+    if BROWSER is None:
+        pytest.skip("needs Chromium or Chrome")
+    with Browser(tmp_path / "profile") as one:
+        yield one
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
-def test_a_browser_runs_the_page_under_its_rules(batch, serve, tmp_path):
+def complaints(browser):
+    """What the browser refused, or met as an error or a dialog."""
+    kinds = ("Log.entryAdded", "Runtime.exceptionThrown", "Page.javascriptDialogOpening")
+    return [event for event in browser.events if event.get("method") in kinds]
+
+
+def test_a_browser_shows_what_happens_while_a_program_runs(batch, serve, browser, tmp_path):
+    dev, first = batch
+    _, address = serve()
+    browser.open(address)
+    browser.wait_for_text(first.id)
+    browser.wait_for_text("of 120 QPU seconds")
+    browser.value("window.kept = true")
+    dev.batch_execute(ladder(3))
+    browser.wait_for_text(dev.batches()[0].id)
+    assert browser.value("window.kept"), "the page changed, and was not loaded anew"
+    assert complaints(browser) == []
+
+
+def test_a_browser_runs_nothing_that_a_name_brings(batch, serve, browser, home):
+    _, found = batch
+    change(home, found)
+    _, address = serve()
+    for page in ("", f"batch/{found.id}", "circuits"):
+        browser.open(address + page)
+        browser.wait_for_text("alert(1)" if page != "circuits" else "No executor")
+        assert (
+            browser.value("document.querySelectorAll('main script, main iframe, [onerror], [onload]').length")
+            == 0
+        )
+        assert complaints(browser) == []
+
+
+def test_pages_fit_a_narrow_window_and_a_dark_one(batch, serve, browser, tmp_path):
     _, found = batch
     _, address = serve()
-    command = [
-        BROWSER,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ]
-    done = subprocess.run(
-        [*command, "--enable-logging=stderr", "--virtual-time-budget=6000", "--dump-dom", address],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    page = Reader(done.stdout)
-    assert found.id in page.text
-    assert "live" in page.text
-    assert "Content Security Policy" not in done.stderr, "it refuses something of ours"
+    for page in ("", f"batch/{found.id}", "circuits"):
+        browser.open(address + page)
+        colours = set()
+        for dark in (False, True):
+            # pictures, for whoever wants to look
+            browser.look(width=360, dark=dark, picture=tmp_path / f"{page[:5]}-narrow-{dark:d}.png")
+            assert browser.value("document.documentElement.scrollWidth") <= 360
+            colours.add(browser.value("getComputedStyle(document.body).backgroundColor"))
+        assert len(colours) == 2
+        browser.look(width=1000, picture=tmp_path / f"{page[:5]}-wide.png")
+    assert len(list(tmp_path.glob("*.png"))) == 9

@@ -154,6 +154,8 @@ def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path):
             ("batches", "options"),
             ("batches", "tape_format"),
             ("batches", "tags"),
+            ("shards", "queue_position"),
+            ("shards", "starts_at"),
             ("shards", "sender"),
             ("shards", "adopter"),
         ):

@@ -13,7 +13,7 @@ from ...settings import home_folder
 from ...store.history import FILE, CircuitRecord, circuits
 from ...store.journal import Journal
 from ...store.ledger import InstanceBudget, Ledger
-from ..journal import charged, open_journal, shard_standing, standing
+from ..journal import charged, open_journal, shard_standing, shard_wait, standing
 from ..output import moment, span
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class JobRow:
         number: Its place in the batch.
         tapes: How many tapes it carries.
         state: How it stands, in a word or two.
+        wait: Since when its job waits or runs, and its place in the queue; empty for others.
         job_id: Its job, if there is one.
         link: Where IBM shows the job; empty for none.
         attempt: Which try it is, from 1.
@@ -41,6 +42,7 @@ class JobRow:
     number: int
     tapes: int
     state: str
+    wait: str
     job_id: str
     link: str
     attempt: int
@@ -133,7 +135,7 @@ def _view(batch: BatchRecord, *, picture: bool = False) -> BatchView:
         standing(batch),
         batch.open,
         _secs(charged(batch)),
-        tuple(_row(shard, on_platform=on_platform) for shard in batch.shards),
+        tuple(_row(batch, shard, on_platform=on_platform) for shard in batch.shards),
         span(line.secs) if batch.steps else "",
         batch.tags,
         draw(False),
@@ -141,13 +143,14 @@ def _view(batch: BatchRecord, *, picture: bool = False) -> BatchView:
     )
 
 
-def _row(shard: ShardRecord, *, on_platform: bool) -> JobRow:
+def _row(batch: BatchRecord, shard: ShardRecord, *, on_platform: bool) -> JobRow:
     # only what IBM's ids are made of becomes part of an address
     link = JOB_PAGE.format(shard.job_id) if on_platform and shard.job_id.isalnum() else ""
     return JobRow(
         shard.number,
         len(shard.tapes),
         shard_standing(shard),
+        shard_wait(batch, shard),
         shard.job_id,
         link,
         shard.attempt,
