@@ -25,7 +25,7 @@ from ..progress.progress import Progress
 from ..simulators.native import load_native
 from .handle import BatchHandle, Origin
 from .interrupts import termination_interrupts
-from .recording import making_operators
+from .recording import holds_recording_lock, making_operators
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -175,8 +175,7 @@ class CallHandle:
         return all(future.done() for future in self.futures)
 
     def flush(self) -> None:
-        """Wait for no more calls: send all that wait, in this thread."""
-        # in this thread, as it may be recording a circuit, and so hold the lock that another one would need
+        """Wait for no more calls: all that wait go, in this thread; where all slots are taken, when one is free."""
         if self._share is None and not self._cancelled:
             self._gatherer.flush()
 
@@ -260,12 +259,11 @@ class CallHandle:
             return not future.done() and future.set_running_or_notify_cancel()
 
     def _wait(self, seconds: float | None) -> bool:
-        if self._share is None:
-            # it failed, or was cancelled; or another thread is just sending it
-            return _arrived(self.futures, seconds)
-        with termination_interrupts(_Arrivals(self.futures, self._share.batch)) as arrivals:
+        share = self._share
+        with termination_interrupts(_Arrivals(self.futures, share)) as arrivals:
             try:
-                return self._display.wait(arrivals, seconds)
+                # nothing is to be shown of a call that waits for a slot, failed or was cancelled
+                return arrivals.wait(seconds) if share is None else self._display.wait(arrivals, seconds)
             except (KeyboardInterrupt, SystemExit):
                 if self._cancel_on_interrupt:
                     self.cancel()
@@ -277,19 +275,16 @@ class _Arrivals:
     """What a call waits for."""
 
     futures: Sequence[Future[Any]]
-    batch: BatchHandle
+    share: _Share | None
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all are done; ``False`` if time ran out."""
-        return _arrived(self.futures, timeout)
+        return not wait_for(self.futures, timeout).not_done
 
     def progress(self) -> Progress:
         """How far the batch is that carries them."""
-        return self.batch.progress
-
-
-def _arrived(futures: Sequence[Future[Any]], timeout: float | None) -> bool:
-    return not wait_for(futures, timeout).not_done
+        assert self.share is not None
+        return self.share.batch.progress
 
 
 class Gatherer:
@@ -308,7 +303,7 @@ class Gatherer:
         self._first = self._last = 0.0
         self._batches: list[BatchHandle] = []
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._hurried = self._closed = False
         FORKS.watch(self)
 
     def take(self, call: CallHandle) -> None:
@@ -331,7 +326,7 @@ class Gatherer:
                 self._thread.start()
         if overdue:
             # the gathering thread may find no moment between the circuits that this one records
-            self.flush()
+            self._send_due()
 
     def withdraw(self, call: CallHandle) -> None:
         """Do not send a call, if it has not been sent."""
@@ -339,17 +334,20 @@ class Gatherer:
             if call in self._waiting:
                 self._waiting.remove(call)
 
-    def flush(self, *, if_due: bool = False) -> None:
-        """Send all that wait, in this thread.
+    def flush(self) -> None:
+        """Wait for no more calls: send all that wait, or let them go together as soon as a slot is free."""
+        with self._state:
+            self._hurried = bool(self._waiting)
+        # a thread that records would wait for the gathering one, which would wait for the lock
+        self._send_due(in_any_case=holds_recording_lock())
 
-        Args:
-            if_due: Only if they have waited long enough.
-        """
+    def _send_due(self, *, in_any_case: bool = False) -> None:
+        """Send all that wait in this thread, if it is time."""
         with making_operators():
             with self._state:
-                if if_due and self._pause() != 0.0:
+                if not in_any_case and self._pause() != 0.0:
                     return
-                calls, self._waiting = self._waiting, []
+                calls, self._waiting, self._hurried = self._waiting, [], False
             alike: dict[tuple[str, ...], list[CallHandle]] = {}
             for call in calls:
                 alike.setdefault(call.tags, []).append(call)
@@ -376,7 +374,7 @@ class Gatherer:
     def after_fork(self, *, in_child: bool) -> None:
         """Forget what waits in the parent, which sends it."""
         if in_child:
-            self._state, self._thread = threading.Condition(), None
+            self._state, self._thread, self._hurried = threading.Condition(), None, False
             self._waiting, self._batches = [], []
 
     def _send(self, calls: Sequence[CallHandle]) -> None:
@@ -413,6 +411,8 @@ class Gatherer:
         self._forget_ended()
         if sum(batch.jobs_left for batch in self._batches) >= self._slots:
             return None
+        if self._hurried:
+            return 0.0
         patience = 1 + 2 * len(self._batches)
         due = min(self._first + patience * self._gap.most_secs, self._last + patience * self._gap.next_secs)
         return max(0.0, due - time.monotonic())
@@ -431,4 +431,4 @@ class Gatherer:
                 if pause != 0.0:
                     self._state.wait(pause)
                     continue
-            self.flush(if_due=True)
+            self._send_due()

@@ -23,6 +23,12 @@ def recording_lock() -> AbstractContextManager[Any]:
     return cast("AbstractContextManager[Any]", getattr(AnnotatedQueue, "_lock", None) or nullcontext())
 
 
+def holds_recording_lock() -> bool:
+    """Whether this thread holds it, so that another that needs it would wait for this one."""
+    owned = getattr(recording_lock(), "_is_owned", None)
+    return owned is not None and bool(owned())
+
+
 @contextmanager
 def making_operators() -> Iterator[None]:
     """Make operators that land in nobody's circuit; also inside a circuit that this thread records."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -59,6 +60,33 @@ def test_calls_wait_for_a_slot_and_then_go_together(loopback, device, monkeypatc
     service.release()
     right(calls)
     assert len({call.job_ids for call in calls[2:]}) == 1
+    assert service.counters.jobs == 3
+
+
+def test_callers_that_all_wait_share_the_slots(loopback, device, monkeypatch):
+    """Each of many threads asks for its result at once."""
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.core.REMOTE_GAP", Gap(0.0, 0.0))
+    service = loopback()
+    service.hold()
+    dev = device(backend=SIMULATOR, max_jobs=2)
+    first = [dev.submit(flip(i), gather=True) for i in range(2)]
+    asked, results = threading.Semaphore(0), {}
+
+    def ask(number):
+        call = dev.submit(flip(number), gather=True)
+        call.flush()
+        asked.release()
+        results[number] = call.futures[0].result(LIMIT_SECS)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    assert all(asked.acquire(timeout=LIMIT_SECS) for _ in threads)
+    service.release()
+    for thread in threads:
+        thread.join(LIMIT_SECS)
+    right(first)
+    assert [results[i][i % 2] for i in range(20)] == [1] * 20
     assert service.counters.jobs == 3
 
 

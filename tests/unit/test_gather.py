@@ -2,6 +2,9 @@
 
 import gc
 import multiprocessing
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 from concurrent.futures import CancelledError, wait
@@ -199,6 +202,28 @@ def test_a_thousand_calls_take_one_thread_more(dev):
         assert call.results(LIMIT_SECS)[0][i % 2] == 1
     assert most - before <= 2
     assert dev.transpiles <= 3
+
+
+def test_a_program_may_end_while_calls_wait():
+    program = """
+        import pennylane as qml
+
+        dev = qml.device("threaded.ibmq")
+        tape = qml.tape.QuantumScript([qml.X(0)], [qml.probs(wires=0)], shots=10)
+        print(dev.submit(tape, gather=True).results(), flush=True)
+        calls = [dev.submit(tape, gather=True) for _ in range(3)]
+        print(calls)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        check=True,
+        timeout=LIMIT_SECS,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout.startswith("(array([0., 1.]),)")
+    assert ended.stdout.count("1 tapes, ") == 3
+    assert not ended.stderr
 
 
 def in_child(dev, call, answers):
