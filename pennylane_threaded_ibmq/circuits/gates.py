@@ -172,7 +172,7 @@ def is_native(op: Any) -> bool:
 
 
 def late_preparations(operations: Sequence[Any]) -> list[int]:
-    """QueuePoller of state preparations on wires that something has touched before, or under a condition."""
+    """Places of state preparations on wires that something has touched before, or under a condition."""
     if not any(op.name in STATE_GATES or is_conditional(op) for op in operations):
         return []
     touched: set[Any] = set()

@@ -55,7 +55,7 @@ class Shard:
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """QueuePoller in the batch of the tapes it serves, ascending."""
+        """Places in the batch of the tapes it serves, ascending."""
         return tuple(sorted({m.position for b in self.blocks for m in b.members}))
 
     def content(self, *extra: str) -> str:

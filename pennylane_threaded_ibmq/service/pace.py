@@ -7,10 +7,10 @@ learned from refusals: as many jobs as were in flight when one was refused is th
 from __future__ import annotations
 
 import threading
-import time
 from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
+from .clock import CLOCK, Clock
 
 LEARNED_SECS = 60.0
 """How long a learned limit holds; other programs may have held the slots."""
@@ -20,9 +20,14 @@ LONGEST_PAUSE_SECS = 30.0
 
 
 class Pacer:
-    """Slots of one backend."""
+    """Slots of one backend.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Time.
+    """
+
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self._clock = clock
         self._changed = threading.Condition()
         self._in_flight = 0
         self._limit: int | None = None
@@ -41,7 +46,7 @@ class Pacer:
         """
         with self._changed:
             while not given_up.is_set():
-                now = time.monotonic()
+                now = self._clock.now()
                 if now >= self._limit_until:
                     self._limit = None
                 free = self._limit is None or self._in_flight < self._limit
@@ -49,7 +54,8 @@ class Pacer:
                     self._in_flight += 1
                     return True
                 # woken by a slot; a look now and then at the clock and at whether anybody still waits
-                self._changed.wait(min(0.2, max(0.01, self._not_before - now)) if free else 0.2)
+                secs = min(0.2, max(0.01, self._not_before - now)) if free else 0.2
+                self._changed.wait(self._clock.pause(secs))
             return False
 
     def leave(self) -> None:
@@ -67,7 +73,7 @@ class Pacer:
         """A job was refused because too many wait; its own slot is given back."""
         with self._changed:
             self._in_flight -= 1
-            now = time.monotonic()
+            now = self._clock.now()
             if self._in_flight:
                 self._limit, self._limit_until = self._in_flight, now + LEARNED_SECS
             else:  # others hold all slots
@@ -83,12 +89,12 @@ class Pacer:
         with self._changed:
             self._in_flight -= 1
             wait = self._grown_pause() if seconds is None else seconds
-            self._not_before = max(self._not_before, time.monotonic() + wait)
+            self._not_before = max(self._not_before, self._clock.now() + wait)
             self._changed.notify_all()
 
     def _grown_pause(self) -> float:
         """Twice as long as the last; many refusals at once are one."""
-        left = self._not_before - time.monotonic()
+        left = self._not_before - self._clock.now()
         if left > 0:
             return left
         pause = self._pause

@@ -1,0 +1,34 @@
+"""Blocks of tapes, planned without a device, and outcomes that are written down."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
+from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
+
+
+def blocks_of(tapes, *, estimator=False, **options):
+    """Blocks of some tapes; nothing is transpiled."""
+    wires = sorted({w for tape in tapes for w in tape.wires})
+    return plan(
+        tapes,
+        TemplateStore(),
+        lambda t, d: Template(t, d, wires, lambda circuit: circuit),
+        estimator=estimator,
+        **options,
+    )
+
+
+def shots_of(block, setting, rows):
+    """Outcomes of a setting; each row is a list of shots, each a dictionary or a text of the measured wires' bits."""
+    found = block.template.settings[setting]
+    packed = []
+    for shots in rows:
+        for shot in shots:
+            bits = dict(zip(found.wires, map(int, shot), strict=True)) if isinstance(shot, str) else shot
+            number = sum(bits[w] << b for w, b in zip(found.wires, found.bits(found.wires), strict=True))
+            packed.append(number.to_bytes(max(1, (found.first + len(found.wires) + 7) // 8), "big"))
+    raw = np.frombuffer(b"".join(packed), dtype=np.uint8)
+    return ShotBits(raw.reshape(len(rows), len(rows[0]), -1))
