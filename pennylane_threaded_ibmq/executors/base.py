@@ -168,6 +168,11 @@ class BaseQExecutor(BaseModel):
         """Shots instead of those of the QNode; ``None`` keeps the QNode's."""
         return None
 
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether circuits may come with the tensors of their interface, which take long to convert one by one."""
+        return False
+
     def leaves(self) -> Iterator[BaseQExecutor]:
         """All executors that may run a circuit: this one, or those of a cluster."""
         yield self

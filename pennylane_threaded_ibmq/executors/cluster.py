@@ -78,6 +78,12 @@ class QCluster(BaseQExecutor):
         """Load of the least busy member."""
         return min(member.load for member in self.executors)
 
+    @property
+    def takes_tensors(self) -> bool:
+        """If all members do, and nobody else looks at the circuits."""
+        ours = isinstance(self.selector, str) and type(self).batch_submit is QCluster.batch_submit
+        return ours and all(member.takes_tensors for member in self.executors)
+
     def leaves(self) -> Iterator[BaseQExecutor]:
         """All executors that are no clusters, depth first."""
         for member in self.executors:

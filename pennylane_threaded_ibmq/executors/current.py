@@ -17,6 +17,7 @@ from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
 from .._compat import zip_strict
+from ..circuits.tensors import wants_numpy
 from .base import BaseQExecutor
 from .later import Deferral
 from .qnode import RunsLater, as_plain, framework_of, passes_through
@@ -55,7 +56,9 @@ class SelectorDevice(Selecting, Device):
     ) -> ExecutionConfig:
         """Fill in what this device decides."""
         del circuit
-        return replace(config or ExecutionConfig(), use_device_gradient=False)
+        config = config or ExecutionConfig()
+        numpy = not self.target.takes_tensors or wants_numpy(config)
+        return replace(config, use_device_gradient=False, convert_to_numpy=numpy)
 
     def execute(
         self,

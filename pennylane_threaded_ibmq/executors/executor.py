@@ -248,6 +248,11 @@ class IBMQExecutor(DeviceExecutor):
         return self.backend if self.runs_on == OWN_DEVICE else self.runs_on
 
     @property
+    def takes_tensors(self) -> bool:
+        """Our device reads them as they are; a class with a ``batch_submit`` of its own may not expect them."""
+        return self.runs_on == OWN_DEVICE and type(self).batch_submit is DeviceExecutor.batch_submit
+
+    @property
     def _slots(self) -> int:
         return self.max_jobs
 

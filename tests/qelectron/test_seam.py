@@ -106,6 +106,40 @@ def test_what_an_override_changes_is_changed_in_every_way_of_calling(cls, how):
     assert qml.grad(lambda angle: circuit.run_later(angle).result(60))(x) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("how", ["executor", "selector", "cluster"])
+def test_whoever_looks_at_circuits_finds_numbers_and_no_tensors(how):
+    seen = []
+
+    def look(tapes):
+        seen.extend(qml.math.get_interface(p) for t in tapes for p in t.get_parameters(trainable_only=False))
+
+    class Looking(IBMQExecutor):
+        def batch_submit(self, qscripts_list):
+            look(qscripts_list)
+            return super().batch_submit(qscripts_list)
+
+    class LookingCluster(QCluster):
+        def batch_submit(self, qscripts_list):
+            look(qscripts_list)
+            return super().batch_submit(qscripts_list)
+
+    def choose(circuit, executors):
+        look([circuit])
+        return executors[0]
+
+    target = {
+        "executor": lambda: make(Looking),
+        "selector": lambda: QCluster(executors=[make(IBMQExecutor)], selector=choose),
+        "cluster": lambda: LookingCluster(executors=[make(IBMQExecutor)]),
+    }[how]()
+    circuit = qelectron(node(diff_method="parameter-shift"), executors=target)
+    assert qml.grad(circuit)(pnp.array(np.pi / 2, requires_grad=True)) == pytest.approx(-1)
+    assert circuit.run_later(pnp.array(0.0)).result(60) == 1
+    assert seen == ["numpy"] * 4
+    assert not target.takes_tensors
+    assert make(IBMQExecutor).takes_tensors
+
+
 def test_a_cluster_s_own_override_is_obeyed():
     class Twice(QCluster):
         def batch_get_results(self, futures_list):

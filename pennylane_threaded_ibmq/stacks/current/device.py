@@ -15,6 +15,7 @@ from pennylane.transforms.core import CompilePipeline
 from ...circuits.derivatives import can_differentiate, expand_trainable_batches, gradient_tapes
 from ...circuits.gradients import gradient_method
 from ...circuits.mid_circuit import MidCircuitRules, check_mcm_method
+from ...circuits.tensors import converted, wants_numpy
 from ...device.checks import check_shots, check_wires
 from ...device.context import is_on_this_machine
 from ...device.core import BatchDevice, Preparation
@@ -22,7 +23,6 @@ from ...device.handle import BatchHandle, Origin
 from ...execution.batch import Batch
 from ...settings import DEFAULT_SHOTS, hide_token, load_settings
 from .context import open_platform
-from .parameters import converted, wants_numpy
 from .preprocess import Rules, prepare, prepare_tape
 from .raw_tapes import RawTapes
 from .tracking import track
@@ -216,7 +216,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
 
     def _preparation(self) -> Preparation:
         rules = self._rules()
-        return lambda tape: prepare_tape(tape, rules)
+        return lambda tape: prepare_tape(converted((tape,))[0], rules)
 
     def _own_shots(self) -> Shots:
         return self._shots

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pennylane.math import Interface
 from pennylane.transforms import convert_to_numpy_parameters
 
-from ...circuits.gates import LOWERING
+from .gates import LOWERING
 
 if TYPE_CHECKING:
     from pennylane.devices.execution_config import ExecutionConfig
