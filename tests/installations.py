@@ -35,6 +35,14 @@ assert circuit() == 1.0
 print("works")
 """
 
+IN_COVALENT = """
+import os, tempfile
+os.environ["HOME"] = tempfile.mkdtemp()  # Covalent writes there when it is imported
+import covalent as ct
+assert ct.executor.ThreadedIBMQExecutor.__module__ == "pennylane_threaded_ibmq.stacks.classic.covalent"
+"""
+"""Covalent finds the executor by itself, in what pip installed."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -153,7 +161,7 @@ def judge(case: Case) -> str:
             return f"pip refuses: {done.stderr.strip().splitlines()[-1][:120]}"
         after = versions(python)
         refuse_downgrades(before, after)
-        used = run(python, "-c", FIRST_USE)
+        used = run(python, "-c", FIRST_USE + (IN_COVALENT if case.extra == "[covalent]" else ""))
         shown = ", ".join(f"{name} {version}" for name, version in after.items())
         if used.returncode == 0:
             return f"works: {shown}"
