@@ -114,6 +114,21 @@ def test_the_next_gradient_transpiles_nothing_and_logs_in_nowhere(platform):
     assert service.counters.requests <= 8
 
 
+def test_all_bases_of_a_tape_are_one_transpile_and_one_job(platform):
+    """A ring of gates on a line of qubits, which takes swaps; each basis is a PUB of its own."""
+    service, dev = platform(wires=4, primitive="sampler")
+    letters = [first + second for first in ("XX", "YY", "ZZ") for second in ("XY", "YZ", "ZX")]
+    operations = [qml.RY(0.4 + 0.3 * i, i) for i in range(4)] + [qml.CNOT([i, (i + 1) % 4]) for i in range(4)]
+    words = [qml.expval(qml.pauli.string_to_pauli_word(word)) for word in letters]
+    script = qml.tape.QuantumScript(operations, words, shots=4000)
+    (values,) = dev.batch_execute([script])
+    (exact,) = qml.execute([script.copy(shots=None)], qml.device("default.qubit"))
+    np.testing.assert_allclose(values, exact, atol=0.15)
+    assert dev.transpiles == 1
+    (job,) = service.jobs
+    assert job.pubs == 9
+
+
 def test_shots_are_exactly_those_asked_for(platform):
     """Precision is rounded on its way to the Estimator; a plain root gives one shot too many for many numbers."""
     # mitigation twirls measurements on the client side, which rounds shots up
@@ -724,9 +739,13 @@ def test_both_evaluations_of_spsa_are_one_job(platform):
     qml.grad(qml.set_shots(qml.QNode(circuit, dev, diff_method="spsa"), 200))(x)
     # the value, then the two evaluations
     assert len(service.jobs) == 2
-    optimizer = qml.SPSAOptimizer(maxiter=10)
-    optimizer.step(qml.set_shots(qml.QNode(circuit, dev), 200), x)
+    cost = qml.set_shots(qml.QNode(circuit, dev), 200)
+    qml.SPSAOptimizer(maxiter=10).step(cost, x)
     assert len(service.jobs) == 4
+    slope = qml.gradients.spsa_grad(cost, h=0.3, sampler_rng=1)
+    moved = qml.GradientDescentOptimizer(0.1).step(cost, x, grad_fn=slope)
+    assert len(service.jobs) == 5
+    np.testing.assert_allclose(moved, 0.8 + 0.1 * np.sin(0.8), atol=0.06)
 
 
 # ------------------------------------------------------------------------------------------------------ limits of a job
