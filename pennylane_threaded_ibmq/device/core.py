@@ -231,7 +231,7 @@ class BatchDevice:
         Args:
             circuits: One tape, or ``n`` tapes; ``n`` may be 0.
             gather: Send them with those of other calls that come soon, as one batch. They are checked now, and go when no other
-                call comes for a moment and fewer than ``max_jobs`` jobs are in flight; or when a result is asked for.
+                call comes for a moment, or a result is asked for, and fewer than ``max_jobs`` jobs are in flight.
             record: Write the call to the database of executed circuits when it is done, as one of whom this names.
 
         Returns:
@@ -260,11 +260,12 @@ class BatchDevice:
             return self._start(tuple(tapes), origins, tags=calls[0].tags)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
+        # a login keeps nobody from recording
+        place = self._open()
         with making_operators(), collector().rest(len(tapes)):
             made, origins = self._prepare(tapes)
             # what is wrong with one call is no matter of the others
             shards = self._cut(made, origins)
-        place = self._open()
         with self._lock:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from pennylane_threaded_ibmq import Progress, ThreadedIBMQDevice, __version__
+from pennylane_threaded_ibmq.device.gather import CallHandle
 from pennylane_threaded_ibmq.device.handle import BatchHandle
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
@@ -26,6 +27,7 @@ from pennylane_threaded_ibmq.loopback import (
     fault_mix,
 )
 from pennylane_threaded_ibmq.settings import Settings, load_settings
+from pennylane_threaded_ibmq.store.archive import CallRecord
 from pennylane_threaded_ibmq.store.records import BatchRecord, ShardRecord, ShardState
 from pennylane_threaded_ibmq.store.steps import Step
 
@@ -65,6 +67,12 @@ def device(tapes: list[Any]) -> None:
         assert_type(handle.usage_secs, float | None)
         futures: tuple[Future[Any], ...] = handle.futures
         assert_type(len(futures), int)
+        call = dev.submit(tapes, gather=True, record=CallRecord("mine", dev.backend_name))
+        assert_type(call, CallHandle)
+        assert_type(call.job_ids, tuple[str, ...])
+        assert_type(len(call.results(60)), int)
+        call.flush()
+        call.cancel()
         dev.resume(handle.batch_id, send=False).cancel()
         for batch in dev.batches(limit=3):
             assert_type(batch, BatchRecord)
