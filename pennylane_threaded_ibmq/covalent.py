@@ -21,6 +21,7 @@ from .stack import Stack, stack
 __all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]  # noqa: F822 - see __getattr__
 
 CLASS = "ThreadedIBMQExecutor"
+_FIRST, _ENDED = Version("0.228"), Version("0.233")
 
 
 _WAYS = (
@@ -32,8 +33,8 @@ _WAYS = (
 def obstacle() -> str:
     """Why our executor cannot be in a Covalent here, as one sentence; an empty text if it can."""
     version = _covalent_version()
-    if version is not None and version >= Version("0.233"):
-        return f"Covalent {version} has no qelectrons, whose last release was 0.232: {_WAYS}"
+    if version is not None and not _FIRST <= version < _ENDED:
+        return f"Covalent {version} has no qelectrons, which 0.228 brought and 0.232 had last: {_WAYS}"
     try:
         if stack() is Stack.CURRENT:
             return f"Covalent 0.232 runs with PennyLane 0.31, the classic stack, and this is the current one: {_WAYS}"

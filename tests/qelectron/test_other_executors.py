@@ -172,8 +172,8 @@ def test_the_module_for_covalent_says_in_one_sentence_that_this_is_the_other_sta
         importlib.import_module("pennylane_threaded_ibmq.qelectron.covalent")
 
 
-@pytest.fixture
-def newer_covalent(tmp_path, monkeypatch):
+@pytest.fixture(params=["0.240.0", "0.220.0.post2"])
+def other_covalent(tmp_path, monkeypatch, request):
     """A package with the name and the version of a Covalent without qelectrons, and with its loader of plugins."""
     package = tmp_path / "covalent"
     package.mkdir()
@@ -191,19 +191,21 @@ def newer_covalent(tmp_path, monkeypatch):
             globals()[plugin.__name__] = plugin
         """)
     )
-    about = tmp_path / "covalent-0.240.0.dist-info"
+    about = tmp_path / f"covalent-{request.param}.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: covalent\nVersion: 0.240.0\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: covalent\nVersion: {request.param}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield importlib.import_module("covalent")
     for name in ("covalent", "covalent.executor"):
         del sys.modules[name]
 
 
-def test_a_covalent_without_qelectrons_loads_and_says_what_is_wrong_where_it_is_used(newer_covalent):
-    reason = r"Covalent 0\.240\.0 has no qelectrons.*pip install 'pennylane-threaded-ibmq\[covalent\]'\.$"
+def test_a_covalent_without_qelectrons_loads_and_says_what_is_wrong_where_it_is_used(other_covalent):
+    reason = (
+        r"Covalent 0\.2[24]0\.0.* has no qelectrons.*pip install 'pennylane-threaded-ibmq\[covalent\]'\.$"
+    )
     with pytest.raises(ImportError, match=reason):
-        newer_covalent.executor.ThreadedIBMQExecutor(backend="ibm_torino")
+        other_covalent.executor.ThreadedIBMQExecutor(backend="ibm_torino")
     with pytest.raises(ImportError, match=reason):
         from pennylane_threaded_ibmq.covalent import register  # noqa: F401 - what is tested
 
