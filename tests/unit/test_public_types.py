@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 UNTYPED = (
     "pennylane,qiskit,qiskit_aer,qiskit_ibm_runtime,pennylane_qiskit,scipy,sklearn,covalent,dask,distributed,matplotlib,"
-    "jax,torch"
+    "jax,torch,IPython"
 )
 
 
