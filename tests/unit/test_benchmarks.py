@@ -91,3 +91,17 @@ def test_a_contender_that_does_other_work_is_refused(monkeypatch, off):
             compare(results, 0.1)
     else:
         compare(results, 0.1)
+
+
+def test_circuits_of_several_settings_are_compared(tmp_path):
+    path = tmp_path / "numbers.json"
+    command = [sys.executable, "-m", "benchmarks.settings", "--quick", "--json", path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(path.read_text())
+    assert len(numbers) == 6
+    for name, ways in numbers.items():
+        # transpiles come first; circuits that end in CZ have their computational basis compiled by itself too
+        assert ways["one routed circuit"][0] == (2 if "CZ" in name else 1)
+        assert ways["each by itself"][0] == 3
