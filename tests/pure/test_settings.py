@@ -1,0 +1,160 @@
+"""In which bases a tape is measured, and where each result is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq.circuits.measure import Kind, plan_measurements
+from pennylane_threaded_ibmq.circuits.structure import StructureReader
+from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
+
+WIRES = ["a", "b", "c"]
+
+
+def planned(*measurements, first=0):
+    tape = qml.tape.QuantumScript([], list(measurements), shots=10)
+    data = StructureReader().read(tape, 0)
+    return plan_measurements(tape, data, WIRES, first=first)
+
+
+def bases(settings):
+    return [dict(s.basis) for s in settings]
+
+
+def test_words_that_agree_share_a_setting():
+    settings, readouts = planned(
+        qml.expval(qml.Z("a")), qml.expval(qml.Z("a") @ qml.X("b")), qml.expval(qml.X("b"))
+    )
+    assert bases(settings) == [{"a": "Z", "b": "X"}]
+    assert [r.settings for r in readouts] == [(0,)] * 3
+    assert [r.bits for r in readouts] == [((0,),), ((0, 1),), ((1,),)]
+    assert all(r.kind is Kind.WORDS and r.direct for r in readouts)
+
+
+def test_words_that_do_not_agree_have_settings_of_their_own():
+    settings, (readout,) = planned(qml.expval(qml.X("a") + 2.0 * qml.Z("a")))
+    assert sorted(b["a"] for b in bases(settings)) == ["X", "Z"]
+    assert not readout.direct
+    for word, home in zip(readout.words, readout.settings, strict=True):
+        assert dict(settings[home].basis)["a"] == dict(word)["a"]
+
+
+def test_bits_follow_the_order_of_the_wires_behind_those_of_the_middle():
+    settings, (readout,) = planned(qml.probs(wires=["c", "a"]), first=2)
+    (setting,) = settings
+    assert setting.wires == ("a", "c")
+    assert setting.first == 2
+    assert readout.bits == (3, 2)
+    assert readout.kind is Kind.PROBABILITIES
+
+
+def test_a_measurement_without_wires_means_all():
+    settings, readouts = planned(qml.sample(), qml.counts(), qml.probs())
+    assert bases(settings) == [dict.fromkeys(WIRES, "Z")]
+    assert [r.bits for r in readouts] == [(0, 1, 2)] * 3
+    assert [r.kind for r in readouts] == [Kind.SAMPLES, Kind.SAMPLES, Kind.PROBABILITIES]
+
+
+def test_nothing_to_measure_is_a_setting_without_wires():
+    settings, (readout,) = planned(qml.expval(2.0 * qml.I("a")))
+    assert [(s.basis, s.wires, s.first) for s in settings] == [((), (), 0)]
+    assert readout.words == ()
+
+
+def test_an_observable_that_is_no_word_is_turned_by_its_own_gates():
+    settings, (readout,) = planned(qml.expval(qml.Hermitian(np.array([[1.0, 1.0], [1.0, -1.0]]), "b")))
+    (setting,) = settings
+    assert setting.wires == ("b",)
+    assert setting.is_local
+    assert [g.name for g in setting.rotations] == ["QubitUnitary"]
+    assert readout.kind is Kind.EIGENVALUES
+    np.testing.assert_allclose(readout.eigenvalues, [-np.sqrt(2), np.sqrt(2)])
+
+
+def test_rotations_of_two_wires_are_not_local():
+    matrix = np.kron(np.array([[0, 1], [1, 0]]), np.array([[1, 0], [0, -1]])) + np.eye(4)[::-1]
+    settings, _ = planned(qml.expval(qml.Hermitian(matrix, ["a", "b"])))
+    assert not settings[0].is_local
+
+
+def test_special_settings_come_behind_those_of_words():
+    settings, readouts = planned(
+        qml.expval(qml.Hermitian(np.array([[1.0, 1.0], [1.0, -1.0]]), "b")),
+        qml.classical_shadow(wires=["a"]),
+        qml.expval(qml.X("a")),
+    )
+    assert [bool(s.rotations) for s in settings] == [False, True, False]
+    assert [s.random_basis for s in settings] == [False, False, True]
+    assert [r.settings for r in readouts] == [(1,), (2,), (0,)]
+    assert readouts[1].kind is Kind.SHADOW
+
+
+@pytest.mark.parametrize(
+    ("words", "products"),
+    [
+        # they anticommute: their products cancel
+        (("X", "Z"), []),
+        (("XX", "YY"), ["ZZ"]),
+        (("XX", "ZZ"), ["YY"]),
+        # a product that is a word already
+        (("XX", "YY", "ZZ"), []),
+        (("XI", "IZ", "ZI"), ["XZ", "ZZ"]),
+    ],
+)
+def test_words_of_a_square(words, products):
+    def word(text):
+        return qml.prod(
+            *(getattr(qml, letter)(w) for w, letter in zip("ab", text, strict=False) if letter != "I")
+        )
+
+    def name(pairs):
+        return "".join(dict(pairs).get(w, "I") for w in "ab")[: len(words[0])]
+
+    _, (readout,) = planned(qml.var(qml.dot([1.0] * len(words), [word(w) for w in words])))
+    if not readout.direct:
+        assert sorted(name(w) for w in readout.products) == sorted(products)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "sign", "product"),
+    [("XX", "YY", -1.0, "ZZ"), ("XX", "ZZ", -1.0, "YY"), ("XY", "YX", 1.0, "ZZ"), ("ZX", "XZ", 1.0, "YY")],
+)
+def test_signs_of_products(left, right, sign, product):
+    def word(text):
+        return qml.prod(*(getattr(qml, letter)(w) for w, letter in zip("ab", text, strict=True)))
+
+    _, (readout,) = planned(qml.var(word(left) + word(right)))
+    ((i, j, found, k),) = readout.pairs
+    assert (i, j, found) == (0, 1, sign)
+    assert "".join(letter for _, letter in readout.all_words[k]) == product
+    # (2 XX + 3 YY)**2 = 13 +- 12 ZZ
+    square = readout.mean_square(np.array([[2.0, 3.0]]), np.array([[0.1, 0.2, 0.5]]))
+    np.testing.assert_allclose(square, [13 + 12 * sign * 0.5])
+
+
+def test_where_else_a_word_is_measured():
+    _, (readout,) = planned(qml.expval(qml.Z("a") @ qml.X("b") + qml.Z("a") @ qml.Y("b") + 3.0 * qml.Z("a")))
+    entry = readout.words.index((("a", "Z"),))
+    home = readout.settings[entry]
+    other = 1 - home
+    assert readout.sources(entry, {0, 1}) == ((home, (0,)), (other, (0,)))
+    # what is not run is not read
+    assert readout.sources(entry, {home}) == ((home, (0,)),)
+
+
+def test_a_variance_of_words_that_agree_needs_one_setting():
+    settings, (readout,) = planned(qml.var(qml.Z("a") + qml.X("b") + qml.Z("a") @ qml.X("b")))
+    assert bases(settings) == [{"a": "Z", "b": "X"}]
+    assert readout.direct
+    assert readout.variance
+
+
+def test_what_is_no_observable_is_refused():
+    with pytest.raises(UnsupportedCircuitError, match="is not Hermitian"):
+        planned(qml.expval(qml.prod(qml.Projector([0], "a"), qml.X("a"))))
+    with pytest.raises(UnsupportedCircuitError, match="coefficient"):
+        planned(qml.expval(1j * qml.Z("a")))
+    with pytest.raises(UnsupportedCircuitError, match="coefficient"):
+        planned(qml.shadow_expval(1j * qml.Z("a")))

@@ -1,0 +1,245 @@
+"""What makes two tapes one structure, and what differs between tapes of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq.circuits.structure import (
+    StructureReader,
+    is_own_measurement,
+    operator_key,
+    real_number,
+    to_numpy,
+    wire_labels,
+)
+from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
+
+
+def tape(operations, measurements=None, shots=10):
+    return qml.tape.QuantumScript(operations, measurements or [qml.expval(qml.Z(0))], shots=shots)
+
+
+def read(*args, position=0):
+    return StructureReader().read(tape(*args), position)
+
+
+def key(*args):
+    return read(*args).key
+
+
+BASE = [qml.RX(0.1, 0), qml.CNOT([0, 1]), qml.RY(0.2, 1)]
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [qml.RX(0.7, 0), qml.CNOT([0, 1]), qml.RY(-0.2, 1)],
+        [qml.RX(np.float32(0.1), 0), qml.CNOT([0, 1]), qml.RY(np.array(0.2), 1)],
+        [qml.RX(np.array([0.1, 0.2]), 0), qml.CNOT([0, 1]), qml.RY(0.2, 1)],
+    ],
+)
+def test_angles_are_no_part_of_a_structure(operations):
+    assert key(operations) == key(BASE)
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [qml.RZ(0.1, 0), qml.CNOT([0, 1]), qml.RY(0.2, 1)],
+        [qml.RX(0.1, 1), qml.CNOT([0, 1]), qml.RY(0.2, 1)],
+        [qml.RX(0.1, 0), qml.CNOT([1, 0]), qml.RY(0.2, 1)],
+        [qml.RX(0.1, 0), qml.CZ([0, 1]), qml.RY(0.2, 1)],
+        [qml.RX(0.1, 0), qml.RY(0.2, 1), qml.CNOT([0, 1])],
+        [qml.RX(0.1, 0), qml.CNOT([0, 1])],
+        [qml.RX(0.1, "0"), qml.CNOT([0, 1]), qml.RY(0.2, 1)],
+    ],
+)
+def test_gates_their_wires_and_their_order_are(operations):
+    assert key(operations) != key(BASE)
+
+
+def test_matrices_and_states_are_part_of_a_structure():
+    def unitary(phase):
+        return [qml.QubitUnitary(np.diag([1, np.exp(1j * phase)]), 0)]
+
+    assert key(unitary(0.1)) == key(unitary(0.1))
+    assert key(unitary(0.1)) != key(unitary(0.2))
+    assert key([qml.BasisState(np.array([0, 1]), [0, 1])]) != key([qml.BasisState(np.array([1, 0]), [0, 1])])
+    assert key([qml.Barrier([0, 1])]) == key([qml.Barrier([0, 1])])
+
+
+def test_angles_stand_in_the_order_of_the_gates():
+    data = read([qml.RX(0.1, 0), qml.Rot(0.2, 0.3, 0.4, 0), qml.CNOT([0, 1]), qml.CRY(0.5, [0, 1])])
+    np.testing.assert_array_equal(data.angles, [[0.1, 0.2, 0.3, 0.4, 0.5]])
+    assert data.batch_size is None
+    assert data.angles.dtype == np.float64
+
+
+def test_rows_of_a_broadcast():
+    data = read([qml.RX(np.array([0.1, 0.2, 0.3]), 0), qml.RY(0.5, 0)])
+    np.testing.assert_array_equal(data.angles, [[0.1, 0.5], [0.2, 0.5], [0.3, 0.5]])
+    assert data.batch_size == 3
+    one = read([qml.RX(np.array([0.1]), 0)])
+    assert one.batch_size == 1
+    assert one.angles.shape == (1, 1)
+
+
+def test_no_angles_are_one_row_of_none():
+    data = read([qml.Hadamard(0)])
+    assert data.angles.shape == (1, 0)
+    assert data.batch_size is None
+
+
+def test_a_phase_is_dropped_and_makes_a_batch_all_the_same():
+    assert key([qml.GlobalPhase(0.3), qml.RX(0.1, 0)]) == key([qml.GlobalPhase(0.4), qml.RX(0.1, 0)])
+    data = read([qml.GlobalPhase(0.3), qml.RX(0.1, 0)])
+    np.testing.assert_array_equal(data.angles, [[0.1]])
+    rows = read([qml.GlobalPhase(np.array([0.1, 0.2])), qml.RX(0.1, 0)])
+    assert rows.batch_size == 2
+    np.testing.assert_array_equal(rows.angles, [[0.1], [0.1]])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.nan, "the parameter nan; angles must be finite numbers"),
+        (np.inf, "the parameter inf; angles must be finite numbers"),
+        (0.1 + 0.2j, "angles must be real numbers"),
+        (np.array([0.1, np.nan]), "angles must be finite numbers"),
+    ],
+)
+@pytest.mark.parametrize("gate", [lambda v: qml.RY(v, "a"), qml.GlobalPhase])
+def test_what_is_no_angle_is_refused_by_its_name(value, words, gate):
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        StructureReader().read(tape([qml.Hadamard(0), gate(value)]), 4)
+    text = str(caught.value)
+    assert text.startswith("Tape 4: operation 1, ")
+    assert words in text
+    assert text.endswith("Nothing was sent.")
+    assert caught.value.tape == 4
+
+
+def test_complex_numbers_without_an_imaginary_part_are_angles():
+    np.testing.assert_array_equal(read([qml.RX(0.25 + 0j, 0)]).angles, [[0.25]])
+
+
+# ----------------------------------------------------------------------------------------------- measurements
+
+
+def measured(*measurements):
+    return read(BASE, list(measurements)).measurements
+
+
+def test_a_sum_of_words():
+    (data,) = measured(qml.expval(0.5 * qml.Z(0) @ qml.X(1) - 2.0 * qml.Y(0) + 3.0 * qml.I(0)))
+    assert dict(zip(data.words, data.coeffs, strict=True)) == {((0, "Z"), (1, "X")): 0.5, ((0, "Y"),): -2.0}
+    assert data.offset == 3.0
+    assert data.value is None
+
+
+def test_the_letters_of_a_word_stand_in_the_order_of_its_wires():
+    (first,), (second,) = measured(qml.expval(qml.X(1) @ qml.Z(0))), measured(qml.expval(qml.Z(0) @ qml.X(1)))
+    assert first.words == second.words == (((0, "Z"), (1, "X")),)
+
+
+def test_coefficients_are_no_part_of_a_structure_and_words_are():
+    assert key(BASE, [qml.expval(2.0 * qml.Z(0))]) == key(BASE, [qml.expval(3.0 * qml.Z(0))])
+    assert key(BASE, [qml.expval(qml.Z(0))]) != key(BASE, [qml.expval(qml.X(0))])
+    assert key(BASE, [qml.expval(qml.Z(0))]) != key(BASE, [qml.var(qml.Z(0))])
+    assert key(BASE, [qml.expval(qml.Z(0))]) != key(BASE, [qml.expval(qml.Z(0)), qml.expval(qml.Z(0))])
+
+
+DIFFERENT = [
+    qml.probs(wires=[0, 1]),
+    qml.probs(wires=[1, 0]),
+    qml.probs(),
+    qml.counts(wires=[0, 1]),
+    qml.counts(wires=[0, 1], all_outcomes=True),
+    qml.sample(wires=[0, 1]),
+    qml.sample(qml.Z(0)),
+    qml.counts(qml.Z(0)),
+    qml.probs(op=qml.X(0)),
+    qml.probs(op=qml.Z(0)),
+    qml.expval(qml.Projector([0], 0)),
+    qml.expval(qml.Projector([1], 0)),
+    qml.expval(qml.Hermitian(np.diag([1.0, 2.0]), 0)),
+    qml.expval(qml.Hermitian(np.diag([1.0, 3.0]), 0)),
+    qml.var(qml.Hermitian(np.diag([1.0, 3.0]), 0)),
+    qml.classical_shadow(wires=[0], seed=1),
+    qml.classical_shadow(wires=[0], seed=2),
+    qml.classical_shadow(wires=[0, 1], seed=1),
+    qml.shadow_expval(qml.Z(0), seed=1),
+    qml.shadow_expval(qml.X(0), seed=1),
+    qml.shadow_expval(qml.Z(0), k=2, seed=1),
+    qml.shadow_expval([qml.Z(0), qml.X(0)], seed=1),
+]
+
+
+def test_measurements_that_differ_have_different_keys():
+    keys = [key(BASE, [mp]) for mp in DIFFERENT]
+    assert len(set(keys)) == len(keys)
+
+
+def test_one_measurement_object_is_read_once():
+    mp = qml.expval(qml.Z(0))
+    reader = StructureReader()
+    first = reader.read(tape(BASE, [mp]), 0).measurements[0]
+    second = reader.read(tape(BASE, [mp]), 1).measurements[0]
+    assert first is second
+
+
+def test_complex_coefficients_are_no_observable():
+    mp = qml.expval(qml.Z(0))
+    assert real_number(2.0 + 1e-7j, mp, "coefficient") == 2.0
+    assert real_number(1e9 + 1.0j, mp, "coefficient") == 1e9
+    for number, words in (
+        (1.0 + 1e-3j, "imaginary part"),
+        (complex("nan"), "no finite number"),
+        (complex("inf"), "no finite"),
+    ):
+        with pytest.raises(UnsupportedCircuitError, match=words):
+            real_number(number, mp, "coefficient")
+
+
+def test_a_class_of_the_users_is_told_from_pennylanes():
+    class Mine(qml.measurements.SampleMP):
+        pass
+
+    assert is_own_measurement(Mine(wires=[0]))
+    assert not is_own_measurement(qml.sample(wires=[0]))
+    assert key(BASE, [Mine(wires=[0])]) != key(BASE, [Mine(wires=[0])])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (qml.X(0) @ qml.Z(1), qml.X(0) @ qml.Z(1), True),
+        (qml.X(0) @ qml.Z(1), qml.X(1) @ qml.Z(0), False),
+        (qml.s_prod(2.0, qml.X(0)), qml.s_prod(2.0, qml.X(0)), True),
+        (qml.s_prod(2.0, qml.X(0)), qml.s_prod(3.0, qml.X(0)), False),
+        (qml.pow(qml.S(0), 2), qml.pow(qml.S(0), 3), False),
+        (qml.Hamiltonian([1.0], [qml.X(0)]), qml.Hamiltonian([2.0], [qml.X(0)]), False),
+        (qml.Hamiltonian([1.0], [qml.X(0)]), qml.Hamiltonian([1.0], [qml.X(0)]), True),
+        (qml.Projector([0, 1], [0, 1]), qml.Projector([1, 0], [0, 1]), False),
+        (qml.adjoint(qml.S(0)), qml.S(0), False),
+        (qml.X(0) + qml.Z(0), qml.X(0) @ qml.Z(0), False),
+    ],
+)
+def test_keys_of_observables(one, other, equal):
+    assert (operator_key(one) == operator_key(other)) is equal
+
+
+def test_wires_of_controlled_gates():
+    assert wire_labels(qml.CNOT(["a", 1])) == ("a", 1)
+    assert wire_labels(qml.Toffoli([2, 0, 1])) == (2, 0, 1)
+    assert wire_labels(qml.RX(0.1, "b")) == ("b",)
+
+
+def test_real_numbers_of_whatever_they_are_made_of():
+    assert to_numpy(0.5).dtype == np.float64
+    assert to_numpy(np.float32(0.5)) == 0.5
+    assert to_numpy(0.5 + 0j) == 0.5
+    with pytest.raises(UnsupportedCircuitError, match="must be a real number"):
+        to_numpy(0.5 + 0.1j)
