@@ -371,6 +371,27 @@ def test_a_service_that_is_gone_says_how_to_move(start, device, status):
         device(service)
 
 
+def test_an_address_without_a_token_is_never_a_local_simulation(start, device):
+    """Whoever names a service means its ``ibmq_qasm_simulator``."""
+    service = start()
+    with pytest.raises(CredentialsError, match=r"there is none for http.*leave ibmqx_url out") as caught:
+        device(service, ibmqx_token=None)
+    assert caught.value.argument == "ibmqx_token"
+    assert not service.jobs
+
+
+def test_an_account_saved_for_the_address_is_used_and_no_other(start, device):
+    from qiskit_ibm_provider import IBMProvider
+
+    service, other = start(), start(tokens=("other-token",))
+    IBMProvider.save_account(token="other-token", url=other.classic_url)
+    with pytest.raises(CredentialsError, match=f"there is none for {service.classic_url}"):
+        device(service, ibmqx_token=None)
+    IBMProvider.save_account(token=TOKEN, url=service.classic_url, name="ours")
+    right(device(service, ibmqx_token=None).batch_execute(ladder(2)))
+    assert (len(service.jobs), len(other.jobs), other.counters.logins) == (1, 0, 0)
+
+
 def test_no_account_says_what_to_do(device, start):
     service = start()
     with pytest.raises(CredentialsError, match=r"ibmqx_token=.*or stay local"):

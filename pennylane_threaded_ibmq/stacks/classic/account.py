@@ -237,14 +237,21 @@ def _provider(credentials: ClassicCredentials) -> Any:
     if credentials.token is not None:
         # the client looks at no file and at no variable when it is given both
         return IBMProvider(token=credentials.token.get_secret_value(), url=credentials.url or IBM_URL)
-    if not IBMProvider.saved_accounts():
+    accounts = IBMProvider.saved_accounts()
+    if credentials.url is None:
+        where, local = "", "backend='ibmq_qasm_simulator' simulates on this machine without an account"
+    else:
+        # the client would go to the service that any account was saved for
+        accounts = {name: one for name, one in accounts.items() if one.get("url") == credentials.url}
+        where, local = f" for {credentials.url}", "leave ibmqx_url out, and IBMQX_URL unset"
+    if not accounts:
         raise CredentialsError(
-            "A backend of the classic service needs an account, and there is none: ibmqx_token is not given, "
+            f"A backend of the classic service needs an account, and there is none{where}: ibmqx_token is not given, "
             "IBMQX_TOKEN and QISKIT_IBM_TOKEN are not set, and no account is saved. Give ibmqx_token=, or stay local: "
-            "backend='ibmq_qasm_simulator' simulates on this machine without an account. Nothing was sent.",
+            f"{local}. Nothing was sent.",
             argument="ibmqx_token",
         )
-    return IBMProvider()
+    return IBMProvider() if credentials.url is None else IBMProvider(name=next(iter(accounts)))
 
 
 def _without(text: str, credentials: ClassicCredentials) -> str:

@@ -36,12 +36,14 @@ if TYPE_CHECKING:
 def is_local_here(settings: Settings) -> bool:
     """Whether a backend's name means a simulation on this machine.
 
-    The classic service has an ``ibmq_qasm_simulator``: whoever brings credentials means that one.
+    The classic service has an ``ibmq_qasm_simulator``: whoever brings credentials, or the address of a service, means that
+    one.
     """
     name = settings.backend
     if not isinstance(name, str) or not is_local_name(name):
         return False
-    return name != DEFAULT_BACKEND or (settings.ibmqx_token is None and settings.provider is None)
+    service = (settings.ibmqx_token, settings.ibmqx_url, settings.provider)
+    return name != DEFAULT_BACKEND or not any(service)
 
 
 def open_classic(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOCK) -> ExecutionContext:
