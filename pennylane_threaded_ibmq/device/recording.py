@@ -7,6 +7,7 @@ PennyLane itself holds while a circuit is recorded.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, cast
@@ -38,6 +39,43 @@ def making_operators() -> Iterator[None]:
         if QueuingManager.recording():
             stack.enter_context(QueuingManager.stop_recording())
         yield
+
+
+class Guard:
+    """Holds PennyLane's recording lock around a call, and releases it while the call waits for results.
+
+    What PennyLane does around the recording of a circuit is not safe in several threads: operators made there land in
+    the circuit that another thread records.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.local()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around a call."""
+        with recording_lock():
+            self._thread.levels = getattr(self._thread, "levels", 0) + 1
+            try:
+                yield
+            finally:
+                self._thread.levels -= 1
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Around waiting in it."""
+        if not getattr(self._thread, "levels", 0):
+            yield
+            return
+        lock = recording_lock()
+        lock.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            lock.__enter__()
+
+    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
+        return (type(self), ())
 
 
 class RecordingLocks:

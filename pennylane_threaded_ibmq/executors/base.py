@@ -37,23 +37,15 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """What an executor has beside its fields, in this process alone: copies and pickles begin anew.
-
-    Attributes:
-        lock: Held while the device is made.
-        device: What runs the circuits, once there is something.
-        made_for: The fields it was made from; others need another one.
-        refusal: When IBM refused the login of these fields, and the error.
-        circuits: Futures of circuits that were taken and are not finished.
-        owners: The member of a cluster that took a circuit, by the circuit's future.
-        turns: Counts over all calls of a cluster.
-    """
+    """What an executor has beside its fields, in this process alone: copies and pickles begin anew."""
 
     def __init__(self) -> None:
         self.lock = ForkLock()
+        # what runs circuits, and the fields it was made from; or when IBM refused their login, and the error
         self.device: Any = None
         self.made_for: tuple[Any, ...] = ()
         self.refusal: tuple[float, Exception] | None = None
+        # circuits that are not finished; which member of a cluster took a circuit; calls of a cluster
         self.circuits: set[Future[Any]] = set()
         self.owners: WeakKeyDictionary[Future[Any], BaseQExecutor] = WeakKeyDictionary()
         self.turns = itertools.count()
@@ -65,6 +57,14 @@ class Runtime:
         return isinstance(other, Runtime)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def whole_number(value: object) -> object:
+    """NumPy integers are as good as Python's; truth values and fractions are no numbers of things."""
+    if isinstance(value, (bool, float)):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
+    index = getattr(value, "__index__", None)
+    return index() if index is not None else value
 
 
 class BaseQExecutor(BaseModel):
@@ -103,6 +103,9 @@ class BaseQExecutor(BaseModel):
     name: str = ""
 
     _runtime: Runtime = PrivateAttr(default_factory=Runtime)
+    _whole_numbers = field_validator(
+        "num_threads", "qnode_device_shots", "qnode_device_wires", mode="before"
+    )(whole_number)
 
     def __init__(self, **data: Any) -> None:
         # first, and in place: tools that print the variables of a traceback show them
@@ -121,11 +124,6 @@ class BaseQExecutor(BaseModel):
     def set_name(cls, values: Any) -> Any:
         """Name the executor after its class; the mapping that was passed stays as it was."""
         return {**values, "name": cls.__name__} if isinstance(values, dict) else values
-
-    @field_validator("num_threads", "qnode_device_shots", "qnode_device_wires", mode="before")
-    @classmethod
-    def _whole_number(cls, value: object) -> object:
-        return whole_number(value)
 
     @model_serializer(mode="wrap")
     def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -206,8 +204,8 @@ class BaseQExecutor(BaseModel):
     def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
         """Longest wait for circuits in seconds, from ``timeout_secs``; ``None`` for no end."""
         del futures
-        limit = getattr(self, "timeout_secs", None)
-        return None if limit is None else float(limit)
+        limit: float | None = getattr(self, "timeout_secs", None)
+        return limit
 
     def count(self, futures: Iterable[Future[Any]]) -> None:
         """Count circuits as load until they are done."""
@@ -260,16 +258,7 @@ def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:
 
 
 def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:
-    """Wait for futures; their results in order.
-
-    Args:
-        futures: The futures.
-        timeout_s: Longest wait in seconds; ``None`` for no end.
-
-    Raises:
-        WaitTimeoutError: Time ran out; the jobs run on.
-        Exception: What the first circuit without a result failed with.
-    """
+    """Wait for futures, at most so many seconds; their results in order."""
     for handle in handles_of(futures):
         handle.flush()
     if timeout_s is None:
@@ -295,16 +284,10 @@ def overdue(futures: Sequence[Any], timeout_s: float) -> WaitTimeoutError:
 
 
 def page_schema(core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """JSON Schema of an executor in the words of Covalent's page, the same for what goes in and for what comes out.
-
-    The page shows a field that may be left out by its type alone, and no ``null`` as a default.
-
-    Args:
-        core_schema: What pydantic makes of the class.
-        handler: Makes a schema from it.
-    """
+    """JSON Schema of an executor in the words of Covalent's page, the same for what goes in and for what comes out."""
     schema = handler.resolve_ref_schema(handler(_without_serializers(core_schema)))
     for field in schema.get("properties", {}).values():
+        # the page shows a field that may be left out by its type alone, and no null as a default
         kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
         field.update(kinds[0] if kinds else {})
         if field.get("default", "") is None:
@@ -320,30 +303,12 @@ def _without_serializers(core_schema: Any) -> Any:
     return plain
 
 
-def whole_number(value: object) -> object:
-    """NumPy integers are as good as Python's; truth values and fractions are no numbers of things.
-
-    Raises:
-        ValueError: The value is no whole number.
-    """
-    if isinstance(value, (bool, float)):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
-    index = getattr(value, "__index__", None)
-    return index() if index is not None else value
-
-
 def check_shots(value: Any) -> Any:
-    """Read the ``shots`` field.
-
-    Raises:
-        ValueError: Neither 0, ``None``, a positive number nor a shot vector.
-    """
+    """Read the ``shots`` field: 0, ``None``, a positive number or a shot vector."""
     if isinstance(value, str):
         value = int(value) if value.strip().isdigit() else value
     if isinstance(value, Shots):
-        value = None if value.total_shots is None else tuple((c.shots, c.copies) for c in value.shot_vector)
-    if value is None:
-        return None
+        value = None if value.total_shots is None else list(value)
     if isinstance(value, (list, tuple)):
         try:
             vector = Shots(tuple(tuple(v) if isinstance(v, list) else whole_number(v) for v in value))
@@ -352,12 +317,12 @@ def check_shots(value: Any) -> Any:
         if not vector:
             raise ValueError("a shot vector holds positive numbers or pairs (shots, copies)")
         return tuple((c.shots, c.copies) for c in vector.shot_vector)
-    value = whole_number(value)
-    if not isinstance(value, int):
-        raise ValueError("must be 0, None, a positive number of shots, or a sequence of such numbers")  # noqa: TRY004
-    if value < 0:
+    number = None if value is None else whole_number(value)
+    if not (number is None or isinstance(number, int)):
+        raise ValueError("must be 0, None, a positive number of shots, or a sequence of such numbers")
+    if number is not None and number < 0:
         raise ValueError("must not be negative: 0 keeps the QNode's shots, as -1 did in Covalent 0.232")
-    return value
+    return number
 
 
 def _explain(

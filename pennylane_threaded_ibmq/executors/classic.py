@@ -17,12 +17,12 @@ from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates th
 from pennylane.transforms.core import TransformProgram
 from pennylane.wires import Wires
 
-from .._compat import zip_strict
+from ..circuits.changes import with_shots
 from ..device.legacy import WholeBatchDevice
+from ..device.recording import Guard
 from .base import BaseQExecutor
-from .later import Deferral
-from .qnode import RunsLater, as_plain
-from .route import Guard, Selecting, Ticket, with_shots
+from .later import Deferral, RunsLater, as_plain
+from .route import Selecting, Ticket
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 
 class SelectorDevice(Selecting, WholeBatchDevice):
-    """Hands circuits to executors.
-
-    Args:
-        target: An executor, or a cluster with its selector.
-        wires: Wires of the QNode's own device; ``None`` if it has any.
-        shots: Its shots.
-    """
+    """Hands circuits to executors."""
 
     name = short_name = "qelectron"
     operations: frozenset[str] = frozenset()
@@ -64,40 +58,15 @@ class SelectorDevice(Selecting, WholeBatchDevice):
         return super().collect(circuits, ticket)
 
     def batch_execute(self, circuits: Iterable[QuantumScript], **_: Any) -> list[Result]:
-        """Run circuits, each on its executor.
-
-        Args:
-            circuits: ``n`` circuits; ``n`` may be 0.
-
-        Returns:
-            A list of ``n`` results in order.
-        """
+        """Run circuits, each on its executor."""
         return list(self.run(tuple(circuits)))
 
-    def _track(
-        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
-    ) -> None:
-        for circuit, result in zip_strict(circuits, results):
-            self.tracker.update(executions=1, shots=circuit.shots.total_shots, results=result)
-            self.tracker.record()
-        self.tracker.update(batches=1, batch_len=len(circuits), jobs=len(job_ids))
-        for job_id in job_ids:
-            self.tracker.update(job_ids=job_id)
-        self.tracker.record()
+    def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
+        return {"executions": 1, "shots": circuit.shots.total_shots}
 
 
 class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`.
-
-    Args:
-        qnode: The QNode; it is not changed.
-        target: What runs its circuits.
-
-    Attributes:
-        original_qnode: The QNode it was made from.
-        name: What the decorator was given, or the function's name.
-        description: What the decorator was given, or the function's documentation.
-    """
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`."""
 
     name: str
     description: str
@@ -174,11 +143,7 @@ class QElectron(RunsLater, qml.QNode):
 
 
 class _Once:
-    """A transform that is applied once to each of its tapes, in order; whatever it made is given again.
-
-    Args:
-        transform: The transform.
-    """
+    """A transform that is applied once to each of its tapes, in order; whatever it made is given again."""
 
     def __init__(self, transform: Callable[..., Any]) -> None:
         functools.update_wrapper(self, transform)
@@ -195,13 +160,7 @@ class _Once:
 
 
 class _LaterCall(qml.QNode):
-    """One later call: its circuit is recorded, and each of the QNode's transforms is applied once.
-
-    Args:
-        call: A copy of the qelectron for this call.
-        args: Arguments of the call.
-        kwargs: Keyword arguments of the call.
-    """
+    """One later call: its circuit is recorded, and each of the QNode's transforms is applied once."""
 
     execute_kwargs: dict[str, Any]
 

@@ -180,11 +180,7 @@ def _from_code(data: bytes) -> _Portable:
 
 
 def check_selector(selector: Any) -> Selector:
-    """Refuse what cannot choose.
-
-    Raises:
-        ConfigurationError: Neither a known name nor a callable.
-    """
+    """Refuse what cannot choose."""
     if callable(selector) and not isinstance(selector, type):
         return selector  # type: ignore[no-any-return]
     if isinstance(selector, str) and selector in SELECTORS:
@@ -209,15 +205,7 @@ def _name(selector: Any) -> str:
 
 
 def check_executors(value: Any, *, revive: bool = False) -> tuple[BaseQExecutor, ...]:
-    """Refuse what is no list of executors.
-
-    Args:
-        value: One executor, or a list or tuple of them.
-        revive: Take mappings, as JSON holds them, for executors.
-
-    Raises:
-        ConfigurationError: An empty list, or something in it that is no executor.
-    """
+    """Refuse what is no list of executors."""
     members = (value,) if isinstance(value, BaseQExecutor) else value
     if not isinstance(members, (list, tuple)):
         raise _no_executors(

@@ -16,12 +16,12 @@ from pennylane.transforms import convert_to_numpy_parameters
 from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
-from .._compat import zip_strict
+from ..circuits.changes import with_shots
 from ..circuits.tensors import wants_numpy
+from ..device.recording import Guard
 from .base import BaseQExecutor
-from .later import Deferral
-from .qnode import RunsLater, as_plain, framework_of, passes_through
-from .route import Guard, Selecting, Ticket, with_shots
+from .later import Deferral, RunsLater, as_plain, framework_of, passes_through
+from .route import Selecting, Ticket
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
@@ -34,10 +34,6 @@ class SelectorDevice(Selecting, Device):
 
     To PennyLane it is a device without derivatives of its own, so interfaces, gradients, transforms, drawing and shots
     are those of any QNode.
-
-    Args:
-        target: An executor, or a cluster with its selector.
-        wires: Wires of the QNode's own device; ``None`` if it has any.
     """
 
     name = "qelectron"
@@ -65,37 +61,20 @@ class SelectorDevice(Selecting, Device):
         circuits: QuantumScript | Sequence[QuantumScript],
         execution_config: ExecutionConfig | None = None,
     ) -> Result | ResultBatch:
-        """Run circuits, each on its executor.
-
-        Args:
-            circuits: One circuit, or ``n``; ``n`` may be 0.
-            execution_config: Not used.
-
-        Returns:
-            The result of the one circuit, or a tuple of ``n`` results in order.
-        """
+        """Run circuits, each on its executor."""
         if isinstance(circuits, QuantumScript):
             return self.execute((circuits,), execution_config)[0]
         return tuple(self.run(circuits))
 
-    def _track(
-        self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
-    ) -> None:
-        self.tracker.update(batches=1, jobs=len(job_ids))
-        for job_id in job_ids:
-            self.tracker.update(job_ids=job_id)
-        self.tracker.record()
-        for circuit, result in zip_strict(circuits, results):
-            executions, shots = get_num_shots_and_executions(circuit)
-            specs = circuit.specs
-            self.tracker.update(
-                executions=executions,
-                shots=shots,
-                results=result,
-                resources=specs["resources"],
-                errors=specs["errors"],
-            )
-            self.tracker.record()
+    def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
+        executions, shots = get_num_shots_and_executions(circuit)
+        specs = circuit.specs
+        return {
+            "executions": executions,
+            "shots": shots,
+            "resources": specs["resources"],
+            "errors": specs["errors"],
+        }
 
 
 class QElectron(RunsLater, qml.QNode):

@@ -17,6 +17,7 @@ from pennylane.wires import Wires
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import to_json
 
+from ..circuits.changes import with_named_wires, with_shots
 from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
 from ..device import ThreadedIBMQDevice
 from ..exceptions import ConfigurationError, CredentialsError, nearest
@@ -25,7 +26,6 @@ from ..simulators.local import is_local_name
 from ..store.archive import CallRecord, archives
 from .base import BaseQExecutor, check_shots, whole_number
 from .local import LocalDevice
-from .route import with_named_wires, with_shots
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,6 +40,13 @@ _MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Fields that count as not given where they are empty."""
 
 
+def known_device(name: str) -> str:
+    """The name of a device of PennyLane's."""
+    if name not in qml.plugin_devices:
+        raise ValueError(f"PennyLane has no such device.{nearest(name, qml.plugin_devices)}")
+    return name
+
+
 class DeviceExecutor(BaseQExecutor):
     """Runs circuits on a device, which is made when first needed.
 
@@ -51,10 +58,7 @@ class DeviceExecutor(BaseQExecutor):
         0, description="0 keeps the QNode's shots; None, a number or a vector overrides them"
     )
 
-    @field_validator("shots", mode="before")
-    @classmethod
-    def _shots(cls, value: object) -> object:
-        return check_shots(value)
+    _shots = field_validator("shots", mode="before")(check_shots)
 
     @property
     def shots_override(self) -> Shots | None:
@@ -207,32 +211,20 @@ class IBMQExecutor(DeviceExecutor):
             f"runs_on={value!r}, or Simulator(device={value!r})"
         )
 
-    @field_validator("runs_on")
-    @classmethod
-    def _known_device(cls, value: str) -> str:
-        return known_device(value)
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        self._check_place()
-        return self
-
-    @field_validator("max_jobs", mode="before")
-    @classmethod
-    def _jobs(cls, value: object) -> object:
-        return whole_number(value)
-
     @field_validator("ibmqx_token", mode="before")
     @classmethod
     def _no_token(cls, value: object) -> object:
         return "" if value is None else value
+
+    _known_device = field_validator("runs_on")(known_device)
+    _jobs = field_validator("max_jobs", mode="before")(whole_number)
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore from a pickle, which holds no token: it is looked up again."""
         super().__setstate__(state)
         self.__dict__["ibmqx_token"] = SecretStr(find_token())
 
-    def _check_place(self) -> None:
+    def check_place(self) -> Self:
         """Refuse two places at once; also for copies, whose fields nobody checks."""
         if self.runs_on != OWN_DEVICE and not is_local_name(self.backend):
             raise ConfigurationError(
@@ -241,6 +233,9 @@ class IBMQExecutor(DeviceExecutor):
                 argument="runs_on",
                 value=self.runs_on,
             )
+        return self
+
+    _one_place = model_validator(mode="after")(check_place)
 
     @property
     def backend_name(self) -> str:
@@ -260,7 +255,7 @@ class IBMQExecutor(DeviceExecutor):
         return (self.runs_on, *self._device_options().values())
 
     def _make_device(self) -> Any:
-        self._check_place()
+        self.check_place()
         if self.runs_on != OWN_DEVICE:
             return LocalDevice(self.runs_on)
         return ThreadedIBMQDevice(**self._device_options())
@@ -285,14 +280,3 @@ class IBMQExecutor(DeviceExecutor):
             for name, one in found.items()
             if name not in given
         }
-
-
-def known_device(name: str) -> str:
-    """The name of a device of PennyLane's.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if name not in qml.plugin_devices:
-        raise ValueError(f"PennyLane has no such device.{nearest(name, qml.plugin_devices)}")
-    return name

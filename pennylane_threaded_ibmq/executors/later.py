@@ -16,13 +16,17 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol, cast
 
-from pennylane.math import get_interface
+import numpy as np
+import pennylane as qml
+from pennylane import numpy as pnp
 from pennylane.tape import QuantumScript
 from pennylane.transforms import convert_to_numpy_parameters
 
-from ..device.recording import recording_lock
+from ..device.recording import Guard, recording_lock
 from ..execution.futures import TapeFuture
-from .route import Guard, Selecting, Ticket
+from ..stack import Stack, stack
+from .base import BaseQExecutor
+from .route import Selecting, Ticket
 
 
 class LaterFuture(TapeFuture):
@@ -148,12 +152,7 @@ class Call(Protocol):
 
 
 def submit_later(make: Callable[[], Call], guard: Guard) -> LaterFuture:
-    """Submit a call of a qelectron.
-
-    Args:
-        make: Makes the call.
-        guard: Held meanwhile.
-    """
+    """Submit a call of a qelectron."""
     future = LaterFuture()
     try:
         with guard.held():
@@ -172,14 +171,7 @@ def submit_later(make: Callable[[], Call], guard: Guard) -> LaterFuture:
 
 
 class Deferral:
-    """What a later call's device does: submits circuits when it is first asked for them, and gives results the next time.
-
-    Args:
-        device: The qelectron's device.
-        cache: The QNode's cache. One of the user's is as it was at first whenever PennyLane asks for circuits, so that it asks
-            for the same ones.
-        convert: Whether circuits have parameters of the QNode's interface, which PennyLane has not converted yet.
-    """
+    """What a later call's device does: submits circuits when it is first asked for them, and gives results the next time."""
 
     def __init__(self, device: Selecting, cache: Any, *, convert: bool) -> None:
         self._inner = device
@@ -193,11 +185,7 @@ class Deferral:
         self.device.run = self._run
 
     def submit(self, run: Callable[[Any], Any]) -> Ticket | None:
-        """Submit the circuits that PennyLane asks for.
-
-        Args:
-            run: Lets it ask; takes the cache to use.
-        """
+        """Submit the circuits that PennyLane asks for."""
         try:
             run(self._cached if self._cache is None else dict(self._cached))
         except Exception:
@@ -208,11 +196,7 @@ class Deferral:
         return self._ticket
 
     def replay(self, run: Callable[[Any], Any]) -> Any:
-        """What PennyLane makes of their results.
-
-        Args:
-            run: Lets it ask again, for these and for what it needs besides; takes the cache to use.
-        """
+        """What PennyLane makes of their results."""
         self._submitting = False
         if self._cache is None:
             return run(self._cached)
@@ -239,7 +223,81 @@ class Deferral:
 
 
 def _as_numpy(tape: QuantumScript) -> QuantumScript:
-    if get_interface(*tape.get_parameters(trainable_only=False)) == "numpy":
+    if qml.math.get_interface(*tape.get_parameters(trainable_only=False)) == "numpy":
         return tape
     made = convert_to_numpy_parameters(tape)
     return made if isinstance(made, QuantumScript) else made[0][0]
+
+
+class RunsLater:
+    """What qelectrons of both stacks have beside what a QNode has."""
+
+    device: Any
+
+    @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return tuple(self.device.executors)
+
+    def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
+        """Choose executors and submit now, and return at once.
+
+        Args:
+            *args: Arguments of the circuit.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future whose ``result()`` is what a plain call would have returned; whatever goes wrong is raised there.
+        """
+        return submit_later(lambda: self._later(args, kwargs), self.device.guard)
+
+    def _later(self, args: Any, kwargs: Any) -> Call:
+        raise NotImplementedError
+
+
+def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:
+    """The result of a call of a qelectron, of the types of the plain QNode.
+
+    Without shots, PennyLane differentiates a simulator by backpropagation, which gives tensors to autograd; circuits of
+    executors are differentiated by shifts, which give arrays.
+    """
+    if tape is None or tape.shots or not _is_for_autograd(qnode, args, kwargs):
+        return value
+    return _as_tensors(value) if passes_through(qnode) else value
+
+
+def passes_through(qnode: Any) -> bool:
+    """Whether PennyLane differentiates the plain QNode by backpropagation, where it has no shots."""
+    return qnode.diff_method == "best" and _has_backprop(qnode)
+
+
+def framework_of(args: Any, kwargs: Any) -> str | None:
+    """JAX or Torch, if the arguments of a call are of one of them; else ``None``."""
+    found = qml.math.get_interface(*args, *kwargs.values())
+    return found if found in ("jax", "torch") else None
+
+
+def _is_for_autograd(qnode: Any, args: Any, kwargs: Any) -> bool:
+    interface = getattr(qnode.interface, "value", qnode.interface)
+    if interface == "auto":
+        found = qml.math.get_interface(*args, *kwargs.values())
+        # PennyLane of the classic stack takes plain numbers for autograd's
+        return found == "autograd" or (found == "numpy" and stack() is Stack.CLASSIC)
+    # by backpropagation the arguments count, and not what was named
+    return bool(interface == "autograd" and framework_of(args, kwargs) is None)
+
+
+def _has_backprop(qnode: Any) -> bool:
+    device = getattr(qnode, "_original_device", qnode.device)
+    device = getattr(device, "target_device", device)
+    if not hasattr(device, "capabilities") or not hasattr(device, "short_name"):
+        return type(device).__name__ in {"DefaultQubit", "DefaultMixed"}
+    return bool({"passthru_interface", "passthru_devices"} & set(device.capabilities()))
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_tensors(one) for one in value)
+    return pnp.tensor(value) if isinstance(value, (np.ndarray, np.floating)) else value

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 class LocalDevice:
-    """Runs tapes on a device of PennyLane's.
-
-    Args:
-        name: Its name for ``qml.device``.
-    """
+    """Runs tapes on a device of PennyLane's."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -41,13 +37,7 @@ class LocalDevice:
     def submit(
         self, tapes: Sequence[QuantumScript], *, gather: bool = True, record: CallRecord | None = None
     ) -> LocalRun:
-        """Take tapes and return at once.
-
-        Args:
-            tapes: The tapes.
-            gather: Not used: they run one after the other.
-            record: As for ``threaded.ibmq``.
-        """
+        """Take tapes and return at once."""
         del gather
         run = LocalRun(self, tapes)
         if record is not None:
@@ -79,12 +69,7 @@ class LocalDevice:
 
 
 class LocalRun:
-    """Tapes that were taken, and run once.
-
-    Attributes:
-        futures: One a tape, in order.
-        job_ids: None: nothing leaves this machine.
-    """
+    """Tapes that were taken, and run once."""
 
     job_ids: tuple[str, ...] = ()
 

@@ -38,10 +38,7 @@ class Simulator(DeviceExecutor):
     parallel: bool | str = Field("thread", description="'thread' or False")
     workers: int = Field(10, ge=1, description="kept, not used")
 
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, value: str) -> str:
-        return known_device(value)
+    _known_device = field_validator("device")(known_device)
 
     @field_validator("parallel")
     @classmethod

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from copy import copy
 from typing import TYPE_CHECKING, Any, List
 
-from ..device.recording import recording_lock
-from ..exceptions import ConfigurationError, UnknownWireError, WaitTimeoutError
+from .._compat import zip_strict
+from ..circuits.changes import with_named_wires, with_shots
+from ..device.recording import Guard, recording_lock
+from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor, handles_of, job_ids_of, overdue
 
 if TYPE_CHECKING:
@@ -20,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class Batch(List["QuantumScript"]):
-    """The circuits of a QNode on their way to an executor: a list that also knows the wires of the QNode's device.
-
-    Args:
-        tapes: The circuits.
-        wires: Wires that they may use; ``None`` if that is any.
-    """
+    """The circuits of a QNode on their way to an executor: a list that also knows the wires of the QNode's device."""
 
     def __init__(self, tapes: Iterable[QuantumScript], wires: Wires | None) -> None:
         super().__init__(tapes)
@@ -33,12 +27,7 @@ class Batch(List["QuantumScript"]):
 
 
 class Ticket:
-    """Circuits that an executor, or a cluster, has taken for one call of a QNode.
-
-    Args:
-        target: Who took them, and gives their results.
-        futures: One a circuit, in order.
-    """
+    """Circuits that an executor, or a cluster, has taken for one call of a QNode."""
 
     def __init__(self, target: BaseQExecutor, futures: Sequence[Future[Any]]) -> None:
         self.target = target
@@ -68,12 +57,7 @@ class Ticket:
         give_up(self.futures)
 
     def results(self) -> tuple[Any, ...]:
-        """Wait for all circuits; results in order.
-
-        Raises:
-            WaitTimeoutError: The executors' ``timeout_secs`` ran out; the jobs run on.
-            Exception: What the first circuit without a result failed with. What still runs is cancelled.
-        """
+        """Wait for all circuits; results in order."""
         try:
             results = tuple(self.target.batch_get_results(list(self.futures)))
         except WaitTimeoutError:
@@ -86,50 +70,8 @@ class Ticket:
         return results
 
 
-class Guard:
-    """Holds PennyLane's recording lock around a call, and releases it while the call waits for results.
-
-    What PennyLane does around the recording of a circuit is not safe in several threads: operators made there land in
-    the circuit that another thread records.
-    """
-
-    def __init__(self) -> None:
-        self._thread = threading.local()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Around a call."""
-        with recording_lock():
-            self._thread.levels = getattr(self._thread, "levels", 0) + 1
-            try:
-                yield
-            finally:
-                self._thread.levels -= 1
-
-    @contextmanager
-    def released(self) -> Iterator[None]:
-        """Around waiting in it."""
-        if not getattr(self._thread, "levels", 0):
-            yield
-            return
-        lock = recording_lock()
-        lock.__exit__(None, None, None)
-        try:
-            yield
-        finally:
-            lock.__enter__()
-
-    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
-        return (type(self), ())
-
-
 class Selecting:
-    """What the devices of qelectrons share: each circuit runs on the executor that the selector chooses.
-
-    Attributes:
-        target: An executor, or a cluster with its selector.
-        guard: Held around each call.
-    """
+    """What the devices of qelectrons share: each circuit runs on the executor that the selector chooses."""
 
     wires: Any
     tracker: Any
@@ -159,11 +101,7 @@ class Selecting:
             return submit(self.target, circuits, self.wires or None)
 
     def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> tuple[Any, ...]:
-        """Wait for results and tell the tracker.
-
-        Raises:
-            Exception: What the first circuit without a result failed with.
-        """
+        """Wait for results and tell the tracker."""
         with self.guard.released():
             results = ticket.results()
         if self.tracker.active:
@@ -177,21 +115,21 @@ class Selecting:
     def _track(
         self, circuits: Sequence[QuantumScript], results: Sequence[Any], job_ids: Sequence[str]
     ) -> None:
+        self.tracker.update(batches=1, batch_len=len(circuits), jobs=len(job_ids))
+        for job_id in job_ids:
+            self.tracker.update(job_ids=job_id)
+        self.tracker.record()
+        for circuit, result in zip_strict(circuits, results):
+            self.tracker.update(results=result, **self._costs(circuit))
+            self.tracker.record()
+
+    def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
+        """What the tracker is told of a circuit."""
         raise NotImplementedError
 
 
 def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires | None) -> Ticket:
-    """Hand the circuits of a QNode to an executor, by its public ``batch_submit``.
-
-    Args:
-        target: The executor, or a cluster.
-        tapes: The circuits, at least one.
-        wires: Wires of the QNode's device; ``None`` for those of each circuit.
-
-    Raises:
-        UnknownWireError: A circuit uses wires that the QNode lacks; nothing was sent.
-        ThreadedIBMQError: The executor refused the circuits.
-    """
+    """Hand the circuits of a QNode to an executor, by its public ``batch_submit``."""
     ready = [with_executors_shots(with_named_wires(tape, wires), target) for tape in tapes]
     return Ticket(target, take(target, Batch(ready, wires)))
 
@@ -207,19 +145,7 @@ def take(executor: BaseQExecutor, batch: Batch) -> list[Future[Any]]:
 def spread(
     batch: Batch, choose: Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]
 ) -> list[tuple[BaseQExecutor, Future[Any]]]:
-    """Choose an executor for each circuit and hand the circuits over.
-
-    Args:
-        batch: The circuits.
-        choose: Gives the executor of a circuit, from the circuit and how often each was chosen before, by ``id``.
-
-    Returns:
-        The executor and the future of each circuit, in order.
-
-    Raises:
-        SelectorError: A selector returned something that is not one of its executors; nothing was sent.
-        ThreadedIBMQError: An executor refused its circuits; what others took is cancelled.
-    """
+    """Choose an executor for each circuit and hand the circuits over."""
     chosen: dict[int, int] = {}
     groups: dict[int, tuple[BaseQExecutor, list[int]]] = {}
     ready = []
@@ -249,11 +175,7 @@ def give_up(futures: Iterable[Any]) -> None:
 
 
 def check_count(executor: BaseQExecutor, method: str, got: int, wanted: int) -> None:
-    """Refuse what an executor of the user's gives, if it is not one a circuit.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
+    """Refuse what an executor of the user's gives, if it is not one a circuit."""
     if got != wanted:
         raise ConfigurationError(
             f"{type(executor).__name__}.{method} gave {got} for {wanted} circuits: it must give one a circuit, in order.",
@@ -262,47 +184,8 @@ def check_count(executor: BaseQExecutor, method: str, got: int, wanted: int) -> 
         )
 
 
-def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
-    """A circuit whose measurements all name their wires: those that name none get these, or the circuit's own.
-
-    Raises:
-        UnknownWireError: It uses wires that are not among these.
-    """
-    if wires is not None and not set(tape.wires) <= wires.toset():
-        lacking = [w for w in tape.wires if w not in wires]
-        raise UnknownWireError(
-            f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
-            "more wires, or labels for them. Nothing was sent."
-        )
-    named = [_on_wires(mp, tape.wires if wires is None else wires) for mp in tape.measurements]
-    if all(new is old for new, old in zip(named, tape.measurements)):
-        return tape
-    fresh = type(tape)(tape.operations, named, shots=tape.shots)
-    fresh.trainable_params = tape.trainable_params
-    return fresh
-
-
-def _on_wires(mp: Any, wires: Wires) -> Any:
-    if mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None:
-        return mp
-    fresh = copy(mp)
-    fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
-    return fresh
-
-
-def with_shots(tape: QuantumScript, shots: Shots) -> QuantumScript:
-    """A tape with other shots."""
-    fresh = tape.copy()
-    fresh._shots = shots  # noqa: SLF001 - copy() takes no shots before PennyLane 0.40
-    return fresh
-
-
 def with_executors_shots(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:
-    """The circuit with the executor's shots.
-
-    Raises:
-        ConfigurationError: One of both has a shot vector, and the other something else.
-    """
+    """The circuit with the executor's shots."""
     override = executor.shots_override
     if override is None or override == tape.shots:
         return tape

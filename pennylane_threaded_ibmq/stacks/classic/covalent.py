@@ -36,6 +36,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Annotated
 
 from ..._fork import ForkLock
+from ...circuits.changes import with_shots
 from ...config import find_token, hide_secrets
 from ...covalent import CLASS, obstacle
 from ...device.gather import CallFuture
@@ -43,7 +44,7 @@ from ...device.recording import recording_lock
 from ...exceptions import ConfigurationError, CredentialsError
 from ...executors.base import page_schema
 from ...executors.executor import IBMQExecutor as Standalone
-from ...executors.route import submit, with_shots
+from ...executors.route import submit
 from ...service.address import check_known_host
 
 if obstacle():

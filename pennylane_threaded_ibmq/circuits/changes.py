@@ -1,0 +1,44 @@
+"""Tapes with something changed, made the same way on both stacks."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import UnknownWireError
+
+if TYPE_CHECKING:
+    from pennylane.measurements import Shots
+    from pennylane.tape import QuantumScript
+    from pennylane.wires import Wires
+
+
+def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
+    """A circuit whose measurements all name their wires: those that name none get these, or the circuit's own."""
+    if wires is not None and not set(tape.wires) <= wires.toset():
+        lacking = [w for w in tape.wires if w not in wires]
+        raise UnknownWireError(
+            f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
+            "more wires, or labels for them. Nothing was sent."
+        )
+    named = [_on_wires(mp, tape.wires if wires is None else wires) for mp in tape.measurements]
+    if all(new is old for new, old in zip(named, tape.measurements)):
+        return tape
+    fresh = type(tape)(tape.operations, named, shots=tape.shots)
+    fresh.trainable_params = tape.trainable_params
+    return fresh
+
+
+def _on_wires(mp: Any, wires: Wires) -> Any:
+    if mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None:
+        return mp
+    fresh = copy(mp)
+    fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
+    return fresh
+
+
+def with_shots(tape: QuantumScript, shots: Shots) -> QuantumScript:
+    """A tape with other shots."""
+    fresh = tape.copy()
+    fresh._shots = shots  # noqa: SLF001 - copy() takes no shots before PennyLane 0.40
+    return fresh
