@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pennylane.math import unwrap
 
 from .._compat import zip_strict
 from .._fork import OnePerProcess
@@ -336,8 +337,9 @@ def _operations(tape: QuantumScript) -> str:
 
 
 def _parameters(tape: QuantumScript) -> str:
+    # they may be tensors of an interface, with what it needs for derivatives around them
     return json.dumps(
-        [[_plain(value) for value in op.data] for op in tape.operations if op.data], default=str
+        [[_plain(value) for value in unwrap(op.data)] for op in tape.operations if op.data], default=str
     )
 
 
