@@ -29,7 +29,7 @@ from .recording import holds_recording_lock, making_operators
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
-    from pennylane.typing import Result, ResultBatch
+    from pennylane.typing import ResultBatch
 
     from ..circuits.shards import Shard
 
@@ -103,6 +103,11 @@ class _Share:
         self._calls = calls
         self._lock = threading.Lock()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no call wants it any more."""
+        return self._calls == 0
+
     def leave(self) -> None:
         """One call gives up."""
         with self._lock:
@@ -148,7 +153,7 @@ class CallHandle:
         self.shards = shards
         self.origins = tuple(origins)
         self.tags = tags
-        self.futures: tuple[Future[Result], ...] = tuple(CallFuture(self) for _ in self.origins)
+        self.futures: tuple[CallFuture, ...] = tuple(CallFuture(self) for _ in self.origins)
         self._gatherer = gatherer
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
@@ -164,6 +169,11 @@ class CallHandle:
 
     def __len__(self) -> int:
         return len(self.origins)
+
+    @property
+    def batch_id(self) -> str:
+        """Id of the batch in the journal that it is sent with; empty before, and where nothing is written down."""
+        return "" if self._share is None else self._share.batch.batch_id
 
     @property
     def job_ids(self) -> tuple[str, ...]:
@@ -214,6 +224,7 @@ class CallHandle:
             raise WaitTimeoutError(
                 f"No result of the whole call within {seconds:g} s. {jobs}: call results() again, or raise timeout_secs.",
                 job_ids=ids,
+                batch_id=self.batch_id,
             )
         if self._share is not None:
             self._share.batch.track_if_finished()
@@ -233,6 +244,7 @@ class CallHandle:
         if left:
             share.leave()
         for mine, result in zip_strict(self.futures, theirs):
+            mine.batch_id = self.batch_id
             result.add_done_callback(partial(self._arrive, mine))
 
     def fail(self, error: BaseException) -> None:
@@ -267,6 +279,9 @@ class CallHandle:
             except (KeyboardInterrupt, SystemExit):
                 if self._cancel_on_interrupt:
                     self.cancel()
+                if self._share is not None and self._share.empty:
+                    # also what is just being sent must be cancelled by somebody
+                    self._share.batch.leave()
                 raise
 
 

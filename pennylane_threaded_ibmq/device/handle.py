@@ -253,10 +253,10 @@ class BatchHandle:
             try:
                 return self._display.wait(batch, seconds)
             except (KeyboardInterrupt, SystemExit):
-                self._leave()
+                self.leave()
                 raise
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Give up waiting for good; what may still arrive is named, also to those who do not wait for it."""
         try:
             if self._cancel_on_interrupt:

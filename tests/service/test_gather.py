@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import threading
 from contextlib import closing
@@ -106,6 +108,25 @@ def test_the_last_call_to_leave_cancels_the_job(loopback, device):
     service.wait_for_jobs(1, JobStatus.CANCELLED)
 
 
+def test_an_interrupt_cancels_the_job_that_no_other_call_shares(loopback, device):
+    service = loopback()
+    service.hold()
+    dev = device(backend=SIMULATOR)
+    call = dev.submit(flip(), gather=True)
+
+    def interrupt():
+        service.wait_for_jobs(1, JobStatus.QUEUED)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        call.results(LIMIT_SECS)
+    thread.join()
+    service.wait_for_jobs(1, JobStatus.CANCELLED)
+    assert call.futures[0].cancelled()
+
+
 def test_a_job_that_ibm_cancels_fails_all_that_share_it(loopback, device):
     service = loopback()
     service.hold()
@@ -133,6 +154,7 @@ def test_each_call_knows_its_own_jobs_and_time_limit(loopback, device):
     with pytest.raises(WaitTimeoutError, match="call results") as caught:
         calls[1].results()
     assert caught.value.job_ids == calls[1].job_ids
+    assert caught.value.batch_id == calls[0].batch_id == dev.batches(limit=1)[0].id
     service.release()
     right(calls)
     jobs = [call.job_ids for call in calls]
