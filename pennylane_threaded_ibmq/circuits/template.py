@@ -178,7 +178,7 @@ class Template:
         circuit = self._routed.circuit.copy()
         self._append_ending(circuit, setting, self._routed.places)
         compiled = self._as_compiled(self._routed.finish(circuit))
-        if not self._ends_diagonally(setting):
+        if not (self._routed.trims and self._ends_diagonally(setting)):
             return compiled
         whole = self._compile(self._measured(setting))
         return min(compiled, whole, key=lambda one: one.size.two_qubit_gates)

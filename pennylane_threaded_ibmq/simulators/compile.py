@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError, nearest
 from .isa import check_isa
-from .routed import Halves, Routed, final_places, halves
+from .routed import TRIMS, Halves, Routed, final_places, halves
 from .targets import reduced_target
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Compiler:
         if self._halves is None:
             return None
         routed = self._run(self._halves.before, self._expanded(circuit))
-        return Routed(routed, final_places(routed, circuit.num_qubits), self._finish)
+        places = final_places(routed, circuit.num_qubits)
+        return Routed(routed, places, self._level >= TRIMS, self._finish)
 
     def _finish(self, circuit: QuantumCircuit) -> QuantumCircuit:
         assert self._halves is not None
@@ -101,12 +102,16 @@ class Compiler:
             check_isa(circuit, self._runs_on)
         return circuit
 
+    @property
+    def _level(self) -> int:
+        return int(self._options["optimization_level"])
+
     def _ready(self) -> Any:
         """The pass manager."""
         with self._lock:
             if self._manager is None:
                 self._manager = self._build()
-                self._halves = halves(self._manager, self._target, int(self._options["optimization_level"]))
+                self._halves = halves(self._manager, self._target, self._level)
             return self._manager
 
     def _run(self, manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _BEFORE = ("init", "layout", "routing", "translation", "optimization")
 _AFTER = ("translation", "optimization", "scheduling")
 
-_REMOVES_DIAGONAL = 2
+TRIMS = 2
 """From this level on Qiskit takes out what no measurement sees. Below it a gate stays, with whatever noise a model gives it."""
 
 
@@ -23,12 +23,14 @@ class Routed:
     Attributes:
         circuit: Laid out, routed, translated and optimised, but not scheduled.
         places: Where each qubit of the circuit that was routed is at the end.
+        trims: A circuit that is compiled as a whole loses what no measurement sees before it is routed.
         finish: Makes of it, or of a copy with gates on one qubit and measurements appended, what the backend runs. No qubit is
             moved.
     """
 
     circuit: QuantumCircuit
     places: tuple[int, ...]
+    trims: bool
     finish: Callable[[QuantumCircuit], QuantumCircuit]
 
 
@@ -90,7 +92,7 @@ def _merging(target: Any, level: int) -> Any:
     if level == 0:
         return None
     merge = Optimize1qGatesDecomposition(target=target)
-    if level < _REMOVES_DIAGONAL:
+    if level < TRIMS:
         return PassManager([merge])
     passes = [merge, RemoveDiagonalGatesBeforeMeasure(), Size(), FixedPoint("size")]
     return PassManager([DoWhileController(passes, do_while=lambda found: not found["size_fixed_point"])])
