@@ -101,7 +101,7 @@ def measure(name, work, rounds):
     import qiskit_ibm_provider  # noqa: F401
     from pennylane import numpy as pnp
 
-    import pennylane_threaded_ibmq.qelectron  # noqa: F401
+    import pennylane_threaded_ibmq.executors  # noqa: F401
 
     if name in {"covalent", "theirs"}:
         import covalent  # noqa: F401

@@ -66,7 +66,7 @@ class SelectorDevice(Selecting, WholeBatchDevice):
 
 
 class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`."""
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.executors.qelectron`."""
 
     name: str
     description: str

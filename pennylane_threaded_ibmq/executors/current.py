@@ -78,7 +78,7 @@ class SelectorDevice(Selecting, Device):
 
 
 class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.qelectron.qelectron`.
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.executors.qelectron`.
 
     Args:
         qnode: The QNode; it is not changed.

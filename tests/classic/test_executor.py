@@ -23,8 +23,8 @@ from pydantic import PrivateAttr
 
 from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, qelectron
 from pennylane_threaded_ibmq.exceptions import BackendError, ConfigurationError, CredentialsError
+from pennylane_threaded_ibmq.executors import QElectron, database_path
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR
-from pennylane_threaded_ibmq.qelectron import QElectron, database_path
 
 SMALL = "ibmq_lima"
 TOKEN = "loopback-token"

@@ -12,8 +12,8 @@ from pydantic import PrivateAttr
 
 from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, qelectron
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError
+from pennylane_threaded_ibmq.executors import database_path
 from pennylane_threaded_ibmq.loopback import SIMULATOR
-from pennylane_threaded_ibmq.qelectron import database_path
 
 
 class Counting(IBMQExecutor):

@@ -58,7 +58,7 @@ def test_the_database_has_the_job_ids(loopback, home):
     import json
     import sqlite3
 
-    from pennylane_threaded_ibmq.qelectron import database_path
+    from pennylane_threaded_ibmq.executors import database_path
 
     loopback()
     executor = IBMQExecutor(backend=SIMULATOR)

@@ -14,7 +14,7 @@ import pytest
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 from pennylane_threaded_ibmq.execution.futures import TapeFuture
 from pennylane_threaded_ibmq.execution.lanes import Lanes
-from pennylane_threaded_ibmq.qelectron import IBMQExecutor
+from pennylane_threaded_ibmq.executors import IBMQExecutor
 
 
 def tapes(count=4):
@@ -141,7 +141,7 @@ def test_run_later_outlives_a_callback_that_leaves():
         qml.RY(x, 0)
         return qml.expval(qml.Z(0))
 
-    from pennylane_threaded_ibmq.qelectron import qelectron
+    from pennylane_threaded_ibmq.executors import qelectron
 
     later = qelectron(circuit, executors=IBMQExecutor(shots=100))
     futures = [later.run_later(0.1 * i) for i in range(3)]

@@ -240,7 +240,7 @@ def test_executors_of_a_mixed_environment_are_refused():
         "m.installed = lambda: {**real(), 'qiskit': '1.4.6'}\n"
         "import pennylane_threaded_ibmq\n"
         "try:\n"
-        "    from pennylane_threaded_ibmq.qelectron import IBMQExecutor\n"
+        "    from pennylane_threaded_ibmq.executors import IBMQExecutor\n"
         "except Exception as error:\n"
         "    print(type(error).__name__, error)\n"
     )
