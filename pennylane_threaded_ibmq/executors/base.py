@@ -95,11 +95,11 @@ class BaseQExecutor(BaseModel):
 
     persist_data: bool = True
     qnode_device_import_path: tuple[str, str] | None = None
-    qnode_device_shots: int | None = Field(None, ge=1)
-    qnode_device_wires: int | None = Field(None, ge=1)
+    qnode_device_shots: int | None = Field(default=None, ge=1)
+    qnode_device_wires: int | None = Field(default=None, ge=1)
     pennylane_active_return: bool | None = None
-    device: str = Field("default.qubit", min_length=1)
-    num_threads: int = Field(10, ge=1)
+    device: str = Field(default="default.qubit", min_length=1)
+    num_threads: int = Field(default=10, ge=1)
     name: str = ""
 
     _runtime: Runtime = PrivateAttr(default_factory=Runtime)

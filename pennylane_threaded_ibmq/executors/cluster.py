@@ -16,11 +16,11 @@ from .route import Batch, check_count, spread
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
-    from typing_extensions import TypeAlias
+    from typing_extensions import Unpack
+
+    from .options import QClusterOptions, Selector
 
 SELECTORS = ("cyclic", "random", "least_busy")
-
-Selector: TypeAlias = "str | Callable[[Any, Any], Any]"
 
 
 class QCluster(BaseQExecutor):
@@ -37,6 +37,9 @@ class QCluster(BaseQExecutor):
 
     executors: tuple[SerializeAsAny[BaseQExecutor], ...]
     selector: Any = "cyclic"
+
+    def __init__(self, **data: Unpack[QClusterOptions]) -> None:
+        super().__init__(**data)
 
     @field_validator("executors", mode="before")
     @classmethod
@@ -181,10 +184,10 @@ def _from_code(data: bytes) -> _Portable:
 
 def check_selector(selector: Any) -> Selector:
     """Refuse what cannot choose."""
-    if callable(selector) and not isinstance(selector, type):
-        return selector  # type: ignore[no-any-return]
-    if isinstance(selector, str) and selector in SELECTORS:
-        return selector
+    named = isinstance(selector, str) and selector in SELECTORS
+    if named or (callable(selector) and not isinstance(selector, type)):
+        chosen: Selector = selector
+        return chosen
     raise _unknown_selector(selector)
 
 

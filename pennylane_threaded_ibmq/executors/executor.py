@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union, cast
 
 import pennylane as qml
 from pennylane.measurements import Shots
@@ -28,7 +28,9 @@ from .base import BaseQExecutor, check_shots, whole_number
 from .local import LocalDevice
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from .options import IBMQExecutorOptions
 
 ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 OWN_DEVICE = "threaded.ibmq"
@@ -55,7 +57,7 @@ class DeviceExecutor(BaseQExecutor):
     """
 
     shots: ShotsField = Field(
-        0, description="0 keeps the QNode's shots; None, a number or a vector overrides them"
+        default=0, description="0 keeps the QNode's shots; None, a number or a vector overrides them"
     )
 
     _shots = field_validator("shots", mode="before")(check_shots)
@@ -187,7 +189,7 @@ class IBMQExecutor(DeviceExecutor):
     """
 
     known_extras: ClassVar[frozenset[str]] = frozenset(Settings.model_fields)
-    max_jobs: int = Field(20, ge=1, description="the most jobs in flight at once, at least 1")
+    max_jobs: int = Field(default=20, ge=1, description="the most jobs in flight at once, at least 1")
     backend: str = Field(
         default_factory=lambda: DEFAULT_BACKEND, min_length=1, description="name of a backend"
     )
@@ -195,11 +197,12 @@ class IBMQExecutor(DeviceExecutor):
     hub: str = Field(default_factory=lambda: "ibm-q", description="IBM Quantum hub name")
     group: str = Field(default_factory=lambda: "open", description="IBM Quantum group name")
     project: str = Field(default_factory=lambda: "main", description="IBM Quantum project name")
-    runs_on: str = Field(OWN_DEVICE, min_length=1, description="name of a PennyLane device")
+    runs_on: str = Field(default=OWN_DEVICE, min_length=1, description="name of a PennyLane device")
 
-    def __init__(self, **data: Any) -> None:
-        hide_secrets(data)
-        super().__init__(**data)
+    def __init__(self, **data: Unpack[IBMQExecutorOptions]) -> None:
+        given = cast("dict[str, Any]", data)
+        hide_secrets(given)
+        super().__init__(**given)
 
     @field_validator("device")
     @classmethod

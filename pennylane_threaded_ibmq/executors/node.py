@@ -13,11 +13,12 @@ from ..exceptions import ConfigurationError
 from ..settings import DEFAULT_BACKEND
 from ..stack import stack
 from .base import BaseQExecutor
-from .cluster import QCluster, Selector, check_executors, check_selector
+from .cluster import QCluster, check_executors, check_selector
 from .executor import IBMQExecutor
 
 if TYPE_CHECKING:
     from .current import QElectron
+    from .options import Executors, Selector
 else:
     QElectron = import_module(f".{stack().value}", __package__).QElectron
 
@@ -30,23 +31,27 @@ _SIMULATOR_GRADIENTS = ("backprop", "adjoint", "device")
 def qelectron(
     qnode: Callable[..., Any],
     *,
-    executors: Any = ...,
-    selector: Any = ...,
-    name: Any = ...,
-    description: Any = ...,
+    executors: Executors | None = ...,
+    selector: Selector = ...,
+    name: str | None = ...,
+    description: str | None = ...,
 ) -> QElectron: ...
 
 
 @overload
 def qelectron(
-    qnode: None = ..., *, executors: Any = ..., selector: Any = ..., name: Any = ..., description: Any = ...
+    *,
+    executors: Executors | None = ...,
+    selector: Selector = ...,
+    name: str | None = ...,
+    description: str | None = ...,
 ) -> Callable[[Callable[..., Any]], QElectron]: ...
 
 
 def qelectron(
-    qnode: Any = None,
+    qnode: Callable[..., Any] | None = None,
     *,
-    executors: Any = None,
+    executors: Executors | None = None,
     selector: Selector = "cyclic",
     name: str | None = None,
     description: str | None = None,
@@ -78,7 +83,7 @@ def qelectron(
     return _wrap(qnode, target, name, description)
 
 
-def _target(executors: Any, selector: Selector) -> BaseQExecutor:
+def _target(executors: Executors | None, selector: Selector) -> BaseQExecutor:
     selector = check_selector(selector)
     if executors is None:
         # by name, so that a backend that some file configures is not used, and paid, unasked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,11 @@ from ..simulators.local import is_local_name
 from ..stack import Stack, stack
 from .executor import DeviceExecutor, IBMQExecutor, known_device
 from .local import LocalDevice
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import QiskitExecutorOptions, SimulatorOptions
 
 _DEVICES = ("sampler", "local_sampler")
 _WRITTEN_BY_COVALENT = {"optimization_level": 3, "resilience_level": 1}
@@ -34,9 +39,12 @@ class Simulator(DeviceExecutor):
         ConfigurationError: A field has a value that cannot work.
     """
 
-    device: str = Field("default.qubit", min_length=1, description="name of a PennyLane device")
-    parallel: bool | str = Field("thread", description="'thread' or False")
-    workers: int = Field(10, ge=1, description="kept, not used")
+    device: str = Field(default="default.qubit", min_length=1, description="name of a PennyLane device")
+    parallel: bool | str = Field(default="thread", description="'thread' or False")
+    workers: int = Field(default=10, ge=1, description="kept, not used")
+
+    def __init__(self, **data: Unpack[SimulatorOptions]) -> None:
+        super().__init__(**data)
 
     _known_device = field_validator("device")(known_device)
 
@@ -82,17 +90,18 @@ class QiskitExecutor(IBMQExecutor):
 
     known_extras: ClassVar[frozenset[str]] = IBMQExecutor.known_extras | {"cloud_instance"}
 
-    device: str = Field("local_sampler", description="'sampler' or 'local_sampler'")
+    device: str = Field(default="local_sampler", description="'sampler' or 'local_sampler'")
     options: dict[str, Any] = Field(default_factory=dict, description="options by name")
     single_job: bool = False
     local_transpile: bool = False
     channel: str = ""
     max_time: int | str | None = None
 
-    def __init__(self, **data: Any) -> None:
-        if not data.get("instance") and data.get("cloud_instance"):
-            data["instance"] = data["cloud_instance"]
-        super().__init__(**data)
+    def __init__(self, **data: Unpack[QiskitExecutorOptions]) -> None:
+        given = cast("dict[str, Any]", data)
+        if not given.get("instance") and given.get("cloud_instance"):
+            given["instance"] = given["cloud_instance"]
+        super().__init__(**given)
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
