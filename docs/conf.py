@@ -57,6 +57,11 @@ nb_merge_streams = True
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 home_of_pages = tempfile.TemporaryDirectory(prefix="threaded-ibmq-docs-")
 os.environ["THREADED_IBMQ_HOME"] = home_of_pages.name
+# Nor the settings of their IPython. The warning that this leaves out is of a port of this machine, whose messages are signed.
+os.environ["IPYTHONDIR"] = str(Path(home_of_pages.name) / "ipython")
+profile = Path(os.environ["IPYTHONDIR"]) / "profile_default"
+profile.mkdir(parents=True)
+(profile / "ipython_kernel_config.json").write_text('{"IPKernelApp": {"log_level": 40}}', encoding="utf-8")
 # A bar would show, or not, with the load of the machine that builds.
 os.environ["THREADED_IBMQ_PROGRESS"] = "false"
 for name in ("IBMQX_TOKEN", "QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_URL"):
