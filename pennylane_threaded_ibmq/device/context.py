@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..circuits.shards import Limits, Shard
+from ..circuits.shards import Limits, Shard, cut, spread_size
 from ..exceptions import ConfigurationError, JournalError
 from ..execution.chunks import BackendSpec
 from ..execution.engine import open_engine
@@ -22,7 +22,7 @@ from ..execution.remote import ServiceRunner
 from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
 from ..service.account import check_size
 from ..service.durations import Durations
-from ..service.pace import pacers
+from ..service.pace import Pacer, pacers
 from ..service.service import JobService
 from ..simulators.canonical import NoCanonicalFormError, canonical
 from ..simulators.compile import Compiler
@@ -33,6 +33,7 @@ from ..store.records import DIGEST
 from .simulator import choose_lightning, refuse_simulator
 
 if TYPE_CHECKING:
+    from ..circuits.plan import Block
     from ..circuits.template import Fuse
     from ..settings import Settings
 
@@ -62,6 +63,7 @@ class ExecutionContext:
         retired: Nothing can be sent there any more.
         fuse: Makes circuits run on Lightning's state vector; ``None`` where none does.
         least_qubits: So many qubits it has without being asked.
+        pacer: Slots and speed of a service's simulator, on which batches are spread; ``None`` anywhere else.
     """
 
     name: str
@@ -77,6 +79,40 @@ class ExecutionContext:
     retired: bool = False
     fuse: Fuse | None = None
     least_qubits: int = 0
+    pacer: Pacer | None = None
+
+    def cut(
+        self, blocks: Sequence[Block], shard_size: int | Literal["auto"], tapes: int, *, spread: bool = True
+    ) -> tuple[Shard, ...]:
+        """Cut a batch into shards.
+
+        Args:
+            blocks: Its blocks.
+            shard_size: Tapes in a shard, or ``"auto"``.
+            tapes: Tapes of the batch.
+            spread: ``"auto"`` may spread it over lanes where that is quicker.
+        """
+        if (
+            shard_size == "auto"
+            and spread
+            and self.pacer is not None
+            and isinstance(self.runner, ServiceRunner)
+        ):
+            earlier = self.runner.open_cut(tapes, lambda size: cut(blocks, size, self.limits))
+            if earlier is not None:
+                return earlier
+            shard_size = self._spread_size(blocks, self.pacer)
+        return cut(blocks, shard_size, self.limits)
+
+    def _spread_size(self, blocks: Sequence[Block], pacer: Pacer) -> int | Literal["auto"]:
+        assert self.limits is not None
+        weigh = self.limits.weigh
+        return spread_size(
+            len({member.position for block in blocks for member in block.members}),
+            sum(weigh(block).of(block.rows).circuits for block in blocks),
+            int(min(self.lanes.most, pacer.slots)),
+            pacer.speed.circuit_secs,
+        )
 
     @property
     def remote(self) -> bool:
@@ -191,6 +227,7 @@ def open_remote(
     limits: Limits,
     without: frozenset[str],
     exact: bool = False,
+    simulates: bool = False,
     open_inner: Callable[[], Any],
 ) -> ExecutionContext:
     """Jobs on a backend of a service.
@@ -203,6 +240,7 @@ def open_remote(
         limits: What fits in one job.
         without: Gates not to use though the backend has them.
         exact: The service takes only what its backend has, and does not look before it runs it.
+        simulates: The backend is a simulator, whose jobs cost nothing but time.
         open_inner: Makes the inner device of a lane.
     """
     refuse_simulator(settings, f"backend {jobs.backend.name!r} is a service's, which simulates as it does")
@@ -229,18 +267,20 @@ def open_remote(
     journal = _journal(settings)
     # who writes nothing down recognises nothing
     job_options = {} if journal is None else _shaping(settings, jobs, estimator=estimator)
+    pacer = pacers().of(instance, str(backend.name))
     runner = ServiceRunner(
         jobs,
         open_inner,
         settings.session,
         instance=instance,
-        pacer=pacers().of(instance, str(backend.name)),
+        pacer=pacer,
         journal=journal,
         max_retries=settings.max_retries,
         job_options=job_options,
         options="" if journal is None else canonical(jobs.options),
         by_circuits=settings.compiles_otherwise,
         waits_for_usage=settings.on_usage_limit == "wait",
+        learns_speed=simulates,
     )
     return ExecutionContext(
         str(backend.name),
@@ -253,6 +293,7 @@ def open_remote(
         jobs,
         instance,
         job_options,
+        pacer=pacer if simulates else None,
     )
 
 

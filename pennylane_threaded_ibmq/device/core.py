@@ -21,7 +21,7 @@ from pennylane.tape import QuantumScript
 from .._compat import without_prefix
 from .._fork import FORKS
 from ..circuits.plan import Block, plan
-from ..circuits.shards import Limits, Shard, cut, cut_like
+from ..circuits.shards import Limits, Shard, cut_like
 from ..circuits.structure import TapeData, is_own_measurement
 from ..circuits.template import Template, TemplateStore
 from ..exceptions import (
@@ -257,7 +257,9 @@ class BatchDevice:
             origins += [origin.moved(len(tapes)) for origin in call.origins]
             tapes += call.tapes
         with collector().rest(len(tapes)):
-            return self._start(tuple(tapes), origins, tags=calls[0].tags)
+            # they come one by one, and lanes that are free have taken others before
+            shards = self._cut(tuple(tapes), origins, spread=False)
+            return self._start(tuple(tapes), origins, tags=calls[0].tags, shards=shards)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
         # a login keeps nobody from recording
@@ -554,6 +556,8 @@ class BatchDevice:
         tapes: tuple[QuantumScript, ...],
         origins: Sequence[Origin] = (),
         like: BatchRecord | None = None,
+        *,
+        spread: bool = True,
     ) -> tuple[Shard, ...]:
         place = self._open()
         try:
@@ -573,7 +577,7 @@ class BatchDevice:
             self._check_shots(blocks, place.limits, place.name)
         size = self._settings.shard_size
         if like is None:
-            return cut(blocks, size, place.limits)
+            return place.cut(blocks, size, len(tapes), spread=spread)
         return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
 
     def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:

@@ -76,6 +76,7 @@ class ServiceRunner:
         options: All that a job is sent with beside its circuits, as a text that is the same in the next program.
         by_circuits: Jobs are told apart by their compiled circuits too, as the user compiles them.
         waits_for_usage: A shard waits while the instance has met its usage limit, in place of failing.
+        learns_speed: The backend is a simulator, and its jobs tell how fast it is.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ServiceRunner:
         options: str = "",
         by_circuits: bool = False,
         waits_for_usage: bool = False,
+        learns_speed: bool = False,
     ) -> None:
         self._jobs = jobs
         self._open_inner = open_inner
@@ -104,6 +106,7 @@ class ServiceRunner:
         self._usage_limit = UsageLimit(instance, waits=waits_for_usage)
         self._options = options
         self._by_circuits = by_circuits
+        self._learns_speed = learns_speed
         self._tag = f"{OWN_PREFIX}{uuid4().hex[:12]}"
         self._finder = JobFinder(jobs)
         self.watcher = Watcher(jobs)
@@ -143,6 +146,22 @@ class ServiceRunner:
             if claim is not None:
                 entry.claimed, entry.seed, entry.tag = claim, claim.seed, claim.tag
         return entries
+
+    def open_cut(self, tapes: int, cut: Callable[[int], tuple[Shard, ...]]) -> tuple[Shard, ...] | None:
+        """A batch as an earlier program has cut it whose jobs can be taken over; ``None`` if none has left any.
+
+        Args:
+            tapes: Tapes of the batch.
+            cut: Cuts it into shards of so many tapes.
+        """
+        if self._journal is None:
+            return None
+        where = str(self._jobs.backend.name), self._instance
+        for size in self._journal.open_sizes(*where, tapes):
+            shards = cut(size)
+            if self._journal.is_there([self._content(shard) for shard in shards], *where):
+                return shards
+        return None
 
     def start(self, shards: int) -> SharedBatch:
         """The Batch context that the jobs of one batch of tapes share."""
@@ -555,7 +574,20 @@ class ServiceRunner:
             raise
         self._note(run.entry, ShardState.DONE)
         run.answers = without_numbers(results)
+        self._learn_speed(run, job)
         return read
+
+    def _learn_speed(self, run: ShardRun, job: SentJob) -> None:
+        """Let a finished job of a simulator tell how long its circuits ran."""
+        speed = self._pacer.speed
+        circuits = sum(len(pub.values) for request in run.requests for pub in request.pubs)
+        if not self._learns_speed or not speed.begin(circuits):
+            return
+        secs = None
+        try:
+            secs = self._jobs.running_secs(job)
+        finally:
+            speed.end(circuits, secs)
 
 
 @contextmanager

@@ -100,6 +100,7 @@ class LoopbackConfig(Model):
         gone: HTTP status with which the classic API answers everything, as if it had been switched off; ``None`` if it
             works. The Platform is not concerned.
         job_secs: Seconds each job spends in ``Running`` at least; the simulation counts towards it.
+        circuit_secs: Seconds that each circuit of a job adds to that; a circuit counts once for each of its rows of values.
         queue_secs: Seconds each job spends in ``Queued`` at least.
         slots: Most jobs of one backend in ``Running`` at a time.
         request_secs: Seconds added to every request, logins included.
@@ -133,6 +134,7 @@ class LoopbackConfig(Model):
     inline_bytes: int = Field(default=1024**2, ge=0)
     gone: Literal[404, 410] | None = None
     job_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    circuit_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     queue_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     slots: int = Field(default=20, ge=1)
     request_secs: float = Field(default=0.0, ge=0, allow_inf_nan=False)

@@ -111,9 +111,10 @@ class Scheduler:
             begun = loop.time()
             ending = await self._compute(job) if fate is None else _fate(fate)
             await self.gates["running"].passage()
-            allowed = self._config.job_secs if job.cost is None else min(job.cost, self._config.job_secs)
+            needed = self._config.job_secs + self._config.circuit_secs * ending.rows
+            allowed = needed if job.cost is None else min(job.cost, needed)
             await asyncio.sleep(begun + allowed - loop.time())
-            if allowed < self._config.job_secs:
+            if allowed < needed:
                 ending = _ran_too_long(job)
             self._finish(job.id, ending)
 

@@ -7,10 +7,12 @@ learned from refusals: as many jobs as were in flight when one was refused is th
 from __future__ import annotations
 
 import threading
+from math import inf
 from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
 from .clock import CLOCK, Clock
+from .speed import Speed
 
 LEARNED_SECS = 60.0
 """How long a learned limit holds; other programs may have held the slots."""
@@ -24,6 +26,9 @@ class Pacer:
 
     Args:
         clock: Time.
+
+    Attributes:
+        speed: How fast it runs circuits, if it is a simulator.
     """
 
     def __init__(self, clock: Clock = CLOCK) -> None:
@@ -34,6 +39,13 @@ class Pacer:
         self._limit_until = 0.0
         self._not_before = 0.0
         self._pause = FIRST_PAUSE_SECS
+        self.speed = Speed(clock)
+
+    @property
+    def slots(self) -> float:
+        """Jobs that may be in flight, as far as a refusal has told; ``inf`` if none has lately."""
+        with self._changed:
+            return inf if self._limit is None or self._clock.now() >= self._limit_until else self._limit
 
     def enter(self, given_up: threading.Event) -> bool:
         """Wait for a slot.

@@ -346,6 +346,21 @@ class JobService(ABC):
             logger.info("the place of job %s is not known: %s", job.job_id, error)
             return None
 
+    def running_secs(self, job: SentJob) -> float | None:
+        """Ask how long a finished job ran.
+
+        Returns:
+            Seconds; ``None`` if the service did not say, which is no harm.
+        """
+        what = f"the times of job {job.job_id}"
+        try:
+            return read_metrics(
+                job.job_id, self._within(PLACE_SECS, lambda: self._metrics(job), what)
+            ).running_secs
+        except (*self.problems, OSError) as error:  # type: ignore[misc]
+            logger.info("%s are not known: %s", what, error)
+            return None
+
     def state(self, job: SentJob) -> State:
         """Ask for the state of one job.
 

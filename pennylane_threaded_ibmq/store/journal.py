@@ -349,6 +349,33 @@ class Journal:
             ).fetchall()
             return self._records(db, rows)
 
+    def open_sizes(self, backend: str, instance: str, tapes: int) -> tuple[int, ...]:
+        """How batches of so many tapes were cut whose jobs nobody has the results of yet.
+
+        Returns:
+            The most tapes in a shard of each, newest batch first, each number once.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT MAX(length(s.tapes) - length(replace(s.tapes, ' ', '')) + 1) AS size FROM batches b "
+                "JOIN shards s ON s.batch = b.id WHERE b.backend=? AND b.instance=? AND b.tapes=? AND EXISTS "
+                "(SELECT 1 FROM shards o WHERE o.batch = b.id AND o.delivered=0 AND o.adopted=0 "
+                "AND o.state IN ('sending', 'accepted', 'done')) GROUP BY b.id ORDER BY b.created DESC",
+                (backend, instance, tapes),
+            ).fetchall()
+        return tuple(dict.fromkeys(row["size"] for row in rows))
+
+    def is_there(self, contents: Sequence[str], backend: str, instance: str) -> bool:
+        """Whether a job was sent with one of these contents whose results nobody has yet."""
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT 1 FROM shards s JOIN batches b ON b.id = s.batch WHERE s.content IN "
+                "(SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? AND s.delivered=0 AND s.adopted=0 "
+                "AND s.state IN ('sending', 'accepted', 'done') LIMIT 1",
+                (json.dumps(list(contents)), backend, instance),
+            ).fetchone()
+        return row is not None
+
     def count(self) -> tuple[int, int]:
         """How many batches there are, and how many of them are open."""
         with self._reading() as db:

@@ -149,7 +149,7 @@ def test_shards_run_in_lanes_and_come_back_in_order(start, device):
 def test_a_batch_is_cut_where_the_backend_ends(start, device):
     service = start()
     most = 10
-    dev = device(service)
+    dev = device(service, backend="ibmq_lima")
     configuration = dev._open().jobs.backend.configuration()
     limit = configuration.max_experiments
     assert limit >= most

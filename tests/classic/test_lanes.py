@@ -138,3 +138,24 @@ def test_lanes_take_a_renewed_login(start, device, calls):
     assert first.backend.provider is second.backend.provider is first.provider
     assert service.counters.by_route[LOGIN] == 2
     assert len(calls.made()) == 2
+
+
+# ----------------------------------------------------------------------------------------------------------- spreading
+
+
+def test_a_batch_on_a_slow_simulator_is_spread_over_lanes(start, device):
+    service = start(circuit_secs=0.3, slots=20)
+    dev = device(service)
+    right(dev.batch_execute(ladder(60)))
+    assert service.counters.jobs == 12  # a guess
+    service.reset_counters()
+    right(dev.batch_execute(ladder(60)))
+    assert service.counters.jobs > 12  # a measurement
+    assert service.counters.by_route.get(LOGIN, 0) == 0
+
+
+def test_a_batch_on_a_system_is_packed(start, device):
+    service = start(circuit_secs=0.02, slots=20)
+    dev = device(service, backend="ibmq_lima")
+    right(dev.batch_execute(ladder(60)))
+    assert service.counters.jobs == 1

@@ -81,7 +81,7 @@ def test_two_hundred_jobs_are_watched_together(loopback, device, ours):
 
 def test_ten_thousand_tapes_are_one_job(loopback, device):
     service = loopback()
-    dev = device(backend=SIMULATOR)
+    dev = device(backend=SIMULATOR, max_jobs=1)  # it is not spread
     batch = tapes(10_000, shots=20)
     dev.batch_execute(batch[:2])  # what is loaded or transpiled once does not count
     tracemalloc.start()

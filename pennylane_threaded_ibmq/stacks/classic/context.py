@@ -110,6 +110,7 @@ def _remote(
             one_number_of_shots=True,
         ),
         without=frozenset(),
+        simulates=simulator,
         open_inner=lambda: _open_lane(login, wires),
     )
 

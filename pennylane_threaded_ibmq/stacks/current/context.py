@@ -147,6 +147,7 @@ def _remote(
         ),
         without=NEVER_USED,
         exact=True,
+        simulates=simulated,
         open_inner=lambda: LanePrimitives(backend, session),
     )
 
