@@ -22,12 +22,15 @@ def test_the_address_of_qiskit_ibmq_is_read_first(monkeypatch):
     """Device, executor and command say the same, and where it stands."""
     monkeypatch.setenv("QISKIT_IBM_URL", "http://platform.example")
     monkeypatch.setenv("IBMQX_URL", "http://classic.example/api")
-    address = qml.device("threaded.ibmq", wires=1)._settings.ibmqx_url
+    address = qml.device("threaded.ibmq", wires=1, backend="fake_lima")._settings.ibmqx_url
     assert address == IBMQExecutor().ibmqx_url == "http://classic.example/api"
     assert shown("ibmqx_url") == (address, "environment IBMQX_URL")
     monkeypatch.setenv("THREADED_IBMQ_IBMQX_URL", "http://ours.example/api")
-    assert qml.device("threaded.ibmq", wires=1)._settings.ibmqx_url == "http://ours.example/api"
-    given = qml.device("threaded.ibmq", wires=1, ibmqx_url="http://argument.example/api")
+    assert (
+        qml.device("threaded.ibmq", wires=1, backend="fake_lima")._settings.ibmqx_url
+        == "http://ours.example/api"
+    )
+    given = qml.device("threaded.ibmq", wires=1, backend="fake_lima", ibmqx_url="http://argument.example/api")
     assert given._settings.ibmqx_url == "http://argument.example/api"
 
 
