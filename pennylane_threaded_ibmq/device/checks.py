@@ -1,4 +1,4 @@
-"""The two arguments that every PennyLane device has, and the one that every batch has."""
+"""The two arguments that every PennyLane device has, the one that every batch has, and the numbers of an executor."""
 
 from __future__ import annotations
 
@@ -110,3 +110,33 @@ def how_to_make(circuit: object) -> str:
             " A quantum function makes its tape with qml.tape.make_qscript(function, shots=1000)(*arguments)."
         )
     return ""
+
+
+def whole_number(value: object) -> object:
+    """NumPy integers are as good as Python's; truth values and fractions are no numbers of things."""
+    if isinstance(value, (bool, float)):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
+    index = getattr(value, "__index__", None)
+    return index() if index is not None else value
+
+
+def check_override(value: Any) -> Any:
+    """Read the ``shots`` field of an executor: 0, ``None``, a positive number or a shot vector."""
+    if isinstance(value, str):
+        value = int(value) if value.strip().isdigit() else value
+    if isinstance(value, Shots):
+        value = None if value.total_shots is None else list(value)
+    if isinstance(value, (list, tuple)):
+        try:
+            vector = Shots(tuple(tuple(v) if isinstance(v, list) else whole_number(v) for v in value))
+        except (ValueError, TypeError, IndexError):
+            vector = Shots()
+        if not vector:
+            raise ValueError("a shot vector holds positive numbers or pairs (shots, copies)")
+        return tuple((c.shots, c.copies) for c in vector.shot_vector)
+    number = None if value is None else whole_number(value)
+    if not (number is None or isinstance(number, int)):
+        raise ValueError("must be 0, None, a positive number of shots, or a sequence of such numbers")
+    if number is not None and number < 0:
+        raise ValueError("must not be negative: 0 keeps the QNode's shots, as -1 did in Covalent 0.232")
+    return number

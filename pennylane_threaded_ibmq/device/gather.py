@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from functools import partial
@@ -447,3 +448,40 @@ class Gatherer:
                     self._state.wait(pause)
                     continue
             self._send_due()
+
+
+def handles_of(futures: Iterable[Any]) -> tuple[Any, ...]:
+    """The handles that futures are part of, each once; futures of a user's own have none."""
+    found = (getattr(future, "handle", None) for future in futures)
+    return tuple({id(one): one for one in found if one is not None}.values())
+
+
+def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:
+    """Ids of the jobs accepted so far for these futures; other circuits may share them."""
+    return tuple(dict.fromkeys(job_id for handle in handles_of(futures) for job_id in handle.job_ids))
+
+
+def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:
+    """Wait for futures, at most so many seconds; their results in order."""
+    for handle in handles_of(futures):
+        handle.flush()
+    if timeout_s is None:
+        return [future.result() for future in futures]
+    deadline = time.monotonic() + timeout_s
+    results = []
+    for future in futures:
+        try:
+            results.append(future.result(max(0.0, deadline - time.monotonic())))
+        except (TimeoutError, FutureTimeoutError):
+            # a circuit may also fail with a TimeoutError of its own
+            if future.done():
+                raise
+            raise overdue(futures, timeout_s) from None
+    return results
+
+
+def overdue(futures: Sequence[Any], timeout_s: float) -> WaitTimeoutError:
+    """The error for a wait that was too long."""
+    ids = job_ids_of(futures)
+    jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
+    return WaitTimeoutError(f"No result within timeout_secs={timeout_s:g}. {jobs}.", job_ids=ids)

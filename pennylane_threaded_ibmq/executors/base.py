@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from pennylane.measurements import Shots
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,9 +26,12 @@ from pydantic import (
 from .._compat import without_prefix
 from .._fork import ForkLock
 from ..config import Found, hide_secrets, is_secret, right_name
-from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning, WaitTimeoutError
+from ..device.checks import whole_number
+from ..device.gather import results_of
+from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
 
 if TYPE_CHECKING:
+    from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
     from pydantic_core import CoreSchema
 
@@ -57,14 +57,6 @@ class Runtime:
         return isinstance(other, Runtime)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def whole_number(value: object) -> object:
-    """NumPy integers are as good as Python's; truth values and fractions are no numbers of things."""
-    if isinstance(value, (bool, float)):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
-    index = getattr(value, "__index__", None)
-    return index() if index is not None else value
 
 
 class BaseQExecutor(BaseModel):
@@ -246,43 +238,6 @@ class BaseQExecutor(BaseModel):
         warnings.warn(f"{cls.__name__} has no field {name!r}; {text}", ConfigurationWarning, stacklevel=4)
 
 
-def handles_of(futures: Iterable[Any]) -> tuple[Any, ...]:
-    """The handles that futures are part of, each once; futures of a user's own have none."""
-    found = (getattr(future, "handle", None) for future in futures)
-    return tuple({id(one): one for one in found if one is not None}.values())
-
-
-def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:
-    """Ids of the jobs accepted so far for these futures; other circuits may share them."""
-    return tuple(dict.fromkeys(job_id for handle in handles_of(futures) for job_id in handle.job_ids))
-
-
-def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:
-    """Wait for futures, at most so many seconds; their results in order."""
-    for handle in handles_of(futures):
-        handle.flush()
-    if timeout_s is None:
-        return [future.result() for future in futures]
-    deadline = time.monotonic() + timeout_s
-    results = []
-    for future in futures:
-        try:
-            results.append(future.result(max(0.0, deadline - time.monotonic())))
-        except (TimeoutError, FutureTimeoutError):
-            # a circuit may also fail with a TimeoutError of its own
-            if future.done():
-                raise
-            raise overdue(futures, timeout_s) from None
-    return results
-
-
-def overdue(futures: Sequence[Any], timeout_s: float) -> WaitTimeoutError:
-    """The error for a wait that was too long."""
-    ids = job_ids_of(futures)
-    jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
-    return WaitTimeoutError(f"No result within timeout_secs={timeout_s:g}. {jobs}.", job_ids=ids)
-
-
 def page_schema(core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
     """JSON Schema of an executor in the words of Covalent's page, the same for what goes in and for what comes out."""
     schema = handler.resolve_ref_schema(handler(_without_serializers(core_schema)))
@@ -301,28 +256,6 @@ def _without_serializers(core_schema: Any) -> Any:
     if plain["type"] != "model-fields" and "schema" in plain:
         plain["schema"] = _without_serializers(plain["schema"])
     return plain
-
-
-def check_shots(value: Any) -> Any:
-    """Read the ``shots`` field: 0, ``None``, a positive number or a shot vector."""
-    if isinstance(value, str):
-        value = int(value) if value.strip().isdigit() else value
-    if isinstance(value, Shots):
-        value = None if value.total_shots is None else list(value)
-    if isinstance(value, (list, tuple)):
-        try:
-            vector = Shots(tuple(tuple(v) if isinstance(v, list) else whole_number(v) for v in value))
-        except (ValueError, TypeError, IndexError):
-            vector = Shots()
-        if not vector:
-            raise ValueError("a shot vector holds positive numbers or pairs (shots, copies)")
-        return tuple((c.shots, c.copies) for c in vector.shot_vector)
-    number = None if value is None else whole_number(value)
-    if not (number is None or isinstance(number, int)):
-        raise ValueError("must be 0, None, a positive number of shots, or a sequence of such numbers")
-    if number is not None and number < 0:
-        raise ValueError("must not be negative: 0 keeps the QNode's shots, as -1 did in Covalent 0.232")
-    return number
 
 
 def _explain(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SerializeAsAny, field_serializer, field_validator
 
+from ..device.gather import handles_of, results_of
 from ..exceptions import ConfigurationError, SelectorError
-from .base import BaseQExecutor, handles_of, results_of
+from .base import BaseQExecutor
 from .route import Batch, check_count, spread
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from pydantic_core import to_json
 from ..circuits.changes import with_named_wires, with_shots
 from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
 from ..device import ThreadedIBMQDevice
+from ..device.checks import check_override, whole_number
+from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError, CredentialsError, nearest
 from ..settings import DEFAULT_BACKEND, Settings, typed
 from ..simulators.local import is_local_name
 from ..store.archive import CallRecord, archives
-from .base import BaseQExecutor, check_shots, whole_number
-from .local import LocalDevice
+from .base import BaseQExecutor
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -60,7 +61,7 @@ class DeviceExecutor(BaseQExecutor):
         default=0, description="0 keeps the QNode's shots; None, a number or a vector overrides them"
     )
 
-    _shots = field_validator("shots", mode="before")(check_shots)
+    _shots = field_validator("shots", mode="before")(check_override)
 
     @property
     def shots_override(self) -> Shots | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pydantic import Field, field_validator, model_validator
 
 from ..config import Found
+from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError
 from ..settings import sort_options
 from ..simulators.local import is_local_name
 from ..stack import Stack, stack
 from .executor import DeviceExecutor, IBMQExecutor, known_device
-from .local import LocalDevice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

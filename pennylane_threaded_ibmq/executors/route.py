@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, List
 
 from .._compat import zip_strict
 from ..circuits.changes import with_named_wires, with_shots
+from ..device.gather import handles_of, job_ids_of, overdue
 from ..device.recording import Guard, recording_lock
 from ..exceptions import ConfigurationError, WaitTimeoutError
-from .base import BaseQExecutor, handles_of, job_ids_of, overdue
+from .base import BaseQExecutor
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots

@@ -15,10 +15,10 @@ from pennylane.wires import Wires
 
 from .._compat import end_pool, zip_strict
 from .._fork import OnePerProcess
-from ..device.gather import CallFuture
-from ..device.recording import making_operators
 from ..stack import Stack, stack
 from ..store.archive import CallRecord, archives
+from .gather import CallFuture
+from .recording import making_operators
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
