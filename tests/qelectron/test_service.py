@@ -78,6 +78,19 @@ def test_a_wrong_token_is_an_error_that_does_not_show_it(loopback):
     assert "no-such-token" not in str(caught.value)
 
 
+def test_a_login_that_was_refused_is_not_tried_for_each_of_many_calls(loopback):
+    service = loopback()
+    executor = IBMQExecutor(backend="ibm_manila", ibmqx_token="no-such-token")
+    circuit = qelectron(flip, executors=executor)
+    assert isinstance(circuit.run_later(0.0).exception(60), CredentialsError)
+    asked = service.counters.requests
+    errors = [circuit.run_later(0.0).exception(60) for _ in range(5)]
+    assert [type(error) for error in errors] == [CredentialsError] * 5
+    assert service.counters.requests == asked
+    executor.ibmqx_token = service.config.tokens[0]
+    assert circuit.run_later(0.0).result(120)[0] == pytest.approx(1, abs=0.1)
+
+
 def test_executors_run_side_by_side(loopback):
     loopback(job_secs=1.0, slots=2)
     executors = [IBMQExecutor(backend=SIMULATOR), IBMQExecutor(backend="ibm_manila")]
