@@ -65,6 +65,9 @@ def device(tapes: list[Any]) -> None:
         assert_type(handle.progress, Progress)
         assert_type(handle.progress.qpu_secs, float | None)
         assert_type(handle.usage_secs, float | None)
+        with dev.job_tags("night-run"), dev.with_options(job_tags=["vqe"]) as other:
+            assert_type(other, ThreadedIBMQDevice)
+            other.submit(tapes)
         futures: tuple[Future[Any], ...] = handle.futures
         assert_type(len(futures), int)
         call = dev.submit(tapes, gather=True, record=CallRecord("mine", dev.backend_name))
@@ -74,8 +77,9 @@ def device(tapes: list[Any]) -> None:
         call.flush()
         call.cancel()
         dev.resume(handle.batch_id, send=False).cancel()
-        for batch in dev.batches(limit=3):
+        for batch in dev.batches(limit=3, tags=["vqe"]):
             assert_type(batch, BatchRecord)
+            assert_type(batch.tags, tuple[str, ...])
             assert_type(batch.delivered, bool)
             assert_type(batch.shards, tuple[ShardRecord, ...])
             assert_type(batch.shards[0].state, ShardState)
