@@ -143,9 +143,15 @@ def test_run_later_outlives_a_callback_that_leaves():
 
     from pennylane_threaded_ibmq.executors import qelectron
 
-    later = qelectron(circuit, executors=IBMQExecutor(shots=100))
+    gate, after = threading.Event(), threading.Event()
+    executor = IBMQExecutor(shots=100, max_jobs=1)
+    later = qelectron(circuit, executors=executor)
+    executor._device()._open().lanes.submit(partial(calls, lambda: gate.wait(60)))
     futures = [later.run_later(0.1 * i) for i in range(3)]
     futures[0].add_done_callback(lambda _: sys.exit())
+    futures[0].add_done_callback(lambda _: after.set())
+    gate.set()
+    assert after.wait(60)
     assert len([f.result(60) for f in futures]) == 3
     assert later.run_later(0.2).result(60) > 0.5
 
