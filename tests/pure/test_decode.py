@@ -275,3 +275,57 @@ def test_values_of_measurements_in_the_middle():
     assert np.ravel(results[0, 1][0]).tolist() == [1 + 2 * b for b in middle]
     assert results[0, 2][0] == pytest.approx(4 / 6 - (4 / 6) ** 2)
     assert results[0, 3][0] == {0: 2, 1: 4}
+
+
+def test_nothing_is_left_after_selection():
+    tape = mid_circuit(
+        lambda _: (
+            qml.counts(wires=[1]),
+            qml.counts(wires=[1], all_outcomes=True),
+            qml.counts(qml.Z(1)),
+            qml.expval(qml.Z(1)),
+            qml.probs(wires=[1]),
+        ),
+        postselect=1,
+    )
+    (block,) = blocks_of([tape])
+    (setting,) = block.settings
+    raw = np.array([[[0b10], [0b00], [0b10], [0b00], [0b10], [0b00]]], dtype=np.uint8)
+    results = decode_block(block, BlockResult({setting: ShotBits(raw)}), RNG)
+    assert results[0, 0][0] == {}
+    assert results[0, 1][0] == {"0": 0, "1": 0}
+    assert results[0, 2][0] == {}
+    assert np.isnan(results[0, 3][0])
+    assert np.isnan(results[0, 4][0]).all()
+
+
+def test_one_shot_is_a_shot():
+    assert read(qml.counts(wires=[0]), ["100"]) == {"1": 1}
+    assert read(qml.counts(wires=[0], all_outcomes=True), ["100"]) == {"0": 0, "1": 1}
+    assert np.ravel(read(qml.sample(wires=[0]), ["100"])).tolist() == [1]
+
+
+def test_probabilities_of_several_measurements_in_the_middle():
+    with qml.queuing.AnnotatedQueue() as queue:
+        qml.RX(0.3, 0)
+        first = qml.measure(0, reset=True)
+        qml.RX(0.3, 1)
+        second = qml.measure(1)
+        qml.cond(first & second, qml.X)(2)
+        qml.probs(op=[second, first])
+        qml.expval(first + 2 * second)
+        qml.expval(qml.X(2) + qml.Z(2))
+    tape = qml.tape.QuantumScript.from_queue(queue, shots=4)
+    (block,) = blocks_of([tape])
+    assert len(block.settings) == 2
+    # bits 0 and 1 are those of the middle, bit 2 that of the end
+    shots = {0: [0b001, 0b011, 0b000, 0b110], 1: [0b001, 0b001, 0b111, 0b000]}
+    outcomes = {s: ShotBits(np.array([[[v] for v in values]], dtype=np.uint8)) for s, values in shots.items()}
+    results = decode_block(block, BlockResult(outcomes), RNG)
+    pairs = [(v >> 1 & 1, v & 1) for values in shots.values() for v in values]
+    expected = np.zeros(4)
+    for high, low in pairs:
+        expected[2 * high + low] += 1 / 8
+    # every setting holds the bits of the middle, and all of their shots count
+    np.testing.assert_allclose(results[0, 0][0], expected)
+    assert results[0, 1][0] == pytest.approx(np.mean([low + 2 * high for high, low in pairs]))

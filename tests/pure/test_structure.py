@@ -243,3 +243,76 @@ def test_real_numbers_of_whatever_they_are_made_of():
     assert to_numpy(0.5 + 0j) == 0.5
     with pytest.raises(UnsupportedCircuitError, match="must be a real number"):
         to_numpy(0.5 + 0.1j)
+
+
+# ------------------------------------------------------------------------------------- measurements in the middle
+
+
+def dynamic(build):
+    with qml.queuing.AnnotatedQueue() as queue:
+        build()
+    return StructureReader().read(qml.tape.QuantumScript.from_queue(queue, shots=10), 0)
+
+
+def conditional(gate, *, wire=0, when=lambda m: m, last=lambda _: qml.expval(qml.Z(1)), **options):
+    """A tape with one gate, and its arguments, under a condition."""
+
+    def build():
+        m = qml.measure(wire, **options)
+        qml.cond(when(m), gate[0])(*gate[1:])
+        last(m)
+
+    return dynamic(build)
+
+
+DYNAMIC = [
+    ((qml.X, 1), {}),
+    ((qml.Y, 1), {}),
+    ((qml.X, 2), {}),
+    ((qml.RX, 0.1, 1), {}),
+    ((qml.X, 1), {"wire": 2}),
+    ((qml.X, 1), {"reset": True}),
+    ((qml.X, 1), {"postselect": 1}),
+    ((qml.X, 1), {"postselect": 0}),
+    ((qml.X, 1), {"when": lambda m: m == 0}),
+    ((qml.QubitUnitary, np.diag([1, 1j]), 1), {}),
+    ((qml.QubitUnitary, np.diag([1, -1j]), 1), {}),
+    ((qml.X, 1), {"last": qml.expval}),
+    ((qml.X, 1), {"last": qml.var}),
+    ((qml.X, 1), {"last": qml.counts}),
+    ((qml.X, 1), {"last": lambda m: qml.counts(m, all_outcomes=True)}),
+    ((qml.X, 1), {"last": lambda m: qml.probs(op=[m])}),
+]
+
+
+def test_measurements_in_the_middle_and_their_conditions_are_part_of_a_structure():
+    keys = [conditional(gate, **options).key for gate, options in DYNAMIC]
+    assert len(set(keys)) == len(keys)
+    assert [conditional(gate, **options).key for gate, options in DYNAMIC] == keys
+
+
+def test_angles_under_a_condition_are_angles():
+    one, other = (conditional((qml.RX, angle, 1)) for angle in (0.1, 0.7))
+    assert one.key == other.key
+    np.testing.assert_array_equal(other.angles, [[0.7]])
+    phase = conditional((qml.GlobalPhase, 0.4))
+    assert phase.angles.shape == (1, 0)
+    with pytest.raises(UnsupportedCircuitError, match="finite"):
+        conditional((qml.GlobalPhase, np.nan))
+
+
+def test_tables_of_values_are_no_part_of_a_structure():
+    one, other = (
+        conditional((qml.X, 1), last=lambda m, f=factor: qml.expval(f * m)) for factor in (2.0, 3.0)
+    )
+    assert one.key == other.key
+    assert one.measurements[0].value.values.tolist() == [0.0, 2.0]
+    assert other.measurements[0].value.values.tolist() == [0.0, 3.0]
+
+
+def test_what_was_not_decomposed_is_refused_by_its_name():
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        read([qml.QFT([0, 1])])
+    text = str(caught.value)
+    assert text.startswith("QFT on wires [0, 1] was not decomposed")
+    assert text.endswith("dev.batch_execute or dev.submit, which do so. Nothing was sent.")
