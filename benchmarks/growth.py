@@ -315,10 +315,12 @@ def timed(call: Call) -> tuple[tuple[float, float], Any]:
 
 def compare(results: dict[str, Any], tolerance: float) -> None:
     """Refuse contenders that do not do the same work."""
-    ours = np.asarray(results[THIS], dtype=float)
-    for name, result in results.items():
-        off = np.abs(np.asarray(result, dtype=float).reshape(ours.shape) - ours).max()
-        if name != NULL and off > tolerance:
+    found = {name: np.asarray(result, dtype=float) for name, result in results.items() if name != NULL}
+    for name, result in found.items():
+        # this device comes first, unless it has been left out
+        first = next(iter(found.values()))
+        off = np.abs(result.reshape(first.shape) - first).max()
+        if off > tolerance:
             raise RuntimeError(f"{name} is off by {off:.3f}: it does other work")
 
 
@@ -330,15 +332,15 @@ def describe() -> str:
 
 def table(growth: Growth, curves: Curves) -> str:
     """Medians as a table in Markdown, how many times those of this device in brackets."""
-    sizes = curves[THIS].sizes
+    sizes = sorted({size for curve in curves.values() for size in curve.sizes})
     found = {name: curve.medians() for name, curve in curves.items()}
     lines = [f"| {growth.axis} | " + " | ".join(curves) + " |", "|---" * (len(curves) + 1) + "|"]
     for size in sizes:
-        ours = found[THIS][size]
+        ours = found[THIS].get(size)
         cells = [
             ""
             if size not in times
-            else number(times[size]) + (f" ({number(times[size] / ours)})" * (name != THIS))
+            else number(times[size]) + (f" ({number(times[size] / ours)})" if ours and name != THIS else "")
             for name, times in found.items()
         ]
         lines.append(f"| {size} | " + " | ".join(cells) + " |")

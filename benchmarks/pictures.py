@@ -48,7 +48,7 @@ def draw(path: Path, growth: Growth, curves: Curves) -> None:
         axes.set(yscale="log", xlabel=growth.axis, ylabel="processor time, ms")
         axes.set_title(growth.title, fontsize=10)
         if growth.doubling:
-            axes.set_xticks(list(curves[next(iter(curves))].sizes))
+            axes.set_xticks(sorted({size for curve in curves.values() for size in curve.sizes}))
         else:
             axes.set_xscale("log")
         axes.grid(color=INK, alpha=0.25, lw=0.6)

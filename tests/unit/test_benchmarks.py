@@ -74,6 +74,7 @@ def test_growth_is_measured_for_all_contenders_and_drawn_again_from_its_numbers(
 def test_a_size_that_would_take_too_long_is_left_out(tmp_path):
     path = tmp_path / "growth.json"
     run("benchmarks.growth", "--quick", "--rounds", 1, "--only", "qubits", "--json", path, "--most", 0.2)
+    run("benchmarks.growth", "--quick", "--rounds", 1, "--only", "qubits", "--most", 1e-9)
     curves = json.loads(path.read_text())["growths"]["qubits"]
     assert curves["threaded.ibmq"]["sizes"] == [2, 3]
     assert curves["threaded.ibmq"]["left_out"] is None
@@ -91,6 +92,8 @@ def test_a_contender_that_does_other_work_is_refused(monkeypatch, off):
             compare(results, 0.1)
     else:
         compare(results, 0.1)
+    del results["threaded.ibmq"]
+    compare(results, 0.1)
 
 
 def test_circuits_of_several_settings_are_compared(tmp_path):
