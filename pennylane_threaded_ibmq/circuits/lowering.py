@@ -15,6 +15,7 @@ from ..simulators.program import BARRIER, MEASURE, RESET, STATE, UNITARY, Placed
 from .dynamic import Condition, has_gates, stretches
 from .gates import ANGLES, LOWERING, STATE_GATES, Angle, is_mid_measure
 from .precision import double_state, double_unitary
+from .structure import wire_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class _Writer:
 
     def gates(self, op: Operator) -> Iterator[Placed]:
         """The gates of one operation."""
-        qubits = tuple(self._qubit_of[w] for w in op.wires)
+        qubits = tuple([self._qubit_of[w] for w in wire_labels(op)])
         if is_mid_measure(op):
             yield Placed(MEASURE, qubits, bit=self._measured)
             if op.reset:
