@@ -135,10 +135,10 @@ CURRENT = Environment(".venv")
 PINNED = Environment(".venv-pinned")
 PINNED_TESTS = (
     "tests/service",
-    "tests/unit/test_arguments.py",
-    "tests/unit/test_benchmarks.py",
-    "tests/unit/test_documented_examples.py",
-    "tests/unit/test_stack.py",
+    "tests/local/test_arguments.py",
+    "tests/local/test_benchmarks.py",
+    "tests/local/test_documented_examples.py",
+    "tests/local/test_stack.py",
 )
 """What depends on IBM's client, or compares with ``qiskit.remote``."""
 

@@ -76,7 +76,7 @@ def test_boxes_are_told_apart_by_what_is_in_them():
 
 def test_a_form_is_the_same_in_every_process():
     code = (
-        "from tests.unit.test_canonical import learned, noise, canonical; import numpy as np;"
+        "from tests.local.test_canonical import learned, noise, canonical; import numpy as np;"
         "print(canonical({'a': learned(), 'b': noise(), 'c': {'x', 'y', 'z', 'w'}, 'd': np.arange(5000.0)}))"
     )
     texts = {

@@ -37,7 +37,7 @@ IN_SDIST = (
     "recipe/recipe.yaml",
     "tasks.py",
     "tests/conftest.py",
-    "tests/unit/test_release.py",
+    "tests/local/test_release.py",
 )
 
 HOOK = "import sys; from setuptools import build_meta; build_meta.{hook}(sys.argv[1])"
