@@ -91,6 +91,28 @@ def test_a_batch_lets_it_rest_and_go_on_also_when_it_is_refused(monkeypatch, wir
     assert gc.isenabled()
 
 
+def test_it_rests_for_tapes_that_pennylane_hands_over(monkeypatch):
+    """Looked at while one is read."""
+    monkeypatch.setattr(garbage, "MANY", 3)
+    seen = []
+
+    class Watching(qml.RX):
+        name = "RX"
+
+        @property
+        def wires(self):
+            seen.append(gc.isenabled())
+            return super().wires
+
+    batch = [*tapes(3), qml.tape.QuantumScript([Watching(0.1, 0)], [qml.probs(wires=[0])], shots=5)]
+    with qml.device("threaded.ibmq", wires=2, progress=False) as dev:
+        seen.clear()
+        dev.execute(batch)
+    assert seen
+    assert not any(seen)
+    assert gc.isenabled()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_it_goes_on_in_a_forked_process():
     collector = Collector()

@@ -19,6 +19,7 @@ from ...circuits.tensors import converted, wants_numpy
 from ...device.checks import check_shots, check_wires
 from ...device.context import is_on_this_machine
 from ...device.core import BatchDevice, Preparation
+from ...device.garbage import collector
 from ...device.handle import BatchHandle, Origin
 from ...execution.batch import Batch
 from ...settings import DEFAULT_SHOTS, hide_token, load_settings
@@ -152,7 +153,12 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         if not tapes:
             return ()
         raw = RawTapes(self._rules(execution_config))
-        return self._wait(self._start(*self._prepare(tapes, raw.prepare)))
+        with collector().rest(len(tapes)):
+            handle = self._start(*self._prepare(tapes, raw.prepare))
+            if not self._open().remote:
+                # a simulation is over soon, and half of its time would go into looking through the tapes
+                return self._wait(handle)
+        return self._wait(handle)
 
     def compute_derivatives(
         self,
