@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from planned import blocks_of
 
 from pennylane_threaded_ibmq.circuits.limits import JobSize, Weight, weigh_plainly
-from pennylane_threaded_ibmq.circuits.shards import Limits, cut, cut_like
+from pennylane_threaded_ibmq.circuits.shards import Limits, circuits_text, cut, cut_like
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
 ANY = JobSize(*[inf] * 7)
@@ -265,6 +265,23 @@ def test_rows_are_what_is_run_whoever_they_are_of():
 
 def test_coefficients_stay_here():
     assert content(tape(0.1, qml.expval(2.0 * qml.Z(0)))) == content(tape(0.1, qml.expval(3.0 * qml.Z(0))))
+
+
+def test_the_text_of_circuits_tells_them_apart():
+    def text(*tapes):
+        (shard,) = cut(blocks_of(list(tapes)), "auto", None)
+        return circuits_text(shard)
+
+    base = text(tape(0.1))
+    # rows are no part of a circuit, and what is measured is
+    assert text(tape(0.2)) == text(tape(0.1), tape(0.3)) == base
+    others = [
+        text(tape(0.1, gate=qml.RY)),
+        text(tape(0.1, qml.expval(qml.X(0)))),
+        text(tape(0.1, wires=2)),
+        text(tape(0.1), tape(0.1, gate=qml.RY)),
+    ]
+    assert len({base, *others}) == 1 + len(others)
 
 
 # --------------------------------------------------------------------------------------------------- sums of sizes

@@ -10,6 +10,7 @@ import pytest
 from planned import blocks_of, shots_of
 
 from pennylane_threaded_ibmq.circuits.decode import MISSING, BlockResult, decode_block
+from pennylane_threaded_ibmq.circuits.mid_circuit import defer
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
 
 RNG = np.random.default_rng(0)
@@ -329,3 +330,93 @@ def test_probabilities_of_several_measurements_in_the_middle():
     # every setting holds the bits of the middle, and all of their shots count
     np.testing.assert_allclose(results[0, 0][0], expected)
     assert results[0, 1][0] == pytest.approx(np.mean([low + 2 * high for high, low in pairs]))
+
+
+def deferred(*finals, shots=4):
+    """A tape that measures wires 0 and 1 in the middle, made ready for backends that cannot."""
+    with qml.queuing.AnnotatedQueue() as queue:
+        qml.RX(0.3, 0)
+        first = qml.measure(0)
+        qml.RX(0.3, 1)
+        second = qml.measure(1)
+        qml.cond(first, qml.X)(2)
+        for final in finals:
+            final(first, second)
+    return defer(qml.tape.QuantumScript.from_queue(queue, shots=shots))
+
+
+def test_values_that_are_read_at_the_end_instead():
+    tape = deferred(
+        lambda a, b: qml.probs(op=[b, a]),
+        lambda a, b: qml.expval(a + 2 * b),
+        lambda a, b: qml.var(b),
+        lambda a, b: qml.sample(a + 2 * b),
+        lambda a, _: qml.counts(a),
+        lambda *_: qml.expval(qml.X(2)),
+        lambda *_: qml.expval(qml.Z(2)),
+    )
+    (block,) = blocks_of([tape])
+    sources = block.template.readouts[0]
+    assert not sources.anywhere
+    rng = np.random.default_rng(5)
+    rows = {s: rng.integers(0, 2, (4, len(block.template.settings[s].wires))) for s in block.settings}
+    outcomes = {
+        s: shots_of(block, s, [["".join(map(str, shot)) for shot in shots]]) for s, shots in rows.items()
+    }
+    results = decode_block(block, BlockResult(outcomes), RNG)
+
+    def column_of(setting, bit):
+        found = block.template.settings[setting]
+        return rows[setting][:, bit - found.first]
+
+    def pairs_of(readout):
+        pairs = []
+        for setting, bits in readout.sources(0, block.settings):
+            pairs += list(zip(*(column_of(setting, bit) for bit in bits), strict=True))
+        return np.array(pairs)
+
+    probabilities = np.zeros(4)
+    for high, low in pairs_of(block.template.readouts[0]):
+        probabilities[2 * high + low] += 1
+    np.testing.assert_allclose(results[0, 0][0], probabilities / probabilities.sum())
+    low, high = pairs_of(block.template.readouts[1]).T
+    assert results[0, 1][0] == pytest.approx(np.mean(low + 2 * high))
+    (second,) = pairs_of(block.template.readouts[2]).T
+    assert results[0, 2][0] == pytest.approx(np.var(second))
+    home = block.template.readouts[3].settings[0]
+    low, high = (column_of(home, bit) for bit in block.template.readouts[3].bits)
+    assert np.ravel(results[0, 3][0]).tolist() == (low + 2 * high).tolist()
+    (first,) = (column_of(home, bit) for bit in block.template.readouts[4].bits)
+    assert results[0, 4][0] == {
+        int(v): int(n) for v, n in zip(*np.unique(first, return_counts=True), strict=True)
+    }
+
+
+def test_values_in_the_middle_are_read_with_the_samples_of_the_end():
+    """Shots of one tape belong together, so values are read where final samples are."""
+    with qml.queuing.AnnotatedQueue() as queue:
+        m = qml.measure(0)
+        qml.RX(0.1, 1)
+        qml.expval(qml.X(1))
+        qml.sample(m)
+        qml.sample(wires=[1])
+    tape = qml.tape.QuantumScript.from_queue(queue, shots=4)
+    (block,) = blocks_of([tape])
+    value, sample = block.template.readouts[1:]
+    assert value.anywhere
+    assert value.settings == sample.settings
+    assert dict(block.template.settings[sample.settings[0]].basis) == {1: "Z"}
+
+
+def test_counts_of_an_observable_of_two_wires_and_of_values():
+    assert read(qml.counts(qml.Z(0) @ qml.Z(1))) == {1.0: 4, -1.0: 4}
+    every = read(qml.counts(qml.Projector([1, 1], wires=[1, 2]), all_outcomes=True))
+    assert {round(float(k)): int(v) for k, v in every.items()} == {0: 4, 1: 4}
+
+
+def test_counts_of_many_wires():
+    """From 63 wires on an outcome is more than an integer holds."""
+    for wires in (62, 63, 70):
+        shots = ["0" * wires, "1" + "0" * (wires - 1), "1" * wires, "1" * wires]
+        found = read(qml.counts(), shots, [qml.RX(0.1, w) for w in range(wires)])
+        assert found == {shots[0]: 1, shots[1]: 1, shots[2]: 2}

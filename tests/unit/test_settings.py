@@ -158,3 +158,53 @@ def test_what_is_no_observable_is_refused():
         planned(qml.expval(1j * qml.Z("a")))
     with pytest.raises(UnsupportedCircuitError, match="coefficient"):
         planned(qml.shadow_expval(1j * qml.Z("a")))
+
+
+def test_a_matrix_that_is_hermitian_but_for_rounding_is_an_observable():
+    class Mine(qml.operation.Operator):
+        """An operator that does not say whether it is Hermitian."""
+
+        num_wires = 1
+        is_hermitian = False
+
+        def __init__(self, matrix, wires):
+            self.mine = np.asarray(matrix)
+            super().__init__(wires=wires)
+
+        def matrix(self, wire_order=None):
+            return self.mine
+
+        def eigvals(self):
+            return np.linalg.eigvals(self.mine)
+
+        def diagonalizing_gates(self):
+            return [qml.Hadamard(self.wires)]
+
+        has_matrix = True
+
+    almost = np.array([[0.0, 1.0], [1.0 + 1e-9, 0.0]])
+    settings, _ = planned(qml.expval(Mine(almost, "a")))
+    assert [g.name for g in settings[0].rotations] == ["Hadamard"]
+    with pytest.raises(UnsupportedCircuitError, match="is not Hermitian, so its values are not real numbers"):
+        planned(qml.expval(Mine(np.array([[0.0, 1.0], [0.5, 0.0]]), "a")))
+
+
+def test_probabilities_in_the_basis_of_a_word_take_it_whatever_its_coefficient():
+    settings, (readout,) = planned(qml.probs(op=qml.s_prod(2.0, qml.X("a"))))
+    assert bases(settings) == [{"a": "X"}]
+    assert readout.kind is Kind.PROBABILITIES
+
+
+def test_bits_of_an_observable_follow_its_wires():
+    _, (readout,) = planned(qml.sample(qml.Z("c") @ qml.Z("a")))
+    assert readout.kind is Kind.SAMPLES
+    assert [("a", "c")[bit] for bit in readout.bits] == ["c", "a"]
+
+
+def test_a_users_own_measurement_is_given_all_wires():
+    class Mine(qml.measurements.SampleMP):
+        """A measurement of the user's."""
+
+    settings, (readout,) = planned(Mine(wires=qml.wires.Wires(["b"])))
+    assert settings[0].wires == tuple(WIRES)
+    assert readout.labels == tuple(WIRES)

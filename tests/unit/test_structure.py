@@ -225,6 +225,18 @@ def test_a_class_of_the_users_is_told_from_pennylanes():
         (qml.Projector([0, 1], [0, 1]), qml.Projector([1, 0], [0, 1]), False),
         (qml.adjoint(qml.S(0)), qml.S(0), False),
         (qml.X(0) + qml.Z(0), qml.X(0) @ qml.Z(0), False),
+        (qml.X(0) + qml.Z(0), qml.X(0) + qml.Z(0), True),
+        (qml.X(0) + qml.Z(0), qml.X(0) + qml.Y(0), False),
+        (qml.Hermitian(np.eye(2), 0), qml.Hermitian(2 * np.eye(2), 0), False),
+        (qml.Hermitian(np.eye(2), 0), qml.Hermitian(np.eye(2), 1), False),
+        (qml.Hermitian(np.eye(2), 0), qml.Hermitian(np.eye(2), 0), True),
+        (qml.prod(qml.s_prod(2.0, qml.X(0)), qml.Z(1)), qml.prod(qml.s_prod(3.0, qml.X(0)), qml.Z(1)), False),
+        (
+            qml.Hamiltonian([1.0, 2.0], [qml.X(0), qml.Z(0)]),
+            qml.Hamiltonian([1.0, 3.0], [qml.X(0), qml.Z(0)]),
+            False,
+        ),
+        (qml.adjoint(qml.QubitUnitary(np.eye(2), 0)), qml.adjoint(qml.QubitUnitary(-np.eye(2), 0)), False),
     ],
 )
 def test_keys_of_observables(one, other, equal):
@@ -316,3 +328,36 @@ def test_what_was_not_decomposed_is_refused_by_its_name():
     text = str(caught.value)
     assert text.startswith("QFT on wires [0, 1] was not decomposed")
     assert text.endswith("dev.batch_execute or dev.submit, which do so. Nothing was sent.")
+
+
+def test_words_of_labels_of_all_kinds_stand_in_one_order():
+    (data,) = measured(qml.expval(qml.X("b") @ qml.Z(1) @ qml.Y("a")))
+    assert data.words == (((1, "Z"), ("a", "Y"), ("b", "X")),)
+    assert data.coeffs.dtype == np.float64
+
+
+def test_a_sample_of_another_kind_is_another_measurement():
+    keys = [key(BASE, [qml.sample(wires=[0], dtype=dtype)]) for dtype in (None, "int8", "float64")]
+    assert len(set(keys)) == 3
+
+
+def test_values_of_the_users_own_are_part_of_a_measurement():
+    mps = [
+        qml.measurements.ExpectationMP(wires=qml.wires.Wires([0]), eigvals=np.array(v))
+        for v in ([1.0, 2.0], [1.0, 3.0])
+    ]
+    assert key(BASE, mps[:1]) != key(BASE, mps[1:])
+
+
+def test_numbers_of_other_kinds_are_angles():
+    for value in (1, True, np.int8(1), np.float16(1.0), np.array(1)):
+        np.testing.assert_array_equal(read([qml.RX(value, 0), qml.RY(0.5, 0)]).angles, [[1.0, 0.5]])
+    mixed = read([qml.RX(np.array([0.1, 0.2]), 0), qml.RY(1, 0), qml.RZ(np.array([1 + 0j, 2]), 0)])
+    np.testing.assert_array_equal(mixed.angles, [[0.1, 1.0, 1.0], [0.2, 1.0, 2.0]])
+
+
+def test_phases_of_a_broadcast_are_looked_at_one_by_one():
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: operation 0, GlobalPhase .* finite"):
+        read([qml.GlobalPhase(np.array([0.1, np.inf])), qml.RX(0.1, 0)])
+    with pytest.raises(UnsupportedCircuitError, match=r"Tape 0: operation 0, GlobalPhase .* real"):
+        read([qml.GlobalPhase(np.array([0.1, 0.2 + 1j])), qml.RX(0.1, 0)])
