@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .base import BaseQExecutor
 
-    Executors: TypeAlias = BaseQExecutor | Sequence[BaseQExecutor]
-    Selector: TypeAlias = Literal["cyclic", "random", "least_busy"] | Callable[[Any, Any], Any]
+    Executors: TypeAlias = "BaseQExecutor | Sequence[BaseQExecutor]"
+    Selector: TypeAlias = "Literal['cyclic', 'random', 'least_busy'] | Callable[[Any, Any], Any]"
 
 
 class ExecutorOptions(TypedDict, total=False):

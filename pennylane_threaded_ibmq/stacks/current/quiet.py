@@ -35,7 +35,7 @@ class Quiet:
             self._users += 1
             if self._users == 1:
                 # some are attributed to whoever called it, which is this package
-                where = r"qiskit_ibm_runtime|pennylane_threaded_ibmq\.ibm"
+                where = r"qiskit_ibm_runtime|pennylane_threaded_ibmq\.stacks\.current"
                 warnings.filterwarnings("default", message=_TOLD)
                 warnings.filterwarnings("ignore", category=DeprecationWarning, module=where)
                 self._filters = list(warnings.filters[:2])
