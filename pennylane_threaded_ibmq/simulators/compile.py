@@ -87,7 +87,7 @@ class Compiler:
             return None
         routed = self._run(self._halves.before, self._expanded(circuit))
         places = final_places(routed, circuit.num_qubits)
-        return Routed(routed, places, self._level >= TRIMS, self._finish)
+        return Routed(routed, places, self._halves.level >= TRIMS, self._finish)
 
     def _finish(self, circuit: QuantumCircuit) -> QuantumCircuit:
         assert self._halves is not None
@@ -103,8 +103,9 @@ class Compiler:
         return circuit
 
     @property
-    def _level(self) -> int:
-        return int(self._options["optimization_level"])
+    def _level(self) -> int | None:
+        level: int | None = self._options["optimization_level"]
+        return level
 
     def _ready(self) -> Any:
         """The pass manager."""

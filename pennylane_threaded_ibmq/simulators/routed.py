@@ -40,28 +40,30 @@ class Halves(NamedTuple):
     Attributes:
         before: All stages up to the point where an ending is appended.
         after: Translates the ending, merges it with what it follows, and schedules the whole.
+        level: Its optimization level.
     """
 
     before: Any
     after: Any
+    level: int
 
 
-def halves(manager: Any, target: Any, level: int) -> Halves | None:
+def halves(manager: Any, target: Any, level: int | None) -> Halves | None:
     """Cut a preset pass manager in two.
 
     Args:
         manager: What ``generate_preset_pass_manager`` gave.
         target: What it compiles for; ``None`` if there is none.
-        level: Its optimization level.
+        level: Its optimization level; ``None`` for whichever Qiskit takes.
 
     Returns:
-        The halves; ``None`` where there is nothing to route, or where Qiskit does not tell where qubits end: before 0.45, and at
+        The halves; ``None`` where there is nothing to route, where the level is not known, or where Qiskit does not tell where qubits end: before 0.45, and at
         level 3 before 1.1, which takes out swaps that nothing follows.
     """
     from qiskit.transpiler import StagedPassManager, passes
     from qiskit.transpiler.layout import TranspileLayout
 
-    if target is None or target.build_coupling_map() is None:
+    if level is None or target is None or target.build_coupling_map() is None:
         return None
     if not hasattr(TranspileLayout, "final_index_layout"):
         return None
@@ -69,7 +71,7 @@ def halves(manager: Any, target: Any, level: int) -> Halves | None:
         return None
     before = StagedPassManager(_BEFORE, **_hooks(manager, *_BEFORE))
     after = {"translation": manager.translation, "optimization": _merging(target, level)}
-    return Halves(before, StagedPassManager(_AFTER, **after, **_hooks(manager, "scheduling")))
+    return Halves(before, StagedPassManager(_AFTER, **after, **_hooks(manager, "scheduling")), level)
 
 
 def _hooks(manager: Any, *stages: str) -> dict[str, Any]:

@@ -139,6 +139,21 @@ def test_the_same_seed_gives_the_same_circuits_in_any_order():
     assert forms[0] == forms[1]
 
 
+def test_the_level_may_be_left_to_qiskit():
+    try:
+        generate_preset_pass_manager(None, FakeTorino())
+    except ValueError:
+        pytest.skip("this Qiskit asks for a level")
+    options = {"optimization_level": None}
+    with qml.device(
+        "threaded.ibmq", wires=WIRES, compile_backend=FakeTorino(), transpile_options=options
+    ) as dev:
+        values = dev.batch_execute([cycle(words("XXXXX", "YZYZY"), shots=1000)])[0]
+        assert dev.transpiles == 2
+    exact = qml.execute([cycle(words("XXXXX", "YZYZY"), shots=None)], qml.device("default.qubit"))[0]
+    np.testing.assert_allclose(values, exact, atol=0.2)
+
+
 def test_measurements_in_the_middle_are_compiled_with_each_ending():
     """A reset or a measurement that comes last would be taken out before the ending is there."""
     from pennylane_threaded_ibmq.circuits.structure import StructureReader
