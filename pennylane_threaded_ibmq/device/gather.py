@@ -24,7 +24,7 @@ from ..execution.futures import TapeFuture
 from ..progress.display import Display
 from ..progress.progress import Progress
 from ..simulators.native import load_native
-from .handle import BatchHandle, Origin
+from .handle import BatchHandle, Origin, what_runs_on
 from .interrupts import termination_interrupts
 from .recording import holds_recording_lock, making_operators
 
@@ -221,9 +221,8 @@ class CallHandle:
         seconds = self._timeout_secs if timeout is None else timeout
         if not self._wait(seconds):
             ids = self.job_ids
-            jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
             raise WaitTimeoutError(
-                f"No result of the whole call within {seconds:g} s. {jobs}: call results() again, or raise timeout_secs.",
+                f"No result of the whole call within {seconds:g} s. {what_runs_on(ids)}: call results() again, or raise timeout_secs.",
                 job_ids=ids,
                 batch_id=self.batch_id,
             )
@@ -483,5 +482,4 @@ def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:
 def overdue(futures: Sequence[Any], timeout_s: float) -> WaitTimeoutError:
     """The error for a wait that was too long."""
     ids = job_ids_of(futures)
-    jobs = f"Jobs {', '.join(ids)} run on" if ids else "What was submitted runs on"
-    return WaitTimeoutError(f"No result within timeout_secs={timeout_s:g}. {jobs}.", job_ids=ids)
+    return WaitTimeoutError(f"No result within timeout_secs={timeout_s:g}. {what_runs_on(ids)}.", job_ids=ids)

@@ -226,10 +226,9 @@ class BatchHandle:
         finished = self._wait(seconds)
         if not finished:
             waiting = self._batch.open_job_ids
-            jobs = f"Jobs {', '.join(waiting)} run on" if waiting else "What was submitted runs on"
             back = f", or dev.resume({self.batch_id!r}), also from another program" if self.batch_id else ""
             raise WaitTimeoutError(
-                f"No result of the whole batch within {seconds:g} s. {jobs}: call result() of the handle again{back}; "
+                f"No result of the whole batch within {seconds:g} s. {what_runs_on(waiting)}: call result() of the handle again{back}; "
                 "or raise timeout_secs.",
                 job_ids=waiting,
                 batch_id=self.batch_id,
@@ -323,3 +322,8 @@ def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]
     for part in parts:
         part.add_done_callback(arrived)
     return whole
+
+
+def what_runs_on(job_ids: Sequence[str]) -> str:
+    """What is said of jobs that nobody waits for any more."""
+    return f"Jobs {', '.join(job_ids)} run on" if job_ids else "What was submitted runs on"

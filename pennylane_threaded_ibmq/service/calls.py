@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import NoAnswerError
+from .errors import NoAnswerError, no_answer
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
@@ -38,7 +38,7 @@ class Call:
 
     def unanswered(self) -> NoAnswerError:
         """What is said when the wait is over."""
-        return NoAnswerError(f"The service gave no answer to {self.what} within {self.secs:g} s.")
+        return no_answer(self.what, self.secs)
 
 
 Steps: TypeAlias = "Generator[Call, Any, T]"

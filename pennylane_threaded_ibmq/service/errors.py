@@ -30,6 +30,11 @@ class NoAnswerError(ServiceError):
     """The service did not answer, or said that it cannot answer now."""
 
 
+def no_answer(what: str, seconds: float) -> NoAnswerError:
+    """The error for a wait that was too long."""
+    return NoAnswerError(f"The service gave no answer to {what} within {seconds:g} s.")
+
+
 class PuzzlingAnswerError(ServiceError):
     """The service's answer makes no sense."""
 
@@ -158,7 +163,7 @@ def call_with_timeout(
     if trouble:
         raise trouble[0]
     if not answer:
-        raise NoAnswerError(f"The service gave no answer to {what} within {seconds:g} s.")
+        raise no_answer(what, seconds)
     return answer[0]
 
 

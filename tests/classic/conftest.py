@@ -11,9 +11,12 @@ import threading
 from contextlib import ExitStack
 from importlib.util import find_spec
 
+import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.service.pace import pacers
+from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 
 CLASSIC = find_spec("qiskit_ibm_provider") is not None
 TOKEN = "loopback-token"
@@ -49,6 +52,35 @@ def wiped_environment(monkeypatch, tmp_path_factory):
     manager = "qiskit_ibm_provider.accounts.management.AccountManager._default_account_config_json_file"
     monkeypatch.setattr(manager, str(home / ".qiskit" / "qiskit-ibm.json"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits():
+    """No test inherits what another has learned of a service that is gone."""
+    pacers.cache_clear()
+    classic_accounts.cache_clear()
+
+
+@pytest.fixture
+def device(tmp_path):
+    """Make devices of a service whose journal is in this test's folder."""
+    made = []
+
+    def make(service, **options):
+        options = {
+            "wires": 2,
+            "shots": 400,
+            "ibmqx_token": TOKEN,
+            "ibmqx_url": service.classic_url,
+            "journal": tmp_path / "journal.sqlite",
+            **options,
+        }
+        made.append(qml.device("threaded.ibmq", **options))
+        return made[-1]
+
+    yield make
+    for dev in made:
+        dev.close()
 
 
 @pytest.fixture

@@ -23,40 +23,9 @@ from pennylane_threaded_ibmq.exceptions import (
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, Fault, JobStatus, Project
-from pennylane_threaded_ibmq.service.pace import pacers
-from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 
 TOKEN = "loopback-token"
 LOGIN = "POST /users/loginWithToken"
-
-
-@pytest.fixture(autouse=True)
-def fresh_limits():
-    """No test inherits what another has learned of a service that is gone."""
-    pacers.cache_clear()
-    classic_accounts.cache_clear()
-
-
-@pytest.fixture
-def device(tmp_path):
-    """Make devices of a service whose journal is in this test's folder."""
-    made = []
-
-    def make(service, **options):
-        options = {
-            "wires": 2,
-            "shots": 400,
-            "ibmqx_token": TOKEN,
-            "ibmqx_url": service.classic_url,
-            "journal": tmp_path / "journal.sqlite",
-            **options,
-        }
-        made.append(qml.device("threaded.ibmq", **options))
-        return made[-1]
-
-    yield make
-    for dev in made:
-        dev.close()
 
 
 def ladder(count, shots=400):

@@ -13,19 +13,10 @@ import pytest
 from pennylane_threaded_ibmq.device.recording import recording_lock
 from pennylane_threaded_ibmq.exceptions import BackendError, UnsupportedCircuitError
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR
-from pennylane_threaded_ibmq.service.pace import pacers
-from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 from pennylane_threaded_ibmq.store.archive import CallRecord, archives, database_path
 
 LIMIT_SECS = 120
 SLOTS = 20
-
-
-@pytest.fixture(autouse=True)
-def fresh_limits():
-    """No test inherits what another has learned of a service that is gone."""
-    pacers.cache_clear()
-    classic_accounts.cache_clear()
 
 
 def flip(number=1, wire=0):

@@ -5,47 +5,15 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import pennylane as qml
 import pytest
 from calls import REQUEST, Calls, sending_threads
 from ladder import ladder, right
 
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.service import service as job_service
-from pennylane_threaded_ibmq.service.pace import pacers
-from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
 
 TOKEN = "loopback-token"
 LOGIN = "POST /users/loginWithToken"
-
-
-@pytest.fixture(autouse=True)
-def fresh_limits():
-    """No test inherits what another has learned of a service that is gone."""
-    pacers.cache_clear()
-    classic_accounts.cache_clear()
-
-
-@pytest.fixture
-def device(tmp_path):
-    """Make devices of a service whose journal is in this test's folder."""
-    made = []
-
-    def make(service, **options):
-        options = {
-            "wires": 2,
-            "shots": 300,
-            "ibmqx_token": TOKEN,
-            "ibmqx_url": service.classic_url,
-            "journal": tmp_path / "journal.sqlite",
-            **options,
-        }
-        made.append(qml.device("threaded.ibmq", **options))
-        return made[-1]
-
-    yield make
-    for dev in made:
-        dev.close()
 
 
 @pytest.fixture
