@@ -5,28 +5,46 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+import pennylane as qml
+from pennylane.tape import QuantumScript
+
 from ..exceptions import UnknownWireError
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
-    from pennylane.tape import QuantumScript
     from pennylane.wires import Wires
 
 
 def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
     """A circuit whose measurements all name their wires: those that name none get these, or the circuit's own."""
-    if wires is not None and not set(tape.wires) <= wires.toset():
-        lacking = [w for w in tape.wires if w not in wires]
-        raise UnknownWireError(
-            f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
-            "more wires, or labels for them. Nothing was sent."
-        )
+    if wires is not None:
+        _check_known(tape, wires)
     named = [_on_wires(mp, tape.wires if wires is None else wires) for mp in tape.measurements]
     if all(new is old for new, old in zip(named, tape.measurements)):
         return tape
     fresh = type(tape)(tape.operations, named, shots=tape.shots)
     fresh.trainable_params = tape.trainable_params
     return fresh
+
+
+def with_numbered_wires(tape: QuantumScript, wires: Wires) -> QuantumScript:
+    """A circuit on numbers: each of its wires becomes its place among these."""
+    _check_known(tape, wires)
+    places = {wire: place for place, wire in enumerate(wires)}
+    if all(wire == places[wire] for wire in tape.wires):
+        return tape
+    made = qml.map_wires(tape, places)
+    # a transform since PennyLane 0.33
+    return made if isinstance(made, QuantumScript) else made[0][0]
+
+
+def _check_known(tape: QuantumScript, wires: Wires) -> None:
+    if not set(tape.wires) <= wires.toset():
+        lacking = [w for w in tape.wires if w not in wires]
+        raise UnknownWireError(
+            f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "
+            "more wires, or labels for them. Nothing was sent."
+        )
 
 
 def _on_wires(mp: Any, wires: Wires) -> Any:

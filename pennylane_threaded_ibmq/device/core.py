@@ -20,6 +20,7 @@ from pennylane.tape import QuantumScript
 
 from .._compat import without_prefix
 from .._fork import FORKS
+from ..circuits.changes import with_numbered_wires
 from ..circuits.plan import Block, plan
 from ..circuits.shards import Limits, Shard, cut_like
 from ..circuits.structure import TapeData, is_own_measurement
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pennylane.measurements import Shots
     from pennylane.typing import ResultBatch
+    from pennylane.wires import Wires
     from typing_extensions import Self, TypeAlias, Unpack
 
     from ..options import DeviceOptions
@@ -208,6 +210,7 @@ class BatchDevice:
         *,
         gather: Literal[False] = False,
         record: CallRecord | None = None,
+        wires: Wires | None = None,
     ) -> BatchHandle: ...
 
     @overload
@@ -217,6 +220,7 @@ class BatchDevice:
         *,
         gather: Literal[True],
         record: CallRecord | None = None,
+        wires: Wires | None = None,
     ) -> CallHandle: ...
 
     def submit(
@@ -225,6 +229,7 @@ class BatchDevice:
         *,
         gather: bool = False,
         record: CallRecord | None = None,
+        wires: Wires | None = None,
     ) -> BatchHandle | CallHandle:
         """Send any tapes, preprocessing included, and return at once.
 
@@ -233,15 +238,22 @@ class BatchDevice:
             gather: Send them with those of other calls that come soon, as one batch. They are checked now, and go when no other
                 call comes for a moment, or a result is asked for, and fewer than ``max_jobs`` jobs are in flight.
             record: Write the call to the database of executed circuits when it is done, as one of whom this names.
+            wires: The wires that the tapes are on, all of them, in their order, where the device has none of its own: a layout
+                and a pass manager go by it.
 
         Returns:
             A handle with one future a tape, the ids of the jobs, and ways to wait and to cancel.
 
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
+            UnknownWireError: A tape is on other wires than ``wires``; nothing was sent.
         """
         tapes, started = tapes_of(circuits), time.time()
-        handle = self._gather(tapes) if gather else self._submit(tapes)
+        placed = tapes
+        if wires is not None and self._places_wires:
+            with making_operators():
+                placed = tuple(with_numbered_wires(tape, wires) for tape in tapes)
+        handle = self._gather(placed) if gather else self._submit(placed)
         if record is not None:
             archives().here().follow(record, tapes, handle.futures, lambda: handle.job_ids, started)
         return handle
@@ -629,14 +641,21 @@ class BatchDevice:
         with self._lock:
             return np.random.default_rng(self._seeds.spawn(1)[0])
 
+    @property
+    def _places_wires(self) -> bool:
+        """Whether it matters which wire is which: wire i is qubit i of what a user's layout or pass manager gets."""
+        return (
+            self._settings.transpile_options.get("initial_layout") is not None
+            or self._settings.compiles_otherwise
+        )
+
     def _make_template(self, tape: QuantumScript, data: TapeData) -> Template:
         place = self._open()
         used = set(tape.wires)
         # a layout of the user's names all qubits of the register, so the register has all wires
         layout = self._settings.transpile_options.get("initial_layout")
-        whole = layout is not None
         # circuits that stay as they are have wire i on qubit i, and a pass manager may say where each wire goes
-        whole = whole or self._settings.compiles_otherwise
+        whole = self._places_wires
         known = self.wires or register(tape, layout, whole=whole)
         # a user's own measurement is given the samples of all wires of the device
         whole = whole or any(is_own_measurement(mp) for mp in tape.measurements)

@@ -35,10 +35,15 @@ class LocalDevice:
         )
 
     def submit(
-        self, tapes: Sequence[QuantumScript], *, gather: bool = True, record: CallRecord | None = None
+        self,
+        tapes: Sequence[QuantumScript],
+        *,
+        gather: bool = True,
+        record: CallRecord | None = None,
+        wires: Wires | None = None,
     ) -> LocalRun:
         """Take tapes and return at once."""
-        del gather
+        del gather, wires
         run = LocalRun(self, tapes)
         if record is not None:
             archives().here().follow(record, tapes, run.futures)

@@ -23,7 +23,7 @@ from ..device import ThreadedIBMQDevice
 from ..device.checks import check_override, whole_number
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError, CredentialsError, nearest
-from ..settings import DEFAULT_BACKEND, Settings, typed
+from ..settings import DEFAULT_BACKEND, LOOSE_OPTIONS, Settings, typed
 from ..simulators.local import is_local_name
 from ..store.archive import CallRecord, archives
 from .base import BaseQExecutor
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 OWN_DEVICE = "threaded.ibmq"
+DEVICE_OPTIONS = frozenset({*Settings.model_fields, *LOOSE_OPTIONS, "options"})
 REFUSED_SECS = 10.0
 """How long a refused login is not tried again, as each of many later calls would."""
 _MEAN_IBM = frozenset({"default.qubit", OWN_DEVICE, "qiskit.ibmq"})
@@ -82,8 +83,8 @@ class DeviceExecutor(BaseQExecutor):
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
         """
         # what a QNode passes names its wires, and has been checked
-        known = getattr(qscripts_list, "wires", None) is not None
-        tapes = [self._ready(tape, known=known) for tape in qscripts_list]
+        wires = getattr(qscripts_list, "wires", None)
+        tapes = [self._ready(tape, known=wires is not None) for tape in qscripts_list]
         if not tapes:
             return []
         record = None
@@ -91,7 +92,7 @@ class DeviceExecutor(BaseQExecutor):
             # as its configuration is when the call is written; the model's own method takes no fallback before pydantic 2.11
             record = CallRecord(self.name, self.backend_name, lambda: to_json(self, fallback=repr).decode())
         try:
-            futures = list(self._device().submit(tapes, gather=True, record=record).futures)
+            futures = list(self._device().submit(tapes, gather=True, record=record, wires=wires).futures)
         except CredentialsError as error:
             self._runtime.refusal = (time.monotonic(), error)
             raise
@@ -189,7 +190,7 @@ class IBMQExecutor(DeviceExecutor):
         ConfigurationFileError: A configuration file is broken.
     """
 
-    known_extras: ClassVar[frozenset[str]] = frozenset(Settings.model_fields)
+    known_extras: ClassVar[frozenset[str]] = DEVICE_OPTIONS
     max_jobs: int = Field(default=20, ge=1, description="the most jobs in flight at once, at least 1")
     backend: str = Field(
         default_factory=lambda: DEFAULT_BACKEND, min_length=1, description="name of a backend"
@@ -265,7 +266,7 @@ class IBMQExecutor(DeviceExecutor):
         return ThreadedIBMQDevice(**self._device_options())
 
     def _device_options(self) -> dict[str, Any]:
-        extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in Settings.model_fields}
+        extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in DEVICE_OPTIONS}
         token = self.ibmqx_token if self.ibmqx_token.get_secret_value() else None
         names = ("backend", "hub", "group", "project", "max_jobs")
         return {**{name: getattr(self, name) for name in names}, "ibmqx_token": token, **extra}

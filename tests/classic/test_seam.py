@@ -9,6 +9,7 @@ import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
 from pydantic import PrivateAttr
+from qiskit_aer.noise import NoiseModel
 
 from pennylane_threaded_ibmq import IBMQExecutor, QCluster, Simulator, qelectron
 
@@ -52,6 +53,21 @@ def test_overrides_are_obeyed_by_calls_gradients_and_run_later(how, loopback):
     assert qml.grad(circuit)(x) == pytest.approx(1)
     assert (sum(executor._submitted), sum(executor._collected)) == (6, 6)
     assert service.counters.logins == 1
+
+
+@pytest.mark.parametrize("wires", [["a", "b"], [1, 0], [0, 1]])
+@pytest.mark.parametrize("fields", [{"initial_layout": [3, 1]}, {"skip_transpilation": True}])
+def test_wires_are_on_qubits_in_the_order_of_the_qnode_s_device(wires, fields):
+    """All wires are 0, and qubit 1, which the second of them is on, is always read wrongly."""
+    noise = NoiseModel(basis_gates=["rz", "sx", "x", "cx"])
+    noise.add_readout_error([[0, 1], [1, 0]], [1])
+    executor = IBMQExecutor(backend="fake_manila", noise_model=noise, persist_data=False, **fields)
+
+    @qml.qnode(qml.device("default.qubit", wires=wires, shots=2))
+    def circuit():
+        return qml.sample()
+
+    assert qelectron(circuit, executors=executor)().tolist() == [[0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize("interface", ["auto", "autograd", None])

@@ -2,11 +2,17 @@
 
 import warnings
 
+import pennylane as qml
 import pytest
 
 from pennylane_threaded_ibmq import IBMQExecutor, QiskitExecutor
 from pennylane_threaded_ibmq.config import covalent_file, own_file
-from pennylane_threaded_ibmq.exceptions import ConfigurationFileError, ConfigurationWarning
+from pennylane_threaded_ibmq.exceptions import (
+    ConfigurationError,
+    ConfigurationFileError,
+    ConfigurationWarning,
+    UnsupportedCircuitError,
+)
 
 
 def write(path, text):
@@ -75,6 +81,25 @@ def test_numbers_and_device_options_can_be_configured(monkeypatch):
     assert executor.persist_data is False
     monkeypatch.setenv("THREADED_IBMQ_MAX_JOBS", "7")
     assert IBMQExecutor().max_jobs == 7
+
+
+def test_options_that_stand_by_themselves_reach_the_device():
+    write(
+        own_file(), "[threaded.ibmq]\nseed_transpiler = 7\n[qelectron.Routed]\nrouting_method = 'nowhere'\n"
+    )
+
+    class Routed(IBMQExecutor):
+        """An executor of the user's."""
+
+    tape = qml.tape.QuantumScript([qml.X(0)], [qml.probs(wires=0)], shots=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        executor = Routed(backend="fake_manila", optimization_level=1)
+        with pytest.raises(ConfigurationError, match="optimization_level=9"):
+            IBMQExecutor(backend="fake_manila", optimization_level=9).batch_submit([tape])
+    assert (executor.seed_transpiler, executor.optimization_level) == (7, 1)
+    with pytest.raises(UnsupportedCircuitError, match="plugin name nowhere"):
+        executor.batch_get_results(executor.batch_submit([tape]))
 
 
 def test_an_edit_is_seen_by_the_next_executor():

@@ -8,10 +8,13 @@ import numpy as np
 import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
+from pennylane.tape import QuantumScript
 from pydantic import PrivateAttr
+from qiskit.transpiler import PassManager
+from qiskit_aer.noise import NoiseModel
 
 from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, qelectron
-from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError
+from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
 from pennylane_threaded_ibmq.executors import database_path
 from pennylane_threaded_ibmq.loopback import SIMULATOR
 
@@ -153,7 +156,7 @@ def test_a_cluster_s_own_override_is_obeyed():
 def test_results_of_several_overrides_come_back_in_order():
     executors = [make(IBMQExecutor), make(Negated), make(Counting)]
     device = qelectron(node(), executors=executors).device
-    tapes = [qml.tape.QuantumScript([], [qml.expval(qml.Z(0))], shots=5) for _ in range(7)]
+    tapes = [QuantumScript([], [qml.expval(qml.Z(0))], shots=5) for _ in range(7)]
     assert device.execute(tapes) == (1, -1, 1, 1, -1, 1, 1)
     assert executors[2]._submitted == [2]
 
@@ -193,6 +196,37 @@ def test_wires_of_the_qnode_reach_the_device_and_bound_the_circuit():
     with pytest.raises(UnknownWireError, match=r"uses \['c'\], which the device of the QNode lacks"):
         qelectron(circuit, executors=executor)("c")
     assert len(executor._seen) == 1
+
+
+@pytest.mark.parametrize("wires", [["a", "b"], [1, 0], [0, 1]])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"initial_layout": [3, 1]}, [0, 1]),
+        ({"transpile_options": {"initial_layout": [1, 3]}}, [1, 0]),
+        ({"pass_manager": PassManager([])}, [0, 1]),
+        ({"skip_transpilation": True}, [0, 1]),
+    ],
+)
+def test_wires_are_on_qubits_in_the_order_of_the_qnode_s_device(wires, fields, expected):
+    """All wires are 0, and qubit 1 is always read wrongly."""
+    noise = NoiseModel(basis_gates=["rz", "sx", "x", "cx"])
+    noise.add_readout_error([[0, 1], [1, 0]], [1])
+    executor = make(IBMQExecutor, backend="fake_manila", noise_model=noise, **fields)
+
+    @qml.qnode(qml.device("default.qubit", wires=wires), shots=2)
+    def circuit():
+        return qml.sample()
+
+    electron = qelectron(circuit, executors=[executor, executor])
+    assert [electron().tolist(), electron.run_later().result(60).tolist()] == [[expected] * 2] * 2
+
+
+def test_a_layout_takes_no_labels_whose_order_is_unknown():
+    executor = make(IBMQExecutor, backend="fake_manila", initial_layout=[3, 1])
+    tape = QuantumScript([], [qml.probs(wires=["b"])], shots=5)
+    with pytest.raises(UnsupportedCircuitError, match=r"wires=None.*'b'"):
+        executor.batch_submit([tape])
 
 
 @pytest.mark.parametrize("method", ["batch_submit", "batch_get_results"])
