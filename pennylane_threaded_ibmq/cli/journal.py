@@ -92,13 +92,12 @@ def shard_standing(shard: ShardRecord) -> str:
 def shard_wait(batch: BatchRecord, shard: ShardRecord) -> str:
     """What is known of a job that waits or runs: since when, and its place in the queue; empty for others."""
     from ..store.records import ShardState
-    from ..store.steps import Phase
 
     if shard.state is not ShardState.ACCEPTED or shard.delivered or shard.adopted:
         return ""
     steps = [s for s in batch.steps if (s.shard, s.attempt) == (shard.number, shard.attempt)]
     since = f" since {moment(steps[-1].at)}" if steps else ""
-    if steps and steps[-1].phase is Phase.RUNNING:
+    if steps and steps[-1].phase is ShardState.RUNNING:
         return f"runs{since}"
     place = "" if shard.queue_position is None else f", place {shard.queue_position}"
     start = "" if shard.starts_at is None else f", expected to start {moment(shard.starts_at)}"
@@ -125,7 +124,7 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
             {name: value for name, value in asdict(shard).items() if name not in {"seed", "batch"}}
             for shard in batch.shards
         ],
-        "steps": [{**asdict(step), "at": iso(step.at)} for step in batch.steps],
+        "steps": [{**asdict(step), "at": iso(step.at), "phase": step.phase.shown} for step in batch.steps],
     }
 
 

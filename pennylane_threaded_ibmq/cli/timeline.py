@@ -73,8 +73,8 @@ def timeline_json(batch: BatchRecord, what: Timeline, output: Path | None) -> di
         "finished": what.finished,
         "retries": what.retries,
         "lanes": what.lanes,
-        "events": [{**asdict(step), "at": iso(step.at)} for step in batch.steps],
-        "spans": [asdict(one) for one in what.spans],
+        "events": [{**asdict(step), "at": iso(step.at), "phase": step.phase.shown} for step in batch.steps],
+        "spans": [{**asdict(one), "phase": one.phase.shown} for one in what.spans],
         "output": output,
     }
 

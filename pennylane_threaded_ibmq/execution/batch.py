@@ -29,7 +29,7 @@ from ..exceptions import (
 from ..progress.progress import Observer, Progress, ProgressTracker
 from ..service.calls import Steps
 from ..service.usage import JobMetrics
-from ..store.steps import Phase
+from ..store.records import ShardState
 from .budget import Spending
 from .futures import TapeFuture, forked_error
 from .lanes import Lanes
@@ -451,8 +451,8 @@ def _explained(error: BaseException, run: ShardRun) -> BaseException:
     return error
 
 
-def _end(future: Future[Any], failure: BaseException | None) -> Phase:
+def _end(future: Future[Any], failure: BaseException | None) -> ShardState:
     """How a shard ended."""
     if future.cancelled() or isinstance(failure, JobCancelledError):
-        return Phase.CANCELLED
-    return Phase.DONE if failure is None else Phase.FAILED
+        return ShardState.CANCELLED
+    return ShardState.DONE if failure is None else ShardState.FAILED

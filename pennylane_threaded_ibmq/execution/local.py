@@ -17,7 +17,7 @@ from ..circuits.shards import Shard
 from ..exceptions import JobFailedError, ThreadedIBMQError
 from ..service.calls import Steps
 from ..simulators.local import LocalBackend
-from ..store.steps import Phase
+from ..store.records import ShardState
 from .chunks import Chunk
 from .runner import JournalEntry, ShardRun, refuse_given_up
 
@@ -59,7 +59,7 @@ class LocalRunner:
         """Simulate one shard."""
         yield from ()  # no service is called
         refuse_given_up(run)
-        run.report(Phase.RUNNING)
+        run.report(ShardState.RUNNING)
         try:
             return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
         except ThreadedIBMQError:

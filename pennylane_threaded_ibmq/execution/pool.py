@@ -22,7 +22,7 @@ from ..circuits.decode import BlockResult
 from ..exceptions import ConfigurationError, JobFailedError
 from ..service.calls import Steps
 from ..simulators.local import LocalBackend
-from ..store.steps import Phase
+from ..store.records import ShardState
 from .chunks import BackendSpec, Chunk, pack, run_chunk
 from .engine import Engine
 from .local import LocalRunner, make_chunks, read_chunks
@@ -71,7 +71,7 @@ class EngineRunner(LocalRunner):
         """Run one shard on the workers."""
         yield from ()  # no service is called
         refuse_given_up(run)
-        run.report(Phase.RUNNING)
+        run.report(ShardState.RUNNING)
         wholes = make_chunks(run.requests, run.rng, seeded=self._seeded)
         most = shared if self.backend.is_aer else 1
         total = sum(whole.cost for whole in wholes)
@@ -110,7 +110,7 @@ class EngineRunner(LocalRunner):
                     except Exception as error:
                         raise _explained(error, self._engine.name) from error
                     done = len(sent) - len(waiting) - len(lost)
-                    run.report(Phase.RUNNING, fraction=min(0.999, done / len(sent)))
+                    run.report(ShardState.RUNNING, fraction=min(0.999, done / len(sent)))
         finally:
             for future in waiting:
                 future.cancel()

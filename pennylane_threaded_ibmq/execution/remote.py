@@ -32,7 +32,6 @@ from ..service.service import JobService, SentJob
 from ..service.usage import JobMetrics
 from ..store.journal import Journal
 from ..store.records import Attempt, NewShard, ShardState
-from ..store.steps import Phase
 from ..store.trust import is_mitigated
 from .finder import JobFinder
 from .metadata import PubMetadata, metadata_by_tape, without_numbers
@@ -181,7 +180,7 @@ class ServiceRunner:
                 logger.warning("%s It is sent again.", error, extra=_extra(run, job, "failed"))
             # without a job, so that whoever lets the batch go meanwhile stops this sending too
             run.job = None
-            run.report(Phase.PLANNED)
+            run.report(ShardState.PLANNED)
             job = self._job_of_others(run, failed=run.entry.tag) or (yield from self._send_own(run))
         raise AssertionError(left)
 
@@ -305,7 +304,7 @@ class ServiceRunner:
 
     def _running(self, run: ShardRun) -> None:
         """The watcher happened to see that a shard's job runs."""
-        run.report(Phase.RUNNING)
+        run.report(ShardState.RUNNING)
         if self._journal is not None:
             try:
                 self._journal.running(run.entry.batch_id, run.entry.number)
@@ -375,7 +374,7 @@ class ServiceRunner:
                 return None
             self._note(run.entry, ShardState.ACCEPTED, job_id=job.job_id)
             self._keep(run, job)
-        run.report(Phase.QUEUED, job_id=job.job_id)
+        run.report(ShardState.ACCEPTED, job_id=job.job_id)
         return job
 
     def _keep(self, run: ShardRun, job: SentJob) -> None:
@@ -439,7 +438,7 @@ class ServiceRunner:
             if job is not None:
                 self._usage_limit.passed()
                 self._jobs.outage.answered(run)
-                run.report(Phase.QUEUED, job_id=job.job_id)
+                run.report(ShardState.ACCEPTED, job_id=job.job_id)
                 return job
             if limited:
                 run.given_up.wait(USAGE_SECS)
@@ -468,7 +467,7 @@ class ServiceRunner:
         if self._journal is not None:
             # what cannot be written down is not sent
             self._journal.move(run.entry.batch_id, run.entry.number, ShardState.SENDING, tag=run.entry.tag)
-        run.report(Phase.SENDING)
+        run.report(ShardState.SENDING)
         try:
             # said again while it lasts, so that its last word is not older than the request if this program is killed
             still = partial(self._note, run.entry, ShardState.SENDING)
@@ -514,7 +513,7 @@ class ServiceRunner:
             raise
         # it waits for days, and whoever looks is to see that nothing is under way
         self._note(run.entry, ShardState.PLANNED)
-        run.report(Phase.PLANNED)
+        run.report(ShardState.PLANNED)
 
     def _is_out(self, run: ShardRun, error: SubmissionError) -> bool:
         """Whether a sending failed because the service does not answer, which is told to the user if it lasts."""
@@ -541,7 +540,7 @@ class ServiceRunner:
             )
         self._note(run.entry, ShardState.ACCEPTED, job_id=ours.job_id)
         self._keep(run, ours)
-        run.report(Phase.QUEUED, job_id=ours.job_id)
+        run.report(ShardState.ACCEPTED, job_id=ours.job_id)
         return self._result(run, ours)
 
     def _result(self, run: ShardRun, job: SentJob) -> list[BlockResult]:

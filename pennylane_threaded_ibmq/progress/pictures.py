@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._printable import printable
 from ..exceptions import ConfigurationError
-from ..store.records import BatchRecord
-from ..store.steps import Phase
+from ..store.records import BatchRecord, ShardState
 from .timeline import Span, Timeline, timeline_of
 
 if TYPE_CHECKING:
@@ -41,9 +40,13 @@ class Look:
     waiting: str
     failed: str
 
-    def of(self, phase: Phase) -> str:
+    def of(self, phase: ShardState) -> str:
         """Colour of a phase."""
-        colours = {Phase.SENDING: self.sending, Phase.QUEUED: self.queued, Phase.RUNNING: self.running}
+        colours = {
+            ShardState.SENDING: self.sending,
+            ShardState.ACCEPTED: self.queued,
+            ShardState.RUNNING: self.running,
+        }
         return colours.get(phase, self.waiting)
 
 
@@ -51,10 +54,10 @@ LIGHT = Look("#ffffff", "#1f2328", "#d8dee4", "#e69f00", "#9ecae9", "#0868ac", "
 DARK = Look("#15181c", "#e6e9ec", "#343a42", "#f0b93a", "#3d5a80", "#8cc4f2", "#565d66", "#ff6b57")
 
 _NAMES = {
-    Phase.SENDING: "sending",
-    Phase.QUEUED: "queued, or not known to run",
-    Phase.RUNNING: "running",
-    Phase.PLANNED: "waiting to be sent again",
+    ShardState.SENDING: "sending",
+    ShardState.ACCEPTED: "queued, or not known to run",
+    ShardState.RUNNING: "running",
+    ShardState.PLANNED: "waiting to be sent again",
 }
 
 
@@ -163,7 +166,7 @@ def _lane_ticks(axes: Axes, lanes: int) -> None:
 
 def _draw(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> None:
     start, width = span.start / scale, (span.end - span.start) / scale
-    retry = span.phase is Phase.PLANNED
+    retry = span.phase is ShardState.PLANNED
     axes.barh(
         span.lane,
         # a moment that is too short to be seen still has a hair's breadth
@@ -174,8 +177,8 @@ def _draw(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> N
         edgecolor=look.paper,
         linewidth=0.6,
     )
-    if span.outcome in (Phase.FAILED, Phase.CANCELLED):
-        failed = span.outcome is Phase.FAILED
+    if span.outcome in (ShardState.FAILED, ShardState.CANCELLED):
+        failed = span.outcome is ShardState.FAILED
         axes.plot(
             [start + width],
             [span.lane],
@@ -193,9 +196,9 @@ def _label(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> 
     start, width = span.start / scale, (span.end - span.start) / scale
     labels = [f"{span.shard} (try {span.attempt})"] if span.attempt > 1 else []
     fitting = [text for text in (*labels, f"{span.shard}") if width > longest * (0.012 + 0.0095 * len(text))]
-    if span.phase in (Phase.RUNNING, Phase.QUEUED) and fitting:
+    if span.phase in (ShardState.RUNNING, ShardState.ACCEPTED) and fitting:
         label = fitting[0]
-        strong = span.phase is Phase.RUNNING
+        strong = span.phase is ShardState.RUNNING
         colour = look.paper if strong else look.ink
         axes.text(start + width / 2, span.lane, label, color=colour, ha="center", va="center", fontsize=8)
 
@@ -206,7 +209,7 @@ def _legend(axes: Axes, what: Timeline, look: Look) -> None:
 
     phases = [p for p in _NAMES if any(span.phase is p for span in what.spans)]
     handles: list[Any] = [Patch(color=look.of(p), label=_NAMES[p]) for p in phases]
-    ends = ((Phase.FAILED, "x", "failed"), (Phase.CANCELLED, "|", "cancelled"))
+    ends = ((ShardState.FAILED, "x", "failed"), (ShardState.CANCELLED, "|", "cancelled"))
     handles += [
         Line2D([], [], color=look.failed, marker=mark, linestyle="", markeredgewidth=2.2, label=name)
         for outcome, mark, name in ends
@@ -232,8 +235,8 @@ def _summary(what: Timeline) -> str:
     parts = [
         f"{what.shards} shard{'' if what.shards == 1 else 's'} on {what.lanes} lane{'' if what.lanes == 1 else 's'}"
     ]
-    failed = sum(span.outcome is Phase.FAILED for span in what.spans)
-    cancelled = sum(span.outcome is Phase.CANCELLED for span in what.spans)
+    failed = sum(span.outcome is ShardState.FAILED for span in what.spans)
+    cancelled = sum(span.outcome is ShardState.CANCELLED for span in what.spans)
     jobs = "failed job" if failed == 1 else "failed jobs"
     parts += [f"{n} {word}" for n, word in ((failed, jobs), (cancelled, "cancelled")) if n]
     if what.retries:
@@ -245,7 +248,7 @@ def _summary(what: Timeline) -> str:
 def _page(record: Timeline | BatchRecord) -> str:
     what = timeline_of(record) if isinstance(record, BatchRecord) else record
     light, dark = (picture_uri(what, dark=d) for d in (False, True))
-    rows = "\n".join(_row(span) for span in what.spans if span.phase is not Phase.PLANNED)
+    rows = "\n".join(_row(span) for span in what.spans if span.phase is not ShardState.PLANNED)
     title = html.escape(what.title)
     return f"""<!doctype html>
 <html lang="en">
@@ -279,7 +282,7 @@ def _row(span: Span) -> str:
         span.shard,
         span.attempt,
         span.lane,
-        span.phase,
+        span.phase.shown,
         f"{span.start:.1f}",
         f"{span.end:.1f}",
         span.job_id,

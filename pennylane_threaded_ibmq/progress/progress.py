@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..service.queue import QueueInfo
-from ..store.steps import Phase, Step
+from ..store.records import ShardState, Step
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
@@ -84,8 +84,8 @@ Observer: TypeAlias = "Callable[[Progress], None]"
 
 
 @dataclass
-class _ShardState:
-    phase: Phase = Phase.PLANNED
+class _ShardProgress:
+    phase: ShardState = ShardState.PLANNED
     attempt: int = 1
     job_id: str = ""
     fraction: float = 0.0
@@ -120,8 +120,8 @@ class ProgressTracker:
         self._telling = threading.RLock()
         self._started = time.time()
         self._ended: float | None = None
-        self._shards = [_ShardState() for _ in range(shards)]
-        self._steps = [Step(self._started, i, 1, Phase.PLANNED) for i in range(shards)]
+        self._shards = [_ShardProgress() for _ in range(shards)]
+        self._steps = [Step(self._started, i, 1, ShardState.PLANNED) for i in range(shards)]
         self._retries = 0
         self._place: tuple[int, QueueInfo] | None = None
         self._looked = -LOOKING_SECS
@@ -132,7 +132,7 @@ class ProgressTracker:
         with self._lock:
             return tuple(self._steps)
 
-    def report(self, shard: int, phase: Phase, *, job_id: str = "", fraction: float = 0.0) -> None:
+    def report(self, shard: int, phase: ShardState, *, job_id: str = "", fraction: float = 0.0) -> None:
         """A shard got to a phase.
 
         Args:
@@ -157,7 +157,7 @@ class ProgressTracker:
         """
         with self._telling:
             with self._lock:
-                known = None if self._shards[shard].phase is not Phase.QUEUED else (shard, place)
+                known = None if self._shards[shard].phase is not ShardState.ACCEPTED else (shard, place)
                 if known == self._place:
                     return
                 self._place = known
@@ -184,14 +184,14 @@ class ProgressTracker:
     def _estimated(self) -> float | None:
         return None if self._qpu_secs is None else self._qpu_secs()
 
-    def _step(self, number: int, phase: Phase, job_id: str, fraction: float) -> bool:
+    def _step(self, number: int, phase: ShardState, job_id: str, fraction: float) -> bool:
         """Write a step down; ``False`` if it says nothing new."""
         with self._lock:
             shard = self._shards[number]
-            job_id = job_id or ("" if phase is Phase.PLANNED else shard.job_id)
+            job_id = job_id or ("" if phase is ShardState.PLANNED else shard.job_id)
             if (shard.phase, shard.job_id, shard.fraction) == (phase, job_id, fraction):
                 return False
-            if phase is Phase.PLANNED:
+            if phase is ShardState.PLANNED:
                 shard.attempt += 1
                 self._retries += 1
             moved = shard.phase is not phase
@@ -224,13 +224,13 @@ class ProgressTracker:
             self.batch_id,
             self._tapes,
             total,
-            count[Phase.PLANNED],
-            count[Phase.SENDING],
-            count[Phase.QUEUED],
-            count[Phase.RUNNING],
-            count[Phase.DONE],
-            count[Phase.FAILED],
-            count[Phase.CANCELLED],
+            count[ShardState.PLANNED],
+            count[ShardState.SENDING],
+            count[ShardState.ACCEPTED],
+            count[ShardState.RUNNING],
+            count[ShardState.DONE],
+            count[ShardState.FAILED],
+            count[ShardState.CANCELLED],
             self._retries,
             fraction,
             elapsed,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..store.records import BatchRecord
-from ..store.steps import Phase, Step
+from ..store.records import BatchRecord, ShardState, Step
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class Span:
     lane: int
     shard: int
     attempt: int
-    phase: Phase
+    phase: ShardState
     start: float
     end: float
     job_id: str
-    outcome: Phase | None
+    outcome: ShardState | None
 
 
 @dataclass(frozen=True)
@@ -115,23 +114,23 @@ def _spans(way: list[Step], start: float, end: float) -> list[Span]:
     for i, step in enumerate(way):
         following = way[i + 1] if i + 1 < len(way) else None
         phase = step.phase
-        if phase is Phase.PLANNED and not spans:
+        if phase is ShardState.PLANNED and not spans:
             # an older journal knows only the beginning and the end
             if following is None or not following.phase.final or not following.job_id:
                 continue
-            phase = Phase.QUEUED
+            phase = ShardState.ACCEPTED
         if phase.final:
             # a job that failed and is tried again: the wait in between is the lane's; a result that another program
             # left behind is what the shard begins with
             if following is None or not spans:
                 continue
-            phase = Phase.PLANNED
+            phase = ShardState.PLANNED
         until = end if following is None else following.at
         outcome = None
         if following is not None and following.phase.final:
             outcome = following.phase
         elif following is not None and following.attempt > step.attempt and not step.phase.final:
-            outcome = Phase.FAILED
+            outcome = ShardState.FAILED
         job_id = step.job_id or (following.job_id if following is not None and following.phase.final else "")
         spans.append(
             Span(0, step.shard, step.attempt, phase, step.at - start, until - start, job_id, outcome)

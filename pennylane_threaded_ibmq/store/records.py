@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._compat import StrEnum
-from .steps import Step
 
 DIGEST = "sha256"
 """The one key of an option that was an object, in place of which the journal has its digest."""
@@ -18,14 +17,49 @@ def is_digest(option: Any) -> bool:
 
 
 class ShardState(StrEnum):
-    """How far a shard has got."""
+    """How far a shard has got: planned, sending, accepted, and then done, failed or cancelled.
+
+    The steps of a shard know one more, of which nothing depends: its job was seen to run.
+    """
 
     PLANNED = "planned"
     SENDING = "sending"
     ACCEPTED = "accepted"
+    RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    QUEUED = ACCEPTED
+    """Another name, of those who look on: a job that is accepted and not seen to run waits in the queue."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows, unless the shard is tried again."""
+        return self in {ShardState.DONE, ShardState.FAILED, ShardState.CANCELLED}
+
+    @property
+    def shown(self) -> str:
+        """The word for those who look on."""
+        return "queued" if self is ShardState.ACCEPTED else str(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one shard, with its time.
+
+    Attributes:
+        at: When: seconds since 1970.
+        shard: The shard's place in its batch.
+        attempt: Which try of it, from 1.
+        phase: Where it got to.
+        job_id: Its job, if there is one and it is known.
+    """
+
+    at: float
+    shard: int
+    attempt: int
+    phase: ShardState
+    job_id: str = ""
 
 
 @dataclass(frozen=True)

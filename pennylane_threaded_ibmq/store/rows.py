@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..exceptions import JournalError
-from .records import Attempt, BatchRecord, ShardRecord, ShardState
-from .steps import Phase, Step
+from .records import Attempt, BatchRecord, ShardRecord, ShardState, Step
 
 T = TypeVar("T")
 
@@ -88,7 +87,7 @@ class Reader:
             cell("at", _moment),
             cell("number", _count),
             cell("attempt", _count),
-            cell("state", Phase.of),
+            cell("state", ShardState),
             cell("job_id", _text),
         )
 

@@ -27,7 +27,7 @@ from pennylane_threaded_ibmq.progress.progress import LOOKING_SECS, ProgressTrac
 from pennylane_threaded_ibmq.service.outage import Outage
 from pennylane_threaded_ibmq.service.queue import QueueInfo, read_place
 from pennylane_threaded_ibmq.service.service import SentJob, State
-from pennylane_threaded_ibmq.store.steps import Phase
+from pennylane_threaded_ibmq.store.records import ShardState
 
 
 class Screen(io.StringIO):
@@ -87,18 +87,18 @@ def tapes(count):
 
 def test_each_shard_is_in_exactly_one_phase():
     tracker = ProgressTracker(6, 3, batch_id="b", qpu_secs=lambda: 7.0)
-    tracker.report(0, Phase.SENDING)
-    tracker.report(1, Phase.QUEUED, job_id="j1")
-    tracker.report(2, Phase.RUNNING, job_id="j2")
+    tracker.report(0, ShardState.SENDING)
+    tracker.report(1, ShardState.ACCEPTED, job_id="j1")
+    tracker.report(2, ShardState.RUNNING, job_id="j2")
     now = tracker.progress()
     assert (now.planned, now.sending, now.queued, now.running, now.done) == (0, 1, 1, 1, 0)
     assert (now.tapes, now.shards, now.batch_id, now.qpu_secs) == (6, 3, "b", 7.0)
     assert now.job_ids == ("j1", "j2")
     assert not now.finished
     assert now.left_secs is None
-    tracker.report(0, Phase.FAILED)
-    tracker.report(1, Phase.DONE)
-    tracker.report(2, Phase.CANCELLED)
+    tracker.report(0, ShardState.FAILED)
+    tracker.report(1, ShardState.DONE)
+    tracker.report(2, ShardState.CANCELLED)
     now = tracker.progress()
     assert (now.done, now.failed, now.cancelled, now.fraction, now.finished) == (1, 1, 1, 1.0, True)
     assert now.elapsed_secs == tracker.progress().elapsed_secs
@@ -106,18 +106,18 @@ def test_each_shard_is_in_exactly_one_phase():
 
 def test_a_shard_that_is_tried_again_is_counted_and_loses_its_job():
     tracker = ProgressTracker(1, 1)
-    tracker.report(0, Phase.QUEUED, job_id="first")
-    tracker.report(0, Phase.PLANNED)
+    tracker.report(0, ShardState.ACCEPTED, job_id="first")
+    tracker.report(0, ShardState.PLANNED)
     assert tracker.progress().retries == 1
     assert tracker.progress().job_ids == ()
-    tracker.report(0, Phase.QUEUED, job_id="second")
-    tracker.report(0, Phase.DONE)
+    tracker.report(0, ShardState.ACCEPTED, job_id="second")
+    tracker.report(0, ShardState.DONE)
     assert [(s.attempt, s.phase, s.job_id) for s in tracker.steps] == [
-        (1, Phase.PLANNED, ""),
-        (1, Phase.QUEUED, "first"),
-        (2, Phase.PLANNED, ""),
-        (2, Phase.QUEUED, "second"),
-        (2, Phase.DONE, "second"),
+        (1, ShardState.PLANNED, ""),
+        (1, ShardState.ACCEPTED, "first"),
+        (2, ShardState.PLANNED, ""),
+        (2, ShardState.ACCEPTED, "second"),
+        (2, ShardState.DONE, "second"),
     ]
 
 
@@ -125,7 +125,7 @@ def test_the_rest_is_estimated_from_what_is_finished(monkeypatch):
     clock = iter([100.0, 104.0, 104.0])
     monkeypatch.setattr("time.time", lambda: next(clock))
     tracker = ProgressTracker(4, 4)
-    tracker.report(0, Phase.DONE)
+    tracker.report(0, ShardState.DONE)
     now = tracker.progress()
     assert (now.elapsed_secs, now.left_secs) == (4.0, 12.0)
 
@@ -134,16 +134,16 @@ def test_a_place_in_the_queue_is_kept_until_its_shard_moves_on(monkeypatch):
     monkeypatch.setattr("time.time", lambda: 100.0)
     seen = []
     tracker = ProgressTracker(2, 2, qpu_secs=lambda: 4.0, observers=[seen.append])
-    tracker.report(0, Phase.QUEUED, job_id="a")
-    tracker.report(1, Phase.QUEUED, job_id="b")
+    tracker.report(0, ShardState.ACCEPTED, job_id="a")
+    tracker.report(1, ShardState.ACCEPTED, job_id="b")
     tracker.place(0, QueueInfo(12, starts_at=160.0))
     tracker.place(0, QueueInfo(12, starts_at=160.0))
     assert len(seen) == 3, "the same place is no news"
     now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (12, 60.0, 64.0)
-    tracker.report(1, Phase.RUNNING)
+    tracker.report(1, ShardState.RUNNING)
     assert tracker.progress().queue_position == 12
-    tracker.report(0, Phase.RUNNING)
+    tracker.report(0, ShardState.RUNNING)
     now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (None, None, None)
     tracker.place(0, QueueInfo(1))
@@ -250,10 +250,10 @@ def test_a_function_may_cancel_the_batch():
     def stop(record):
         seen.append(record)
         if len(seen) == 1:
-            tracker.report(1, Phase.CANCELLED)
+            tracker.report(1, ShardState.CANCELLED)
 
     tracker = ProgressTracker(2, 2, observers=[stop])
-    tracker.report(0, Phase.RUNNING)
+    tracker.report(0, ShardState.RUNNING)
     assert len(seen) == 2
     assert seen[-1].cancelled == 1
 
@@ -275,7 +275,7 @@ def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
     for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
         line(tracker.progress())
     assert len(drawn) == 2, "the clock has two values"
-    tracker.report(0, Phase.RUNNING)
+    tracker.report(0, ShardState.RUNNING)
     line(tracker.progress())
     assert len(drawn) == 3
 
@@ -334,7 +334,7 @@ def test_a_short_wait_shows_nothing_in_a_terminal_either(streams):
 def test_a_long_wait_shows_a_live_line_on_the_error_output(streams):
     out, err = streams(terminal=True)
     tracker = ProgressTracker(2, 2)
-    waited = Waited(tracker, 3, lambda: tracker.report(0, Phase.DONE))
+    waited = Waited(tracker, 3, lambda: tracker.report(0, ShardState.DONE))
     assert display.Display("auto").wait(waited, None)
     assert "1 planned, 1 done" in err.getvalue()
     assert out.getvalue() == ""
@@ -346,7 +346,7 @@ def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
 
     def finish():
         for shard in (0, 1):
-            tracker.report(shard, Phase.DONE)
+            tracker.report(shard, ShardState.DONE)
 
     assert display.Display(True).wait(Waited(tracker, 0, finish), None)
     first, last = err.getvalue().splitlines()
@@ -358,7 +358,7 @@ def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
 def test_the_estimate_is_made_once_and_only_for_who_wants_to_know():
     asked = []
     tracker = ProgressTracker(1, 1, qpu_secs=lambda: asked.append(1) or 5.0)
-    tracker.report(0, Phase.DONE)
+    tracker.report(0, ShardState.DONE)
     assert not asked
     assert [tracker.progress().qpu_secs for _ in range(3)] == [5.0] * 3
     assert len(asked) == 1
@@ -369,7 +369,7 @@ def test_plain_lines_do_not_flood(streams):
     lines = display.PlainLines(err, display.Loop(0.0))
     tracker = ProgressTracker(50, 50)
     for shard in range(50):
-        tracker.report(shard, Phase.DONE)
+        tracker.report(shard, ShardState.DONE)
         lines(tracker.progress())
     assert len(err.getvalue().splitlines()) == 2
 
@@ -389,7 +389,7 @@ def test_false_shows_nothing(streams):
 @pytest.mark.parametrize("mode", [True, "auto"])
 def test_a_finished_batch_clears_its_line_and_a_failed_one_leaves_it(streams, monkeypatch, mode):
     monkeypatch.setattr(display, "AUTO_SECS", 0.0)
-    for phase, left in ((Phase.DONE, ""), (Phase.FAILED, "2 failed")):
+    for phase, left in ((ShardState.DONE, ""), (ShardState.FAILED, "2 failed")):
         _, err = streams(terminal=True)
         tracker = ProgressTracker(2, 2)
 
@@ -414,8 +414,8 @@ def test_a_hundred_steps_of_training_print_three_lines_at_most(streams, monkeypa
         def finish(tracker=tracker):
             now[0] += 1.5
             for shard in (0, 1):
-                tracker.report(shard, Phase.QUEUED, job_id=f"job-{shard}")
-                tracker.report(shard, Phase.DONE)
+                tracker.report(shard, ShardState.ACCEPTED, job_id=f"job-{shard}")
+                tracker.report(shard, ShardState.DONE)
 
         assert shown.wait(Waited(tracker, 0, finish), None)
     first, last, loop = err.getvalue().splitlines()
@@ -432,7 +432,7 @@ def test_a_loop_that_runs_over_night_says_so_now_and_then(monkeypatch):
     stream, loop = io.StringIO(), display.Loop(0.0)
     lines = display.PlainLines(stream, loop)
     tracker = ProgressTracker(1, 1)
-    tracker.report(0, Phase.DONE)
+    tracker.report(0, ShardState.DONE)
     for _ in range(8 * 3600):
         now[0] += 1.0
         lines(tracker.progress())
@@ -447,7 +447,7 @@ def test_a_failed_batch_of_a_loop_is_told_at_once():
     loop.add(tracker.progress())
     lines(tracker.progress())
     assert stream.getvalue() == ""
-    tracker.report(0, Phase.FAILED)
+    tracker.report(0, ShardState.FAILED)
     lines(tracker.progress())
     assert "1 failed" in stream.getvalue()
 
@@ -469,7 +469,7 @@ def notebook(monkeypatch):
 def test_a_notebook_gets_one_bar_that_replaces_itself(notebook):
     assert display.is_interactive()
     tracker = ProgressTracker(2, 2)
-    waited = Waited(tracker, 3, lambda: tracker.report(0, Phase.DONE))
+    waited = Waited(tracker, 3, lambda: tracker.report(0, ShardState.DONE))
     assert display.Display(True).wait(waited, None)
     (first,), (second,) = notebook.shown, notebook.updated
     assert "value='0'" in first
@@ -482,7 +482,9 @@ def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
         notebook.shell.execution_count = cell
         for _ in range(3):
             tracker = ProgressTracker(5, 1)
-            assert shown.wait(Waited(tracker, 0, lambda tracker=tracker: tracker.report(0, Phase.DONE)), None)
+            assert shown.wait(
+                Waited(tracker, 0, lambda tracker=tracker: tracker.report(0, ShardState.DONE)), None
+            )
     assert len(notebook.shown) == 2
     assert "before: 3 batches, 15 circuits in 0:00" in notebook.shown[1]
     assert "<progress" not in notebook.updated[-1], "what is finished needs no bar"
@@ -498,8 +500,8 @@ def test_an_observer_that_exits_does_not_end_the_watching(caplog):
         raise SystemExit
 
     tracker = ProgressTracker(1, 1, observers=(leave,))
-    tracker.report(0, Phase.RUNNING)
-    tracker.report(0, Phase.DONE)
+    tracker.report(0, ShardState.RUNNING)
+    tracker.report(0, ShardState.DONE)
     assert tracker.progress().finished
     assert caplog.text.count("is not called again") == 1
 

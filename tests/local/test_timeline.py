@@ -11,11 +11,10 @@ from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
 from pennylane_threaded_ibmq.progress.pictures import draw_timeline, save_timeline
 from pennylane_threaded_ibmq.progress.timeline import make_timeline, timeline_of
 from pennylane_threaded_ibmq.store.journal import Journal
-from pennylane_threaded_ibmq.store.records import NewShard, ShardState
-from pennylane_threaded_ibmq.store.steps import Phase, Step
+from pennylane_threaded_ibmq.store.records import NewShard, ShardState, Step
 
-P, S, Q, R = Phase.PLANNED, Phase.SENDING, Phase.QUEUED, Phase.RUNNING
-DONE, FAILED, CANCELLED = Phase.DONE, Phase.FAILED, Phase.CANCELLED
+P, S, Q, R = ShardState.PLANNED, ShardState.SENDING, ShardState.ACCEPTED, ShardState.RUNNING
+DONE, FAILED, CANCELLED = ShardState.DONE, ShardState.FAILED, ShardState.CANCELLED
 
 
 def way(shard, *steps):
@@ -34,6 +33,22 @@ def simple(shard, start, end):
 
 
 # ------------------------------------------------------------------------------------------------------------- spans
+
+
+def test_the_earlier_names_of_states_are_still_there():
+    from pennylane_threaded_ibmq.store import steps
+
+    assert steps.Phase.QUEUED is ShardState.ACCEPTED
+    assert steps.Step is Step
+    assert [state.shown for state in ShardState] == [
+        "planned",
+        "sending",
+        "queued",
+        "running",
+        "done",
+        "failed",
+        "cancelled",
+    ]
 
 
 def test_a_shard_is_sent_queued_and_runs():

@@ -207,6 +207,7 @@ def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
     assert finished["finished"]
     assert finished["output"] == "d.png"
     assert {event["phase"] for event in finished["events"]} >= {"queued", "done"}
+    assert "queued" in {one["phase"] for one in finished["spans"]}
     assert {one["job_id"] for one in finished["spans"]} == jobs
     shown = run("timeline", newest).stdout
     assert all(job in shown for job in jobs)

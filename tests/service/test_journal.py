@@ -21,7 +21,6 @@ from pennylane_threaded_ibmq.store import journal as module
 from pennylane_threaded_ibmq.store import schema
 from pennylane_threaded_ibmq.store.journal import Journal
 from pennylane_threaded_ibmq.store.records import NewShard, ShardState
-from pennylane_threaded_ibmq.store.steps import Phase
 
 FORMAT_1 = """
 CREATE TABLE batches (id TEXT PRIMARY KEY, owner TEXT NOT NULL, backend TEXT NOT NULL, instance TEXT NOT NULL,
@@ -72,8 +71,8 @@ def test_a_journal_of_the_first_format_opens(path):
     assert (claim.job_id, claim.seed) == ("job", 7)
     assert cell(path, "PRAGMA user_version") == schema.FORMAT
     assert [(step.phase, step.job_id) for step in record.steps] == [
-        (Phase.PLANNED, ""),
-        (Phase.QUEUED, "job"),
+        (ShardState.PLANNED, ""),
+        (ShardState.ACCEPTED, "job"),
     ]
     journal.close()
 

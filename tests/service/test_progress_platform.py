@@ -10,7 +10,7 @@ import pytest
 from pennylane_threaded_ibmq.execution import queue as places
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.progress.timeline import timeline_of
-from pennylane_threaded_ibmq.store.steps import Phase
+from pennylane_threaded_ibmq.store.records import ShardState
 
 SMALL = "ibm_manila"
 
@@ -168,7 +168,7 @@ def test_a_batch_of_the_journal_is_drawn(loopback, device):
     live = handle._timeline()
 
     def tries(one):
-        return {(s.shard, s.attempt) for s in one.spans if s.phase is Phase.QUEUED}
+        return {(s.shard, s.attempt) for s in one.spans if s.phase is ShardState.ACCEPTED}
 
     assert tries(live) == tries(what)
     assert dev.timeline(record.id).axes

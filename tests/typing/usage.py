@@ -28,8 +28,7 @@ from pennylane_threaded_ibmq.loopback import (
 )
 from pennylane_threaded_ibmq.settings import Settings, load_settings
 from pennylane_threaded_ibmq.store.archive import CallRecord
-from pennylane_threaded_ibmq.store.records import BatchRecord, ShardRecord, ShardState
-from pennylane_threaded_ibmq.store.steps import Step
+from pennylane_threaded_ibmq.store.records import BatchRecord, ShardRecord, ShardState, Step
 
 assert_type(__version__, str)
 
