@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterable, MutableMapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -25,7 +25,6 @@ from pennylane.transforms import convert_to_numpy_parameters
 from ..device.recording import Guard, recording_lock
 from ..execution.futures import TapeFuture
 from ..stack import Stack, stack
-from .base import BaseQExecutor
 from .route import Selecting, Ticket
 
 
@@ -141,8 +140,8 @@ class LaterFuture(TapeFuture):
             return self._outcome
 
 
-class Call(Protocol):
-    """One call of a qelectron, as a stack makes it."""
+class LaterCall(Protocol):
+    """One later call: its circuit is recorded, and the QNode's transforms are applied once."""
 
     def submit(self) -> Ticket | None:
         """Submit its circuits; ``None`` if there are none to submit now."""
@@ -151,7 +150,7 @@ class Call(Protocol):
         """The result of the call, from theirs; runs what was not submitted."""
 
 
-def submit_later(make: Callable[[], Call], guard: Guard) -> LaterFuture:
+def submit_later(make: Callable[[], LaterCall], guard: Guard) -> LaterFuture:
     """Submit a call of a qelectron."""
     future = LaterFuture()
     try:
@@ -184,8 +183,11 @@ class Deferral:
         self.device = cast(Any, copy(device))
         self.device.run = self._run
 
-    def submit(self, run: Callable[[Any], Any]) -> Ticket | None:
-        """Submit the circuits that PennyLane asks for."""
+    def submit(self, tapes: Iterable[QuantumScript], run: Callable[[Any], Any]) -> Ticket | None:
+        """Submit the circuits that PennyLane asks for; nothing inside ``jax.jit``, which asks for them when it runs."""
+        values = (value for tape in tapes for value in tape.get_parameters(trainable_only=False))
+        if any(qml.math.is_abstract(value) for value in values):
+            return None
         try:
             run(self._cached if self._cache is None else dict(self._cached))
         except Exception:
@@ -227,32 +229,6 @@ def _as_numpy(tape: QuantumScript) -> QuantumScript:
         return tape
     made = convert_to_numpy_parameters(tape)
     return made if isinstance(made, QuantumScript) else made[0][0]
-
-
-class RunsLater:
-    """What qelectrons of both stacks have beside what a QNode has."""
-
-    device: Any
-
-    @property
-    def executors(self) -> tuple[BaseQExecutor, ...]:
-        """All executors that may be chosen."""
-        return tuple(self.device.executors)
-
-    def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
-        """Choose executors and submit now, and return at once.
-
-        Args:
-            *args: Arguments of the circuit.
-            **kwargs: Its keyword arguments.
-
-        Returns:
-            A future whose ``result()`` is what a plain call would have returned; whatever goes wrong is raised there.
-        """
-        return submit_later(lambda: self._later(args, kwargs), self.device.guard)
-
-    def _later(self, args: Any, kwargs: Any) -> Call:
-        raise NotImplementedError
 
 
 def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:

@@ -1,30 +1,96 @@
-"""``@qelectron``: a QNode whose circuits run on executors."""
+"""``@qelectron``: a QNode whose circuits run on executors. What depends on PennyLane is in ``stacks/<stack>/qelectron.py``."""
 
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 import pennylane as qml
 
+from ..circuits.changes import with_shots
 from ..exceptions import ConfigurationError
 from ..settings import DEFAULT_BACKEND
 from ..stack import stack
 from .base import BaseQExecutor
 from .cluster import QCluster, check_executors, check_selector
 from .executor import IBMQExecutor
+from .later import LaterCall, LaterFuture, as_plain, submit_later
 
 if TYPE_CHECKING:
-    from .current import QElectron
-    from .options import Executors, Selector
-else:
-    QElectron = import_module(f".{stack().value}", __package__).QElectron
+    from typing_extensions import Self
 
-__all__ = ["QElectron", "qelectron"]
+    from .options import Executors, Selector
 
 _SIMULATOR_GRADIENTS = ("backprop", "adjoint", "device")
+
+
+class QElectron(qml.QNode):
+    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.executors.qelectron`.
+
+    Attributes:
+        original_qnode: The QNode it was made from.
+        name: What the decorator was given, or the function's name.
+        description: What the decorator was given, or the function's documentation.
+    """
+
+    original_qnode: qml.QNode
+    name: str
+    description: str
+    device: Any
+    _tape: Any
+    _of_last_call: ClassVar[tuple[str, ...]] = ("_tape", "_qfunc_output")
+    """What PennyLane's own tools look at after a call."""
+
+    @property
+    def executors(self) -> tuple[BaseQExecutor, ...]:
+        """All executors that may be chosen."""
+        return tuple(self.device.executors)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
+        call = self._one_call(args, kwargs)
+        try:
+            with self.device.guard.held():
+                value = super(QElectron, call).__call__(*args, **kwargs)
+                return as_plain(value, self.original_qnode, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
+        finally:
+            for name in self._of_last_call:
+                setattr(self, name, getattr(call, name))
+
+    def run_later(self, *args: Any, **kwargs: Any) -> LaterFuture:
+        """Choose executors and submit now, and return at once.
+
+        Args:
+            *args: Arguments of the circuit.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future whose ``result()`` is what a plain call would have returned; whatever goes wrong is raised there.
+        """
+        return submit_later(lambda: self._later(args, kwargs), self.device.guard)
+
+    def construct(self, args: Any, kwargs: Any) -> Any:
+        """Record the circuit; with the executors' shots, if they all say the same.
+
+        PennyLane then sees the shots that will be used, as it must where they are a vector.
+        """
+        given = super().construct(args, kwargs)
+        shots = self.device.common_shots
+        if shots is not None and shots != self._tape.shots:
+            self._tape = with_shots(self._tape, shots)
+        # PennyLane of the classic stack gives nothing
+        return None if given is None else self._tape
+
+    @abstractmethod
+    def _one_call(self, args: Any, kwargs: Any) -> Self:
+        """The QNode for a call: itself, or a copy."""
+
+    @abstractmethod
+    def _later(self, args: Any, kwargs: Any) -> LaterCall:
+        """A call that has not been submitted."""
 
 
 @overload
@@ -106,7 +172,9 @@ def _wrap(qnode: Any, target: BaseQExecutor, name: str | None, description: str 
             argument="diff_method",
             value=qnode.diff_method,
         )
-    made = QElectron(qnode, target)
+    made: QElectron = import_module(f"..stacks.{stack().value}.qelectron", __package__).StackQElectron(
+        qnode, target
+    )
     made.name = name if name is not None else str(getattr(qnode.func, "__name__", ""))
     made.description = description if description is not None else str(qnode.func.__doc__ or "")
     return made

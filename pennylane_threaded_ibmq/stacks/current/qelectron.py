@@ -16,17 +16,18 @@ from pennylane.transforms import convert_to_numpy_parameters
 from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
-from ..circuits.changes import with_shots
-from ..circuits.tensors import wants_numpy
-from ..device.recording import Guard
-from .base import BaseQExecutor
-from .later import Deferral, RunsLater, as_plain, framework_of, passes_through
-from .route import Selecting, Ticket
+from ...circuits.tensors import wants_numpy
+from ...device.recording import Guard
+from ...executors.later import Deferral, as_plain, framework_of, passes_through
+from ...executors.node import QElectron
+from ...executors.route import Selecting, Ticket
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
     from pennylane.wires import Wires
     from typing_extensions import Self
+
+    from ...executors.base import BaseQExecutor
 
 
 class SelectorDevice(Selecting, Device):
@@ -77,23 +78,13 @@ class SelectorDevice(Selecting, Device):
         }
 
 
-class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.executors.qelectron`.
+class StackQElectron(QElectron):
+    """A qelectron of a QNode that PennyLane runs by its device API.
 
     Args:
         qnode: The QNode; it is not changed.
         target: What runs its circuits.
-
-    Attributes:
-        original_qnode: The QNode it was made from.
-        name: What the decorator was given, or the function's name.
-        description: What the decorator was given, or the function's documentation.
     """
-
-    name: str
-    description: str
-    _tape: Any
-    _qfunc_output: Any
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
         self.__dict__.update(qnode.__dict__)
@@ -103,24 +94,6 @@ class QElectron(RunsLater, qml.QNode):
         self._compile_pipeline = CompilePipeline(qnode.compile_pipeline)
         self.original_qnode = qnode
         self.device = SelectorDevice(target, qnode.device.wires)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
-        call = self._one_call(args, kwargs)
-        with self.device.guard.held():
-            value = super(QElectron, call).__call__(*args, **kwargs)
-            # what PennyLane's own tools look at after a call
-            self._tape, self._qfunc_output = call._tape, call._qfunc_output  # noqa: SLF001 - the same class's
-            return as_plain(value, self.original_qnode, self._tape, args, kwargs)
-
-    def construct(self, args: Any, kwargs: Any) -> QuantumScript:
-        """Record the circuit; with the executors' shots, if they all say the same.
-
-        PennyLane then sees the shots that will be used, as it must where they are a vector.
-        """
-        tape, shots = super().construct(args, kwargs), self.device.common_shots
-        self._tape = tape if shots is None or shots == tape.shots else with_shots(tape, shots)
-        return self._tape
 
     def update(self, **kwargs: Any) -> Self:
         """Return a qelectron with other settings; see PennyLane's ``QNode.update``."""
@@ -157,9 +130,9 @@ class QElectron(RunsLater, qml.QNode):
 
 
 class _LaterCall:
-    """One later call: its circuit is recorded, and the QNode's transforms are applied."""
+    """One later call."""
 
-    def __init__(self, qnode: QElectron, args: Any, kwargs: Any) -> None:
+    def __init__(self, qnode: StackQElectron, args: Any, kwargs: Any) -> None:
         self._qnode, self._args, self._kwargs = qnode, args, kwargs
         self._tape = qnode.construct(args, kwargs)
         self._output = qnode._qfunc_output  # noqa: SLF001 - it says how the results are to be nested
@@ -169,14 +142,10 @@ class _LaterCall:
         self._deferral = Deferral(qnode.device, qnode.execute_kwargs["cache"], convert=False)
 
     def submit(self) -> Ticket | None:
-        """Submit the circuits; nothing inside ``jax.jit``, which asks for them when it runs."""
-        values = [value for tape in self._tapes for value in tape.get_parameters(trainable_only=False)]
-        if self._pipeline.is_informative or any(qml.math.is_abstract(value) for value in values):
+        """Submit the circuits; none of a transform that gives information."""
+        if self._pipeline.is_informative:
             return None
-        plain = self._tapes
-        if self._qnode.interface != "numpy":
-            plain, _ = convert_to_numpy_parameters(plain)
-        return self._deferral.submit(lambda cache: self._execute(plain, None, cache))
+        return self._deferral.submit(self._tapes, self._execute_plain)
 
     def complete(self) -> Any:
         """The result of the call."""
@@ -194,6 +163,12 @@ class _LaterCall:
             value = _convert_to_interface(value, qml.math.Interface(qnode.interface))
         value = _to_qfunc_output_type(value, self._output, tape.shots.has_partitioned_shots)
         return as_plain(value, qnode.original_qnode, tape, self._args, self._kwargs)
+
+    def _execute_plain(self, cache: Any) -> Any:
+        tapes = self._tapes
+        if self._qnode.interface != "numpy":
+            tapes, _ = convert_to_numpy_parameters(tapes)
+        return self._execute(tapes, None, cache)
 
     def _execute(self, tapes: Sequence[QuantumScript], interface: Any, cache: Any) -> Any:
         qnode = self._qnode

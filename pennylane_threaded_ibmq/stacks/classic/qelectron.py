@@ -17,16 +17,18 @@ from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates th
 from pennylane.transforms.core import TransformProgram
 from pennylane.wires import Wires
 
-from ..circuits.changes import with_shots
-from ..device.legacy import WholeBatchDevice
-from ..device.recording import Guard
-from .base import BaseQExecutor
-from .later import Deferral, RunsLater, as_plain
-from .route import Selecting, Ticket
+from ...circuits.changes import with_shots
+from ...device.legacy import WholeBatchDevice
+from ...device.recording import Guard
+from ...executors.later import Deferral, as_plain
+from ...executors.node import QElectron
+from ...executors.route import Selecting, Ticket
 
 if TYPE_CHECKING:
     from pennylane.typing import Result
     from typing_extensions import Self
+
+    from ...executors.base import BaseQExecutor
 
 
 class SelectorDevice(Selecting, WholeBatchDevice):
@@ -65,15 +67,18 @@ class SelectorDevice(Selecting, WholeBatchDevice):
         return {"executions": 1, "shots": circuit.shots.total_shots}
 
 
-class QElectron(RunsLater, qml.QNode):
-    """A QNode whose circuits run on executors. Made by :func:`~pennylane_threaded_ibmq.executors.qelectron`."""
+class StackQElectron(QElectron):
+    """A qelectron of a QNode that PennyLane runs by its legacy device API.
 
-    name: str
-    description: str
+    Args:
+        qnode: The QNode; it is not changed.
+        target: What runs its circuits.
+    """
+
+    _of_last_call = ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs")
 
     execute_kwargs: dict[str, Any]
     gradient_kwargs: dict[str, Any]
-    _tape: Any
     _transform_program: Any
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
@@ -86,26 +91,7 @@ class QElectron(RunsLater, qml.QNode):
         self.gradient_fn, self.gradient_kwargs = None, {}
         self._update_gradient_fn()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the circuit and wait for its result, of the types and shapes of the plain QNode's."""
-        call = self._one_call(kwargs)
-        try:
-            with self.device.guard.held():
-                value = super(QElectron, call).__call__(*args, **kwargs)
-                return as_plain(value, self.original_qnode, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
-        finally:
-            # what PennyLane's own tools look at after a call
-            for name in ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs"):
-                setattr(self, name, getattr(call, name))
-
-    def construct(self, args: Any, kwargs: Any) -> None:
-        """Record the circuit; with the executors' shots, if they all say the same."""
-        super().construct(args, kwargs)
-        shots = self.device.common_shots
-        if shots is not None and shots != self._tape.shots:
-            self._tape = with_shots(self._tape, shots)
-
-    def _one_call(self, kwargs: dict[str, Any]) -> Self:
+    def _one_call(self, args: Any, kwargs: Any) -> Self:  # noqa: ARG002 - both stacks' face
         """A copy for one call, whose ``shots`` are taken out of its keyword arguments.
 
         PennyLane keeps what belongs to a call on the QNode and on its device.
@@ -136,7 +122,7 @@ class QElectron(RunsLater, qml.QNode):
         self.device = self._original_device = device
 
     def _later(self, args: Any, kwargs: Any) -> _LaterCall:
-        return _LaterCall(self._one_call(kwargs), args, kwargs)
+        return _LaterCall(self._one_call(args, kwargs), args, kwargs)
 
     def __repr__(self) -> str:
         return f"<QElectron: device={self.device!r}, interface='{self.interface}', diff_method='{self.diff_method}'>"
@@ -160,11 +146,11 @@ class _Once:
 
 
 class _LaterCall(qml.QNode):
-    """One later call: its circuit is recorded, and each of the QNode's transforms is applied once."""
+    """One later call."""
 
     execute_kwargs: dict[str, Any]
 
-    def __init__(self, call: QElectron, args: Any, kwargs: Any) -> None:
+    def __init__(self, call: StackQElectron, args: Any, kwargs: Any) -> None:
         self.__dict__.update(call.__dict__)
         self._call, self._args, self._kwargs = call, args, kwargs
         self._deferral = Deferral(
@@ -186,11 +172,8 @@ class _LaterCall(qml.QNode):
         kwargs.pop("shots", None)
 
     def submit(self) -> Ticket | None:
-        """Submit the circuits; nothing inside ``jax.jit``, which asks for them when it runs."""
-        values = self._call.tape.get_parameters(trainable_only=False)
-        if any(qml.math.is_abstract(value) for value in values):
-            return None
-        return self._deferral.submit(lambda cache: self._run(None, cache))
+        """Submit the circuits."""
+        return self._deferral.submit([self._call.tape], lambda cache: self._run(None, cache))
 
     def complete(self) -> Any:
         """The result of the call."""
