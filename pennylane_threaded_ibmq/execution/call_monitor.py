@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..service.calls import Call
-from ..service.errors import BEAT_SECS
+from ..service.calls import BEAT_SECS, Call
 
 logger = logging.getLogger(__name__)
 

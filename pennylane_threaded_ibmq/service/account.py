@@ -23,13 +23,15 @@ from ..exceptions import BackendError, ConfigurationError, CredentialsError, Ser
 from ..simulators.local import AER_NAMES, larger_simulators
 from ..simulators.snapshots import fake_names
 from .answers import http_status, in_words
+from .asking import ask_aside
 from .clock import CLOCK, Clock
 from .connections import connections
-from .errors import NoAnswerError, call_with_timeout, is_outage, is_unreachable, status_code
+from .errors import NoAnswerError, is_outage, is_unreachable, status_code
 from .instances import instance_of
 from .outage import Outage
 from .retired import retired_name, retirement, stand_in
 from .saved import account_at, check_removed
+from .sessions import send_jobs_once
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -134,15 +136,13 @@ class Accounts:
         return outage.ask(lambda: self._connect(credentials, wanted, outage.clock), secs=timeout_secs)
 
     def _connect(self, credentials: Credentials, wanted: Wanted, clock: Clock) -> tuple[Any, Any]:
-        from .repeats import send_jobs_once
-
         with self._lock:
             service, backend = self._look_up(credentials, wanted, clock)
             crn = instance_of(backend)
             if credentials.instance != crn and len(service.instances()) > 1:
                 pinned = replace(credentials, instance=crn)
                 service, backend = self._look_up(pinned, replace(wanted, name=str(backend.name)), clock)
-            send_jobs_once(service)
+            send_jobs_once(connections(service))
         return service, backend
 
     def _look_up(self, credentials: Credentials, wanted: Wanted, clock: Clock) -> tuple[Any, Any]:
@@ -221,7 +221,7 @@ def _login(credentials: Credentials, clock: Clock) -> Any:
     # raised outside of the handlers, so that no error leads to the client's request, which holds the key
     unreachable = unanswered = False
     try:
-        return call_with_timeout(LOGIN_SECS, lambda: _quiet_login(credentials), "a login", clock=clock)
+        return ask_aside(LOGIN_SECS, lambda: _quiet_login(credentials), "a login", clock=clock)
     except (InvalidAccountError, RequestsApiError) as error:
         # the client says "invalid account" whatever it met; what it met is the context
         unreachable, unanswered = is_unreachable(error), is_outage(error)
@@ -412,7 +412,7 @@ def _asked(ask: Callable[[], T], what: str, clock: Clock) -> T:
     from qiskit_ibm_runtime.exceptions import IBMError
 
     try:
-        return call_with_timeout(LOGIN_SECS, ask, what, clock=clock)
+        return ask_aside(LOGIN_SECS, ask, what, clock=clock)
     except (RequestsApiError, IBMError) as error:
         raise (NoAnswerError if is_outage(error) else ServiceError)(
             f"The service did not answer {what}: {in_words(error)} Nothing was sent.",

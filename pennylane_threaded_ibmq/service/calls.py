@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
 T = TypeVar("T")
+
+BEAT_SECS = 5.0
+"""How often whoever waits for an answer is told that it is still waited for."""
 
 
 def _nothing() -> None:
@@ -39,6 +43,11 @@ class Call:
     def unanswered(self) -> NoAnswerError:
         """What is said when the wait is over."""
         return no_answer(self.what, self.secs)
+
+
+def is_abandoned() -> bool:
+    """Whether this thread is a lane's that another one has replaced, since it got no answer."""
+    return getattr(threading.current_thread(), "abandoned", False)
 
 
 Steps: TypeAlias = "Generator[Call, Any, T]"

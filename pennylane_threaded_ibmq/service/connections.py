@@ -6,27 +6,11 @@ instance that does not answer for one without backends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ..exceptions import ServiceError
 from .errors import NoAnswerError, status_code
-
-READ_SECS = 90.0
-"""How long a connection that the client has left without a limit may stay silent: longer than anybody waits for it."""
-
-
-def bound_reads(clients: Iterable[Any]) -> None:
-    """Let connections end that stay silent: each holds a thread, and an outage of days would leave thousands of them.
-
-    Args:
-        clients: Clients of either stack. One that has limits, or keeps them elsewhere, is left as it is.
-    """
-    for client in clients:
-        session = getattr(client, "_session", None)
-        connect, read = getattr(session, "_timeout", None) or (None, 0.0)
-        if session is not None and read is None:
-            session._timeout = (connect, READ_SECS)  # noqa: SLF001 - the client's own argument, which it does not hand on
 
 
 def renew_login(service: Any) -> None:

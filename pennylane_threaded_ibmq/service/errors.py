@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
 from enum import Enum
 from math import isnan
-from typing import TypeVar
 
 from ..exceptions import ServiceError
-from .clock import CLOCK, Clock
-
-T = TypeVar("T")
-
-ANSWER_SECS = 90.0
-"""Longest wait for one answer. The client itself waits for ever; its own retries of a server error take 15 s."""
-
-
-BEAT_SECS = 5.0
-"""How often whoever waits for an answer is told that it is still waited for."""
-
 
 LONGEST_HEADER_SECS = 300.0
 """Longest wait that a header may ask for: after that the service is asked again, even if it said ``Retry-After: inf``."""
@@ -122,49 +108,6 @@ def all_text(error: BaseException | None) -> str:
         texts.append(str(error))
         error = error.__cause__ or error.__context__
     return "\n".join(texts)
-
-
-def is_abandoned() -> bool:
-    """Whether this thread is a lane's that another one has replaced, since it got no answer."""
-    return getattr(threading.current_thread(), "abandoned", False)
-
-
-def call_with_timeout(
-    seconds: float,
-    ask: Callable[[], T],
-    what: str,
-    clock: Clock = CLOCK,
-) -> T:
-    """Ask the service, and give up waiting after a while; the request itself cannot be stopped.
-
-    Questions only: jobs are sent by lanes, in their own threads.
-
-    Args:
-        seconds: Longest wait.
-        ask: Sends the request and returns the answer.
-        what: What was asked, for the error.
-        clock: Time.
-
-    Raises:
-        NoAnswerError: There was no answer in time.
-    """
-    answer: list[T] = []
-    trouble: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answer.append(ask())
-        except BaseException as error:  # noqa: BLE001 - raised again by the waiter
-            trouble.append(error)
-
-    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
-    thread.start()
-    thread.join(clock.limit(seconds))
-    if trouble:
-        raise trouble[0]
-    if not answer:
-        raise no_answer(what, seconds)
-    return answer[0]
 
 
 def is_outage(error: BaseException | None) -> bool:

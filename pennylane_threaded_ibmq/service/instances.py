@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary, ref
 
 from .._fork import OnePerProcess
 from ..exceptions import ConfigurationError
-from .repeats import send_jobs_once
+from .sessions import send_jobs_once
 
 
 def instance_of(backend: Any) -> str:
@@ -91,7 +91,7 @@ def _pinned(service: Any, instance: str) -> Any:
         _active_api_client=client,
         _api_clients={instance: client},
     )
-    send_jobs_once(pinned)
+    send_jobs_once([client])
     return pinned
 
 

@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 from .._printable import printable
 from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError, SubmissionError
 from .answers import in_words
+from .asking import ANSWER_SECS, ask_aside, ask_within
 from .calls import Call, Steps
 from .errors import (
-    ANSWER_SECS,
     NoAnswerError,
     PuzzlingAnswerError,
-    call_with_timeout,
     is_cut,
     is_outage,
     is_unknown_job,
@@ -447,7 +446,7 @@ class JobService(ABC):
                 logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
 
         try:
-            self._within(CANCEL_SECS, until_answered, what)
+            ask_aside(CANCEL_SECS, until_answered, what, self.outage.clock)
         except NoAnswerError:
             return False
         return True
@@ -455,7 +454,7 @@ class JobService(ABC):
     # ------------------------------------------------------------------------------------------------------ inside
 
     def _within(self, secs: float, ask: Callable[[], T], what: str) -> T:
-        return call_with_timeout(secs, ask, what, self.outage.clock)
+        return ask_within(secs, ask, what, self.outage.clock)
 
     def _ask(self, question: Callable[[], T], what: str) -> T:
         """Ask once.

@@ -81,6 +81,16 @@ def test_a_service_that_answers_no_more_is_waited_for_as_long_as_the_user_wants(
     assert service.counters.jobs == max(before, 1)
 
 
+@pytest.mark.parametrize("route", [r"GET /jobs/\{id\}", "POST /sessions"])
+def test_a_service_that_asks_to_wait_for_an_hour_is_not_obeyed(loopback, device, impatient, route):
+    """The client itself would sleep for as long, and nobody could wake it."""
+    service = loopback()
+    dev = device(shard_size=1)
+    service.inject(Fault(effect="status", status=503, retry_after=3600, on=route))
+    right(dev.batch_execute(ladder(2)))
+    assert service.counters.faults == {"status": 1}
+
+
 def test_a_login_that_is_never_answered_is_given_up(loopback, device, monkeypatch):
     monkeypatch.setattr(account, "LOGIN_SECS", 5.0)
     service = loopback(tokens=("key-of-a-stalled-login",))

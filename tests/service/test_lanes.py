@@ -63,6 +63,18 @@ def test_jobs_of_a_batch_of_ibms_leave_from_lanes_too(loopback, device, calls):
     assert len(owners) == 3
 
 
+def test_questions_are_asked_without_threads_of_their_own(loopback, device, calls):
+    """Those about jobs: a login has one, as the client makes its sessions on the way."""
+    service = loopback()
+    dev = device(backend=SIMULATOR)
+    logins = len(calls.of(REQUEST))
+    handle = run_all_at_once(service, dev, ladder(3), 1)
+    handle.timeline()
+    names = [seen.thread.name for seen in calls.of(REQUEST)]
+    assert set(names[:logins]) <= {"threaded-ibmq-request"}
+    assert set(names[logins:]) == {"threaded-ibmq-lane-0", "threaded-ibmq-watcher"}
+
+
 def test_a_lane_without_an_answer_is_replaced(loopback, device, calls, monkeypatch):
     """The shard goes on in another thread; what the service got is found, and not sent again."""
     monkeypatch.setattr(job_service, "SEND_SECS", 1.0)

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from pennylane_threaded_ibmq.service.calls import is_abandoned
 from pennylane_threaded_ibmq.service.errors import (
     PASSING_JOB_CODES,
     NoAnswerError,
     Trouble,
     all_text,
-    is_abandoned,
     is_cut,
     is_outage,
     is_unknown_job,

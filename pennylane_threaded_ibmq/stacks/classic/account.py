@@ -17,11 +17,12 @@ from weakref import WeakValueDictionary
 from ..._fork import OnePerProcess
 from ...exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from ...service.account import LOGIN_SECS
+from ...service.asking import ask_aside, ask_within
 from ...service.clock import CLOCK, Clock
-from ...service.connections import bound_reads
-from ...service.errors import NoAnswerError, all_text, call_with_timeout, is_outage, status_code
+from ...service.errors import NoAnswerError, all_text, is_outage, status_code
 from ...service.outage import Outage
 from ...service.retired import retirement, stand_in
+from ...service.sessions import bound_waits
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -84,7 +85,6 @@ class ClassicLogin:
         self.provider = provider
         self.project = _project(provider, project)
         self.backend = _backend(provider, name, self.project, clock)
-        bound_reads([provider._runtime_client])  # noqa: SLF001 - nothing public leads there
 
     def renew(self, failed: Any) -> bool:
         """Log in again, unless another thread has done so meanwhile: access tokens of the service expire.
@@ -103,7 +103,6 @@ class ClassicLogin:
             logger.info("the login at the classic service has expired, logging in again")
             provider = classic_accounts().log_in_again(self._credentials, failed, self._clock)
             self.backend = _backend(provider, self._name, self.project, self._clock)
-            bound_reads([provider._runtime_client])  # noqa: SLF001 - as above
             self.provider = provider
             return True
 
@@ -206,7 +205,7 @@ def _log_in(credentials: ClassicCredentials, clock: Clock) -> Any:
     url = credentials.url or IBM_URL
     # raised outside of the handler, so that no error leads to the client's request, which holds the token
     try:
-        return call_with_timeout(LOGIN_SECS, lambda: _provider(credentials), "a login", clock=clock)
+        return ask_aside(LOGIN_SECS, lambda: _provider(credentials), "a login", clock=clock)
     except client_errors() as error:
         status, text = status_code(error), _without(all_text(error).splitlines()[0], credentials)
         # IBM's own is gone for good, whether its name is still known or not
@@ -291,10 +290,11 @@ def _backend(provider: Any, name: str, project: str, clock: Clock) -> Any:
     """
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
+    bound_waits([provider._runtime_client])  # noqa: SLF001 - nothing public leads there
     what = f"a question for backend {name!r}"
     try:
         with suppress(QiskitBackendNotFoundError):
-            return call_with_timeout(LOGIN_SECS, lambda: _look(provider, name, project), what, clock=clock)
+            return ask_within(LOGIN_SECS, lambda: _look(provider, name, project), what, clock=clock)
         # without their configurations, which take a request each
         offered = sorted(provider._get_hgp(instance=project).backends)  # noqa: SLF001
     except client_errors() as error:

@@ -9,12 +9,14 @@ from copy import copy
 from functools import cached_property
 from typing import Any, TypeVar
 
-from ...service.connections import bound_reads, connections, renew_login
-from ...service.errors import ANSWER_SECS, is_outage, status_code
+from ...service.asking import ANSWER_SECS
+from ...service.connections import connections, renew_login
+from ...service.errors import is_outage, status_code
 from ...service.marks import read_mark
 from ...service.metadata import read_facts
 from ...service.outage import Outage
 from ...service.service import JobService, ListedJob, PubData, SentJob
+from ...service.sessions import bound_waits
 from ...service.states import Ending, State, UnknownStateError, read_code
 from ...service.usage import charged_secs
 from .client import one_number_of_shots
@@ -95,7 +97,7 @@ class PlatformJobs(JobService):
     ) -> None:
         self.outage = outage or Outage(str(backend.name))
         self._renewing = threading.Lock()
-        bound_reads(connections(service))
+        bound_waits(connections(service))
         self._renewals = 0
         self._api = api
         self._only = only

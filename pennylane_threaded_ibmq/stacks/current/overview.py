@@ -15,7 +15,8 @@ from ..._compat import without_prefix
 from ...exceptions import ServiceError
 from ...service.account import Credentials, log_in
 from ...service.answers import in_words
-from ...service.errors import ANSWER_SECS, call_with_timeout, status_code
+from ...service.asking import ANSWER_SECS, ask_aside
+from ...service.errors import status_code
 from ...service.instances import pin
 from ...service.usage import charged_secs
 from ...simulators.local import AER_NAMES
@@ -228,7 +229,7 @@ def _ask(what: str, ask: Callable[[], T]) -> T:
     from requests.exceptions import RequestException
 
     try:
-        return call_with_timeout(ANSWER_SECS, ask, what)
+        return ask_aside(ANSWER_SECS, ask, what)
     except (RequestsApiError, IBMError, RequestException) as error:
         text = f"IBM Quantum did not answer to {what}: {in_words(error)}"
         raise ServiceError(text, status_code=status_code(error)) from error

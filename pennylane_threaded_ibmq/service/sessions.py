@@ -1,0 +1,141 @@
+"""Rules for the sessions of IBM's clients: no answer is waited for without a limit, and no job is sent twice.
+
+The clients give their sessions a limit for connecting and none for reading, so that whoever asks a silent service hangs for good.
+And they repeat a request that was answered with 500, 502, 503, 504 or 52x, since IBM's own service takes that well; behind a
+proxy also one whose connection broke, as that is taken for the proxy's trouble. Where such a request creates a job, the service
+may have taken it all the same: then there are two jobs, and the second is paid for unless it is seen while it waits. Here it is
+sent once, and whoever sent it looks for the job by its tag before it is sent again.
+
+A session of ``requests`` takes other rules for some addresses. A client without one is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from requests import Session
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ReadTimeout
+from urllib3 import Retry
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from .asking import ANSWER_SECS, secs_left
+from .calls import is_abandoned
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_UNSENT = (NewConnectionError, ConnectTimeoutError)
+_PERHAPS_SENT = (ProtocolError, ProxyError, ReadTimeoutError, SSLError)
+
+
+class BoundedRepeats(Retry):
+    """The clients' own rules, for as long as somebody waits for the answer."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Whether a request is repeated because of its answer; the clients do so with a POST too."""
+        repeated = method == "POST" and status_code in (self.status_forcelist or ())
+        return repeated or super().is_retry(method, status_code, has_retry_after)
+
+    def increment(self, *what: Any, **named: Any) -> Self:
+        """The rules for what is left; raises the error where there is to be no other try."""
+        return Retry.increment(self if secs_left() else self.new(total=0), *what, **named)
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Seconds that the service asks to wait for."""
+        secs = super().get_retry_after(response)
+        return None if secs is None else min(secs, secs_left())
+
+    def get_backoff_time(self) -> float:
+        """Seconds to the next try."""
+        return min(super().get_backoff_time(), secs_left())
+
+
+class SendOnce(BoundedRepeats):
+    """Rules by which a POST is repeated only where no connection was made."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Whether a request is repeated because of its answer."""
+        return method != "POST" and super().is_retry(method, status_code, has_retry_after)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *others: Any,
+        **named: Any,
+    ) -> Self:
+        """The rules for what is left; raises the error where there is to be no other try."""
+        met = getattr(error, "original_error", error)  # a proxy's
+        if method == "POST" and isinstance(error, _PERHAPS_SENT) and not isinstance(met, _UNSENT):
+            raise error
+        return super().increment(method, url, response, error, *others, **named)
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Waits no longer for an answer than whoever asks, and sends no job for somebody who has given up.
+
+    Before it sends a job the client asks for usage and status. Where those stay silent for long, whoever sends has given up,
+    looked for the job in vain and sent it again, when the client gets to it.
+    """
+
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, *others: Any, **named: Any
+    ) -> Any:
+        """Send a request."""
+        if request.method == "POST" and is_abandoned():
+            raise RequestsConnectionError(
+                "Nobody waits for this job any more; it was not sent.", request=request
+            )
+        left = secs_left()
+        if not left:
+            raise ReadTimeout("Nobody waits for this answer any more; it was not asked for.", request=request)
+        given = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        connect, read = (min(ANSWER_SECS if secs is None else secs, left) for secs in given)
+        return super().send(request, stream, (connect, read), *others, **named)
+
+
+def bound_waits(clients: Iterable[Any]) -> None:
+    """Let what is asked by :func:`.asking.ask_within` end in time, and all else after :data:`.asking.ANSWER_SECS` of silence.
+
+    Args:
+        clients: Clients of either stack.
+    """
+    for client in clients:
+        _set_rules(client, "", BoundedRepeats)
+
+
+def send_jobs_once(clients: Iterable[Any]) -> None:
+    """Let clients repeat no request that creates a job; all others as ever.
+
+    Args:
+        clients: Clients of a service object that nobody else uses.
+    """
+    for client in clients:
+        _set_rules(client, "/jobs", SendOnce)
+
+
+def _set_rules(client: Any, path: str, kind: type[BoundedRepeats]) -> None:
+    session = getattr(client, "_session", None)
+    address = f"{getattr(session, 'base_url', '')}{path}"
+    if not isinstance(session, Session) or not address.startswith("http") or address in session.adapters:
+        return
+    rules = getattr(session.get_adapter(address), "max_retries", Retry())
+    repeats = kind(
+        total=rules.total,
+        connect=rules.connect,
+        backoff_factor=rules.backoff_factor,
+        status_forcelist=rules.status_forcelist,
+    )
+    session.mount(address, BoundedAdapter(max_retries=repeats))
