@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
 from pennylane.tape import QuantumScript
+from pennylane.wires import Wires
 
 from ..exceptions import UnknownWireError
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
-    from pennylane.wires import Wires
 
 
 def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
-    """A circuit whose measurements all name their wires: those that name none get these, or the circuit's own."""
+    """A circuit whose measurements all name their wires: those that name none get these; without any, see :func:`wires_of`."""
     if wires is not None:
         _check_known(tape, wires)
-    named = [_on_wires(mp, tape.wires if wires is None else wires) for mp in tape.measurements]
-    if all(new is old for new, old in zip(named, tape.measurements)):
+    if all(_names_wires(mp) for mp in tape.measurements):
         return tape
+    every = wires_of(tape) if wires is None else wires
+    named = [mp if _names_wires(mp) else _on_wires(mp, every) for mp in tape.measurements]
     fresh = type(tape)(tape.operations, named, shots=tape.shots)
     fresh.trainable_params = tape.trainable_params
     return fresh
@@ -47,9 +48,19 @@ def _check_known(tape: QuantumScript, wires: Wires) -> None:
         )
 
 
+def wires_of(tape: QuantumScript) -> Wires:
+    """All wires of a tape in the order that PennyLane's devices without wires give them."""
+    gates = Wires.all_wires([op.wires for op in tape.operations])
+    count, every = len(gates), len(tape.wires)
+    in_order = set(gates) == set(range(count)) and set(tape.wires) == set(range(every))
+    return Wires(range(every)) if in_order else tape.wires
+
+
+def _names_wires(mp: Any) -> bool:
+    return bool(mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None)
+
+
 def _on_wires(mp: Any, wires: Wires) -> Any:
-    if mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None:
-        return mp
     fresh = copy(mp)
     fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
     return fresh

@@ -35,14 +35,6 @@ def check_wires(wires: Any) -> Wires | None:
     return labels
 
 
-def wires_of(tape: QuantumScript) -> Wires:
-    """All wires of a tape in the order that PennyLane's devices without wires give them."""
-    gates = Wires.all_wires([op.wires for op in tape.operations])
-    count, every = len(gates), len(tape.wires)
-    in_order = set(gates) == set(range(count)) and set(tape.wires) == set(range(every))
-    return Wires(range(every)) if in_order else tape.wires
-
-
 def register(tape: QuantumScript, layout: Any, *, whole: bool) -> Wires:
     """The wires of a circuit's register, where the device has none: wire i is on qubit i if that can matter.
 

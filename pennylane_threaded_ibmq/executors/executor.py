@@ -110,9 +110,11 @@ class DeviceExecutor(BaseQExecutor):
             shots = tape.shots or Shots(self.qnode_device_shots)
         if shots != tape.shots:
             tape = with_shots(tape, shots)
-        if known or self.qnode_device_wires is None:
-            return tape if known else with_named_wires(tape, None)
-        return with_named_wires(tape, Wires.all_wires([Wires(range(self.qnode_device_wires)), tape.wires]))
+        if known:
+            return tape
+        count = self.qnode_device_wires
+        every = None if count is None else Wires.all_wires([Wires(range(count)), tape.wires])
+        return with_named_wires(tape, every)
 
     def flush_records(self, timeout: float | None = None) -> bool:
         """Wait until all finished calls are in the database.

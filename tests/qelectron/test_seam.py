@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from qiskit.transpiler import PassManager
 from qiskit_aer.noise import NoiseModel
 
-from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, qelectron
+from pennylane_threaded_ibmq import BaseQExecutor, IBMQExecutor, QCluster, Simulator, qelectron
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
 from pennylane_threaded_ibmq.executors import database_path
 from pennylane_threaded_ibmq.loopback import SIMULATOR
@@ -220,6 +220,26 @@ def test_wires_are_on_qubits_in_the_order_of_the_qnode_s_device(wires, fields, e
 
     electron = qelectron(circuit, executors=[executor, executor])
     assert [electron().tolist(), electron.run_later().result(60).tolist()] == [[expected] * 2] * 2
+
+
+@pytest.mark.parametrize("cls", [IBMQExecutor, Simulator])
+@pytest.mark.parametrize(("labels", "expected"), [((0, 1, 2), 3), (("a", "b", "c"), 6)])
+def test_wires_of_a_qnode_whose_device_has_none_are_in_pennylane_s_order(cls, labels, expected):
+    """Numbers from 0 on are in their order, and labels in that of the gates."""
+
+    @qml.qnode(qml.device("default.qubit"), shots=5)
+    def circuit():
+        qml.X(labels[1])
+        qml.CNOT(labels[1:])
+        qml.Z(labels[0])
+        return qml.probs()
+
+    executor = cls(persist_data=False)
+    tape = qml.workflow.construct_tape(circuit)()
+    (directly,) = executor.batch_get_results(executor.batch_submit([tape]))
+    electron = qelectron(circuit, executors=executor)
+    for result in (circuit(), electron(), electron.run_later().result(60), directly):
+        assert np.argmax(result) == expected
 
 
 def test_a_layout_takes_no_labels_whose_order_is_unknown():

@@ -10,6 +10,7 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ...circuits.broadcast import expand_broadcast, join_broadcast
+from ...circuits.changes import wires_of
 from ...circuits.decompositions import prepared
 from ...circuits.gates import (
     ACCEPTED_GATES,
@@ -21,7 +22,6 @@ from ...circuits.gates import (
     late_preparations,
 )
 from ...circuits.tape_checks import check_measurements
-from ...device.checks import wires_of
 from ...exceptions import ThreadedIBMQError, UnknownWireError, UnsupportedCircuitError
 from .decompositions import parts_of
 from .results import Post, as_legacy, own_methods

@@ -21,6 +21,7 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ...circuits.broadcast import expand_broadcast, join_broadcast
+from ...circuits.changes import wires_of
 from ...circuits.decompositions import own_gates, prepared
 from ...circuits.gates import (
     ACCEPTED_GATES,
@@ -42,7 +43,6 @@ from ...circuits.mid_circuit import (
 )
 from ...circuits.structure import REMEMBERED, wire_labels
 from ...circuits.tape_checks import check_measurements
-from ...device.checks import wires_of
 from ...exceptions import ThreadedIBMQError, UnknownWireError, UnsupportedCircuitError
 
 if TYPE_CHECKING:
