@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._quantity import quantity
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .account_options import account_options
 from .helping import Command
@@ -88,7 +89,7 @@ def backends_command(
             )
             for b in found
         ],
-        empty=f"No backend has {qubits} qubits.",
+        empty=f"No backend has {quantity(qubits, 'qubit')}.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._quantity import quantity
 from ..config import variable_of
 from ..exceptions import JournalError, ThreadedIBMQError, nearest
 from ..service.retired import retirement, stand_in
@@ -40,7 +41,9 @@ def look_at_journal() -> Check:
         return Check("journal", "ok", f"none yet; it will be {path}")
     batches, waiting = journal.count()
     advice = "threaded-ibmq batches --open lists them." if waiting else ""
-    return Check("journal", "ok", f"{path}: {batches} batches, {waiting} not delivered", advice)
+    return Check(
+        "journal", "ok", f"{path}: {quantity(batches, 'batch', 'batches')}, {waiting} not delivered", advice
+    )
 
 
 def look_at_account(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
@@ -107,7 +110,9 @@ def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) ->
             return Check("backend", "bad", found_none, advice.strip())
         if not found.online:
             return Check("backend", "bad", f"{wanted} is offline", "threaded-ibmq backends lists the others.")
-        return Check("backend", "ok", f"{wanted}, {found.qubits} qubits, {found.queue} jobs in the queue")
+        numbers = ((found.qubits, "qubit", "qubits"), (found.queue, "job in the queue", "jobs in the queue"))
+        known = [quantity(number, *nouns) for number, *nouns in numbers if number is not None]
+        return Check("backend", "ok", ", ".join((wanted, *known)))
     online = [b.name for b in backends if b.online]
     if not online:
         return Check("backends", "bad", "none is online", "threaded-ibmq backends lists them.")

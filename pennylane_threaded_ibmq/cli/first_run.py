@@ -9,6 +9,7 @@ from typing import Any
 
 import pennylane as qml
 
+from .._quantity import quantity
 from ..device import ThreadedIBMQDevice
 from ..exceptions import ThreadedIBMQError
 from .output import span
@@ -82,7 +83,7 @@ def run_there(
             name = device.backend_name
             left = "" if estimate.left_secs is None else f" of the {span(estimate.left_secs)} that are left"
             text = (
-                f"A Bell pair on {name}: {estimate.jobs} job of {estimate.shots} shots. It is estimated to use "
+                f"A Bell pair on {name}: {quantity(estimate.jobs, 'job')} of {quantity(estimate.shots, 'shot')}. It is estimated to use "
                 f"{span(estimate.qpu_secs)} of QPU time{left}."
             )
             if ask is not None and not ask(text):

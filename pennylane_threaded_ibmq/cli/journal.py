@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .._quantity import quantity
 from .account_options import account_options
 from .helping import Command
 from .output import iso, json_option, moment, note, say_facts, say_json, say_table
@@ -333,7 +334,7 @@ def prune_command(*, older_than: float, journal_path: Path | None, as_json: bool
     if as_json:
         say_json({"forgotten": forgotten})
     else:
-        click.echo(f"{forgotten} batch{'' if forgotten == 1 else 'es'} forgotten.")
+        click.echo(f"{quantity(forgotten, 'batch', 'batches')} forgotten.")
 
 
 def positions(numbers: tuple[int, ...]) -> str:

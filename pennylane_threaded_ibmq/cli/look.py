@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from .._quantity import quantity
 from .helping import Command
 from .journal import journal_option
 from .output import json_option, note, say, say_json
@@ -97,4 +98,4 @@ def report_command(*, output: Path, limit: int, journal_path: Path | None, as_js
     if as_json:
         say_json({"index": files[0], "files": files})
         return
-    note(f"{len(files)} files; open {files[0]}.")
+    note(f"{quantity(len(files), 'file')}; open {files[0]}.")

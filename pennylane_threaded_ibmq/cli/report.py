@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._quantity import quantity
 from .output import note, span
 
 if TYPE_CHECKING:
@@ -82,20 +83,23 @@ def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
         f"Job {job.id}: {job.status}{': ' + job.reason if job.reason else ''}" for job in bad[:MOST_PROBLEMS]
     ]
     if len(bad) > MOST_PROBLEMS:
-        found.append(f"{len(bad) - MOST_PROBLEMS} more jobs failed or were cancelled.")
+        found.append(f"{quantity(len(bad) - MOST_PROBLEMS, 'more job')} failed or were cancelled.")
     unread = sum(str(job.status) == "Completed" and not job.results_read for job in rehearsal.jobs)
     if unread:
-        found.append(f"{unread} jobs ran, and nobody fetched their results.")
+        found.append(f"{quantity(unread, 'job')} ran, and nobody fetched the results.")
     left = statuses["Queued"] + statuses["Running"]
     if left:
-        found.append(f"{left} jobs still waited or ran when the program ended.")
+        found.append(f"{quantity(left, 'job')} still waited or ran when the program ended.")
     limit = config.usage_limit_secs
     if limit is not None and counted.usage_secs >= limit:
         found.append(f"The QPU time was used up: {counted.usage_secs:.1f} s of {limit:g} s.")
     if counted.refused:
-        found.append(
-            f"{counted.refused} requests to other hosts than IBM's were refused; a real run would make them."
+        requests = quantity(
+            counted.refused,
+            "request to other hosts than IBM's was",
+            "requests to other hosts than IBM's were",
         )
+        found.append(f"{requests} refused; a real run would go there.")
     if not counted.jobs:
         found.append("No job was sent: does the program use one of the backends above, and not a local one?")
     return found
@@ -114,10 +118,12 @@ def say_report(report: dict[str, Any]) -> None:
         "shots": report["shots"],
         "QPU seconds": f"{report['usage_secs']:.2f}{of}",
         "queued": f"{span(queued['total'])} over all jobs, {span(queued['longest'])} the longest",
-        "requests": f"{report['requests']}, of them {report['submissions']} submissions",
+        "requests": f"{report['requests']}, of them {quantity(report['submissions'], 'submission')}",
     }
     if report["submissions_not_accepted"]:
-        facts["not accepted"] = f"{report['submissions_not_accepted']} submissions, by limits or faults"
+        facts["not accepted"] = (
+            f"{quantity(report['submissions_not_accepted'], 'submission')}, by limits or faults"
+        )
     if report["faults"]:
         facts["faults met"] = ", ".join(f"{number} {effect}" for effect, number in report["faults"].items())
     width = max(map(len, facts))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._quantity import quantity
 from .account_options import read_value
 from .helping import Command
 from .journal import find_batch, journal_option
@@ -102,7 +103,9 @@ def resume_command(
     elif output is None:
         say_json(told)
     else:
-        note(f"{sum(r is not None for r in results)} of {len(results)} results are in {output}.")
+        note(
+            f"{sum(r is not None for r in results)} of {quantity(len(results), 'result is', 'results are')} in {output}."
+        )
     if failed is not None:
         raise click.ClickException(f"{failed}{'' if send else ADVICE}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._quantity import quantity
 from .helping import Command
 from .journal import find_batch, journal_option
 from .output import iso, json_option, note, say_json, say_table, span
@@ -60,7 +61,7 @@ def timeline_command(
             empty="Nothing of this batch was sent.",
         )
     else:
-        note(f"{what.shards} shards over {span(what.secs)} are in {output}.")
+        note(f"{quantity(what.shards, 'shard')} over {span(what.secs)} in {output}.")
 
 
 def timeline_json(batch: BatchRecord, what: Timeline, output: Path | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pennylane.tape import QuantumScript
 
 from .._compat import without_prefix
 from .._fork import FORKS
+from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
 from ..circuits.plan import Block, plan
 from ..circuits.shards import Limits, Shard, cut_like
@@ -122,7 +123,7 @@ class BatchDevice:
         """Tell an active tracker of a finished batch."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.wires) if self.wires else 'any'} wires, backend {self._backend_label()!r}>"
+        return f"<{type(self).__name__}: {quantity(len(self.wires), 'wire') if self.wires else 'any wires'}, backend {self._backend_label()!r}>"
 
     def _repr_html_(self) -> str:
         settings = self._settings

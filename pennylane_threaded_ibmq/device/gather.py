@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._compat import zip_strict
 from .._fork import FORKS
+from .._quantity import quantity
 from ..exceptions import DeviceClosedError, JobCancelledError, WaitTimeoutError
 from ..execution.futures import TapeFuture
 from ..progress.display import Display
@@ -166,7 +167,7 @@ class CallHandle:
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "waiting" if self._share is None else "running"
-        return f"<CallHandle: {len(self)} tapes, {state}>"
+        return f"<CallHandle: {quantity(len(self), 'tape')}, {state}>"
 
     def __len__(self) -> int:
         return len(self.origins)

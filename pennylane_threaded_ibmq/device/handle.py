@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .._quantity import quantity
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
 from ..execution.futures import TapeFuture
@@ -93,7 +94,7 @@ class BatchHandle:
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "running"
-        return f"<BatchHandle: {len(self._origins)} tapes, {len(self._batch.runs)} jobs, {state}>"
+        return f"<BatchHandle: {quantity(len(self._origins), 'tape')}, {quantity(len(self._batch.runs), 'job')}, {state}>"
 
     def __len__(self) -> int:
         return len(self._origins)

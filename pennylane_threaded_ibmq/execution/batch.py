@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._compat import zip_strict
+from .._quantity import quantity
 from ..circuits.decode import MISSING, decode_block
 from ..circuits.plan import Block
 from ..circuits.pubs import make_request, transpile
@@ -242,8 +243,8 @@ class Batch:
             else ""
         )
         logger.warning(
-            "%d submissions were not answered yet. Their jobs may still arrive and run, with the tags %s.%s",
-            len(tags),
+            "%s not answered yet. Jobs may still arrive and run, with the tags %s.%s",
+            quantity(len(tags), "submission was", "submissions were"),
             ", ".join(tags),
             back,
             extra={"batch_id": self.batch_id, "job_id": "", "shard": None, "state": "sending"},
@@ -318,9 +319,9 @@ class Batch:
         busy = [run for run in self.runs if not run.idle.is_set()]
         if busy and self._cancelled and not busy[0].idle.wait(1.0):
             logger.warning(
-                "waiting up to %.0f s for the answer to %d submissions, to cancel their jobs; Ctrl-C leaves at once",
+                "waiting up to %.0f s for the answer to %s, to cancel their jobs; Ctrl-C leaves at once",
                 secs,
-                len(busy),
+                quantity(len(busy), "submission"),
             )
         for run in busy:
             run.idle.wait(max(0.0, until - time.monotonic()))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .._compat import zip_strict
+from .._quantity import quantity
 from .._tags import OWN_PREFIX
 from ..circuits.decode import BlockResult
 from ..circuits.shards import Shard, circuits_text
@@ -203,9 +204,9 @@ class ServiceRunner:
             thread.join()
         if unanswered:
             logger.warning(
-                "%d jobs are not cancelled yet, as %s does not answer: %s. They are cancelled when it does, while this "
-                "program runs and its device is open; threaded-ibmq cancel with the id of their batch does it later.",
-                len(unanswered),
+                "%s not cancelled yet, as %s does not answer: %s. That happens when it does, while this "
+                "program runs and its device is open; threaded-ibmq cancel with the id of the batch does it later.",
+                quantity(len(unanswered), "job is", "jobs are"),
                 self._jobs.backend.name,
                 ", ".join(unanswered),
             )

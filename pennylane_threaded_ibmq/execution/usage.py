@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from .._quantity import quantity
 from ..circuits.limits import Overhead
 from ..circuits.plan import Block
 from ..circuits.shards import Shard
@@ -212,7 +213,7 @@ def estimate(shards: Sequence[Shard], *, machine: Machine | None, left_secs: flo
     total = sum(costs, _Cost())
     each = total.secs / total.shots if total.shots else 0.0
     formula = (
-        f"{len(shards)} jobs x {JOB_SECS:g} s + {total.shots:.0f} executions x {each * 1e6:.0f} us (repetition delay, "
+        f"{quantity(len(shards), 'job')} x {JOB_SECS:g} s + {quantity(round(total.shots), 'execution')} x {each * 1e6:.0f} us (repetition delay, "
         "initialisation and circuit)"
     )
     by_job = tuple(JOB_SECS + cost.secs for cost in costs)

@@ -17,6 +17,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from .._quantity import quantity
 from ..exceptions import DeviceClosedError, ServiceError
 from ..service import arrival
 from ..service.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
@@ -202,8 +203,8 @@ class Watcher:
             first = watched[0].failures == 0
             logger.log(
                 logging.WARNING if first else logging.INFO,
-                "looking for %d jobs failed: %s",
-                len(watched),
+                "looking for %s failed: %s",
+                quantity(len(watched), "job"),
                 error,
             )
         for one in watched:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, List
 
 from .._compat import zip_strict
+from .._quantity import quantity
 from ..circuits.changes import with_named_wires, with_shots
 from ..device.gather import handles_of, job_ids_of, overdue
 from ..device.recording import Guard, recording_lock
@@ -179,7 +180,7 @@ def check_count(executor: BaseQExecutor, method: str, got: int, wanted: int) -> 
     """Refuse what an executor of the user's gives, if it is not one a circuit."""
     if got != wanted:
         raise ConfigurationError(
-            f"{type(executor).__name__}.{method} gave {got} for {wanted} circuits: it must give one a circuit, in order.",
+            f"{type(executor).__name__}.{method} gave {got} for {quantity(wanted, 'circuit')}: it must give one a circuit, in order.",
             argument="executors",
             value=executor,
         )

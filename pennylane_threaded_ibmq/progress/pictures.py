@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._printable import printable
+from .._quantity import quantity
 from ..exceptions import ConfigurationError
 from ..store.records import BatchRecord, ShardState
 from .timeline import Span, Timeline, timeline_of
@@ -232,13 +233,13 @@ def _legend(axes: Axes, what: Timeline, look: Look) -> None:
 
 def _summary(what: Timeline) -> str:
     scale, unit = _unit(what.secs)
-    parts = [
-        f"{what.shards} shard{'' if what.shards == 1 else 's'} on {what.lanes} lane{'' if what.lanes == 1 else 's'}"
-    ]
+    parts = [f"{quantity(what.shards, 'shard')} on {quantity(what.lanes, 'lane')}"]
     failed = sum(span.outcome is ShardState.FAILED for span in what.spans)
     cancelled = sum(span.outcome is ShardState.CANCELLED for span in what.spans)
-    jobs = "failed job" if failed == 1 else "failed jobs"
-    parts += [f"{n} {word}" for n, word in ((failed, jobs), (cancelled, "cancelled")) if n]
+    if failed:
+        parts.append(quantity(failed, "failed job"))
+    if cancelled:
+        parts.append(f"{cancelled} cancelled")
     if what.retries:
         parts.append(f"{what.retries} sent again")
     parts.append(f"{what.secs / scale:.1f} {unit}" + ("" if what.finished else ", not finished"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .._quantity import quantity
 from ..service.queue import QueueInfo
 from ..store.records import ShardState, Step
 
@@ -262,10 +263,10 @@ class ProgressTracker:
         if record.retries:
             parts.append(f"{record.retries} sent again")
         logger.info(
-            "batch %s: %d tapes in %d shards, %s, %.1f s",
+            "batch %s: %s in %s, %s, %.1f s",
             self.batch_id or "without a journal",
-            record.tapes,
-            record.shards,
+            quantity(record.tapes, "tape"),
+            quantity(record.shards, "shard"),
             ", ".join(parts),
             record.elapsed_secs,
             extra={

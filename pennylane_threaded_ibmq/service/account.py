@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
+from .._quantity import quantity
 from ..exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from ..simulators.local import AER_NAMES, larger_simulators
 from ..simulators.snapshots import fake_names
@@ -366,7 +367,7 @@ def _find(service: Any, wanted: Wanted, clock: Clock) -> Any:
     _check_that_it_answers(service, name, clock)
     if name == LEAST_BUSY:
         raise BackendError(
-            f"backend='least_busy': no backend of the account is online and has {wires} qubits. It has: "
+            f"backend='least_busy': no backend of the account is online and has {quantity(wires, 'qubit')}. It has: "
             f"{', '.join(offered) or 'none'}.",
             argument="backend",
             value=name,

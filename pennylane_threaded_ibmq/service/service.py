@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .._printable import printable
+from .._quantity import quantity
 from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError, SubmissionError
 from .answers import in_words
 from .asking import ANSWER_SECS, ask_aside, ask_within
@@ -258,12 +259,12 @@ class JobService(ABC):
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(
-                f"{self.backend.name} did not accept a job of {len(pubs)} circuits: {in_words(error)}",
+                f"{self.backend.name} did not accept a job of {quantity(len(pubs), 'circuit')}: {in_words(error)}",
                 status_code=status_code(error),
             ) from error
         if not str(job_id or "").strip():
             raise SubmissionError(
-                f"{self.backend.name} accepted a job of {len(pubs)} circuits and gave {job_id!r} as its id.",
+                f"{self.backend.name} accepted a job of {quantity(len(pubs), 'circuit')} and gave {job_id!r} as its id.",
                 status_code=200,
             )
         return SentJob(job_id, primitive, len(pubs), tags[1], handle)

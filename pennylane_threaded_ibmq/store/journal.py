@@ -29,6 +29,7 @@ from uuid import uuid4
 
 from .._compat import zip_strict
 from .._fork import FORKS, OnePerProcess
+from .._quantity import quantity
 from ..exceptions import JournalError
 from .database import Database
 from .keeping import TAPE_FORMAT, pack, unpack
@@ -318,7 +319,7 @@ class Journal:
         ).fetchone()
         if row is not None and self.is_alive(row["owner"]):
             raise JournalError(
-                f"batch {batch!r} is still being sent ({row['open']} jobs to go) by a program that runs. Wait for its "
+                f"batch {batch!r} is still being sent ({quantity(row['open'], 'job')} to go) by a program that runs. Wait for its "
                 "handle, or call detach() or cancel() of it. Nothing was sent."
             )
 

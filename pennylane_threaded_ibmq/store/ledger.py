@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._quantity import quantity
 from ..exceptions import JournalError, UsageLimitError
 from .database import Database
 
@@ -122,7 +123,7 @@ def _check(db: sqlite3.Connection, instance: str, secs: float, what: str) -> boo
     spent = _spent(db, instance, days)
     if spent + secs > most:
         raise UsageLimitError(
-            f"The budget of instance {instance!r} is {most:g} s in {days:g} days, of which {spent:.1f} s are spent; {what}. "
+            f"The budget of instance {instance!r} is {most:g} s in {quantity(days, 'day')}, of which {spent:.1f} s are spent; {what}. "
             f"Wait, send fewer tapes or shots, or raise it: threaded-ibmq budget "
             "--secs. Nothing was sent.",
             argument="budget",

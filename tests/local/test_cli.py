@@ -427,8 +427,8 @@ def test_a_rehearsal_with_troubles(capsys):
     for said in (
         "exit code 3",
         "Failed: Error code 1234",
-        "1 jobs ran, and nobody",
-        "1 jobs still waited",
+        "1 job ran, and nobody",
+        "1 job still waited",
         "6.0 s of 5 s",
         "2 requests to other hosts",
     ):

@@ -222,7 +222,7 @@ def test_a_program_may_end_while_calls_wait():
         text=True,
     )
     assert ended.stdout.startswith("(array([0., 1.]),)")
-    assert ended.stdout.count("1 tapes, ") == 3
+    assert ended.stdout.count("1 tape, ") == 3
     assert not ended.stderr
 
 

@@ -68,7 +68,7 @@ def test_a_device_given_an_object_names_it():
     from qiskit_aer import AerSimulator
 
     dev = qml.device("threaded.ibmq", wires=1, backend=AerSimulator())
-    assert re.fullmatch(r"<ThreadedIBMQDevice: 1 wires, backend 'aer_simulator'>", repr(dev))
+    assert re.fullmatch(r"<ThreadedIBMQDevice: 1 wire, backend 'aer_simulator'>", repr(dev))
 
 
 def test_a_device_is_a_table_in_a_notebook(dev):

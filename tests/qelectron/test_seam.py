@@ -257,7 +257,7 @@ def test_a_wrong_number_of_answers_is_named(method):
     cls = type("Few", (IBMQExecutor,), {method: few, "__module__": __name__})
     for executors in (make(cls), [make(cls), make(cls)]):
         circuit = qelectron(node(), executors=executors)
-        with pytest.raises(ConfigurationError, match=rf"Few\.{method} gave 0 for 1 circuits"):
+        with pytest.raises(ConfigurationError, match=rf"Few\.{method} gave 0 for 1 circuit:"):
             circuit(0.0)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..._quantity import quantity
 from ...service.errors import status_code
 from ...service.marks import read_mark
 from ...service.outage import Outage
@@ -169,13 +170,13 @@ class ClassicJobs(JobService):
         found = answer.get("results", [])
         wanted = sum(len(_rows(values)) for _, values, _ in pubs)
         if len(found) != wanted:
-            return [], f"{len(found)} circuits' results instead of {wanted}."
+            return [], f"{quantity(len(found), 'result')} instead of {wanted}."
         out, start = [], 0
         for circuit, values, shots in pubs:
             stop = start + len(_rows(values))
             rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start:stop]]
             if any(len(row) < shots for row in rows):
-                return [], f"{min(len(row) for row in rows)} shots instead of {shots}."
+                return [], f"{quantity(min(len(row) for row in rows), 'shot')} instead of {shots}."
             # all circuits of a job run equally often; one that needs fewer shots takes the first ones
             marks = {_mark(r) for r in found[start:stop]} - {"", job.tag}
             out.append(

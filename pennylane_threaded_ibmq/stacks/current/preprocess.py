@@ -20,6 +20,7 @@ from pennylane.measurements import (
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
+from ..._quantity import quantity
 from ...circuits.broadcast import expand_broadcast, join_broadcast
 from ...circuits.changes import wires_of
 from ...circuits.decompositions import own_gates, prepared
@@ -100,7 +101,7 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
     """
     if not tape.shots:
         warnings.warn(
-            f"{rules.name} has no analytic results; a circuit without shots runs with {rules.shots} shots. "
+            f"{rules.name} has no analytic results; a circuit without shots runs with {quantity(rules.shots, 'shot')}. "
             "Set them with qml.set_shots or shots= of the device.",
             UserWarning,
             stacklevel=2,
