@@ -22,8 +22,8 @@ The tree::
     ├── WaitTimeoutError (TimeoutError)      our waiting ended; the jobs run on
     └── DeviceClosedError                    the device was closed
 
-Warnings: ``ConfigurationWarning`` for a name that nothing reads, ``RecordsWarning`` when executed circuits could not
-be written to the database. Both are ``UserWarning``.
+Warnings: ``ConfigurationWarning`` for a name that nothing reads and an option without effect, ``RecordsWarning`` when executed
+circuits could not be written to the database. Both are ``UserWarning``.
 
 Each error carries data next to its text, so that a program need not parse prose.
 """
@@ -159,7 +159,7 @@ class SelectorError(ConfigurationError):
 
 
 class ConfigurationWarning(UserWarning):
-    """A name that nothing reads, in a configuration file or among an executor's arguments."""
+    """A name that nothing reads, in a configuration file or among an executor's arguments, or an option without effect."""
 
 
 class RecordsWarning(UserWarning):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -11,6 +13,7 @@ from pennylane_threaded_ibmq import settings
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
     ConfigurationError,
+    ConfigurationWarning,
     CredentialsError,
     DeviceClosedError,
     ThreadedIBMQError,
@@ -165,6 +168,40 @@ def test_loose_options_are_those_of_the_packages():
 
 
 # -------------------------------------------------------------------------------------------- texts that say what to do
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ({"resilience_level": 0, "max_execution_time": 60}, []),
+        (
+            {"resilience_level": 2, "twirling": {"enable_gates": True}, "default_shots": 5},
+            [
+                "resilience_level, twirling have no effect; a simulation on this machine neither mitigates",
+                "default_shots has no effect; shots are those of a circuit",
+            ],
+        ),
+        (
+            {"sampler": {"dynamical_decoupling": {"enable": True}}},
+            ["dynamical_decoupling has no effect; a simulation"],
+        ),
+        (
+            {"seed_estimator": 3},
+            ["seed_estimator has no effect; a simulation on this machine takes seed_simulator="],
+        ),
+    ],
+)
+def test_options_that_ibm_alone_carries_out_are_told_of_here(options, texts):
+    tape = qml.tape.QuantumScript([], [qml.expval(qml.Z(0))], shots=10)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dev = qml.device("threaded.ibmq", wires=1, primitive_options=options)
+        dev.execute([tape, tape])
+        dev.execute([tape])
+    said = [str(one.message) for one in caught if one.category is ConfigurationWarning]
+    assert len(said) == len(texts)
+    for text, part in zip(said, texts, strict=True):
+        assert text.startswith(f"primitive_options: {part}")
 
 
 def test_least_busy_without_an_account_is_not_asked_whether_it_is_least_busy():

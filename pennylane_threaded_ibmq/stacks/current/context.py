@@ -31,7 +31,7 @@ from ...simulators.local import AER_NAMES, is_local_name, open_local
 from ...simulators.own_compile import check_pass_manager
 from .client import AUTO_INSTANCE, can_choose_fractional, can_choose_instance, can_run_dry, warn_of_sunset
 from .jobs import LanePrimitives, PlatformJobs
-from .options import split_primitive_options
+from .options import split_primitive_options, warn_of_idle
 from .retired_context import open_retired
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLO
     outage = Outage(SERVICE, settings.timeout_secs, clock)
     if isinstance(backend, str):
         if is_local_name(backend):
+            warn_of_idle(primitive_options, here=True)
             return _here(backend if backend in AER_NAMES else open_local(backend), settings, wires)
         _check_instance(settings.instance)
         if settings.use_fractional_gates and backend == LEAST_BUSY and not can_choose_fractional():
@@ -90,6 +91,7 @@ def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLO
         return _remote(service, opened, settings, primitive_options, only, wires, outage)
     if is_service_backend(backend):
         return _remote(*pin(backend), settings, primitive_options, only, wires, outage)
+    warn_of_idle(primitive_options, here=True)
     return _here(backend, settings, wires)
 
 
@@ -120,6 +122,7 @@ def _remote(
             value=True,
         )
     warn_of_sunset()
+    warn_of_idle(primitive_options, here=False)
     check_size(backend, len(wires))
     warn_if_paused(service, backend)
     jobs = PlatformJobs(

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from ..._compat import without_prefix
-from ...exceptions import ConfigurationError, nearest
+from ...exceptions import ConfigurationError, ConfigurationWarning, nearest
 from .client import has_client_side, has_service_side
 from .primitives import MOVED, in_dialect, option_models, option_names
 from .quiet import quiet
 
 PRIMITIVES = ("estimator", "sampler")
+
+_OVERRULED = {
+    "default_shots": "shots are those of a circuit, else shots= of the device",
+    "default_precision": "shots are those of a circuit, else shots= of the device",
+}
+"""Options that nothing asks, wherever circuits run, and what decides."""
+
+_ERRORS = "a simulation on this machine neither mitigates nor suppresses errors"
+_SEED = "a simulation on this machine takes seed_simulator="
+_IBM_ONLY = {
+    **dict.fromkeys(("resilience_level", "resilience", "dynamical_decoupling", "twirling"), _ERRORS),
+    "seed_estimator": _SEED,
+    "simulator": f"{_SEED} and noise_model=",
+}
+"""Options that change numbers at IBM alone, and what does here."""
 
 
 def split_primitive_options(
@@ -52,6 +68,24 @@ def split_primitive_options(
         raise refusals[0]
     kind, split = next(iter(found.items()))
     return split, kind if len(found) == 1 and len(kinds) > 1 else None
+
+
+def warn_of_idle(options: Mapping[str, Mapping[str, Any]], *, here: bool) -> None:
+    """Say which options will not change a number, though they are there for it.
+
+    Args:
+        options: Those of each primitive.
+        here: Circuits are simulated on this machine.
+    """
+    reasons = {**_OVERRULED, **_IBM_ONLY} if here else _OVERRULED
+    given = {name: value for part in options.values() for name, value in part.items() if value}
+    for reason in dict.fromkeys(reasons[name] for name in given if name in reasons):
+        names = ", ".join(name for name in given if reasons.get(name) == reason)
+        warnings.warn(
+            f"primitive_options: {names} {'have' if ',' in names else 'has'} no effect; {reason}.",
+            ConfigurationWarning,
+            stacklevel=2,
+        )
 
 
 def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
