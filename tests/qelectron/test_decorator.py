@@ -42,6 +42,20 @@ def node(measure=lambda: qml.expval(qml.Z(0) @ qml.X(1)), **options):
     return circuit
 
 
+@pytest.mark.parametrize("diff_method", ["best", "parameter-shift"])
+def test_a_gradient_through_a_condition_is_by_shifts(diff_method):
+    """PennyLane alone takes finite differences, which are noise where there are shots."""
+
+    @qml.qnode(qml.device("default.qubit", wires=2), shots=20_000, diff_method=diff_method)
+    def circuit(x):
+        qml.X(0)
+        qml.cond(qml.measure(0), qml.RY)(x, wires=1)
+        return qml.expval(qml.Z(1))
+
+    slope = qml.grad(qelectron(circuit, executors=aer()))(pnp.array(0.7, requires_grad=True))
+    assert slope == pytest.approx(-np.sin(0.7), abs=0.05)
+
+
 def test_forms_of_the_decorator():
     plain = node()
     executor = exact()

@@ -16,6 +16,7 @@ from pennylane.transforms import convert_to_numpy_parameters
 from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
+from ...circuits.gradients import gradient_method
 from ...circuits.tensors import wants_numpy
 from ...device.recording import Guard
 from ...executors.later import Deferral, as_plain, framework_of, passes_through
@@ -55,7 +56,12 @@ class SelectorDevice(Selecting, Device):
         del circuit
         config = config or ExecutionConfig()
         numpy = not self.target.takes_tensors or wants_numpy(config)
-        return replace(config, use_device_gradient=False, convert_to_numpy=numpy)
+        return replace(
+            config,
+            use_device_gradient=False,
+            gradient_method=gradient_method(config),
+            convert_to_numpy=numpy,
+        )
 
     def execute(
         self,
@@ -119,10 +125,11 @@ class StackQElectron(QElectron):
         By backpropagation PennyLane does so whatever interface is named, but for JAX under Torch's; by shifts it would drop
         the derivatives.
         """
-        shots = self.device.common_shots
+        if self.interface in ("auto", "numpy", "torch") or not passes_through(self.original_qnode):
+            return self
+        shots, interface = self.device.common_shots, framework_of(args, kwargs)
         analytic = not (self.shots if shots is None else shots)
-        interface = framework_of(args, kwargs) if analytic and passes_through(self.original_qnode) else None
-        if interface is None or self.interface in ("auto", "numpy", "torch", interface):
+        if not analytic or interface in (None, self.interface):
             return self
         call = copy(self)
         call.interface = interface

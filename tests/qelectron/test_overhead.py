@@ -1,0 +1,62 @@
+"""What a qelectron adds to a call, in counts: times differ from machine to machine."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pennylane as qml
+import pytest
+
+from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+
+WIRES = 4
+
+
+def steps(function, *args):
+    """Calls of Python functions that this thread makes."""
+    count = 0
+
+    def see(frame, event, arg):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(see)
+    try:
+        function(*args)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.fixture
+def pair():
+    """A QNode of the device, and the same as a qelectron."""
+
+    @qml.qnode(qml.device("threaded.ibmq", wires=WIRES), shots=100, diff_method="parameter-shift")
+    def circuit(weights):
+        for layer in weights:
+            for wire in range(WIRES):
+                qml.RX(layer[wire], wire)
+                qml.RZ(layer[wire], wire)
+            for wire in range(WIRES - 1):
+                qml.CNOT([wire, wire + 1])
+        return qml.probs(wires=range(WIRES))
+
+    with IBMQExecutor() as executor:
+        yield circuit, qelectron(circuit, executors=executor)
+
+
+def angles(layers):
+    return qml.numpy.array(np.linspace(0, 1, layers * WIRES).reshape(layers, WIRES), requires_grad=True)
+
+
+def test_what_a_qelectron_adds_does_not_grow_with_the_circuit(pair):
+    plain, called = pair
+    added = []
+    for layers in (2, 20):
+        weights = angles(layers)
+        plain(weights), called(weights)
+        added.append(steps(called, weights) - steps(plain, weights))
+    small, large = added
+    assert large <= small
