@@ -13,9 +13,10 @@ from .._quantity import quantity
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
 from ..execution.futures import TapeFuture
-from ..progress.display import Display, html_bar, html_shards
+from ..progress.display import Display, html_bar
 from ..progress.pictures import draw_timeline
 from ..progress.progress import Progress
+from ..progress.tables import html_shards
 from ..progress.timeline import Timeline, make_timeline
 from ..service.usage import JobMetrics
 from .interrupts import termination_interrupts

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Tuple  # a base class, which Python 3.8 wants so
 
 from ..store.records import BatchRecord
+from .timeline import Span, Timeline
 
 MOST_ROWS = 20
 """Rows that a notebook shows."""
@@ -60,6 +61,24 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing
         body.append(f"<tr><td colspan='{len(head)}'>and {len(found) - MOST_ROWS} more</td></tr>")
     titles = "".join(f"<th>{_text(title)}</th>" for title in head)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def html_shards(timeline: Timeline) -> str:
+    """The shards of a batch that have left this machine, as a table for a notebook."""
+    last: dict[int, Span] = {span.shard: span for span in timeline.spans}
+    return html_table(
+        ("shard", "try", "state", "last phase", "job"),
+        (
+            (
+                shard,
+                span.attempt,
+                span.outcome or span.phase,
+                f"{span.start:.1f} to {span.end:.1f} s",
+                span.job_id,
+            )
+            for shard, span in sorted(last.items())
+        ),
+    )
 
 
 def html_facts(title: str, facts: Sequence[tuple[str, object]]) -> str:

@@ -4,6 +4,7 @@ import gc
 import io
 import logging
 import sys
+import textwrap
 import threading
 import types
 from dataclasses import FrozenInstanceError
@@ -11,6 +12,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pennylane as qml
 import pytest
+from rich.console import Console
 
 from pennylane_threaded_ibmq import Progress
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
@@ -23,7 +25,9 @@ from pennylane_threaded_ibmq.execution.queue import (
 )
 from pennylane_threaded_ibmq.execution.watcher import Watcher
 from pennylane_threaded_ibmq.progress import display
+from pennylane_threaded_ibmq.progress.bar import BatchBar
 from pennylane_threaded_ibmq.progress.progress import LOOKING_SECS, ProgressTracker
+from pennylane_threaded_ibmq.progress.words import Loop, clock
 from pennylane_threaded_ibmq.service.outage import Outage
 from pennylane_threaded_ibmq.service.queue import QueueInfo, read_place
 from pennylane_threaded_ibmq.service.service import SentJob, State
@@ -268,16 +272,38 @@ def test_a_handle_knows_its_progress():
 def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.time", lambda: now[0])
-    drawn = []
-    screen = types.SimpleNamespace(update=lambda what, refresh: drawn.append(what), transient=True)
-    line = display.LiveLine(screen, display.Loop(0.0))
+    line = BatchBar(Loop(0.0), Console(file=io.StringIO()))
     tracker = ProgressTracker(2, 2)
-    for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5):
-        line(tracker.progress())
-    assert len(drawn) == 2, "the clock has two values"
+    drawn = [line.show(tracker.progress()) for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5)]
+    assert drawn == [True, False, False, True, False], "the clock has two values"
     tracker.report(0, ShardState.RUNNING)
-    line(tracker.progress())
-    assert len(drawn) == 3
+    assert line.show(tracker.progress())
+
+
+@pytest.mark.parametrize(("done", "colour"), [(ShardState.DONE, 32), (ShardState.FAILED, 31), (None, 36)])
+def test_a_live_line_has_the_colour_of_what_it_says(done, colour):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, color_system="standard", width=100)
+    tracker = ProgressTracker(1, 1)
+    tracker.report(0, done) if done else tracker.report(0, ShardState.RUNNING, fraction=0.5)
+    with BatchBar(Loop(0.0), console) as line:
+        line.show(tracker.progress())
+    assert f"\x1b[{colour}m\u2501" in screen.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 200])
+def test_a_live_line_stays_a_line_with_words_in_it_however_narrow_the_terminal(width):
+    screen = io.StringIO()
+    tracker = ProgressTracker(876, 40, qpu_secs=lambda: 4.0)
+    for shard in range(20):
+        tracker.report(shard, ShardState.ACCEPTED, job_id=f"j{shard}")
+    tracker.place(0, QueueInfo(12, starts_at=4e9))
+    line = BatchBar(Loop(0.0, 1, 10, 100), Console(file=screen, width=width))
+    line.show(tracker.progress())
+    line.console.print(line.get_renderable())
+    (shown,) = screen.getvalue().splitlines()
+    assert len(shown) <= width
+    assert "1 " in shown
 
 
 def test_a_handle_keeps_the_device_that_nobody_else_keeps():
@@ -366,7 +392,7 @@ def test_the_estimate_is_made_once_and_only_for_who_wants_to_know():
 
 def test_plain_lines_do_not_flood(streams):
     _, err = streams(terminal=False)
-    lines = display.PlainLines(err, display.Loop(0.0))
+    lines = display.PlainLines(err, Loop(0.0))
     tracker = ProgressTracker(50, 50)
     for shard in range(50):
         tracker.report(shard, ShardState.DONE)
@@ -429,7 +455,7 @@ def test_a_hundred_steps_of_training_print_three_lines_at_most(streams, monkeypa
 def test_a_loop_that_runs_over_night_says_so_now_and_then(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    stream, loop = io.StringIO(), display.Loop(0.0)
+    stream, loop = io.StringIO(), Loop(0.0)
     lines = display.PlainLines(stream, loop)
     tracker = ProgressTracker(1, 1)
     tracker.report(0, ShardState.DONE)
@@ -441,7 +467,7 @@ def test_a_loop_that_runs_over_night_says_so_now_and_then(monkeypatch):
 
 
 def test_a_failed_batch_of_a_loop_is_told_at_once():
-    stream, loop = io.StringIO(), display.Loop(0.0)
+    stream, loop = io.StringIO(), Loop(0.0)
     lines = display.PlainLines(stream, loop)
     tracker = ProgressTracker(1, 1)
     loop.add(tracker.progress())
@@ -456,10 +482,10 @@ def test_a_failed_batch_of_a_loop_is_told_at_once():
 def notebook(monkeypatch):
     """What IPython would be told: the bars that are shown, and what they become."""
     shown, updated = [], []
-    handle = types.SimpleNamespace(update=updated.append)
     shell = type("ZMQInteractiveShell", (), {"kernel": object(), "execution_count": 1})()
     package = types.SimpleNamespace(get_ipython=lambda: shell)
-    module = types.SimpleNamespace(HTML=str, display=lambda html, display_id: shown.append(html) or handle)
+    handle = types.SimpleNamespace(update=lambda bar: updated.append(bar.html()))
+    module = types.SimpleNamespace(display=lambda bar, display_id: shown.append(bar.html()) or handle)
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     monkeypatch.delenv("CI", raising=False)
@@ -472,8 +498,8 @@ def test_a_notebook_gets_one_bar_that_replaces_itself(notebook):
     waited = Waited(tracker, 3, lambda: tracker.report(0, ShardState.DONE))
     assert display.Display(True).wait(waited, None)
     (first,), (second,) = notebook.shown, notebook.updated
-    assert "value='0'" in first
-    assert "value='50'" in second
+    assert "2 planned" in first
+    assert "1 planned, 1 done" in second
 
 
 def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
@@ -486,13 +512,48 @@ def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
                 Waited(tracker, 0, lambda tracker=tracker: tracker.report(0, ShardState.DONE)), None
             )
     assert len(notebook.shown) == 2
-    assert "before: 3 batches, 15 circuits in 0:00" in notebook.shown[1]
-    assert "<progress" not in notebook.updated[-1], "what is finished needs no bar"
+    assert "3 batches, 15 circuits in 0:00" in notebook.shown[1]
+    assert "5 batches, 25 circuits in 0:00" in notebook.updated[-1]
+
+
+def test_a_kernel_shows_a_bar_a_cell_as_a_page_and_as_text():
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    start = """
+        import threading
+        from pennylane_threaded_ibmq.progress.display import Display
+        from pennylane_threaded_ibmq.progress.progress import ProgressTracker
+        from pennylane_threaded_ibmq.store.records import ShardState
+
+        class Batch:
+            def __init__(self):
+                self.tracker = ProgressTracker(4, 2)
+                self.progress = self.tracker.progress
+
+            def wait(self, timeout):
+                for shard in (0, 1):
+                    self.tracker.report(shard, ShardState.DONE)
+                return True
+
+        shown = Display(True)
+    """
+    cells = [
+        textwrap.dedent(start),
+        "shown.wait(Batch(), None)",
+        "[shown.wait(Batch(), None) for _ in range(5)]",
+    ]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(book, timeout=120).execute()
+    bars = [[o.data for o in cell.outputs if o.output_type == "display_data"] for cell in book.cells]
+    assert [len(bar) for bar in bars] == [0, 1, 1]
+    (first,), (loop,) = bars[1:]
+    assert "2 shards: 2 done" in first["text/html"]
+    assert "2 shards: 2 done" in first["text/plain"]
+    assert "5 batches, 20 circuits in 0:0" in loop["text/html"]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.9, "1:01"), (3723, "1:02:03")])
 def test_times_are_read_at_a_glance(seconds, shown):
-    assert display.clock(seconds) == shown
+    assert clock(seconds) == shown
 
 
 def test_an_observer_that_exits_does_not_end_the_watching(caplog):
