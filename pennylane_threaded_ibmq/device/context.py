@@ -20,7 +20,7 @@ from ..execution.local import LocalRunner
 from ..execution.pool import EngineRunner
 from ..execution.remote import ServiceRunner
 from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
-from ..service.account import check_size
+from ..service.backends import check_size
 from ..service.durations import Durations
 from ..service.pace import Pacer, pacers
 from ..service.service import JobService

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
-from ..service.account import LEAST_BUSY
+from ..service.backends import LEAST_BUSY
 from ..settings import DEFAULT_SHOTS, LOOSE_OPTIONS, Settings
 
 if TYPE_CHECKING:

@@ -25,6 +25,17 @@ class PuzzlingAnswerError(ServiceError):
     """The service's answer makes no sense."""
 
 
+def service_error(error: BaseException, text: str, kind: type[ServiceError] = ServiceError) -> ServiceError:
+    """What is raised for a question that failed.
+
+    Args:
+        error: What it failed with.
+        text: The same for people.
+        kind: What it is unless the service gave no answer.
+    """
+    return (NoAnswerError if is_outage(error) else kind)(text, status_code=status_code(error))
+
+
 class Trouble(Enum):
     """Kinds of trouble with a submission."""
 

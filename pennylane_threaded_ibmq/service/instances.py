@@ -102,6 +102,25 @@ def _changed(thing: Any, **attributes: Any) -> Any:
     return found
 
 
+def check_session(session: Any) -> None:
+    """Refuse what is no session, before a primitive would.
+
+    Raises:
+        ConfigurationError: It is neither ``None`` nor a Session or Batch of IBM's client.
+    """
+    if session is None:
+        return
+    from qiskit_ibm_runtime import Session
+
+    if not isinstance(session, Session):
+        raise ConfigurationError(
+            f"session={session!r}: an open Session or Batch of qiskit_ibm_runtime is needed, not "
+            f"{type(session).__name__}. Nothing was sent.",
+            argument="session",
+            value=session,
+        )
+
+
 def session_on(session: Any, backend: Any) -> Any:
     """A session of the user's, as the jobs of a pinned backend run in it.
 

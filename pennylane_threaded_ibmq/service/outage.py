@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
-
 from .._printable import printable
 from ..exceptions import DeviceClosedError
 from .clock import CLOCK, Clock
 from .errors import PuzzlingAnswerError, is_outage
+from .retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +28,8 @@ QUIET_SECS = 10.0
 
 LONGEST_PAUSE_SECS = 30.0
 """Between two questions to a service that does not answer."""
+
+_QUESTIONS = RetryPolicy(0.5, LONGEST_PAUSE_SECS, spread=True)
 
 PUZZLING_SECS = 3600.0
 """For how long answers that make no sense are waited out, and a state of a job that is not known."""
@@ -146,22 +147,18 @@ class Outage:
         began = self.clock.now()
         puzzle = Puzzle(self.clock)
 
-        def over(state: RetryCallState) -> bool:
+        def over(error: BaseException) -> bool:
             late = secs is not None and self.clock.now() - began >= secs
-            return late or puzzle.lasts_too_long(_error(state))
+            return late or puzzle.lasts_too_long(error)
 
-        asking = Retrying(
-            retry=retry_if_exception(
-                lambda error: is_outage(error) or isinstance(error, PuzzlingAnswerError)
-            ),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECS),
-            stop=over,
-            sleep=lambda pause: self.pause(pause if secs is None else min(pause, secs), check),
-            before_sleep=lambda state: self.failed(asker, _error(state)),
-            reraise=True,
-        )
         try:
-            answer = asking(question)
+            answer = _QUESTIONS.run(
+                question,
+                passes=lambda error: is_outage(error) or isinstance(error, PuzzlingAnswerError),
+                pause=lambda pause: self.pause(pause if secs is None else min(pause, secs), check),
+                failed=lambda error: self.failed(asker, error),
+                over=over,
+            )
             self.answered(asker)
         finally:
             self.forget(asker)
@@ -194,13 +191,6 @@ class Outage:
         if self._timeout_secs is None:
             return "It is waited for, without a limit, as timeout_secs is not set."
         return f"It is waited for until timeout_secs={self._timeout_secs:g} are over."
-
-
-def _error(state: RetryCallState) -> BaseException:
-    """What a try failed with."""
-    error = None if state.outcome is None else state.outcome.exception()
-    assert error is not None
-    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from .._fork import OnePerProcess
 from .clock import CLOCK, Clock
+from .retry import RetryPolicy
 from .speed import Speed
 
 LEARNED_SECS = 60.0
@@ -19,6 +20,8 @@ LEARNED_SECS = 60.0
 
 FIRST_PAUSE_SECS = 1.0
 LONGEST_PAUSE_SECS = 30.0
+
+_REFUSED = RetryPolicy(FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS)
 
 
 class Pacer:
@@ -38,7 +41,7 @@ class Pacer:
         self._limit: int | None = None
         self._limit_until = 0.0
         self._not_before = 0.0
-        self._pause = FIRST_PAUSE_SECS
+        self._refusals = 0
         self.speed = Speed(clock)
 
     @property
@@ -79,7 +82,7 @@ class Pacer:
     def accepted(self) -> None:
         """A job was accepted."""
         with self._changed:
-            self._pause = FIRST_PAUSE_SECS
+            self._refusals = 0
 
     def no_slot(self) -> None:
         """A job was refused because too many wait; its own slot is given back."""
@@ -109,9 +112,8 @@ class Pacer:
         left = self._not_before - self._clock.now()
         if left > 0:
             return left
-        pause = self._pause
-        self._pause = min(2 * pause, LONGEST_PAUSE_SECS)
-        return pause
+        self._refusals += 1
+        return _REFUSED.pause_secs(self._refusals)
 
 
 class Pacers:

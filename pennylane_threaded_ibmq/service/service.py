@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .._printable import printable
@@ -14,19 +12,24 @@ from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError,
 from .answers import in_words
 from .asking import ANSWER_SECS, ask_aside, ask_within
 from .calls import Call, Steps
+from .client import ServiceClient
 from .errors import (
     NoAnswerError,
     PuzzlingAnswerError,
     is_cut,
     is_outage,
     is_unknown_job,
+    service_error,
     status_code,
 )
-from .metadata import PubFacts
+from .job import ListedJob, PubData, SentJob
 from .outage import Outage
 from .queue import QueueInfo, read_place
+from .retry import RetryPolicy
 from .states import Ending, State, UnknownStateError, error_of
 from .usage import JobMetrics, read_metrics
+
+__all__ = ["JobService", "ListedJob", "PubData", "SentJob"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,64 +51,11 @@ PLACE_SECS = 10.0
 """Longest wait for a place in the queue: nothing depends on it."""
 
 
-@dataclass(frozen=True, eq=False)
-class SentJob:
-    """A job that the service accepted.
-
-    Attributes:
-        job_id: The service's id.
-        primitive: ``"sampler"`` or ``"estimator"``.
-        pubs: Number of PUBs.
-        tag: The tag that no other submission carries.
-        handle: What the client knows it by.
-    """
-
-    job_id: str
-    primitive: str
-    pubs: int
-    tag: str
-    handle: Any
-
-
-@dataclass(frozen=True, eq=False)
-class ListedJob:
-    """A job in a list of the service's.
-
-    Attributes:
-        job_id: The service's id.
-        tags: Its tags.
-        handle: What the client knows it by.
-    """
-
-    job_id: str
-    tags: frozenset[str]
-    handle: Any
-
-
 def _nothing() -> None:
     """Go on."""
 
 
-@dataclass(frozen=True, eq=False)
-class PubData:
-    """What came back for one PUB, as it was sent: its shape is checked by whoever knows what was asked.
-
-    Attributes:
-        bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.
-        values: Expectation values (Estimator): shape ``(rows, observables)``; ``(observables,)`` without parameters.
-        errors: Their standard errors, where the service tells them.
-        mark: The tag of the job whose circuit this is, where the service hands it back.
-        facts: What else the service says of it.
-    """
-
-    bits: Any = None
-    values: Any = None
-    errors: Any = None
-    mark: str = ""
-    facts: PubFacts = field(default_factory=PubFacts)
-
-
-class JobService(ABC):
+class JobService(ServiceClient):
     """Jobs on one backend of a service.
 
     Where something must be known, it is asked until the service answers; ``check`` is called meanwhile, and what it raises ends
@@ -113,120 +63,9 @@ class JobService(ABC):
 
     Attributes:
         outage: Whether the service answers.
-        options: Options that every job is sent with; they are part of what a job is.
-        coming_back: How to fetch a job's result without this package, with ``{}`` for the id in quotes.
-        stops_jobs: The service stops a job after as many seconds as it is told.
-        without_reason: What is said of a job that failed without a reason, with ``{}`` for the id in quotes.
     """
 
     outage: Outage
-    options: Mapping[str, Any]
-    coming_back: str
-    stops_jobs = False
-    without_reason = "the service gives no reason."
-
-    # ------------------------------------------------------------------------------------------- the client's part
-
-    @property
-    @abstractmethod
-    def backend(self) -> Any:
-        """The client's backend."""
-
-    @property
-    @abstractmethod
-    def errors(self) -> tuple[type[BaseException], ...]:
-        """What the client raises when a question fails."""
-
-    @property
-    def problems(self) -> tuple[type[BaseException], ...]:
-        """What a question fails with: an error of the client's, no answer, or one that makes no sense."""
-        return (*self.errors, ServiceError, ValueError)
-
-    @property
-    @abstractmethod
-    def already_finished_error(self) -> type[BaseException]:
-        """What the client raises when a job is cancelled that has ended."""
-
-    @abstractmethod
-    def _send(
-        self,
-        primitive: str,
-        pubs: Sequence[Any],
-        lane: Any,
-        batch: Any,
-        tags: Sequence[str],
-        most_secs: int | None,
-    ) -> tuple[str, Any]:
-        """Send one job through what a lane owns: its id and handle."""
-
-    @abstractmethod
-    def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
-        """Jobs with a tag, newest first; only those that are queued or running if ``pending``."""
-
-    @abstractmethod
-    def _get(self, job_id: str) -> ListedJob:
-        """A job by its id."""
-
-    @abstractmethod
-    def _state(self, job: SentJob) -> State:
-        """The state of a job.
-
-        Raises:
-            UnknownStateError: It is none of those that are known.
-        """
-
-    @abstractmethod
-    def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
-        """The results of a finished job, one a PUB, and what is wrong with them if something is."""
-
-    @abstractmethod
-    def _ending(self, job: SentJob, state: State) -> Ending:
-        """Why a job failed or was cancelled."""
-
-    @abstractmethod
-    def _metrics(self, job: SentJob) -> Any:
-        """Times of a job and its place in the queue."""
-
-    @abstractmethod
-    def _cancel(self, handle: Any) -> None:
-        """Cancel a job."""
-
-    @abstractmethod
-    def _usage(self, job: SentJob) -> float | None:
-        """QPU seconds that a job was charged."""
-
-    @abstractmethod
-    def _left(self) -> float | None:
-        """QPU seconds that are left to whoever pays."""
-
-    @property
-    def rep_delay_secs(self) -> float | None:
-        """The backend's delay between executions, in seconds; ``None`` if it does not say."""
-        delay = getattr(self.backend, "default_rep_delay", None)
-        return None if delay is None else float(delay)
-
-    @property
-    def most_shots(self) -> int | None:
-        """Shots that a circuit may have; ``None`` where all circuits of a job have the same number."""
-        return None
-
-    def is_private(self, job: SentJob) -> bool:  # noqa: ARG002 - most have no such jobs
-        """Whether the service gives the result of a job out once, and keeps it no longer."""
-        return False
-
-    @property
-    def takes_rz(self) -> bool:
-        """Whether circuits may have an ``rz`` gate, and values for its angle."""
-        return False
-
-    def open_batch(self) -> Any:
-        """A context for several jobs, or ``None`` where there is none."""
-        return None
-
-    def close_batch(self, batch: Any) -> None:  # noqa: B027 - most have none to close
-        """Close a context: it takes no new jobs, those in it run on."""
-
-    # ----------------------------------------------------------------------------------------------- what is asked
 
     def submit(
         self,
@@ -338,13 +177,8 @@ class JobService(ABC):
         Returns:
             The place; ``None`` if the service did not answer properly, which is no harm.
         """
-        try:
-            return read_place(
-                self._within(PLACE_SECS, lambda: self._metrics(job), f"the place of job {job.job_id}")
-            )
-        except (*self.problems, OSError) as error:  # type: ignore[misc]
-            logger.info("the place of job %s is not known: %s", job.job_id, error)
-            return None
+        what = f"the place of job {job.job_id}"
+        return self._if_told(lambda: read_place(self._metrics(job)), what, PLACE_SECS)
 
     def running_secs(self, job: SentJob) -> float | None:
         """Ask how long a finished job ran.
@@ -352,14 +186,10 @@ class JobService(ABC):
         Returns:
             Seconds; ``None`` if the service did not say, which is no harm.
         """
-        what = f"the times of job {job.job_id}"
-        try:
-            return read_metrics(
-                job.job_id, self._within(PLACE_SECS, lambda: self._metrics(job), what)
-            ).running_secs
-        except (*self.problems, OSError) as error:  # type: ignore[misc]
-            logger.info("%s are not known: %s", what, error)
-            return None
+        what = f"the time that job {job.job_id} took"
+        return self._if_told(
+            lambda: read_metrics(job.job_id, self._metrics(job)).running_secs, what, PLACE_SECS
+        )
 
     def state(self, job: SentJob) -> State:
         """Ask for the state of one job.
@@ -395,33 +225,25 @@ class JobService(ABC):
         """
         if state is not State.DONE:
             raise self._no_result(job, state, check)
-        results: list[PubData] = []
-        first = problem = ""
-        for fetch in range(FETCHES):
+        problems: list[str] = []
+
+        def attempt() -> list[PubData]:
             results, problem = self._download(job, pubs, check)
-            if not problem and len(results) != job.pubs:
-                problem = f"{len(results)} PUB results instead of {job.pubs}."
-            foreign = {one.mark for one in results if one.mark} - {job.tag}
-            if not problem and foreign:
-                problem = f"it is that of another job, whose tag is {min(foreign)}."
+            problem = problem or _mismatch(job, results)
             if not problem:
                 return results
-            first = first or problem
             logger.warning("job %s: %s", job.job_id, printable(problem, lines=True))
-            self.outage.pause(min(0.1 * 2**fetch, LONGEST_FETCH_PAUSE_SECS), check)
-        if self.is_private(job):
-            problem = first  # what came after is that there is nothing any more
-            kept = (
-                "It was a private job, whose result IBM gives out once and does not keep: it is lost. The same tapes, run again, "
-                "are sent again and paid for again. Leave environment.private out of primitive_options where a result must "
-                "outlive a broken download."
+            problems.append(problem)
+            raise _DamagedResultError
+
+        try:
+            return RetryPolicy(0.1, LONGEST_FETCH_PAUSE_SECS, FETCHES).run(
+                attempt,
+                passes=lambda error: isinstance(error, _DamagedResultError),
+                pause=lambda secs: self.outage.pause(secs, check),
             )
-        else:
-            kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
-        raise ResultError(
-            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {kept}",
-            job_ids=[job.job_id],
-        )
+        except _DamagedResultError:
+            raise self._damaged(job, problems) from None
 
     def cancel(self, job: SentJob | ListedJob) -> bool:
         """Cancel a job; one that is already finished stays as it is.
@@ -457,8 +279,8 @@ class JobService(ABC):
     def _within(self, secs: float, ask: Callable[[], T], what: str) -> T:
         return ask_within(secs, ask, what, self.outage.clock)
 
-    def _ask(self, question: Callable[[], T], what: str) -> T:
-        """Ask once.
+    def _ask(self, question: Callable[[], T], what: str, secs: float | None = None) -> T:
+        """Ask once, for at most so many seconds.
 
         Raises:
             NoAnswerError: There was no answer, or the service says that it has none now.
@@ -466,18 +288,14 @@ class JobService(ABC):
             ServiceError: The service refuses to answer.
         """
         try:
-            return self._within(ANSWER_SECS, question, what)
+            return self._within(ANSWER_SECS if secs is None else secs, question, what)
         except ServiceError:
             raise
         except Exception as error:
             # what cannot be read is an error of any kind
-            if is_outage(error):
-                kind: type[ServiceError] = NoAnswerError
-            else:
-                kind = ServiceError if status_code(error) is not None else PuzzlingAnswerError
-            raise kind(
-                f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}",
-                status_code=status_code(error),
+            kind = PuzzlingAnswerError if status_code(error) is None else ServiceError
+            raise service_error(
+                error, f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}", kind
             ) from error
 
     def _download(
@@ -497,6 +315,22 @@ class JobService(ABC):
 
         return self.outage.ask(download, check)
 
+    def _damaged(self, job: SentJob, problems: Sequence[str]) -> ResultError:
+        """What is said of a result that was damaged each time, given what was wrong with it."""
+        problem = problems[-1]
+        kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
+        if self.is_private(job):
+            problem = problems[0]  # what came after is that there is nothing any more
+            kept = (
+                "It was a private job, whose result IBM gives out once and does not keep: it is lost. The same tapes, run again, "
+                "are sent again and paid for again. Leave environment.private out of primitive_options where a result must "
+                "outlive a broken download."
+            )
+        return ResultError(
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {kept}",
+            job_ids=[job.job_id],
+        )
+
     def _no_result(self, job: SentJob, state: State, check: Callable[[], None]) -> JobError:
         """What a job without a result ended with."""
         ending = Ending()
@@ -513,10 +347,22 @@ class JobService(ABC):
             ending = Ending(self.without_reason.format(repr(job.job_id)), ending.code)
         return error_of(job.job_id, str(self.backend.name), state, ending)
 
-    def _if_told(self, question: Callable[[], float | None], what: str) -> float | None:
+    def _if_told(self, question: Callable[[], T | None], what: str, secs: float | None = None) -> T | None:
+        """Ask once for what nothing depends on; ``None`` if the service did not answer properly."""
         try:
-            seconds = self._ask(question, what)
+            return self._ask(question, what, secs)
         except ServiceError as error:
-            logger.info("%s", error)
+            logger.info("%s is not known: %s", what, error)
             return None
-        return None if seconds is None else float(seconds)
+
+
+class _DamagedResultError(Exception):
+    """A result arrived, and not as it was made."""
+
+
+def _mismatch(job: SentJob, results: Sequence[PubData]) -> str:
+    """What tells that some results are not those of a job; empty if nothing does."""
+    if len(results) != job.pubs:
+        return f"{len(results)} PUB results instead of {job.pubs}."
+    foreign = {one.mark for one in results if one.mark} - {job.tag}
+    return f"it is that of another job, whose tag is {min(foreign)}." if foreign else ""

@@ -30,7 +30,7 @@ from pennylane_threaded_ibmq.execution.recovery import Decision, Found, decide
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.service import arrival
 from pennylane_threaded_ibmq.service import service as job_service
-from pennylane_threaded_ibmq.service.service import State
+from pennylane_threaded_ibmq.service.states import State
 from pennylane_threaded_ibmq.store.journal import Journal
 from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 

@@ -17,7 +17,7 @@ from ladder import ladder
 
 from pennylane_threaded_ibmq.execution import watcher
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus, fault_mix
-from pennylane_threaded_ibmq.service.service import State
+from pennylane_threaded_ibmq.service.states import State
 
 SWEEP = os.environ.get("THREADED_IBMQ_SWEEP")
 ALL_BUT_LOGINS = "(?!POST /identity/token$).*"

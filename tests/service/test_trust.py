@@ -12,7 +12,7 @@ from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
 from pennylane_threaded_ibmq.loopback import JobStatus
-from pennylane_threaded_ibmq.service.service import ListedJob
+from pennylane_threaded_ibmq.service.job import ListedJob
 from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
 from pennylane_threaded_ibmq.store.trust import check_outcomes, check_values, is_mitigated
 

@@ -16,10 +16,10 @@ from weakref import WeakValueDictionary
 
 from ..._fork import OnePerProcess
 from ...exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
-from ...service.account import LOGIN_SECS
 from ...service.asking import ask_aside, ask_within
+from ...service.backends import LOGIN_SECS
 from ...service.clock import CLOCK, Clock
-from ...service.errors import NoAnswerError, all_text, is_outage, status_code
+from ...service.errors import NoAnswerError, all_text, is_outage, service_error, status_code
 from ...service.outage import Outage
 from ...service.retired import retirement, stand_in
 from ...service.sessions import bound_waits
@@ -298,10 +298,7 @@ def _backend(provider: Any, name: str, project: str, clock: Clock) -> Any:
         # without their configurations, which take a request each
         offered = sorted(provider._get_hgp(instance=project).backends)  # noqa: SLF001
     except client_errors() as error:
-        raise (NoAnswerError if is_outage(error) else ServiceError)(
-            f"The service did not answer a question for backend {name!r}: {error} Nothing was sent.",
-            status_code=status_code(error),
-        ) from error
+        raise service_error(error, f"The service did not answer {what}: {error} Nothing was sent.") from error
     ended = retirement(name) or "it may be retired"
     raise BackendError(
         f"backend={name!r}: {project} has no such backend; {ended}.{nearest(name, offered)} It has: "

@@ -10,8 +10,8 @@ from ...circuits.limits import CLASSIC_MOST, weigh_plainly
 from ...circuits.shards import Limits
 from ...device.context import ExecutionContext, open_here, open_remote
 from ...exceptions import ConfigurationError
-from ...service.account import check_size
 from ...service.address import check_classic_address
+from ...service.backends import check_size
 from ...service.clock import CLOCK, Clock
 from ...service.outage import Outage
 from ...settings import DEFAULT_BACKEND

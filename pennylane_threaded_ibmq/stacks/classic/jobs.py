@@ -19,9 +19,10 @@ import numpy as np
 
 from ..._quantity import quantity
 from ...service.errors import status_code
+from ...service.job import ListedJob, PubData, SentJob
 from ...service.marks import read_mark
 from ...service.outage import Outage
-from ...service.service import JobService, ListedJob, PubData, SentJob
+from ...service.service import JobService
 from ...service.states import Ending, State, UnknownStateError, read_code
 from .account import ClassicLogin, client_errors
 from .memory import read_counts, read_memory

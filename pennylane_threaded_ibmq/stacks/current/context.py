@@ -11,20 +11,11 @@ from ...circuits.shards import Limits
 from ...device.context import ExecutionContext, open_here, open_remote
 from ...exceptions import BackendError, ConfigurationError
 from ...execution.usage import overheads
-from ...service.account import (
-    LEAST_BUSY,
-    SERVICE,
-    Credentials,
-    Wanted,
-    accounts,
-    check_session,
-    check_size,
-    is_service_backend,
-    warn_if_paused,
-)
+from ...service.account import SERVICE, Credentials, accounts
 from ...service.address import check_address
+from ...service.backends import LEAST_BUSY, Wanted, check_size, is_service_backend, warn_if_paused
 from ...service.clock import CLOCK, Clock
-from ...service.instances import check_session_backend, instance_of, pin, session_on
+from ...service.instances import check_session, check_session_backend, instance_of, pin, session_on
 from ...service.outage import Outage
 from ...simulators.compile import check_transpile_options
 from ...simulators.local import AER_NAMES, is_local_name, open_local

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from ...service.asking import ANSWER_SECS
 from ...service.connections import connections, renew_login
 from ...service.errors import is_outage, status_code
+from ...service.job import ListedJob, PubData, SentJob
 from ...service.marks import read_mark
 from ...service.metadata import read_facts
 from ...service.outage import Outage
-from ...service.service import JobService, ListedJob, PubData, SentJob
+from ...service.service import JobService
 from ...service.sessions import bound_waits
 from ...service.states import Ending, State, UnknownStateError, read_code
 from ...service.usage import charged_secs
@@ -249,7 +250,8 @@ class PlatformJobs(JobService):
         return charged_secs(self._with_login(job.handle.metrics))
 
     def _left(self) -> float | None:
-        return self._with_login(self._service.usage).get("usage_remaining_seconds")  # type: ignore[no-any-return]
+        left = self._with_login(self._service.usage).get("usage_remaining_seconds")
+        return None if left is None else float(left)
 
     def _with_login(self, ask: Callable[[], T]) -> T:
         """Ask, and once more with a new access token if the one in use is not accepted any more."""

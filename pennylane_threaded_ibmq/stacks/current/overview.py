@@ -16,7 +16,7 @@ from ...exceptions import ServiceError
 from ...service.account import Credentials, log_in
 from ...service.answers import in_words
 from ...service.asking import ANSWER_SECS, ask_aside
-from ...service.errors import status_code
+from ...service.errors import service_error
 from ...service.instances import pin
 from ...service.usage import charged_secs
 from ...simulators.local import AER_NAMES
@@ -231,5 +231,4 @@ def _ask(what: str, ask: Callable[[], T]) -> T:
     try:
         return ask_aside(ANSWER_SECS, ask, what)
     except (RequestsApiError, IBMError, RequestException) as error:
-        text = f"IBM Quantum did not answer to {what}: {in_words(error)}"
-        raise ServiceError(text, status_code=status_code(error)) from error
+        raise service_error(error, f"IBM Quantum did not answer to {what}: {in_words(error)}") from error
