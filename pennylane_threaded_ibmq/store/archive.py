@@ -13,8 +13,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,22 +28,19 @@ from ..exceptions import RecordsWarning
 from ..settings import home_folder
 from .database import Database
 from .history import FILE
+from .schema import migrate
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
 
-FORMAT = 1
 TOGETHER_SECS = 0.2
 """How long finished calls are collected for one transaction."""
 IDLE_SECS = 2.0
 """After how long without calls the writing thread ends and the file is closed."""
-LOOK_SECS = 0.1
-"""How often the writing thread looks whether the program has ended."""
-MOST_STRUCTURES = 1000
-"""Structures whose numbers are remembered."""
 
-_TABLES = """
+_FORMATS = (
+    """
 CREATE TABLE structures (
     id INTEGER PRIMARY KEY,
     operations TEXT NOT NULL,
@@ -76,7 +74,9 @@ CREATE VIEW executions AS
            structures.operations, circuits.parameters, structures.measurements, circuits.shots,
            circuits.result, circuits.error
     FROM circuits JOIN calls ON calls.id = circuits.call_id JOIN structures ON structures.id = circuits.structure_id;
-"""
+""",
+)
+"""The steps from each format of the file to the next."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,22 @@ class CallRecord:
 
 @dataclass(eq=False)
 class _Call:
-    """A call that is not written yet."""
+    """A call that is not written yet; ``ends`` has a time for each of its futures that has called back."""
 
     record: CallRecord
-    tapes: tuple[QuantumScript, ...]
-    futures: tuple[Future[Any], ...]
+    tapes: Sequence[QuantumScript]
+    futures: Sequence[Future[Any]]
     job_ids: Callable[[], Sequence[str]]
     submitted_at: float
-    left: int
-    finished_at: float = 0.0
+    ends: list[float] = field(default_factory=list)
+
+    def done(self) -> bool:
+        """Whether all of its circuits are."""
+        return all(future.done() for future in self.futures)
+
+    def finished_at(self) -> float:
+        """When the last of them was: now, where its future has not called back yet."""
+        return max(self.ends) if len(self.ends) == len(self.futures) else time.time()
 
 
 class Archive:
@@ -119,11 +126,13 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = threading.Condition()
-        self._open: dict[int, _Call] = {}
-        self._finished: list[_Call] = []
+        self._lock = threading.Lock()
+        self._calls: list[_Call] = []
         self._thread: threading.Thread | None = None
-        self._hurried = self._writing = self._broken = False
+        # held by whoever writes
+        self._turn = threading.Lock()
+        self._database: Database | None = None
+        self._broken = False
 
     def follow(
         self,
@@ -142,105 +151,78 @@ class Archive:
             job_ids: Gives the ids of the jobs that ran them; asked when they are done.
             submitted_at: When it was made, in seconds since 1970; ``None`` for now.
         """
+        if self._broken or not futures:
+            return
         began = time.time() if submitted_at is None else submitted_at
-        call = _Call(record, tuple(tapes), tuple(futures), job_ids, began, len(futures))
-        with self._state:
-            if self._broken or not futures:
-                return
-            self._open[id(call)] = call
+        call = _Call(record, tuple(tapes), tuple(futures), job_ids, began)
+        for future in futures:
+            future.add_done_callback(lambda _: call.ends.append(time.time()))
+        with self._lock:
+            self._calls.append(call)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="threaded-ibmq-records", daemon=False)
                 self._thread.start()
 
-        def done(_: Future[Any]) -> None:
-            with self._state:
-                call.left -= 1
-                if call.left == 0:
-                    self._finish(call)
-
-        for future in call.futures:
-            future.add_done_callback(done)
-
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all finished calls are written, or cannot be; ``False`` if time ran out."""
-        with self._state:
-            self._look()
-            self._hurried = True
-            self._state.notify_all()
-            return self._state.wait_for(lambda: not (self._finished or self._writing), timeout)
-
-    def _finish(self, call: _Call) -> None:
-        if self._open.pop(id(call), None) is not None:
-            call.finished_at = time.time()
-            # the writing thread sees it when it looks next: woken for each call, it would take time from the next one
-            self._finished.append(call)
-
-    def _look(self) -> None:
-        """Take calls over whose futures are done and have not called back yet."""
-        for call in tuple(self._open.values()):
-            if all(future.done() for future in call.futures):
-                self._finish(call)
-
-    def _work(self) -> None:
+        """Write all finished calls, if that can be done; ``False`` if time ran out while others were written."""
+        if not self._turn.acquire(timeout=-1 if timeout is None else timeout):
+            return False
         try:
-            calls = self._next()
-            if not calls:
-                return
-            with closing(
-                Database(self._path, _make_tables, busy_secs=10.0, synchronous="NORMAL")
-            ) as database:
-                structures: dict[tuple[str, str], int] = {}
-                while calls:
-                    with database.transaction() as connection:
-                        for call in calls:
-                            _write(connection, call, structures)
-                    self._written()
-                    calls = self._next()
+            self._write(self._take_done())
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach a call
             self._give_up(error)
+        finally:
+            self._turn.release()
+        return True
 
-    def _next(self) -> list[_Call]:
-        """Calls for one transaction; none when the thread has to end."""
-        with self._state:
-            idle = 0.0
-            while not self._finished:
-                ended = not threading.main_thread().is_alive()
-                if ended:
-                    self._look()
-                if not self._finished and (ended or (idle >= IDLE_SECS and not self._open)):
+    def _work(self) -> None:
+        program, needed = threading.main_thread(), time.monotonic()
+        while True:
+            # not woken by each call, it takes no time from the next one
+            program.join(TOGETHER_SECS)
+            self.flush()
+            with self._lock:
+                if self._calls:
+                    needed = time.monotonic()
+                if not program.is_alive() or time.monotonic() - needed > IDLE_SECS:
                     self._thread = None
-                    return []
-                if not self._finished and not self._state.wait(LOOK_SECS):
-                    idle += LOOK_SECS
-            self._state.wait_for(
-                lambda: self._hurried or not threading.main_thread().is_alive(), TOGETHER_SECS
-            )
-            calls, self._finished = self._finished, []
-            self._writing = True
-            return calls
+                    break
+        with self._turn:
+            database, self._database = self._database, None
+        if database is not None:
+            database.close()
 
-    def _written(self) -> None:
-        with self._state:
-            self._writing = False
-            self._hurried = self._hurried and bool(self._finished)
-            self._state.notify_all()
+    def _take_done(self) -> list[_Call]:
+        with self._lock:
+            done = [call for call in self._calls if call.done()]
+            left = set(self._calls).difference(done)
+            self._calls = [call for call in self._calls if call in left]
+            return done
+
+    def _write(self, calls: Sequence[_Call]) -> None:
+        """Write calls in one transaction."""
+        if not calls:
+            return
+        if self._database is None:
+            self._database = Database(
+                self._path, partial(migrate, steps=_FORMATS), busy_secs=10.0, synchronous="NORMAL"
+            )
+        with self._database.transaction() as connection:
+            for call in calls:
+                _insert(connection, call)
 
     def _give_up(self, error: Exception) -> None:
-        with self._state:
-            self._broken, self._writing, self._thread = True, False, None
-            self._finished.clear()
-            self._open.clear()
-            self._state.notify_all()
-        try:
+        with self._lock:
+            self._broken = True
+            self._calls.clear()
+        # where warnings are errors, a thread has nobody to raise to
+        with suppress(RecordsWarning):
             warnings.warn(
                 f"{self._path}: executed circuits cannot be written: {error}. The calls go on without it. Make room, set "
                 "THREADED_IBMQ_HOME to a folder that can be written, or use persist_data=False.",
                 RecordsWarning,
                 stacklevel=1,
             )
-        except RecordsWarning:
-            # warnings are errors here; this thread has nobody to raise to
-            return
 
 
 class Archives:
@@ -269,16 +251,7 @@ def database_path() -> Path:
     return home_folder() / FILE
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > FORMAT:
-        raise sqlite3.DatabaseError(f"it has format {version}, and this version writes format {FORMAT}")
-    if version == 0:
-        for statement in (*_TABLES.split(";\n"), f"PRAGMA user_version = {FORMAT}"):
-            connection.execute(statement)
-
-
-def _write(connection: sqlite3.Connection, call: _Call, structures: dict[tuple[str, str], int]) -> None:
+def _insert(connection: sqlite3.Connection, call: _Call) -> None:
     """Write a call, inside a transaction of the caller's."""
     configuration = call.record.configuration
     call_id = connection.execute(
@@ -289,39 +262,18 @@ def _write(connection: sqlite3.Connection, call: _Call, structures: dict[tuple[s
             configuration if isinstance(configuration, str) else configuration(),
             json.dumps(tuple(call.job_ids())),
             call.submitted_at,
-            call.finished_at,
+            call.finished_at(),
         ),
     ).lastrowid
-    connection.executemany(
-        "INSERT INTO circuits VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                call_id,
-                position,
-                _structure(connection, tape, structures),
-                _parameters(tape),
-                _shots(tape.shots),
-                *_outcome(future),
-            )
-            for position, (tape, future) in enumerate(zip_strict(call.tapes, call.futures))
-        ],
-    )
-
-
-def _structure(
-    connection: sqlite3.Connection, tape: QuantumScript, structures: dict[tuple[str, str], int]
-) -> int:
-    key = (_operations(tape), json.dumps([repr(mp) for mp in tape.measurements]))
-    number = structures.get(key)
-    if number is None:
-        connection.execute("INSERT OR IGNORE INTO structures (operations, measurements) VALUES (?, ?)", key)
-        found = connection.execute(
-            "SELECT id FROM structures WHERE operations = ? AND measurements = ?", key
-        ).fetchone()
-        if len(structures) > MOST_STRUCTURES:
-            structures.clear()
-        number = structures[key] = int(found[0])
-    return number
+    for position, (tape, future) in enumerate(zip_strict(call.tapes, call.futures)):
+        structure = (_operations(tape), json.dumps([repr(mp) for mp in tape.measurements]))
+        connection.execute(
+            "INSERT OR IGNORE INTO structures (operations, measurements) VALUES (?, ?)", structure
+        )
+        connection.execute(
+            "INSERT INTO circuits SELECT ?, ?, id, ?, ?, ?, ? FROM structures WHERE operations = ? AND measurements = ?",
+            (call_id, position, _parameters(tape), _shots(tape.shots), *_outcome(future), *structure),
+        )
 
 
 def _operations(tape: QuantumScript) -> str:

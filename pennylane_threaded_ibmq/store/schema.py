@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 _MIGRATIONS = (
     """
@@ -82,18 +83,22 @@ FORMAT = len(_MIGRATIONS)
 """Number of the file's format."""
 
 
-def migrate(db: sqlite3.Connection) -> None:
+def migrate(db: sqlite3.Connection, steps: Sequence[str] = _MIGRATIONS) -> None:
     """Bring a file to today's format, inside a transaction of the caller's.
+
+    Args:
+        db: The file.
+        steps: From each format to the next; those of the journal, where they are no others.
 
     Raises:
         sqlite3.DatabaseError: The file is from a newer version of this package.
     """
     (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > FORMAT:
+    if found > len(steps):
         raise sqlite3.DatabaseError(
-            f"it has format {found}, made by a newer version of this package; this one knows {FORMAT}"
+            f"it has format {found}, made by a newer version of this package; this one knows {len(steps)}"
         )
-    for step in _MIGRATIONS[found:]:
+    for step in steps[found:]:
         for statement in step.split(";\n"):
             db.execute(statement)
-    db.execute(f"PRAGMA user_version={FORMAT}")
+    db.execute(f"PRAGMA user_version={len(steps)}")

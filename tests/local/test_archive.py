@@ -48,10 +48,13 @@ def answered(value):
     return future
 
 
+def writers():
+    return [thread for thread in threading.enumerate() if thread.name == "threaded-ibmq-records"]
+
+
 def join_writers():
-    for thread in threading.enumerate():
-        if thread.name == "threaded-ibmq-records":
-            thread.join(LIMIT_SECS)
+    for thread in writers():
+        thread.join(LIMIT_SECS)
 
 
 def test_a_call_is_written_when_its_last_circuit_is_done(path):
@@ -103,6 +106,27 @@ def test_two_archives_write_one_file(path):
         two[number % 2].follow(RECORD, [TAPE], [answered(number)])
     assert all(archive.flush(LIMIT_SECS) for archive in two)
     assert sorted(json.loads(row["result"]) for row in rows(path)) == list(range(40))
+
+
+def test_calls_that_end_together_are_one_transaction_of_one_thread(path):
+    archive, statements = Archive(path), []
+    archive.follow(RECORD, [TAPE], [answered(0)])
+    assert archive.flush(LIMIT_SECS)
+    archive._database._open().set_trace_callback(statements.append)
+    before = len(writers())
+    with archive._turn:
+        for number in range(100):
+            archive.follow(RECORD, [TAPE], [answered(number)])
+        assert len(writers()) <= before
+    assert archive.flush(LIMIT_SECS)
+    assert sum(statement.startswith("BEGIN") for statement in statements) == 1
+    assert len(rows(path)) == 101
+
+
+def test_whoever_cannot_wait_for_a_writer_is_told(path):
+    archive = Archive(path)
+    with archive._turn:
+        assert not archive.flush(0.01)
 
 
 def test_what_cannot_be_written_is_one_warning(path):
