@@ -29,7 +29,7 @@ from pydantic import (
 from ._compat import without_prefix
 from ._tags import check_tags, lift_tags
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .config import DEVICES, PENNYLANE, Found, find_values
+from .config import DEVICES, PENNYLANE, Found, find_values, is_secret
 from .exceptions import ConfigurationError, ConfigurationFileError, nearest
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
@@ -81,7 +81,7 @@ LOOSE_OPTIONS = {
 _PENNYLANES = frozenset({"pennylane", "pennylane.devices"})
 """Packages that have had ``qml.device``."""
 
-_MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
+MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Options that count as not given where they are empty."""
 
 
@@ -397,7 +397,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 argument=name,
             )
     hide_token(arguments)
-    merged = {k: v for k, v in arguments.items() if k not in _MAY_BE_EMPTY or v not in (None, "")}
+    merged = {k: v for k, v in arguments.items() if k not in MAY_BE_EMPTY or v not in (None, "")}
     chosen = [name for name in ("account_name", "account_file") if merged.get(name)]
     if chosen and merged.get("ibmqx_token"):
         raise ConfigurationError(
@@ -422,7 +422,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise _explain(error, arguments, found) from None
+        raise explain(error, arguments, found) from None
 
 
 def _leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
@@ -515,21 +515,35 @@ def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _explain(
-    error: ValidationError, arguments: dict[str, Any], found: dict[str, Found]
+def explain(
+    error: ValidationError,
+    arguments: dict[str, Any],
+    found: dict[str, Found],
+    model: type[BaseModel] = Settings,
 ) -> ConfigurationError:
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "backend"
-    secret = name == "ibmqx_token"
+    """The error for the first value that a model refuses.
+
+    Args:
+        error: What pydantic says.
+        arguments: Values that were given, by name.
+        found: Others, with the places where they were found.
+        model: What refuses them.
+    """
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    ours = model is Settings
+    name = str(first["loc"][0]) if first["loc"] else "backend" if ours else ""
     source = found.get(name)
-    value = None if secret else arguments.get(name, source.value if source else None)
-    shown = "" if secret else f"={value!r}"
-    reason = without_prefix(str(first["msg"]), "Value error, ")
-    # a rule of our own says what is allowed
-    ours = first["type"] == "value_error"
-    described = "" if ours else f" {name} is: {Settings.model_fields[name].description}"
-    origin = f"{source.origin}: " if source else ""
-    text = f"{origin}{name}{shown}: {reason.rstrip('.')}.{described} Nothing was sent."
+    value = None if is_secret(name) else arguments.get(name, source.value if source else None)
+    shown = name if is_secret(name) or not name else f"{name}={value!r}"
+    reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
+    about = model.model_fields[name].description if name in model.model_fields else None
+    if ours:
+        # a rule of our own says what is allowed
+        about = "" if first["type"] == "value_error" else f" {name} is: {about}"
+    else:
+        about = f" ({name}: {about})" if about else ""
+    place = source.origin if source else "" if ours else model.__name__
+    text = f"{': '.join(filter(None, (place, shown, reason)))}.{about} Nothing was sent."
     if source is not None and source.path is not None:
         return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)
     return ConfigurationError(text, argument=name, value=value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -13,27 +13,36 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     PrivateAttr,
     SecretStr,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from .._compat import without_prefix
 from .._fork import ForkLock
 from ..config import Found, hide_secrets, is_secret, right_name
 from ..device.checks import whole_number
 from ..device.gather import results_of
-from ..exceptions import ConfigurationError, ConfigurationFileError, ConfigurationWarning
+from ..exceptions import ConfigurationWarning
+from ..settings import explain
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
-    from pydantic_core import CoreSchema
+
+
+def page_schema(schema: dict[str, Any]) -> None:
+    """Make the JSON Schema of an executor that of Covalent's page.
+
+    The page shows a field that may be left out by its type alone, and no null as a default.
+    """
+    for field in schema.get("properties", {}).values():
+        kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
+        field.update(kinds[0] if kinds else {})
+        if field.get("default", "") is None:
+            del field["default"]
 
 
 class Runtime:
@@ -41,9 +50,9 @@ class Runtime:
 
     def __init__(self) -> None:
         self.lock = ForkLock()
-        # what runs circuits, and the fields it was made from; or when IBM refused their login, and the error
+        # what runs circuits, and how it was made; or when IBM refused its login, and the error
         self.device: Any = None
-        self.made_for: tuple[Any, ...] = ()
+        self.recipe: tuple[Any, ...] = ()
         self.refusal: tuple[float, Exception] | None = None
         # circuits that are not finished; which member of a cluster took a circuit; calls of a cluster
         self.circuits: set[Future[Any]] = set()
@@ -81,7 +90,7 @@ class BaseQExecutor(BaseModel):
         hide_input_in_errors=True,
         validate_assignment=True,
         protected_namespaces=(),
-        use_attribute_docstrings=False,
+        json_schema_extra=page_schema,
     )
     known_extras: ClassVar[frozenset[str]] = frozenset()
 
@@ -109,7 +118,7 @@ class BaseQExecutor(BaseModel):
         try:
             super().__init__(**{name: f.value for name, f in found.items()}, **given)
         except ValidationError as error:
-            raise _explain(type(self), error, data, found) from None
+            raise explain(error, data, found, model=type(self)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -117,16 +126,14 @@ class BaseQExecutor(BaseModel):
         """Name the executor after its class; the mapping that was passed stays as it was."""
         return {**values, "name": cls.__name__} if isinstance(values, dict) else values
 
-    @model_serializer(mode="wrap")
-    def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        return {k: v for k, v in data.items() if not isinstance(getattr(self, k, None), SecretStr)}
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return page_schema(core_schema, handler)
+    # of what says that it returns a dictionary, pydantic would make the schema of one
+    _without_secrets = model_serializer(mode="wrap")(
+        lambda self, handler: {
+            name: value
+            for name, value in handler(self).items()
+            if not isinstance(getattr(self, name, None), SecretStr)
+        }
+    )
 
     def __setattr__(self, name: str, value: Any) -> None:
         values = {name: value}
@@ -151,7 +158,12 @@ class BaseQExecutor(BaseModel):
         """Circuits that were taken and are not finished, for each that can run at once."""
         # in a forked process, those of the parent have ended
         taken = sum(not future.done() for future in self._runtime.circuits.copy())
-        return taken / self._slots
+        return taken / self.slots
+
+    @property
+    def slots(self) -> int:
+        """How many circuits, or jobs of circuits, can run at once: ``max_jobs``, where an executor has it."""
+        return max(1, int(getattr(self, "max_jobs", 1)))
 
     @property
     def shots_override(self) -> Shots | None:
@@ -212,11 +224,6 @@ class BaseQExecutor(BaseModel):
     def close(self) -> None:
         """Give back threads and connections."""
 
-    @property
-    def _slots(self) -> int:
-        """How many circuits, or jobs of circuits, can run at once."""
-        return 1
-
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
         """Values that no argument gives, from the environment and from files."""
@@ -236,41 +243,3 @@ class BaseQExecutor(BaseModel):
         else:
             return
         warnings.warn(f"{cls.__name__} has no field {name!r}; {text}", ConfigurationWarning, stacklevel=4)
-
-
-def page_schema(core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """JSON Schema of an executor in the words of Covalent's page, the same for what goes in and for what comes out."""
-    schema = handler.resolve_ref_schema(handler(_without_serializers(core_schema)))
-    for field in schema.get("properties", {}).values():
-        # the page shows a field that may be left out by its type alone, and no null as a default
-        kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
-        field.update(kinds[0] if kinds else {})
-        if field.get("default", "") is None:
-            del field["default"]
-    return schema
-
-
-def _without_serializers(core_schema: Any) -> Any:
-    """The schema of a class without functions that make something of all its fields: they say nothing about them."""
-    plain = {name: value for name, value in core_schema.items() if name != "serialization"}
-    if plain["type"] != "model-fields" and "schema" in plain:
-        plain["schema"] = _without_serializers(plain["schema"])
-    return plain
-
-
-def _explain(
-    cls: type[BaseModel], error: ValidationError, data: Mapping[str, Any], found: Mapping[str, Found]
-) -> ConfigurationError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    origin = found.get(name)
-    value = None if is_secret(name) else data.get(name, origin.value if origin else None)
-    reason = without_prefix(str(first["msg"]), "Value error, ")
-    shown = name if is_secret(name) or not name else f"{name}={value!r}"
-    field = cls.model_fields.get(name)
-    about = f" ({name}: {field.description})" if field is not None and field.description else ""
-    place = origin.origin if origin else cls.__name__
-    text = f"{place}: {f'{shown}: ' if shown else ''}{reason}.{about} Nothing was sent."
-    if origin is None or origin.path is None:
-        return ConfigurationError(text, argument=name or None, value=value)
-    return ConfigurationFileError(text, path=origin.path, line=origin.line, argument=name, value=value)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pickle
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import SerializeAsAny, field_serializer, field_validator
 
 from ..device.gather import handles_of, results_of
 from ..exceptions import ConfigurationError, SelectorError
 from .base import BaseQExecutor
-from .route import Batch, check_count, spread
+from .route import Batch, collect, give_up, take, with_executors_shots
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -22,6 +23,45 @@ if TYPE_CHECKING:
     from .options import QClusterOptions, Selector
 
 SELECTORS = ("cyclic", "random", "least_busy")
+
+
+Member = TypeVar("Member")
+
+
+def check_selector(selector: Any) -> Selector:
+    """Refuse what cannot choose."""
+    named = isinstance(selector, str) and selector in SELECTORS
+    if named or (callable(selector) and not isinstance(selector, type)):
+        chosen: Selector = selector
+        return chosen
+    raise _unknown_selector(selector)
+
+
+def check_executors(value: Any) -> tuple[BaseQExecutor, ...]:
+    """Refuse what is no list of executors; one may stand as its JSON."""
+    members = (value,) if isinstance(value, BaseQExecutor) else value
+    if not isinstance(members, (list, tuple)):
+        raise _no_executors(
+            f"executors={value!r} ({type(value).__name__}): give an executor, a list of executors, or a QCluster, for "
+            "example executors=[IBMQExecutor()].",
+            value,
+        )
+    if not members:
+        raise _no_executors(
+            "executors=[]: give at least one executor, for example executors=[IBMQExecutor()].", value
+        )
+    checked = []
+    for position, given in enumerate(members):
+        member = _revive(given) if isinstance(given, dict) else given
+        if not isinstance(member, BaseQExecutor):
+            call = f" Make one of it: {member.__name__}()." if isinstance(member, type) else ""
+            raise _no_executors(
+                f"Invalid executor in executors list: position {position} holds {member!r} ({type(member).__name__}), "
+                f"which is no executor.{call}",
+                member,
+            )
+        checked.append(member)
+    return tuple(checked)
 
 
 class QCluster(BaseQExecutor):
@@ -39,18 +79,11 @@ class QCluster(BaseQExecutor):
     executors: tuple[SerializeAsAny[BaseQExecutor], ...]
     selector: Any = "cyclic"
 
+    _executors = field_validator("executors", mode="before")(check_executors)
+    _selector = field_validator("selector", mode="before")(check_selector)
+
     def __init__(self, **data: Unpack[QClusterOptions]) -> None:
         super().__init__(**data)
-
-    @field_validator("executors", mode="before")
-    @classmethod
-    def _check_executors(cls, value: Any) -> Any:
-        return check_executors(value, revive=True)
-
-    @field_validator("selector", mode="before")
-    @classmethod
-    def _check_selector(cls, value: Any) -> Any:
-        return check_selector(value)
 
     @field_serializer("selector", when_used="json")
     def _name_selector(self, value: Any) -> str:
@@ -110,9 +143,7 @@ class QCluster(BaseQExecutor):
         if selector == "random":
             return random.choice(members)  # noqa: S311 - spreads work; the global generator, so that a seed repeats it
         if selector == "least_busy":
-            return min(
-                members, key=lambda e: e.load + chosen.get(id(e), 0) / max(1, int(getattr(e, "max_jobs", 1)))
-            )
+            return min(members, key=lambda member: member.load + chosen.get(id(member), 0) / member.slots)
         if not callable(selector):
             raise _unknown_selector(selector)
         found = selector(circuit, list(members))
@@ -127,28 +158,32 @@ class QCluster(BaseQExecutor):
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Spread circuits over the members and return at once; one future a circuit, in order."""
-        batch = Batch(qscripts_list, getattr(qscripts_list, "wires", None))
-        found = spread(batch, self.choose)
-        self._runtime.owners.update((future, executor) for executor, future in found)
-        return [future for _, future in found]
+        batch, members = Batch(qscripts_list), []
+        chosen: Counter[int] = Counter()
+        for tape in batch:
+            members.append(self.choose(tape, chosen))
+            chosen[id(members[-1])] += 1
+        ready = list(map(with_executors_shots, batch, members))
+        futures: dict[int, Future[Any]] = {}
+        try:
+            for member, places in _grouped(members):
+                futures.update(zip(places, take(member, Batch([ready[p] for p in places], batch.wires))))
+        except BaseException:
+            give_up(futures.values())
+            raise
+        self._runtime.owners.update((futures[place], member) for place, member in enumerate(members))
+        return [futures[place] for place in range(len(batch))]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
         """Wait for futures of :meth:`batch_submit`; each member gives the results of its circuits."""
         futures = list(futures_list)
         for handle in handles_of(futures):
             handle.flush()
-        groups: dict[int, tuple[BaseQExecutor | None, list[int]]] = {}
-        for position, future in enumerate(futures):
-            owner = self._runtime.owners.get(future)
-            groups.setdefault(id(owner), (owner, []))[1].append(position)
         results: dict[int, Any] = {}
-        for owner, positions in groups.values():
-            own = [futures[p] for p in positions]
-            got = results_of(own, None) if owner is None else list(owner.batch_get_results(own))
-            if owner is not None:
-                check_count(owner, "batch_get_results", len(got), len(own))
-            results.update(zip(positions, got))
-        return [results[position] for position in range(len(futures))]
+        for owner, places in _grouped(map(self._runtime.owners.get, futures)):
+            own = [futures[place] for place in places]
+            results.update(zip(places, results_of(own, None) if owner is None else collect(owner, own)))
+        return [results[place] for place in range(len(futures))]
 
     def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
         """That of the most patient member of those that took the circuits."""
@@ -161,6 +196,14 @@ class QCluster(BaseQExecutor):
         """Close all members."""
         for member in self.executors:
             member.close()
+
+
+def _grouped(members: Iterable[Member]) -> list[tuple[Member, list[int]]]:
+    """Each member once, with its places."""
+    groups: dict[int, tuple[Member, list[int]]] = {}
+    for place, member in enumerate(members):
+        groups.setdefault(id(member), (member, []))[1].append(place)
+    return list(groups.values())
 
 
 class _Portable:
@@ -183,15 +226,6 @@ def _from_code(data: bytes) -> _Portable:
     return _Portable(pickle.loads(data))  # noqa: S301 - part of a pickle that is being loaded anyway
 
 
-def check_selector(selector: Any) -> Selector:
-    """Refuse what cannot choose."""
-    named = isinstance(selector, str) and selector in SELECTORS
-    if named or (callable(selector) and not isinstance(selector, type)):
-        chosen: Selector = selector
-        return chosen
-    raise _unknown_selector(selector)
-
-
 def _unknown_selector(selector: Any) -> ConfigurationError:
     choices = ", ".join(repr(name) for name in SELECTORS)
     if isinstance(selector, str) and selector.startswith("callable:"):
@@ -206,33 +240,6 @@ def _unknown_selector(selector: Any) -> ConfigurationError:
 
 def _name(selector: Any) -> str:
     return str(getattr(selector, "__qualname__", None) or type(selector).__qualname__)
-
-
-def check_executors(value: Any, *, revive: bool = False) -> tuple[BaseQExecutor, ...]:
-    """Refuse what is no list of executors."""
-    members = (value,) if isinstance(value, BaseQExecutor) else value
-    if not isinstance(members, (list, tuple)):
-        raise _no_executors(
-            f"executors={value!r} ({type(value).__name__}): give an executor, a list of executors, or a QCluster, for "
-            "example executors=[IBMQExecutor()].",
-            value,
-        )
-    if not members:
-        raise _no_executors(
-            "executors=[]: give at least one executor, for example executors=[IBMQExecutor()].", value
-        )
-    checked = []
-    for position, given in enumerate(members):
-        member = _revive(given) if revive and isinstance(given, dict) else given
-        if not isinstance(member, BaseQExecutor):
-            call = f" Make one of it: {member.__name__}()." if isinstance(member, type) else ""
-            raise _no_executors(
-                f"Invalid executor in executors list: position {position} holds {member!r} ({type(member).__name__}), "
-                f"which is no executor.{call}",
-                member,
-            )
-        checked.append(member)
-    return tuple(checked)
 
 
 def _no_executors(text: str, value: Any) -> ConfigurationError:

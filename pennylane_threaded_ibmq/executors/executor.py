@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, Union
 
 import pennylane as qml
 from pennylane.measurements import Shots
@@ -18,12 +18,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import to_json
 
 from ..circuits.changes import with_named_wires, with_shots
-from ..config import EXECUTORS_ONLY, Found, find_token, find_values, hide_secrets
+from ..config import EXECUTORS_ONLY, Found, find_token, find_values
 from ..device import ThreadedIBMQDevice
 from ..device.checks import check_override, whole_number
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError, CredentialsError, nearest
-from ..settings import DEFAULT_BACKEND, LOOSE_OPTIONS, Settings, typed
+from ..settings import DEFAULT_BACKEND, LOOSE_OPTIONS, MAY_BE_EMPTY, Settings, typed
 from ..simulators.local import is_local_name
 from ..store.archive import CallRecord, archives
 from .base import BaseQExecutor
@@ -40,8 +40,6 @@ REFUSED_SECS = 10.0
 """How long a refused login is not tried again, as each of many later calls would."""
 _MEAN_IBM = frozenset({"default.qubit", OWN_DEVICE, "qiskit.ibmq"})
 """Values of ``device`` that ask for nothing else: the page's default, and devices of IBM Quantum."""
-_MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
-"""Fields that count as not given where they are empty."""
 
 
 def known_device(name: str) -> str:
@@ -144,24 +142,21 @@ class DeviceExecutor(BaseQExecutor):
         self.close()
 
     def _device(self) -> Any:
-        made_for, runtime = self._made_for(), self._runtime
+        recipe, runtime = self._recipe(), self._runtime
         with runtime.lock:
-            if runtime.made_for != made_for:
+            if runtime.recipe != recipe:
                 # the device before ends with the last of its circuits
-                runtime.device, runtime.made_for, runtime.refusal = None, made_for, None
+                runtime.device, runtime.recipe, runtime.refusal = None, recipe, None
             if runtime.refusal is not None and time.monotonic() < runtime.refusal[0] + REFUSED_SECS:
                 raise runtime.refusal[1]
             if runtime.device is None:
-                runtime.device = self._make_device()
+                make, options = recipe
+                runtime.device = make(**options)
             return runtime.device
 
     @abstractmethod
-    def _made_for(self) -> tuple[Any, ...]:
-        """What the device is made from; other values need another device."""
-
-    @abstractmethod
-    def _make_device(self) -> Any:
-        """What runs circuits."""
+    def _recipe(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """What makes the device, and its arguments; with others it is another device."""
 
 
 class IBMQExecutor(DeviceExecutor):
@@ -203,10 +198,9 @@ class IBMQExecutor(DeviceExecutor):
     project: str = Field(default_factory=lambda: "main", description="IBM Quantum project name")
     runs_on: str = Field(default=OWN_DEVICE, min_length=1, description="name of a PennyLane device")
 
-    def __init__(self, **data: Unpack[IBMQExecutorOptions]) -> None:
-        given = cast("dict[str, Any]", data)
-        hide_secrets(given)
-        super().__init__(**given)
+    if TYPE_CHECKING:
+
+        def __init__(self, **data: Unpack[IBMQExecutorOptions]) -> None: ...
 
     @field_validator("device")
     @classmethod
@@ -254,18 +248,11 @@ class IBMQExecutor(DeviceExecutor):
         """Our device reads them as they are; a class with a ``batch_submit`` of its own may not expect them."""
         return self.runs_on == OWN_DEVICE and type(self).batch_submit is DeviceExecutor.batch_submit
 
-    @property
-    def _slots(self) -> int:
-        return self.max_jobs
-
-    def _made_for(self) -> tuple[Any, ...]:
-        return (self.runs_on, *self._device_options().values())
-
-    def _make_device(self) -> Any:
+    def _recipe(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         self.check_place()
         if self.runs_on != OWN_DEVICE:
-            return LocalDevice(self.runs_on)
-        return ThreadedIBMQDevice(**self._device_options())
+            return LocalDevice, {"name": self.runs_on}
+        return ThreadedIBMQDevice, self._device_options()
 
     def _device_options(self) -> dict[str, Any]:
         extra = {k: v for k, v in (self.__pydantic_extra__ or {}).items() if k in DEVICE_OPTIONS}
@@ -277,7 +264,7 @@ class IBMQExecutor(DeviceExecutor):
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
         # where circuits run is never configured by a file
         known = (cls.model_fields.keys() | cls.known_extras) - {"runs_on"}
-        given = {name for name, value in data.items() if name not in _MAY_BE_EMPTY or value not in (None, "")}
+        given = {name for name, value in data.items() if name not in MAY_BE_EMPTY or value not in (None, "")}
         if data.get("runs_on", OWN_DEVICE) != OWN_DEVICE:
             # what is configured for IBM Quantum says nothing of it
             given.add("backend")

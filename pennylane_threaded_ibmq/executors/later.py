@@ -22,6 +22,7 @@ from pennylane import numpy as pnp
 from pennylane.tape import QuantumScript
 from pennylane.transforms import convert_to_numpy_parameters
 
+from ..device.gather import overdue
 from ..device.recording import Guard, recording_lock
 from ..execution.futures import TapeFuture
 from ..stack import Stack, stack
@@ -33,14 +34,20 @@ class LaterFuture(TapeFuture):
 
     It is done when its circuits are. What PennyLane does with their results happens once, in the thread that first
     asks for the result.
+
+    Args:
+        ticket: The circuits; ``None`` for a call that is done.
+        complete: Makes the result from theirs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ticket: Ticket | None = None, complete: Callable[[], Any] | None = None) -> None:
         super().__init__()
-        self._ticket: Ticket | None = None
-        self._complete: Callable[[], Any] | None = None
+        self._ticket, self._complete = ticket, complete
         self._lock = threading.RLock()
         self._outcome: tuple[Any, Exception | None] | None = None
+        self._left = set(() if ticket is None else ticket.futures)
+        for future in tuple(self._left):
+            future.add_done_callback(self._arrive)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
@@ -79,25 +86,17 @@ class LaterFuture(TapeFuture):
         self._flush()
         return asyncio.wrap_future(self).__await__()
 
-    def follow(self, ticket: Ticket, complete: Callable[[], Any]) -> None:
-        """Be done when the circuits are; ``complete`` makes the result from theirs."""
-        self._ticket, self._complete = ticket, complete
-        left, lock = set(ticket.futures), threading.Lock()
-
-        def done(future: Future[Any]) -> None:
-            with lock:
-                left.discard(future)
-                last = not left
-            error = None if future.cancelled() else future.exception()
-            if future.cancelled():
-                self._give_up()
-            elif last or error is not None:
-                # cancelled meanwhile, or another circuit failed before
-                with suppress(InvalidStateError):
-                    self.set_result(None) if error is None else self.set_exception(error)
-
-        for future in ticket.futures:
-            future.add_done_callback(done)
+    def _arrive(self, future: Future[Any]) -> None:
+        with self._lock:
+            self._left.discard(future)
+        if future.cancelled():
+            self._give_up()
+            return
+        error = future.exception()
+        if error is not None or not self._left:
+            # cancelled meanwhile, or another circuit failed before
+            with suppress(InvalidStateError):
+                self.set_result(None) if error is None else self.set_exception(error)
 
     def _give_up(self) -> bool:
         with self._lock:
@@ -117,7 +116,7 @@ class LaterFuture(TapeFuture):
             error = super().exception(ticket.timeout_s if timeout is None and ticket is not None else timeout)
         except FutureTimeoutError:
             if timeout is None and ticket is not None and not self.done():
-                raise ticket.overdue() from None
+                raise overdue(ticket.futures, ticket.timeout_s or 0.0) from None
             # before Python 3.11 the other is no TimeoutError
             raise TimeoutError from None
         return (None, error) if error is not None else self._finish()
@@ -152,21 +151,18 @@ class LaterCall(Protocol):
 
 def submit_later(make: Callable[[], LaterCall], guard: Guard) -> LaterFuture:
     """Submit a call of a qelectron."""
-    future = LaterFuture()
+    done = LaterFuture()
     try:
         with guard.held():
             call = make()
             ticket = call.submit()
+            if ticket is not None:
+                return LaterFuture(ticket, call.complete)
             # nothing has to run, or jax.jit will run it
-            value = call.complete() if ticket is None else None
+            done.set_result(call.complete())
     except Exception as error:  # noqa: BLE001 - raised where the result is asked for
-        future.set_exception(error)
-        return future
-    if ticket is None:
-        future.set_result(value)
-    else:
-        future.follow(ticket, call.complete)
-    return future
+        done.set_exception(error)
+    return done
 
 
 class Deferral:

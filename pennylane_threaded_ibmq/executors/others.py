@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,8 +44,9 @@ class Simulator(DeviceExecutor):
     parallel: bool | str = Field(default="thread", description="'thread' or False")
     workers: int = Field(default=10, ge=1, description="kept, not used")
 
-    def __init__(self, **data: Unpack[SimulatorOptions]) -> None:
-        super().__init__(**data)
+    if TYPE_CHECKING:
+
+        def __init__(self, **data: Unpack[SimulatorOptions]) -> None: ...
 
     _known_device = field_validator("device")(known_device)
 
@@ -65,11 +67,8 @@ class Simulator(DeviceExecutor):
         """Name of the device."""
         return self.device
 
-    def _made_for(self) -> tuple[Any, ...]:
-        return (self.device,)
-
-    def _make_device(self) -> LocalDevice:
-        return LocalDevice(self.device)
+    def _recipe(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        return LocalDevice, {"name": self.device}
 
 
 class QiskitExecutor(IBMQExecutor):
@@ -97,14 +96,14 @@ class QiskitExecutor(IBMQExecutor):
     channel: str = ""
     max_time: int | str | None = None
 
-    def __init__(self, **data: Unpack[QiskitExecutorOptions]) -> None:
-        given = cast("dict[str, Any]", data)
-        if not given.get("instance") and given.get("cloud_instance"):
-            given["instance"] = given["cloud_instance"]
-        super().__init__(**given)
+    if TYPE_CHECKING:
+
+        def __init__(self, **data: Unpack[QiskitExecutorOptions]) -> None: ...
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+        if not data.get("instance") and data.get("cloud_instance"):
+            data["instance"] = data["cloud_instance"]
         found = super()._look_up(data)
         device = found["device"].value if "device" in found else data.get("device", "local_sampler")
         if device == "local_sampler" and "backend" not in data:
@@ -172,10 +171,8 @@ class QiskitExecutor(IBMQExecutor):
         if not loose.get("resilience_level"):
             loose.pop("resilience_level", None)
         transpile, primitive = sort_options(loose)
-        if transpile:
-            options["transpile_options"] = {**transpile, **options.get("transpile_options", {})}
-        if self.device == "sampler" and stack() is Stack.CURRENT:
+        if self.device == "local_sampler":
+            return {**transpile, **options}
+        if stack() is Stack.CURRENT:
             options["primitive"] = "sampler"
-        if primitive and self.device == "sampler":
-            options["primitive_options"] = {**primitive, **options.get("primitive_options", {})}
-        return options
+        return {**transpile, "options": primitive, **options}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, List
 
 from .._compat import zip_strict
 from .._quantity import quantity
 from ..circuits.changes import with_named_wires, with_shots
-from ..device.gather import handles_of, job_ids_of, overdue
+from ..device.gather import handles_of, job_ids_of
 from ..device.recording import Guard, recording_lock
 from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Batch(List["QuantumScript"]):
     """The circuits of a QNode on their way to an executor: a list that also knows the wires of the QNode's device."""
 
-    def __init__(self, tapes: Iterable[QuantumScript], wires: Wires | None) -> None:
+    def __init__(self, tapes: Iterable[QuantumScript], wires: Wires | None = None) -> None:
         super().__init__(tapes)
-        self.wires = wires
+        self.wires: Wires | None = getattr(tapes, "wires", wires)
 
 
 class Ticket:
@@ -45,10 +45,6 @@ class Ticket:
         """Longest wait in seconds: that of the most patient executor; ``None`` for no end."""
         return self.target.timeout_of(self.futures)
 
-    def overdue(self) -> WaitTimeoutError:
-        """The error for a wait that was too long."""
-        return overdue(self.futures, self.timeout_s or 0.0)
-
     def flush(self) -> None:
         """Send what waits for further calls to share a job with."""
         for handle in handles_of(self.futures):
@@ -61,15 +57,13 @@ class Ticket:
     def results(self) -> tuple[Any, ...]:
         """Wait for all circuits; results in order."""
         try:
-            results = tuple(self.target.batch_get_results(list(self.futures)))
+            return tuple(collect(self.target, self.futures))
         except WaitTimeoutError:
             raise
         except BaseException:
             # also Ctrl-C: nobody is left to read the results
             self.cancel()
             raise
-        check_count(self.target, "batch_get_results", len(results), len(self.futures))
-        return results
 
 
 class Selecting:
@@ -99,8 +93,7 @@ class Selecting:
 
     def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
         """Choose executors and hand the circuits over, at least one; see :func:`submit`."""
-        with recording_lock():
-            return submit(self.target, circuits, self.wires or None)
+        return submit(self.target, circuits, self.wires or None)
 
     def collect(self, circuits: Sequence[QuantumScript], ticket: Ticket) -> tuple[Any, ...]:
         """Wait for results and tell the tracker."""
@@ -132,39 +125,21 @@ class Selecting:
 
 def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires | None) -> Ticket:
     """Hand the circuits of a QNode to an executor, by its public ``batch_submit``."""
-    ready = [with_executors_shots(with_named_wires(tape, wires), target) for tape in tapes]
-    return Ticket(target, take(target, Batch(ready, wires)))
+    with recording_lock():
+        ready = [with_executors_shots(with_named_wires(tape, wires), target) for tape in tapes]
+        return Ticket(target, take(target, Batch(ready, wires)))
 
 
 def take(executor: BaseQExecutor, batch: Batch) -> list[Future[Any]]:
     """Let an executor take circuits and count them as its load; one future a circuit, in order."""
-    futures = list(executor.batch_submit(batch))
-    check_count(executor, "batch_submit", len(futures), len(batch))
+    futures = _one_each(executor.batch_submit(batch), batch, executor, "batch_submit")
     executor.count(futures)
     return futures
 
 
-def spread(
-    batch: Batch, choose: Callable[[QuantumScript, Mapping[int, int]], BaseQExecutor]
-) -> list[tuple[BaseQExecutor, Future[Any]]]:
-    """Choose an executor for each circuit and hand the circuits over."""
-    chosen: dict[int, int] = {}
-    groups: dict[int, tuple[BaseQExecutor, list[int]]] = {}
-    ready = []
-    for position, tape in enumerate(batch):
-        executor = choose(tape, chosen)
-        chosen[id(executor)] = chosen.get(id(executor), 0) + 1
-        groups.setdefault(id(executor), (executor, []))[1].append(position)
-        ready.append(with_executors_shots(tape, executor))
-    found: dict[int, tuple[BaseQExecutor, Future[Any]]] = {}
-    try:
-        for executor, positions in groups.values():
-            futures = take(executor, Batch([ready[p] for p in positions], batch.wires))
-            found.update((p, (executor, future)) for p, future in zip(positions, futures))
-    except BaseException:
-        give_up([future for _, future in found.values()])
-        raise
-    return [found[position] for position in range(len(batch))]
+def collect(executor: BaseQExecutor, futures: Sequence[Future[Any]]) -> list[Any]:
+    """Let an executor wait for circuits that it took; one result a circuit, in order."""
+    return _one_each(executor.batch_get_results(list(futures)), futures, executor, "batch_get_results")
 
 
 def give_up(futures: Iterable[Any]) -> None:
@@ -176,14 +151,17 @@ def give_up(futures: Iterable[Any]) -> None:
         future.cancel()
 
 
-def check_count(executor: BaseQExecutor, method: str, got: int, wanted: int) -> None:
+def _one_each(found: Iterable[Any], circuits: Sized, executor: BaseQExecutor, method: str) -> list[Any]:
     """Refuse what an executor of the user's gives, if it is not one a circuit."""
-    if got != wanted:
+    given = list(found)
+    if len(given) != len(circuits):
         raise ConfigurationError(
-            f"{type(executor).__name__}.{method} gave {got} for {quantity(wanted, 'circuit')}: it must give one a circuit, in order.",
+            f"{type(executor).__name__}.{method} gave {len(given)} for {quantity(len(circuits), 'circuit')}: it must give one a "
+            "circuit, in order.",
             argument="executors",
             value=executor,
         )
+    return given
 
 
 def with_executors_shots(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:

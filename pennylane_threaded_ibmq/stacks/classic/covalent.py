@@ -26,7 +26,6 @@ from pennylane.wires import Wires
 from pydantic import (
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     SecretStr,
     WithJsonSchema,
     field_serializer,
@@ -40,7 +39,6 @@ from ...circuits.changes import with_shots
 from ...config import find_token, hide_secrets
 from ...covalent import CLASS, obstacle
 from ...device.gather import CallFuture
-from ...device.recording import recording_lock
 from ...exceptions import ConfigurationError, CredentialsError
 from ...executors.base import page_schema
 from ...executors.executor import IBMQExecutor as Standalone
@@ -57,7 +55,6 @@ from covalent.quantum.qserver.utils import get_cached_executor
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
-    from pydantic_core import CoreSchema
 
     from ...executors.route import Ticket
 
@@ -165,7 +162,7 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         ConfigurationError: A field has a value that cannot work.
     """
 
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True, json_schema_extra=page_schema)
     registry: ClassVar[ExecutorRegistry] = ExecutorRegistry()
     """The class owns it, as nothing else outlives Covalent's copies of an executor."""
 
@@ -216,12 +213,6 @@ class ThreadedIBMQExecutor(BaseQExecutor):
     def _refer(self, value: SecretStr) -> str:
         return self.registry.reference(value)
 
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return page_schema(core_schema, handler)
-
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle, which Covalent may store: a reference in the place of the token."""
         state: dict[Any, Any] = super().__getstate__()
@@ -248,8 +239,7 @@ class ThreadedIBMQExecutor(BaseQExecutor):
             return []
         executor = self._behind()
         try:
-            with recording_lock():
-                ticket = submit(executor, tapes, self._wires(tapes))
+            ticket = submit(executor, tapes, self._wires(tapes))
         except Exception as error:  # noqa: BLE001 - Covalent raises it where the result is asked for
             return [_failed(error) for _ in tapes]
         return [self._converted(future, ticket) for future in ticket.futures]
