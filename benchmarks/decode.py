@@ -63,7 +63,8 @@ def ours(wires: int, packed: np.ndarray) -> dict[str, float]:
     from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
     from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
     from pennylane_threaded_ibmq.circuits.plan import plan
-    from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
+    from pennylane_threaded_ibmq.circuits.template import Template
+    from pennylane_threaded_ibmq.device.templates import TemplateStore
 
     def template(tape: Any, data: Any) -> Template:
         return Template(tape, data, range(wires), lambda circuit: circuit)

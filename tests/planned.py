@@ -6,7 +6,16 @@ import numpy as np
 
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
 from pennylane_threaded_ibmq.circuits.plan import plan
-from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
+from pennylane_threaded_ibmq.circuits.template import Template
+
+
+class TemplatesOfACall(dict):
+    """The templates of one plan."""
+
+    def get(self, key, make):
+        if key not in self:
+            self[key] = make()
+        return self[key]
 
 
 def blocks_of(tapes, *, estimator=False, **options):
@@ -14,7 +23,7 @@ def blocks_of(tapes, *, estimator=False, **options):
     wires = sorted({w for tape in tapes for w in tape.wires})
     return plan(
         tapes,
-        TemplateStore(),
+        TemplatesOfACall(),
         lambda t, d: Template(t, d, wires, lambda circuit: circuit),
         estimator=estimator,
         **options,

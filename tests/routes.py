@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pennylane as qml
 
-from pennylane_threaded_ibmq.circuits.measure import Kind
+from pennylane_threaded_ibmq.circuits.readout import Kind
 from pennylane_threaded_ibmq.circuits.structure import StructureReader
 from pennylane_threaded_ibmq.circuits.template import Template
 from pennylane_threaded_ibmq.simulators.isa import foreign_instruction

@@ -17,9 +17,9 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from .dynamic import MidCircuitValue, read_values
-from .measure import Kind, Readout
 from .outcomes import Outcomes, ShotBits
 from .plan import Block, Member
+from .readout import Kind, Readout
 from .shadows import read_shadow
 
 MISSING = object()

@@ -18,8 +18,7 @@ from pennylane.tape import QuantumScript
 from .broadcast import bound
 from .gates import is_conditional
 from .layers import layer_gates
-from .precision import double_state, unwrapped
-from .structure import to_complex
+from .precision import double_state, to_complex, unwrapped
 from .unitarity import MOST_MATRIX_WIRES, check_unitary, layers_of
 
 if TYPE_CHECKING:

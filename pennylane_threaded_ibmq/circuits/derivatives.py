@@ -9,23 +9,23 @@ shifted tape would.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pennylane as qml
-from pennylane.gradients import generate_shift_rule
 from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
 from pennylane.operation import StatePrepBase
-from pennylane.ops import Conditional, LinearCombination
-from pennylane.ops.functions import bind_new_parameters
+from pennylane.ops import LinearCombination
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
-from .broadcast import expand_broadcast, join_broadcast
+from .broadcast import bound, expand_broadcast, join_broadcast
+from .changes import only_result
 from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
+from .jacobian import Combination, blocks_of, has_variance
+from .shift_rules import Shifts, Term, shift_rule
 from .structure import to_numpy
 from .variances import has_moments, moments
 
@@ -34,35 +34,13 @@ if TYPE_CHECKING:
     from pennylane.measurements import MeasurementProcess
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScriptBatch
-    from pennylane.typing import PostprocessingFn, Result, ResultBatch
-    from typing_extensions import TypeAlias
-
-Term: TypeAlias = "tuple[float, float, float]"
-"""``(c, a, s)`` of a shift rule: the derivative is the sum of ``c * f(a * x + s)``."""
+    from pennylane.typing import PostprocessingFn
 
 ROWS_A_TAPE = 512
 """Rows of one broadcast tape at most."""
 
 EXECUTIONS_A_TAPE = 1_000_000
 """Rows times shots of one broadcast tape at most: a shard takes tapes whole, and a job takes ten times as many."""
-
-UNSHIFTED: tuple[Term, ...] = ((1.0, 1.0, 0.0),)
-
-
-@dataclass(frozen=True)
-class Shifts:
-    """How one trainable angle is differentiated.
-
-    Attributes:
-        operation: Place of its gate in the tape.
-        parameter: Place among the data of the gate.
-        terms: Its shift rule; none where the measured values do not depend on it.
-    """
-
-    operation: int
-    parameter: int
-    terms: tuple[Term, ...]
-
 
 # ------------------------------------------------------------------------------------------------- what is supported
 
@@ -129,12 +107,8 @@ def expand_trainable_batches(tape: QuantumScript) -> tuple[QuantumScriptBatch, P
     """One tape for each entry of a broadcast by trainable parameters: no Jacobian has an axis for both."""
     # a look at the shapes costs more than one at the batch size, which few tapes have
     if tape.batch_size is None or not any(_is_trainable(op) and op.batch_size for op in tape.operations):
-        return (tape,), _first
+        return (tape,), only_result
     return tuple(expand_broadcast(tape)), join_broadcast
-
-
-def _first(results: ResultBatch) -> Result:
-    return results[0]
 
 
 # ------------------------------------------------------------------------------------------------------------- tapes
@@ -160,7 +134,7 @@ def gradient_tapes(tape: QuantumScript) -> tuple[tuple[QuantumScript, ...], Post
         made = [_row_tape(tape, part, measured) for part in parts]
         if coefficients:
             made.append(tape.copy(measurements=[qml.expval(term) for _, term in coefficients.values()]))
-    return tuple(made), _Combination(tape, shifts, coefficients, parts)
+    return tuple(made), Combination(tape, shifts, coefficients, parts)
 
 
 def _split_parameters(
@@ -197,11 +171,7 @@ def _terms(op: Operator, parameter: int) -> tuple[Term, ...]:
     if ANGLES.get(gate.name) == 0:
         # a phase of the whole circuit, which nothing that is measured depends on
         return ()
-    own = gate.grad_recipe[parameter]
-    if own is not None:
-        return tuple((float(c), float(a), float(s)) for c, a, s in own)
-    rule = generate_shift_rule(gate.parameter_frequencies[parameter])
-    return tuple((float(c), 1.0, float(s)) for c, s in rule)
+    return shift_rule(gate, parameter)
 
 
 def _measured(tape: QuantumScript) -> list[MeasurementProcess]:
@@ -217,7 +187,7 @@ def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shi
     most = max(1, min(ROWS_A_TAPE, EXECUTIONS_A_TAPE // int(tape.shots.total_shots or 1)))
     copies = tape.batch_size or 1
     # the moments of a variance are needed unshifted too
-    room = most - copies if _has_variance(tape) else most
+    room = most - copies if has_variance(tape) else most
     ends, rows = [0], 0
     for place, shift in enumerate(shifts):
         more = len(shift.terms) * copies
@@ -230,20 +200,10 @@ def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shi
             yield tuple(shifts[first:last])
 
 
-def _has_variance(tape: QuantumScript) -> bool:
-    return any(isinstance(mp, VarianceMP) for mp in tape.measurements)
-
-
-def _blocks(tape: QuantumScript, part: Sequence[Shifts]) -> list[tuple[Shifts | None, Term]]:
-    """What each block of rows is: one block a term, each as long as the tape's own batch."""
-    first: list[tuple[Shifts | None, Term]] = [(None, UNSHIFTED[0])] if _has_variance(tape) else []
-    return first + [(shift, term) for shift in part for term in shift.terms]
-
-
 def _row_tape(
     tape: QuantumScript, part: Sequence[Shifts], measured: Sequence[MeasurementProcess]
 ) -> QuantumScript:
-    blocks = _blocks(tape, part)
+    blocks = blocks_of(tape, part)
     copies = tape.batch_size
     changes: dict[int, dict[int, list[tuple[int, Term]]]] = {}
     for block, (shift, term) in enumerate(blocks):
@@ -258,7 +218,7 @@ def _row_tape(
             _shifted(value, len(blocks), copies, (shifted or {}).get(parameter, ()))
             for parameter, value in enumerate(op.data)
         ]
-        operations[place] = _bound(op, data)
+        operations[place] = bound(op, data)
     return QuantumScript(operations, measured, shots=tape.shots)
 
 
@@ -274,117 +234,3 @@ def _shifted(
     for block, (_, scale, shift) in changes:
         rows[block] = scale * number + shift
     return rows.ravel()
-
-
-def _bound(op: Operator, data: Sequence[Any]) -> Operator:
-    if is_conditional(op):
-        return Conditional(op.meas_val, bind_new_parameters(op.base, data))
-    return bind_new_parameters(op, data)
-
-
-# ----------------------------------------------------------------------------------------------------------- results
-
-
-class _Combination:
-    """Makes the Jacobian of a tape from the results of its broadcast tapes."""
-
-    def __init__(
-        self,
-        tape: QuantumScript,
-        shifts: dict[int, Shifts],
-        coefficients: dict[int, tuple[int, Operator]],
-        parts: Sequence[Sequence[Shifts]],
-    ) -> None:
-        self._tape = tape
-        self._shifts = shifts
-        self._coefficients = coefficients
-        self._parts = parts
-
-    def __call__(self, results: Sequence[Any]) -> Any:
-        if not self._tape.trainable_params:
-            return ()
-        if not self._tape.shots.has_partitioned_shots:
-            return self._jacobian(results)
-        copies = self._tape.shots.num_copies
-        return tuple(self._jacobian([result[copy] for result in results]) for copy in range(copies))
-
-    def _jacobian(self, results: Sequence[Any]) -> Any:
-        """Jacobian of one copy of the shot vector."""
-        derivatives = self._of_angles(results)
-        terms = self._of_coefficients(results)
-        columns = []
-        for place in range(len(self._tape.measurements)):
-            column = []
-            for index in self._tape.trainable_params:
-                if index in self._coefficients:
-                    owner, value = terms[index]
-                    column.append(value if owner == place else np.zeros_like(value))
-                else:
-                    column.append(derivatives[index][place])
-            columns.append(column[0] if len(column) == 1 else tuple(column))
-        return columns[0] if len(columns) == 1 else tuple(columns)
-
-    def _of_angles(self, results: Sequence[Any]) -> dict[int, list[Any]]:
-        """For each trainable angle, the derivative of each measurement."""
-        by_shift: dict[int, list[Any]] = {}
-        for part, result in zip(self._parts, results):
-            blocks = _blocks(self._tape, part)
-            tables = self._tables(result, len(blocks))
-            start = len(blocks) - sum(len(shift.terms) for shift in part)
-            for shift in part:
-                stop = start + len(shift.terms)
-                factors = np.array([c for c, _, _ in shift.terms])
-                by_shift[id(shift)] = [self._derivative(t, slice(start, stop), factors) for t in tables]
-                start = stop
-        return {
-            index: by_shift[id(shift)] if shift.terms else self._zeros()
-            for index, shift in self._shifts.items()
-        }
-
-    def _tables(self, result: Any, blocks: int) -> list[tuple[NDArray[np.float64], ...]]:
-        """Results of each measurement by block: one array, or the two moments of a variance."""
-        several = len(_measured_counts(self._tape)) > 1 or _has_variance(self._tape)
-        flat = iter(result if several else (result,))
-        tables = []
-        for count in _measured_counts(self._tape):
-            arrays = [np.asarray(next(flat), dtype=np.float64) for _ in range(count)]
-            tables.append(tuple(self._by_block(array, blocks) for array in arrays))
-        return tables
-
-    def _by_block(self, array: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
-        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
-        return array.reshape((blocks, *batch, *array.shape[1:]))
-
-    @staticmethod
-    def _derivative(
-        table: tuple[NDArray[np.float64], ...], rows: slice, factors: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Sum of the terms; of a variance ``<A^2> - <A>^2`` by the product rule."""
-        first = np.tensordot(factors, table[0][rows], axes=1)
-        if len(table) == 1:
-            return first
-        derivative: NDArray[np.float64] = (
-            np.tensordot(factors, table[1][rows], axes=1) - 2 * table[0][0] * first
-        )
-        return derivative
-
-    def _of_coefficients(self, results: Sequence[Any]) -> dict[int, tuple[int, Any]]:
-        """For each trainable coefficient, its measurement and the expectation value of its term."""
-        if not self._coefficients:
-            return {}
-        values = results[-1] if len(self._coefficients) > 1 else (results[-1],)
-        return {
-            index: (owner, np.asarray(value, dtype=np.float64))
-            for (index, (owner, _)), value in zip_strict(self._coefficients.items(), values)
-        }
-
-    def _zeros(self) -> list[Any]:
-        """Derivatives by what nothing depends on."""
-        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
-        shapes = [mp.shape(shots=1, num_device_wires=len(self._tape.wires)) for mp in self._tape.measurements]
-        return [np.zeros((*batch, *shape)) for shape in shapes]
-
-
-def _measured_counts(tape: QuantumScript) -> list[int]:
-    """How many values a row gives for each measurement."""
-    return [2 if isinstance(mp, VarianceMP) else 1 for mp in tape.measurements]

@@ -19,6 +19,7 @@ from pennylane.measurements import CountsMP
 
 from .._compat import zip_strict
 from .gates import LOWERING, is_conditional, is_mid_measure
+from .precision import unwrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from typing_extensions import TypeAlias
 
-    from .measure import Readout
     from .outcomes import ShotBits
+    from .readout import Readout
 
 Postselection: TypeAlias = "tuple[tuple[int, int], ...]"
 """``((bit, value), ...)``: shots in which a bit reads something else do not count."""
@@ -127,7 +128,7 @@ class MidCircuitNumbers:
     def _table(self, value: Any) -> tuple[tuple[Any, ...], NDArray[Any]]:
         refs = [self._reference(m) for m in value.measurements]
         order = sorted(range(len(refs)), key=lambda i: _sort_key(refs[i]))
-        table = np.asarray([_plain(v) for _, v in value.items()])
+        table = np.asarray([np.asarray(unwrapped(v))[()] for _, v in value.items()])
         table = table.reshape((2,) * len(refs)).transpose(order).ravel()
         return tuple(refs[i] for i in order), table
 
@@ -179,12 +180,6 @@ def _identity(op: Operator) -> Any:
 
 def _sort_key(reference: int | _OnWire) -> tuple[int, str]:
     return (-1, str(reference.wire)) if isinstance(reference, _OnWire) else (reference, "")
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "detach"):
-        value = value.detach()
-    return np.asarray(value)[()]
 
 
 def postselection(tape: QuantumScript) -> Postselection:

@@ -12,20 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
-from pennylane.gradients import generate_shift_rule, param_shift
+from pennylane.gradients import param_shift
 from pennylane.ops import Conditional
 from pennylane.queuing import QueuingManager
 
 from ..exceptions import UnsupportedCircuitError
+from .changes import only_result
 from .derivatives import can_differentiate, gradient_tapes
 from .gates import is_conditional
+from .shift_rules import shift_rule
 from .variances import has_wrong_rule
 
 if TYPE_CHECKING:
     from pennylane.devices.execution_config import ExecutionConfig
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript, QuantumScriptBatch
-    from pennylane.typing import PostprocessingFn, Result, ResultBatch
+    from pennylane.typing import PostprocessingFn
 
 
 def gradient_method(config: ExecutionConfig) -> Any:
@@ -33,10 +35,6 @@ def gradient_method(config: ExecutionConfig) -> Any:
     if config.gradient_method is not param_shift:
         return config.gradient_method
     return shift_through_conditions if config.derivative_order == 1 else shift_again
-
-
-def _first(results: ResultBatch) -> Result:
-    return results[0]
 
 
 def _all_have_rules(tape: QuantumScript) -> bool:
@@ -51,7 +49,7 @@ def _all_have_rules(tape: QuantumScript) -> bool:
 def _expand(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """Decompose what has no rule, under conditions as well."""
     if _all_have_rules(tape):
-        return (tape,), _first
+        return (tape,), only_result
     tapes, post = param_shift.expand_transform(with_rules(tape), **options)
     return tapes, post
 
@@ -130,18 +128,10 @@ def _ruled(op: Operator) -> list[Operator]:
         return [op]
     if getattr(base, "grad_method", "F") == "A":
         made = Conditional(op.meas_val, base)
-        made.grad_recipe = [_recipe(base, index) for index in range(base.num_params)]
+        made.grad_recipe = [
+            [list(term) for term in shift_rule(base, index)] for index in range(base.num_params)
+        ]
         return [made]
     if base.has_decomposition and any(qml.math.requires_grad(p) for p in base.data):
         return [part for gate in base.decomposition() for part in _ruled(Conditional(op.meas_val, gate))]
     return [op]
-
-
-def _recipe(gate: Operator, index: int) -> list[list[float]]:
-    """Terms ``[coefficient, 1, shift]`` of the derivative by one parameter."""
-    own = gate.grad_recipe[index]
-    if own is not None:
-        return [list(term) for term in own]
-    # the phase of a branch cannot be observed, so that any rule gives zero; PennyLane takes no rule without terms
-    rule = generate_shift_rule(gate.parameter_frequencies[index] or (1,))
-    return [[float(c), 1.0, float(s)] for c, s in rule]

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .structure import Word
+    from .pauli import Word
 
 MOST_WORDS = 10_000
 """Words of a colouring by saturation: their conflicts take 100 MB. More are taken in order of their length."""

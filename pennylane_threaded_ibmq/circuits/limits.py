@@ -13,8 +13,8 @@ from .._compat import zip_strict
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-    from .measure import Setting
     from .plan import Block
+    from .readout import Setting
     from .template import Compiled
 
 SOURCE = "https://quantum.cloud.ibm.com/docs/guides/job-limits"

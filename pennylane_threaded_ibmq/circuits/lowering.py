@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import pi
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript
+    from typing_extensions import TypeAlias
 
-    from .measure import Setting
+    from .readout import Setting
+
+_Written: TypeAlias = "tuple[float | None, int | None]"
+"""What an angle becomes: a number, or a column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,23 +111,16 @@ class _Writer:
                 yield Placed(RESET, qubits)
             self._measured += 1
         elif op.name in LOWERING:
-            yield from self._rotations(op.name, qubits)
+            yield from _steps(op.name, qubits, self._angle)
+            self._start += ANGLES[op.name]
         else:
             yield from constant_gates(op, qubits, fresh=self._touched.isdisjoint(qubits))
         self._touched.update(qubits)
 
-    def _rotations(self, name: str, qubits: tuple[int, ...]) -> Iterator[Placed]:
-        for step in LOWERING[name]:
-            places = tuple(qubits[i] for i in step.wires)
-            angle = step.angles[0] if step.angles else None
-            if not isinstance(angle, Angle):
-                yield Placed(step.gate, places, angle)
-            elif self._fixed is not None:
-                number = self._fixed[self._start + angle.source] * angle.scale + angle.offset
-                yield Placed(step.gate, places, float(number))
-            else:
-                yield Placed(step.gate, places, column=self._column(angle))
-        self._start += ANGLES[name]
+    def _angle(self, angle: Angle) -> _Written:
+        if self._fixed is not None:
+            return _number(self._fixed[self._start :], angle)
+        return None, self._column(angle)
 
     def _column(self, angle: Angle) -> int:
         lowered = self._lowered
@@ -181,7 +179,7 @@ def basis_change(setting: Setting, qubit_of: Mapping[Any, int], first_column: in
     for op in setting.rotations:
         qubits = tuple(qubit_of[w] for w in op.wires)
         if op.name in LOWERING:
-            yield from _fixed_gates(op, qubits)
+            yield from _steps(op.name, qubits, partial(_number, op.data))
         else:
             yield from constant_gates(op, qubits, fresh=False)
     if setting.random_basis:
@@ -195,9 +193,13 @@ def basis_change(setting: Setting, qubit_of: Mapping[Any, int], first_column: in
             yield Placed("RXGate", (qubit_of[wire],), pi / 2)
 
 
-def _fixed_gates(op: Operator, qubits: tuple[int, ...]) -> Iterator[Placed]:
-    data = [float(d) for d in op.data]
-    for step in LOWERING[op.name]:
+def _steps(name: str, qubits: tuple[int, ...], write: Callable[[Angle], _Written]) -> Iterator[Placed]:
+    """The gates of an operation that is lowered; ``write`` says what becomes of its angles."""
+    for step in LOWERING[name]:
         angle = step.angles[0] if step.angles else None
-        number = data[angle.source] * angle.scale + angle.offset if isinstance(angle, Angle) else angle
-        yield Placed(step.gate, tuple(qubits[i] for i in step.wires), number)
+        number, column = write(angle) if isinstance(angle, Angle) else (angle, None)
+        yield Placed(step.gate, tuple(qubits[i] for i in step.wires), number, column)
+
+
+def _number(data: Sequence[Any] | NDArray[np.float64], angle: Angle) -> _Written:
+    return float(data[angle.source]) * angle.scale + angle.offset, None

@@ -7,9 +7,8 @@ read too: a word's shots are those of all settings that are run and measure it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,122 +27,15 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
 from .grouping import group_words
-from .pauli import pauli_sentence_of
-from .precision import double_unitary
-from .structure import IMAGINARY, MeasurementData, TapeData, Word, is_own_measurement, real_number, to_complex
+from .observables import IMAGINARY, MeasurementData, is_own_measurement, real_number
+from .pauli import Word, pauli_sentence_of, square
+from .precision import double_unitary, to_complex
+from .readout import Kind, Readout, Setting, Source
+from .structure import TapeData
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from pennylane.operation import Operator
     from pennylane.tape import QuantumScript
-    from typing_extensions import TypeAlias
-
-
-class Kind(Enum):
-    """How a result is read."""
-
-    WORDS = "words"
-    """A weighted sum of Pauli words: expectation value or variance."""
-    EIGENVALUES = "eigenvalues"
-    """Expectation value or variance of an observable that was diagonalised."""
-    PROBABILITIES = "probabilities"
-    SAMPLES = "samples"
-    """Counts and samples, by PennyLane's own ``process_samples``."""
-    SHADOW = "shadow"
-    MID_CIRCUIT = "mid-circuit"
-    """Counts and samples of mid-circuit values."""
-
-
-Source: TypeAlias = "tuple[int, tuple[int, ...]]"
-"""A setting, and classical bits to be read there."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One way to end the circuit.
-
-    Attributes:
-        basis: Letter of each measured wire; ``rotations`` takes its place if that is not empty.
-        rotations: Gates of PennyLane that turn the observable's basis into the computational one.
-        wires: Measured wires: classical bit ``first + i`` is ``wires[i]``.
-        random_basis: The basis is drawn anew for each shot (classical shadows).
-        first: Classical bit of the first measured wire; those below it hold mid-circuit measurements.
-    """
-
-    basis: tuple[tuple[Any, str], ...]
-    wires: tuple[Any, ...]
-    rotations: tuple[Operator, ...] = ()
-    random_basis: bool = False
-    first: int = 0
-
-    @property
-    def is_local(self) -> bool:
-        """Whether its rotations are of one wire each."""
-        return all(len(gate.wires) == 1 for gate in self.rotations)
-
-    def bits(self, wires: Sequence[Any]) -> list[int]:
-        """Classical bits of some wires."""
-        return [self.first + self.wires.index(w) for w in wires]
-
-
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """How one measurement's result is read.
-
-    Attributes:
-        kind: Which of the ways.
-        variance: A variance is asked for, not an expectation value.
-        settings: Positions of the settings that are run for it; one each word for ``WORDS``.
-        bits: Classical bits it reads in its setting; for ``WORDS`` one list a word.
-        others: Settings that measure the same, with the bits to read there, for each entry of ``settings``: statistics take
-            their shots too, where they are run anyway.
-        words: The Pauli words.
-        products: Words of the square of the sum, where a variance needs them.
-        pairs: ``(i, j, sign, k)``: ``words[i] * words[j]`` is ``sign`` times word ``k`` of ``all_words``.
-        direct: One setting holds all words, so that each shot has a value of the whole sum.
-        eigenvalues: Eigenvalue of each outcome; ``None`` where each tape brings its own values.
-        process: The measurement itself, where PennyLane's own processing is used.
-        labels: Wires of ``bits``, where a user's own processing is given the samples of all.
-        anywhere: Its bits are the same in every setting.
-    """
-
-    kind: Kind
-    settings: tuple[int, ...]
-    bits: tuple[Any, ...] = ()
-    variance: bool = False
-    words: tuple[Word, ...] = ()
-    products: tuple[Word, ...] = ()
-    pairs: tuple[tuple[int, int, float, int], ...] = ()
-    direct: bool = False
-    eigenvalues: NDArray[np.float64] | None = None
-    process: MeasurementProcess | None = None
-    labels: tuple[Any, ...] = ()
-    anywhere: bool = False
-    others: tuple[tuple[Source, ...], ...] = ()
-
-    @property
-    def all_words(self) -> tuple[Word, ...]:
-        """The words and those of the square."""
-        return self.words + self.products
-
-    def sources(self, entry: int, run: Collection[int]) -> tuple[Source, ...]:
-        """Where an entry of ``settings`` is read for statistics.
-
-        Args:
-            entry: Which.
-            run: Settings that are run.
-        """
-        home = self.settings[entry]
-        bits = self.bits[entry] if self.kind is Kind.WORDS else self.bits
-        others = self.others[entry] if self.others else ()
-        return ((home, bits), *(source for source in others if source[0] in run and source[0] != home))
-
-    def mean_square(self, coeffs: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expectation value of the squared sum, from those of all words: shape ``(rows,)``."""
-        square: NDArray[np.float64] = (coeffs**2).sum(axis=1)
-        for i, j, sign, k in self.pairs:
-            square += 2.0 * sign * coeffs[:, i] * coeffs[:, j] * values[:, k]
-        return square
 
 
 class _Bases:
@@ -249,7 +141,7 @@ def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) ->
     if all(letters.setdefault(w, letter) == letter for word in need for w, letter in word):
         # one setting for all of them, so that each shot has a value of the whole sum
         return (tuple(letters.items()),)
-    return need + _square(need)[0]
+    return need + square(need)[0]
 
 
 MOST_MATRIX_WIRES = 10
@@ -286,39 +178,6 @@ def _check_shadow(mp: MeasurementProcess) -> None:
             real_number(to_complex(coeff), mp, "coefficient")
 
 
-_THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}
-
-
-def _product(left: Word, right: Word) -> tuple[complex, Word]:
-    """Product of two words: a phase and a word."""
-    letters = dict(left)
-    phase: complex = 1.0
-    for wire, letter in right:
-        mine = letters.pop(wire, None)
-        if mine is None:
-            letters[wire] = letter
-        elif mine != letter:
-            if (mine, letter) in _THIRD:
-                letters[wire], factor = _THIRD[mine, letter]
-            else:
-                letters[wire], factor = _THIRD[letter, mine]
-                factor = -factor
-            phase *= factor
-    return phase, tuple(sorted(letters.items(), key=lambda wl: str(wl[0])))
-
-
-def _square(words: tuple[Word, ...]) -> tuple[tuple[Word, ...], tuple[tuple[int, int, float, int], ...]]:
-    """Words and pairs of ``(sum_i c_i w_i)**2``; pairs that anticommute cancel."""
-    place = {word: k for k, word in enumerate(words)}
-    pairs = []
-    for i, left in enumerate(words):
-        for j in range(i + 1, len(words)):
-            phase, word = _product(left, words[j])
-            if phase.imag == 0:
-                pairs.append((i, j, phase.real, place.setdefault(word, len(place))))
-    return tuple(place)[len(words) :], tuple(pairs)
-
-
 def _native(gates: Sequence[Operator]) -> list[Operator]:
     """Decompose until the converter knows each gate."""
     out: list[Operator] = []
@@ -353,7 +212,7 @@ def _group_readout(
 def _words_readout(variance: bool, words: tuple[Word, ...], bases: _Bases) -> Readout:
     # a setting that holds all words gives each shot a value of the sum: then a variance is a plain sample variance
     direct = bool(bases.sources(words, ()))
-    products, pairs = _square(words) if variance else ((), ())
+    products, pairs = square(words) if variance else ((), ())
     measured = words if direct else words + products
     together = {index for index, _ in bases.sources(words, ())}
     homes, bits, others = [], [], []

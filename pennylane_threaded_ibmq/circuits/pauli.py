@@ -1,12 +1,24 @@
-"""Observables as sums of Pauli words, on every PennyLane that is supported."""
+"""Observables as sums of Pauli words, on every PennyLane that is supported, and the words of their squares."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import mul
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pennylane.operation import Operator
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Word: TypeAlias = "tuple[tuple[Any, str], ...]"
+"""A Pauli word: ``((wire, "X"), ...)`` without identities."""
+
+
+def word_of(letters: Mapping[Any, str]) -> Word:
+    """A word of letters by wire, in the order of the wires' names."""
+    return tuple(sorted(letters.items(), key=lambda wl: str(wl[0])))
 
 
 def pauli_sentence_of(obs: Any) -> Any:
@@ -41,3 +53,36 @@ def _made(obs: Any) -> Any:
         return pauli_sentence(obs)
     except (ValueError, AttributeError):
         return None
+
+
+_THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}
+
+
+def product(left: Word, right: Word) -> tuple[complex, Word]:
+    """Product of two words: a phase and a word."""
+    letters = dict(left)
+    phase: complex = 1.0
+    for wire, letter in right:
+        mine = letters.pop(wire, None)
+        if mine is None:
+            letters[wire] = letter
+        elif mine != letter:
+            if (mine, letter) in _THIRD:
+                letters[wire], factor = _THIRD[mine, letter]
+            else:
+                letters[wire], factor = _THIRD[letter, mine]
+                factor = -factor
+            phase *= factor
+    return phase, word_of(letters)
+
+
+def square(words: tuple[Word, ...]) -> tuple[tuple[Word, ...], tuple[tuple[int, int, float, int], ...]]:
+    """Words and pairs of ``(sum_i c_i w_i)**2``; pairs that anticommute cancel."""
+    place = {word: k for k, word in enumerate(words)}
+    pairs = []
+    for i, left in enumerate(words):
+        for j in range(i + 1, len(words)):
+            phase, word = product(left, words[j])
+            if phase.imag == 0:
+                pairs.append((i, j, phase.real, place.setdefault(word, len(place))))
+    return tuple(place)[len(words) :], tuple(pairs)

@@ -1,18 +1,18 @@
-"""From tapes to blocks: everything that is known before a request is sent. Pure, but for the template store."""
+"""From tapes to blocks: everything that is known before a request is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..exceptions import ThreadedIBMQError, UnsupportedCircuitError
-from .measure import Kind
+from .readout import Kind
 from .structure import StructureReader, TapeData
-from .template import Template, TemplateStore
+from .template import Template
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
 MakeTemplate: TypeAlias = "Callable[[QuantumScript, TapeData], Template]"
+
+
+class Templates(Protocol):
+    """Keeps templates across calls."""
+
+    def get(self, key: Hashable, make: Callable[[], Template]) -> Template:
+        """The template of a key, made if it is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +108,7 @@ class Block:
 
 def plan(
     tapes: Sequence[QuantumScript],
-    store: TemplateStore,
+    store: Templates,
     make_template: MakeTemplate,
     *,
     estimator: bool,

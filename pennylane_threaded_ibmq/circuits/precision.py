@@ -23,6 +23,11 @@ def unwrapped(value: Any) -> Any:
     return value.detach().resolve_conj().resolve_neg()
 
 
+def to_complex(value: Any) -> NDArray[np.complex128]:
+    """Complex numbers of whatever they are made of."""
+    return np.asarray(unwrapped(value), dtype=np.complex128)
+
+
 ROUNDING = 1e-4
 """How far from a norm or a unitary matrix single precision may be; more is no rounding."""
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from .._compat import zip_strict
 from .decode import BlockResult
-from .measure import Kind
 from .outcomes import Outcomes, ShotBits
 from .plan import Block
+from .readout import Kind
 from .shadows import ANGLES, draw_recipes
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import numpy as np
 from pennylane.measurements import ClassicalShadowMP
 from pennylane.shadows import ClassicalShadow
 
-from .measure import Readout
 from .outcomes import ShotBits
+from .readout import Readout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

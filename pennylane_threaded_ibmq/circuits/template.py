@@ -2,14 +2,12 @@
 
 A template owns one circuit a setting (for the Sampler) and one without measurements (for the Estimator). Each is
 built and transpiled when it is first needed; settings share what comes before their rotations. Its parameters are a plain
-vector; ``columns`` says how the data of a tape become its values.
+vector; ``columns`` says how the data of a tape become its values. It keeps no lock: where several threads ask, its owner does.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..settings import DEFAULT_TEMPLATE_BYTES
 from ..simulators.fusion import FusedCircuit
 from ..simulators.program import Program
 from ..simulators.routed import Routed
@@ -25,8 +22,9 @@ from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
 from .limits import JobSize, circuit_size
 from .lowering import basis_change, last_diagonals, lower
-from .measure import Setting, plan_measurements
+from .measure import plan_measurements
 from .qiskit_gates import append_gates
+from .readout import Setting
 from .structure import TapeData
 
 if TYPE_CHECKING:
@@ -44,10 +42,6 @@ Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
 BASE_BYTES, INSTRUCTION_BYTES, WORD_BYTES = 64_000, 700, 1_000
 """What a template takes for itself, for each instruction of its circuits and for each word. Measured as growth of the process:
 circuits of 140 and of 921 instructions for 133 qubits take 157 and 658 kB."""
-
-RECENT_SHARE = 0.2
-QUESTIONS_EACH, LEAST_TEMPLATES = 10, 100
-"""Counts of a store are halved after so many questions for each template that it holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +103,6 @@ class Template:
         self._lowered = lower(tape, self._qubit, None if parametrise else data.angles[0])
         self._compiled: dict[int, Compiled] = {}
         self._estimator: tuple[Compiled, tuple[SparsePauliOp, ...]] | None = None
-        self._lock = threading.Lock()
 
     def values(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Parameter values from the angles of tapes: shape ``(rows, parameters)``, radians."""
@@ -140,30 +133,28 @@ class Template:
 
     def sampler_circuit(self, setting: int) -> Compiled:
         """The circuit that ends in a setting."""
-        with self._lock:
-            compiled = self._compiled.get(setting)
-            if compiled is None:
-                compiled = self._direct(self.settings[setting]) or self._transpiled(self.settings[setting])
-                self._compiled[setting] = compiled
-            return compiled
+        compiled = self._compiled.get(setting)
+        if compiled is None:
+            compiled = self._direct(self.settings[setting]) or self._transpiled(self.settings[setting])
+            self._compiled[setting] = compiled
+        return compiled
 
     def estimator_circuit(self) -> tuple[Compiled, tuple[SparsePauliOp, ...]]:
         """The circuit without measurements, and the words as observables on its qubits."""
-        with self._lock:
-            if self._estimator is None:
-                from qiskit.quantum_info import SparsePauliOp
+        if self._estimator is None:
+            from qiskit.quantum_info import SparsePauliOp
 
-                compiled = self._unmeasured()
-                circuit = compiled.circuit
-                observables = tuple(
-                    SparsePauliOp.from_sparse_list(
-                        [("".join(p for _, p in word), [self._qubit[w] for w, _ in word], 1.0)],
-                        num_qubits=len(self.wires),
-                    ).apply_layout(circuit.layout, circuit.num_qubits)
-                    for word in self.words
-                )
-                self._estimator = (compiled, observables)
-            return self._estimator
+            compiled = self._unmeasured()
+            circuit = compiled.circuit
+            observables = tuple(
+                SparsePauliOp.from_sparse_list(
+                    [("".join(p for _, p in word), [self._qubit[w] for w, _ in word], 1.0)],
+                    num_qubits=len(self.wires),
+                ).apply_layout(circuit.layout, circuit.num_qubits)
+                for word in self.words
+            )
+            self._estimator = (compiled, observables)
+        return self._estimator
 
     def _unmeasured(self) -> Compiled:
         """The circuit without measurements."""
@@ -272,65 +263,3 @@ class Template:
         append_gates(circuit, basis_change(setting, place_of, len(self._lowered.sources)), self._parameters)
         for bit, wire in enumerate(setting.wires, start=setting.first):
             circuit.measure(place_of[wire], bit)
-
-
-class TemplateStore:
-    """Keeps templates across calls. Safe for several threads.
-
-    Those used last are kept, a fifth of the room, and of the others those asked for most often, whether they were there or
-    not. So a long series of structures drives out nothing that is used again and again, and where it is itself repeated
-    and too long to be kept, a part of it stays.
-
-    Args:
-        room: Bytes that all templates may take, about; what was asked for last is kept in any case.
-    """
-
-    def __init__(self, room: int = DEFAULT_TEMPLATE_BYTES) -> None:
-        self._room = room
-        self._lock = threading.Lock()
-        # by the hashes of keys, least recently used first: a key is long, and to hash it takes time
-        self._templates: OrderedDict[int, tuple[Hashable, Template]] = OrderedDict()
-        self._asked: dict[int, int] = {}
-        self._questions = 0
-
-    def get(self, key: Hashable, make: Callable[[], Template]) -> Template:
-        """The template of a key, made if it is not there."""
-        short = hash(key)
-        with self._lock:
-            self._count(short)
-            known = self._templates.get(short)
-            if known is not None and known[0] == key:
-                self._templates.move_to_end(short)
-                return known[1]
-            template = make()
-            self._templates.pop(short, None)
-            self._templates[short] = (key, template)
-            self._make_room()
-            return template
-
-    def _count(self, short: int) -> None:
-        self._asked[short] = self._asked.get(short, 0) + 1
-        self._questions += 1
-        if self._questions > QUESTIONS_EACH * max(LEAST_TEMPLATES, len(self._templates)):
-            # what was asked for long ago must not hold its place for ever
-            self._asked = {k: n // 2 for k, n in self._asked.items() if n > 1}
-            self._questions = sum(self._asked.values())
-
-    def _make_room(self) -> None:
-        # templates grow when their circuits are made, so they are weighed anew
-        sizes = {short: template.size for short, (_, template) in self._templates.items()}
-        total = sum(sizes.values())
-        while total > self._room and len(sizes) > 1:
-            short = min(self._rivals(sizes), key=lambda k: self._asked.get(k, 0))
-            total -= sizes.pop(short)
-            del self._templates[short]
-
-    def _rivals(self, sizes: Mapping[int, int]) -> list[int]:
-        """All but those used last, the latest first: of equals the one that came last goes."""
-        latest_first = list(sizes)[::-1]
-        ends = np.cumsum([sizes[short] for short in latest_first])
-        recent = int(np.searchsorted(ends, RECENT_SHARE * self._room, side="right"))
-        return latest_first[min(max(1, recent), len(latest_first) - 1) :]
-
-    def __len__(self) -> int:
-        return len(self._templates)

@@ -13,12 +13,11 @@ from pennylane.ops.op_math import SymbolicOp
 
 from ..exceptions import UnsupportedCircuitError
 from .pauli import pauli_sentence_of
-from .precision import ROUNDING, unwrapped
+from .precision import ROUNDING, to_complex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
     from pennylane.operation import Operator
 
 MOST_MATRIX_WIRES = 6
@@ -86,14 +85,14 @@ def _is_doubtful(part: Any) -> bool:
 def _deviation(part: Any) -> float:
     """How far a diagonal is from phases, an exponent from an imaginary one, a matrix from a unitary one."""
     if part.name == "DiagonalQubitUnitary":
-        return float(np.max(np.abs(np.abs(_numbers(part.data[0])) - 1)))
+        return float(np.max(np.abs(np.abs(to_complex(part.data[0])) - 1)))
     if part.name not in EXPONENTIALS:
         return _off_unitary(part)
     sentence = pauli_sentence_of(part.base)
     if sentence is None:
         return _off_unitary(part)
-    factor = _numbers(part.coeff)
-    real = [np.max(np.abs((factor * _numbers(coeff)).real)) for coeff in sentence.values()]
+    factor = to_complex(part.coeff)
+    real = [np.max(np.abs((factor * to_complex(coeff)).real)) for coeff in sentence.values()]
     return float(max(real, default=0.0))
 
 
@@ -101,10 +100,6 @@ def _off_unitary(part: Any) -> float:
     """How far the product of a matrix with its adjoint is from the identity; 0 where the matrix is too large to look at."""
     if not part.has_matrix or len(part.wires) > MOST_MATRIX_WIRES:
         return 0.0
-    matrix = _numbers(part.matrix())
+    matrix = to_complex(part.matrix())
     product = matrix @ np.swapaxes(matrix.conj(), -1, -2)
     return float(np.max(np.abs(product - np.eye(matrix.shape[-1]))))
-
-
-def _numbers(value: Any) -> NDArray[np.complex128]:
-    return np.asarray(unwrapped(value), dtype=np.complex128)

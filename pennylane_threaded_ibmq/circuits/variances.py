@@ -15,8 +15,9 @@ from pennylane.ops.op_math import Prod
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
+from .changes import only_result
 from .pauli import pauli_sentence_of
-from .structure import to_complex
+from .precision import to_complex
 from .unitarity import MOST_MATRIX_WIRES
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def split_variances(tape: QuantumScript) -> tuple[list[QuantumScript], Callable[
     if not any(split) or not any(
         qml.math.requires_grad(number) for op in tape.operations for number in op.data
     ):
-        return [tape], _first
+        return [tape], only_result
     measurements: list[MeasurementProcess] = []
     with QueuingManager.stop_recording():
         for mp, is_split in zip(tape.measurements, split):
@@ -102,10 +103,6 @@ def split_variances(tape: QuantumScript) -> tuple[list[QuantumScript], Callable[
         return tuple(joined(copy) for copy in results[0]) if copies else joined(results[0])
 
     return [made], post
-
-
-def _first(results: Any) -> Any:
-    return results[0]
 
 
 def _variance(mean: Any, mean_square: Any) -> Any:

@@ -22,10 +22,11 @@ from .._compat import without_prefix
 from .._fork import FORKS
 from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
+from ..circuits.observables import is_own_measurement
 from ..circuits.plan import Block, plan
 from ..circuits.shards import Limits, Shard, cut_like
-from ..circuits.structure import TapeData, is_own_measurement
-from ..circuits.template import Template, TemplateStore
+from ..circuits.structure import TapeData
+from ..circuits.template import Template
 from ..exceptions import (
     BackendError,
     ConfigurationError,
@@ -57,6 +58,7 @@ from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
 from .recording import RecordingLocks, making_operators
 from .tag_blocks import TagBlocks, block_tags
+from .templates import SharedTemplate, TemplateStore
 from .variants import OF_JOBS, changed_arguments, shots_argument
 
 if TYPE_CHECKING:
@@ -669,7 +671,7 @@ class BatchDevice:
                 argument="wires",
                 value=len(wires),
             )
-        return Template(
+        return SharedTemplate(
             tape,
             data,
             wires,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pennylane as qml
 import pytest
+from planned import blocks_of
 
 from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
 from pennylane_threaded_ibmq.circuits.grouping import group_words
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits, ShotCounts
-from pennylane_threaded_ibmq.circuits.plan import plan
 from pennylane_threaded_ibmq.circuits.shards import Shard
-from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
 
 
 def local_words(number, wires, seed, most=4, least=4):
@@ -77,10 +76,7 @@ def test_more_words_than_a_table_of_conflicts_holds_are_grouped(monkeypatch):
 def planned(measurements, shots=8, operations=()):
     """The only block of one tape, and the classical bit of each wire in each of its settings."""
     tape = qml.tape.QuantumScript(list(operations), measurements, shots=shots)
-    wires = tape.wires
-    (block,) = plan(
-        [tape], TemplateStore(), lambda t, d: Template(t, d, wires, lambda circuit: circuit), estimator=False
-    )
+    (block,) = blocks_of([tape])
     return block, [dict(zip(s.wires, s.bits(s.wires), strict=True)) for s in block.template.settings]
 
 
@@ -158,9 +154,7 @@ def test_a_setting_without_valid_shots_takes_no_part():
         for mp in (qml.Z(0) @ qml.X(1), qml.Z(0) @ qml.Z(1), qml.Z(0)):
             qml.expval(mp)
     tape = qml.tape.QuantumScript.from_queue(queue, shots=4)
-    (block,) = plan(
-        [tape], TemplateStore(), lambda t, d: Template(t, d, [0, 1, 2], lambda c: c), estimator=False
-    )
+    (block,) = blocks_of([tape])
     bits = [{2: 0, **dict(zip(s.wires, s.bits(s.wires), strict=True))} for s in block.template.settings]
     shots = [{0: 0, 1: 0, 2: 1}, {0: 1, 1: 0, 2: 1}, {0: 1, 1: 0, 2: 1}, {0: 1, 1: 0, 2: 0}]
     outcomes = {0: seen(bits[0], shots), 1: seen(bits[1], [{0: 0, 1: 0, 2: 0}] * 4)}

@@ -22,7 +22,7 @@ from pennylane_threaded_ibmq.circuits.limits import (
 )
 from pennylane_threaded_ibmq.circuits.plan import plan
 from pennylane_threaded_ibmq.circuits.shards import Limits, cut
-from pennylane_threaded_ibmq.circuits.template import TemplateStore
+from pennylane_threaded_ibmq.device.templates import TemplateStore
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 from pennylane_threaded_ibmq.execution.usage import overheads
 

@@ -9,7 +9,7 @@ from qiskit_aer import AerSimulator
 
 from pennylane_threaded_ibmq.circuits.plan import plan
 from pennylane_threaded_ibmq.circuits.pubs import make_request
-from pennylane_threaded_ibmq.circuits.template import TemplateStore
+from pennylane_threaded_ibmq.device.templates import TemplateStore
 from pennylane_threaded_ibmq.execution.primitives import primitive_pubs
 
 BACKENDS = {

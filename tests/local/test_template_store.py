@@ -8,7 +8,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.circuits.template import TemplateStore
+from pennylane_threaded_ibmq.device.templates import TemplateStore
 
 
 @dataclass

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pennylane as qml
 import pytest
-from planned import blocks_of
+from planned import TemplatesOfACall, blocks_of
 
 from pennylane_threaded_ibmq.circuits.plan import plan
-from pennylane_threaded_ibmq.circuits.template import Template, TemplateStore
+from pennylane_threaded_ibmq.circuits.template import Template
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnsupportedCircuitError
 
 
@@ -112,7 +112,7 @@ def test_a_template_that_cannot_be_made_is_the_fault_of_its_tape(error, kind, te
         return Template(t, d, [0], lambda c: c)
 
     with pytest.raises(kind) as caught:
-        plan([tape(0.1), tape(0.2, gate=qml.RY), tape(0.3)], TemplateStore(), make, estimator=False)
+        plan([tape(0.1), tape(0.2, gate=qml.RY), tape(0.3)], TemplatesOfACall(), make, estimator=False)
     assert str(caught.value) == text
     assert getattr(caught.value, "tape", 1) in (1, None)
 

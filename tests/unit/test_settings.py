@@ -6,7 +6,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.circuits.measure import Kind, plan_measurements
+from pennylane_threaded_ibmq.circuits.measure import plan_measurements
+from pennylane_threaded_ibmq.circuits.readout import Kind
 from pennylane_threaded_ibmq.circuits.structure import StructureReader
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 

@@ -6,14 +6,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from pennylane_threaded_ibmq.circuits.structure import (
-    StructureReader,
-    is_own_measurement,
-    operator_key,
-    real_number,
-    to_numpy,
-    wire_labels,
-)
+from pennylane_threaded_ibmq.circuits.observables import is_own_measurement, operator_key, real_number
+from pennylane_threaded_ibmq.circuits.structure import StructureReader, to_numpy, wire_labels
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
 
