@@ -93,6 +93,7 @@ class BaseQExecutor(BaseModel):
         json_schema_extra=page_schema,
     )
     known_extras: ClassVar[frozenset[str]] = frozenset()
+    shown_by_reference: ClassVar[frozenset[str]] = frozenset()
 
     persist_data: bool = True
     qnode_device_import_path: tuple[str, str] | None = None
@@ -131,7 +132,7 @@ class BaseQExecutor(BaseModel):
         lambda self, handler: {
             name: value
             for name, value in handler(self).items()
-            if not isinstance(getattr(self, name, None), SecretStr)
+            if name in self.shown_by_reference or not isinstance(getattr(self, name, None), SecretStr)
         }
     )
 
@@ -242,4 +243,4 @@ class BaseQExecutor(BaseModel):
             text = "it looks like a secret, so it is hidden, and it is not used."
         else:
             return
-        warnings.warn(f"{cls.__name__} has no field {name!r}; {text}", ConfigurationWarning, stacklevel=4)
+        warnings.warn(f"{cls.__name__} has no field {name!r}; {text}", ConfigurationWarning, stacklevel=3)

@@ -85,17 +85,20 @@ class DeviceExecutor(BaseQExecutor):
         tapes = [self._ready(tape, known=wires is not None) for tape in qscripts_list]
         if not tapes:
             return []
-        record = None
-        if self.persist_data:
-            # as its configuration is when the call is written; the model's own method takes no fallback before pydantic 2.11
-            record = CallRecord(self.name, self.backend_name, lambda: to_json(self, fallback=repr).decode())
         try:
-            futures = list(self._device().submit(tapes, gather=True, record=record, wires=wires).futures)
+            call = self._device().submit(tapes, gather=True, record=self._record(), wires=wires)
         except CredentialsError as error:
             self._runtime.refusal = (time.monotonic(), error)
             raise
-        self.count(futures)
-        return futures
+        self.count(call.futures)
+        return list(call.futures)
+
+    def _record(self) -> CallRecord | None:
+        """What the database is told of a call; ``None`` for nothing."""
+        if not self.persist_data:
+            return None
+        # as its configuration is when the call is written; the model's own method takes no fallback before pydantic 2.11
+        return CallRecord(self.name, self.backend_name, lambda: to_json(self, fallback=repr).decode())
 
     def _ready(self, tape: Any, *, known: bool) -> QuantumScript:
         """The tape with its final shots, and with wires for measurements that name none."""

@@ -191,6 +191,9 @@ def test_covalents_database_has_results_and_job_ids(ct, service):
     assert metadata["executor_name"] == "ThreadedIBMQExecutor"
     assert metadata["executor_backend_name"] == "ibmq_qasm_simulator"
     assert metadata["execution_metadata"] == [{"job_ids": [service.jobs[0].id]}]
+    # what the server's page shows of it
+    assert entry["qexecutor"]["name"] == "ThreadedIBMQExecutor"
+    assert "ibmqx_token" not in entry["qexecutor"]
 
 
 def test_inside_a_lattice(ct, service):

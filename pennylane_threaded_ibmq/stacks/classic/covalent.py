@@ -1,9 +1,8 @@
 """Our executor inside a real Covalent: ``ct.qelectron(executors=[...])`` and ``ct.executor.QCluster``.
 
 Covalent takes an executor apart at each call: it dumps the fields, as JSON inside a cluster, and makes a new one from
-them, of the class that ``covalent.executor`` has under its name. So what runs circuits cannot live in the executor.
-:class:`ThreadedIBMQExecutor` is such a set of fields; behind all that are equal stands one
-:class:`~pennylane_threaded_ibmq.IBMQExecutor`, with its login, templates and jobs.
+them, of the class that ``covalent.executor`` has under its name. So what runs circuits cannot live in the executor: the class
+keeps one device, with its login, templates and jobs, for all executors that are to have the same.
 
 Covalent finds the class by its entry-point group, see :mod:`pennylane_threaded_ibmq.covalent`; importing this module makes
 it known too.
@@ -23,26 +22,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import pennylane as qml
 from pennylane.wires import Wires
-from pydantic import (
-    ConfigDict,
-    Field,
-    SecretStr,
-    WithJsonSchema,
-    field_serializer,
-    field_validator,
-)
+from pydantic import ConfigDict, SecretStr, field_serializer, field_validator
 from pydantic.json_schema import SkipJsonSchema
-from typing_extensions import Annotated
 
 from ..._fork import ForkLock
-from ...circuits.changes import with_shots
-from ...config import find_token, hide_secrets
+from ...circuits.changes import with_named_wires, with_shots
+from ...config import Found, find_token, hide_secrets
 from ...covalent import CLASS, obstacle
 from ...device.gather import CallFuture
+from ...device.recording import recording_lock
 from ...exceptions import ConfigurationError, CredentialsError
-from ...executors.base import page_schema
+from ...executors.base import Runtime
+from ...executors.executor import OWN_DEVICE
 from ...executors.executor import IBMQExecutor as Standalone
-from ...executors.route import submit
+from ...executors.route import Batch, Ticket
 from ...service.address import check_known_host
 
 if obstacle():
@@ -56,32 +49,29 @@ from covalent.quantum.qserver.utils import get_cached_executor
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-    from ...executors.route import Ticket
-
 __all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]
 
 EXECUTOR_PLUGIN_NAME = CLASS
 """Where Covalent's loader of entry points looks."""
 
-_COVALENTS_OWN = frozenset(
-    {"name", "shots", "shots_converter", "persist_data", "qelectron_info", "qnode_specs"}
-)
-"""Fields that Covalent fills in or acts on; our executor behind this one does not get them."""
+_COVALENTS_OWN = frozenset({"shots", "shots_converter", "qelectron_info", "qnode_specs"})
+"""Fields that Covalent fills in, with whatever values."""
 
-_FILLED = ("max_jobs", "shots", "backend", "hub", "group", "project")
-_GOES_ALONG = ("ibmqx_url", "instance")
-"""What says where jobs go: taken along to workers, whose configuration may say otherwise."""
+_GO_ALONG = frozenset(
+    {"max_jobs", "shots", "backend", "ibmqx_token", "ibmqx_url", "instance", "hub", "group", "project"}
+)
+"""What is looked up where an executor is made, and goes along to workers; the rest is looked up where circuits run."""
 _REFERENCE = "kept-token-"
 
 
 class ExecutorRegistry:
-    """What stays in this process while Covalent takes executors apart: tokens, and the executors that run circuits."""
+    """What stays in this process while Covalent takes executors apart: tokens, and the devices that run circuits."""
 
     def __init__(self) -> None:
         self._lock = ForkLock()
         self._key = secrets.token_bytes(16)
         self._tokens: dict[str, SecretStr] = {}
-        self._executors: dict[tuple[tuple[str, Any], ...], Standalone] = {}
+        self._runtimes: dict[frozenset[tuple[str, Any]], Runtime] = {}
 
     def reference(self, token: SecretStr) -> str:
         """What stands for a token in this process; empty for none."""
@@ -113,100 +103,77 @@ class ExecutorRegistry:
             )
         return SecretStr(found)
 
-    def executor(self, fields: dict[str, Any]) -> Standalone:
-        """The executor with these fields, made when first needed.
+    def runtime(self, options: dict[str, Any]) -> Runtime:
+        """What runs circuits on a device with these options.
 
         Raises:
-            ConfigurationError: The address goes along with the fields, and its host is unknown here.
+            ConfigurationError: The address goes along with them, and its host is unknown here.
         """
-        key = tuple(sorted(fields.items()))
+        key = frozenset(options.items())
         with self._lock:
-            if key not in self._executors:
-                check_known_host(fields.get("ibmqx_url"))
-                self._executors[key] = Standalone(**fields)
-            return self._executors[key]
+            if key not in self._runtimes:
+                check_known_host(options.get("ibmqx_url"))
+                self._runtimes[key] = Runtime()
+            return self._runtimes[key]
 
     def close(self) -> None:
-        """Close all executors; the next use starts anew."""
+        """Close all devices; the next use starts anew."""
         with self._lock:
-            executors = list(self._executors.values())
-            self._executors.clear()
-        for executor in executors:
-            executor.close()
+            devices = [runtime.device for runtime in self._runtimes.values()]
+            self._runtimes.clear()
+        for device in devices:
+            if device is not None:
+                device.close()
 
 
-class ThreadedIBMQExecutor(BaseQExecutor):
+class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
     """A quantum executor for Covalent that runs circuits on IBM Quantum backends through ``threaded.ibmq``.
 
-    It takes the place of Covalent's executor, which used the Pennylane native ``"qiskit.ibmq"`` device to run circuits on
-    IBM Quantum backends. The attributes ``backend``, ``ibmqx_token``, ``hub``, ``group``, and ``project`` are taken from
-    the Covalent configuration file by default, if available; the environment comes before it. Further fields with the
-    name of an option of the device, such as ``timeout_secs``, are handed to it.
-
-    Keyword Args:
-        max_jobs: The maximum number of jobs that can be submitted to the backend concurrently. This number corresponds to
-            the number of threads utilized by this executor. Defaults to 20.
-        shots: The number of shots to use for the execution device. Overrides the ``shots`` value from the original device
-            if set to ``None`` or a positive ``int``; a shot vector too. The shots setting from the original device is used
-            by default, when this argument is 0 or -1.
-        backend: The name of the IBM Quantum backend device. Defaults to ``"ibmq_qasm_simulator"``.
-        ibmqx_token: The IBM Quantum API token. Covalent never gets it: what it dumps, pickles and stores is a reference that
-            means something in this process only. Elsewhere the token is looked up in the environment and in the
-            configuration files.
-        hub: An IBM Quantum hub name. Defaults to ``"ibm-q"``.
-        group: An IBM Quantum group name. Defaults to ``"open"``.
-        project: An IBM Quantum project name. Defaults to ``"main"``.
-        device: Kept, not used.
-
-    Raises:
-        ConfigurationError: A field has a value that cannot work.
+    Covalent never gets the token: what it dumps, pickles and stores is a reference that means something in this process only.
+    Elsewhere the token is looked up in the environment and in the configuration files. ``shots=-1`` is 0, as Covalent writes
+    it, and ``runs_on`` is not taken.
     """
 
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True, json_schema_extra=page_schema)
+    # what its schema says: the meaning of the fields too
+    __doc__ = f"{__doc__}\n{Standalone.__doc__}"
+
+    # Covalent assigns some for each call, whatever they are
+    model_config = ConfigDict(validate_assignment=False)
     registry: ClassVar[ExecutorRegistry] = ExecutorRegistry()
     """The class owns it, as nothing else outlives Covalent's copies of an executor."""
+    shown_by_reference = frozenset({"ibmqx_token"})
 
     shots_converter: SkipJsonSchema[Optional[type]] = None  # noqa: UP045 - pydantic evaluates it on Python 3.8
     qelectron_info: SkipJsonSchema[Optional[QElectronInfo]] = None  # noqa: UP045 - same
     qnode_specs: SkipJsonSchema[Optional[QNodeSpecs]] = None  # noqa: UP045 - same
-    qnode_device_import_path: tuple[str, str] | None = None
-    qnode_device_shots: int | None = None
-    qnode_device_wires: int | None = None
-    pennylane_active_return: bool | None = None
-    device: str = "default.qubit"
-    num_threads: int = 10
-    shots: Annotated[Any, WithJsonSchema({"type": "integer"})] = 0
-    max_jobs: int = 20
-    backend: str = Field(default_factory=str)
-    ibmqx_token: SecretStr = Field(default_factory=lambda: SecretStr(""))
-    hub: str = Field(default_factory=str)
-    group: str = Field(default_factory=str)
-    project: str = Field(default_factory=str)
 
     def __init__(self, **data: Any) -> None:
         if "ibmqx_token" in data:
             data["ibmqx_token"] = self.registry.token(data["ibmqx_token"])
         hide_secrets(data)
-        if "runs_on" in data:
+        if data.get("runs_on", OWN_DEVICE) != OWN_DEVICE:
             raise ConfigurationError(
                 f"runs_on={data['runs_on']!r}: inside Covalent circuits go to IBM Quantum alone. Use Covalent's own "
                 "ct.executor.Simulator(device=...). Nothing was sent.",
                 argument="runs_on",
                 value=data["runs_on"],
             )
-        given = {**data, **({"shots": 0} if data.get("shots") == -1 else {})}
-        for name, value in given.items():
+        if data.get("shots") == -1:
+            data["shots"] = 0
+        for name, value in data.items():
             _check_hashable(name, value)
-        # finds what is not given and refuses what cannot work, in its own words
-        found = Standalone(**{k: v for k, v in given.items() if k not in _COVALENTS_OWN - {"shots"}})
-        extra = found.model_extra or {}
-        given.update({name: extra[name] for name in _GOES_ALONG if extra.get(name)})
-        given.update({name: getattr(found, name) for name in _FILLED}, ibmqx_token=found.ibmqx_token)
-        super().__init__(**given)
+        super().__init__(**data)
+        if self.__pydantic_extra__ is not None:
+            # Covalent stores the extra fields of an executor alone, and shows this one
+            self.__pydantic_extra__["name"] = self.name
+
+    @classmethod
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+        return {name: found for name, found in super()._look_up(data).items() if name in _GO_ALONG}
 
     @field_validator("ibmqx_token", mode="before")
     @classmethod
-    def _recall(cls, value: Any) -> SecretStr:
+    def _no_token(cls, value: object) -> object:
         return cls.registry.token(value)
 
     @field_serializer("ibmqx_token")
@@ -215,14 +182,15 @@ class ThreadedIBMQExecutor(BaseQExecutor):
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle, which Covalent may store: a reference in the place of the token."""
-        state: dict[Any, Any] = super().__getstate__()
-        state["__dict__"] = {**state["__dict__"], "ibmqx_token": self.registry.reference(self.ibmqx_token)}
+        state = super().__getstate__()
+        state["__dict__"]["ibmqx_token"] = self.registry.reference(self.ibmqx_token)
         return state
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore from a pickle, and make the class known where that was asked for."""
+        token = self.registry.token(state["__dict__"]["ibmqx_token"])
         super().__setstate__(state)
-        self.__dict__["ibmqx_token"] = self.registry.token(self.__dict__["ibmqx_token"])
+        self.__dict__["ibmqx_token"] = token
         register(replace=isinstance(self, IBMQExecutor))
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
@@ -235,11 +203,12 @@ class ThreadedIBMQExecutor(BaseQExecutor):
             ``n`` futures in the order of the tapes; their results are Covalent's result objects.
         """
         tapes = [self._with_shots(tape) for tape in qscripts_list]
-        if not tapes:
-            return []
-        executor = self._behind()
+        wires = self._wires(tapes)
         try:
-            ticket = submit(executor, tapes, self._wires(tapes))
+            self._runtime = self.registry.runtime(self._device_options())
+            with recording_lock():
+                batch = Batch([with_named_wires(tape, wires) for tape in tapes], wires)
+                ticket = Ticket(self, super().batch_submit(batch))
         except Exception as error:  # noqa: BLE001 - Covalent raises it where the result is asked for
             return [_failed(error) for _ in tapes]
         return [self._converted(future, ticket) for future in ticket.futures]
@@ -255,13 +224,8 @@ class ThreadedIBMQExecutor(BaseQExecutor):
         """
         return [future.result() for future in list(futures_list)]
 
-    def _behind(self) -> Standalone:
-        fields = {name: getattr(self, name) for name in _FILLED}
-        extra = {k: v for k, v in (self.model_extra or {}).items() if k not in _COVALENTS_OWN}
-        # Covalent's own database has the circuits; job ids are in the results' metadata
-        return self.registry.executor(
-            {**fields, **extra, "ibmqx_token": self.ibmqx_token, "persist_data": False}
-        )
+    def _record(self) -> None:
+        """None of ours: Covalent's own database has the circuits, and job ids are in the results' metadata."""
 
     def _with_shots(self, tape: QuantumScript) -> QuantumScript:
         info = self.qelectron_info
@@ -308,7 +272,7 @@ class IBMQExecutor(ThreadedIBMQExecutor):
     """:class:`ThreadedIBMQExecutor` under the name of Covalent's own executor; see :func:`register`."""
 
     # what its schema says
-    __doc__ = ThreadedIBMQExecutor.__doc__
+    __doc__ = f"{ThreadedIBMQExecutor.__doc__}"
 
 
 def register(*, replace: bool = False) -> type[ThreadedIBMQExecutor]:
