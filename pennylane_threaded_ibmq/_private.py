@@ -41,8 +41,8 @@ def make_private_file(path: Path) -> None:
         os.close(open_private(path, os.O_CREAT | os.O_EXCL | os.O_RDWR))
     except FileExistsError:
         # without opening it: whoever closes a file of SQLite's gives up the locks of the whole process on it
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077 and _is_mine(found):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and _is_mine(status):
             path.chmod(FILE_MODE)
 
 
@@ -71,19 +71,19 @@ def who_else_can_write(path: Path) -> str:
         return "this system does not tell who else can write it"
     path = path.resolve()
     for part in (path, *path.parents):
-        found = part.stat()
-        if found.st_uid not in (os.getuid(), 0):
+        status = part.stat()
+        if status.st_uid not in (os.getuid(), 0):
             return f"{part} belongs to another user"
         # in a folder with the sticky bit nobody can replace the files of others
-        safe = part != path and found.st_mode & stat.S_ISVTX
-        group = found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid)
-        if (found.st_mode & stat.S_IWOTH or group) and not safe:
-            return f"{part} can be written by others (mode {stat.S_IMODE(found.st_mode):o})"
+        safe = part != path and status.st_mode & stat.S_ISVTX
+        group = status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid)
+        if (status.st_mode & stat.S_IWOTH or group) and not safe:
+            return f"{part} can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
     return ""
 
 
-def _is_mine(found: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+def _is_mine(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == os.getuid()
 
 
 def _is_own_group(number: int) -> bool:

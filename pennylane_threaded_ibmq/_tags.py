@@ -67,25 +67,25 @@ def lift_tags(arguments: dict[str, Any]) -> None:
     options = arguments.get("primitive_options")
     if not isinstance(options, Mapping):
         return
-    rest, found = _taken(options)
-    given = [] if found is None else [found]
+    rest, tags = _taken(options)
+    tag_lists = [] if tags is None else [tags]
     for name in ("estimator", "sampler"):
         if isinstance(rest.get(name), Mapping):
-            rest[name], found = _taken(rest[name])
-            given += [] if found is None else [found]
-    if not given:
+            rest[name], tags = _taken(rest[name])
+            tag_lists += [] if tags is None else [tags]
+    if not tag_lists:
         return
-    if any(one != given[0] for one in given):
+    if any(one != tag_lists[0] for one in tag_lists):
         raise ConfigurationError(
-            f"primitive_options: environment.job_tags is {given[0]!r} and {given[1]!r}; a job has those of its device. Give "
+            f"primitive_options: environment.job_tags is {tag_lists[0]!r} and {tag_lists[1]!r}; a job has those of its device. Give "
             "job_tags=. Nothing was sent.",
             argument="primitive_options",
             value=dict(options),
         )
     arguments["primitive_options"] = rest
-    mine = arguments.get("job_tags") or []
-    both = isinstance(mine, (list, tuple)) and isinstance(given[0], (list, tuple))
-    arguments["job_tags"] = [*mine, *given[0]] if both else mine or given[0]
+    own = arguments.get("job_tags") or []
+    both = isinstance(own, (list, tuple)) and isinstance(tag_lists[0], (list, tuple))
+    arguments["job_tags"] = [*own, *tag_lists[0]] if both else own or tag_lists[0]
 
 
 def _taken(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -94,5 +94,5 @@ def _taken(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     if not isinstance(environment, Mapping) or "job_tags" not in environment:
         return dict(options), None
     rest = {name: value for name, value in environment.items() if name != "job_tags"}
-    kept = {name: value for name, value in options.items() if name != "environment"}
-    return {**kept, "environment": rest} if rest else kept, environment["job_tags"]
+    others = {name: value for name, value in options.items() if name != "environment"}
+    return {**others, "environment": rest} if rest else others, environment["job_tags"]

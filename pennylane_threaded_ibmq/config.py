@@ -100,9 +100,9 @@ class Configuration(BaseSettings):
         """The sources, first to last."""
         tables = [f"{EXECUTORS}{name}" for name in dict.fromkeys((cls.own_table, DEVICE_EXECUTOR))]
         places = [(own_file(), table) for table in (PENNYLANE[0], *tables)]
-        theirs = pennylane_file()
-        if theirs is not None:
-            places += [(theirs, table) for table in PENNYLANE]
+        file = pennylane_file()
+        if file is not None:
+            places += [(file, table) for table in PENNYLANE]
         places += [(covalent_file(), table) for table in tables]
         return (
             EnvironmentSource(settings_cls),
@@ -161,8 +161,8 @@ def find_values(
         ConfigurationFileError: A file cannot be read or is not TOML.
     """
     asked = tuple((name, _variables(name) if name in variables else ()) for name in sorted(known))
-    found = _configuration(asked, executor, judged)()
-    return {name: value for name, value in found if value is not None}
+    values = _configuration(asked, executor, judged)()
+    return {name: value for name, value in values if value is not None}
 
 
 def find_token() -> str:

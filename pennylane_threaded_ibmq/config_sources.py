@@ -111,7 +111,7 @@ class EnvironmentSource(EnvSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """What is set, by the key of its field."""
-        found = {}
+        values = {}
         for name, field in self.settings_cls.model_fields.items():
             if field.validation_alias is None:
                 continue
@@ -119,8 +119,8 @@ class EnvironmentSource(EnvSettingsSource):
             if text is not None:
                 value = {name: text}
                 hide_secrets(value)
-                found[key_of(name, field)] = Found(value[name], f"environment variable {variable}")
-        return found
+                values[key_of(name, field)] = Found(value[name], f"environment variable {variable}")
+        return values
 
 
 class TableSource(PydanticBaseSettingsSource):
@@ -152,15 +152,15 @@ class TableSource(PydanticBaseSettingsSource):
         text = _read(self._path)
         if text is None:
             return {}
-        fields, found = self.settings_cls.model_fields, {}
+        fields, values = self.settings_cls.model_fields, {}
         for name, value in _table(self._path, text, self._table).items():
             line = _line(text, name, self._table)
             origin = f"{self._path}, line {line}" if line else str(self._path)
             if name not in fields:
                 self._warn(name, origin)
             elif value != "":
-                found[key_of(name, fields[name])] = Found(value, origin, self._path, line)
-        return found
+                values[key_of(name, fields[name])] = Found(value, origin, self._path, line)
+        return values
 
     def _warn(self, name: str, origin: str) -> None:
         if self._others is None or name in self._others:

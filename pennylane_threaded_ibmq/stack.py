@@ -90,11 +90,13 @@ def decide(versions: Mapping[str, str]) -> Stack:
         return verdict.stack
     from .exceptions import StackError
 
-    found = ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions) or "nothing of it"
+    present = (
+        ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions) or "nothing of it"
+    )
     wrong = "; ".join(f"{name} {problem}" for name, problem in verdict.problems.items())
     aim = "neither stack" if verdict.stack is None else f"the {verdict.stack.value} stack, incomplete"
     raise StackError(
-        f"The installed packages do not go together: this is {aim}. Wrong: {wrong}. Installed: {found}. "
+        f"The installed packages do not go together: this is {aim}. Wrong: {wrong}. Installed: {present}. "
         f"Nothing was sent. Use a fresh environment and one of:\n{how_to_install()}",
         installed=versions,
         problems=verdict.problems,
@@ -114,8 +116,8 @@ def judge(versions: Mapping[str, str]) -> Verdict:
                 candidate, needs, {name: text for name, text in problems.items() if text is not None}
             )
     need = " or ".join(f"{needs['pennylane']} ({s.value})" for s, needs in _NEEDS.items())
-    found = versions.get("pennylane")
-    text = "is not installed" if found is None else f"is {found}, and {need} is needed"
+    version = versions.get("pennylane")
+    text = "is not installed" if version is None else f"is {version}, and {need} is needed"
     return Verdict(None, {"pennylane": need}, {"pennylane": text})
 
 
@@ -123,13 +125,13 @@ def installed() -> dict[str, str]:
     """Version of each installed distribution of ``PACKAGES``; none is imported."""
     from importlib import metadata
 
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def how_to_install() -> str:
@@ -137,12 +139,12 @@ def how_to_install() -> str:
     return "\n".join(f"  {command}    ({use})" for use, command in _COMMANDS)
 
 
-def _problem(found: str | None, need: str) -> str | None:
+def _problem(version: str | None, need: str) -> str | None:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    if found is None:
+    if version is None:
         return "is not installed"
     # What comes before a release, or is built from its source, counts as that release.
-    base = Version(Version(found).base_version)
-    return None if SpecifierSet(need).contains(base) else f"is {found}, and {need} is needed"
+    base = Version(Version(version).base_version)
+    return None if SpecifierSet(need).contains(base) else f"is {version}, and {need} is needed"

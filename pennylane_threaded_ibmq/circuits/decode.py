@@ -112,8 +112,8 @@ class _View:
     def outcomes(self, home: int) -> Outcomes:
         """Outcomes of a setting, for statistics."""
         bits, values = self._postselected()
-        mine = self._mine(home)
-        return mine.keep(bits, values) if bits else mine
+        part = self._mine(home)
+        return part.keep(bits, values) if bits else part
 
     def _mine(self, home: int) -> Outcomes:
         """Outcomes of a setting that belong to this copy."""
@@ -150,12 +150,12 @@ def _views(block: Block, result: BlockResult, rng: np.random.Generator) -> list[
 
 def _of_member(rows: Any, member: Member) -> Any:
     """A tape's part of the rows: one value, or one a broadcast entry."""
-    mine = rows[member.rows]
+    values = rows[member.rows]
     if member.data.batch_size is None:
-        return mine[0]
-    if isinstance(mine, list) and mine and isinstance(mine[0], (dict, tuple)):
-        return mine
-    return np.stack([np.asarray(r) for r in mine]) if isinstance(mine, list) else mine
+        return values[0]
+    if isinstance(values, list) and values and isinstance(values[0], (dict, tuple)):
+        return values
+    return np.stack([np.asarray(r) for r in values]) if isinstance(values, list) else values
 
 
 def _read(view: _View, readout: Readout, index: int, copy: int) -> Any:
@@ -226,13 +226,13 @@ def _process(readout: Readout, bits: ShotBits) -> Any:
 
 def _count_bits(mp: CountsMP, shots: ShotBits, bits: Sequence[int]) -> dict[Any, np.int64]:
     """Counts of bit strings in the form of ``mp.process_samples``, which makes a text of each shot."""
-    found, counts = np.unique(shots.outcome_indices(0, bits), return_counts=True)
+    indices, counts = np.unique(shots.outcome_indices(0, bits), return_counts=True)
     width = f"0{len(bits)}b"
     if mp.all_outcomes:
         out = dict.fromkeys((format(k, width) for k in range(1 << len(bits))), np.int64(0))
-        out.update((format(k, width), n) for k, n in zip_strict(found.tolist(), counts))
+        out.update((format(k, width), n) for k, n in zip_strict(indices.tolist(), counts))
         return out
-    return dict(zip_strict(np.array([format(k, width) for k in found.tolist()]), counts))
+    return dict(zip_strict(np.array([format(k, width) for k in indices.tolist()]), counts))
 
 
 def _count(mp: CountsMP, samples: Any, order: Wires) -> Any:
@@ -294,7 +294,7 @@ def _sampled(view: _View, readout: Readout) -> FloatArray:
             read.setdefault(home, []).append((j, bits))
     for home, entries in read.items():
         outcomes = view.outcomes(home)
-        mine = [j for j, _ in entries]
-        sums[:, mine] += outcomes.word_sums([bits for _, bits in entries])
-        totals[:, mine] += outcomes.totals[:, None]
+        words = [j for j, _ in entries]
+        sums[:, words] += outcomes.word_sums([bits for _, bits in entries])
+        totals[:, words] += outcomes.totals[:, None]
     return sums / totals

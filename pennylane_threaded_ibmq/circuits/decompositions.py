@@ -93,14 +93,14 @@ def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex
         # PennyLane takes no root of a tensor of a gradient under way
         plain = bound(op, [np.asarray(unwrapped(number)) for number in op.data])
         wanted = to_complex(plain.matrix())
-        found = None if others else matrix_of(gates, op)
+        product = None if others else matrix_of(gates, op)
     except (TypeError, ValueError, IndexError):
         # JAX is tracing, and there are no numbers yet; or PennyLane gives this operation no other numbers
         return None
     if not np.allclose(wanted @ np.conj(np.swapaxes(wanted, -1, -2)), np.eye(wanted.shape[-1])):
         # a root of an angle of just a turn, which PennyLane computes from rounding
         return None
-    if found is None:
+    if product is None:
         return wanted
-    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(found), wanted)) / wanted.shape[-1]
+    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(product), wanted)) / wanted.shape[-1]
     return None if np.all(np.abs(overlap - 1) < AGREES) else wanted

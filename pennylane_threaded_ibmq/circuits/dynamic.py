@@ -105,12 +105,12 @@ class MidCircuitNumbers:
         """Read a condition; measurements that make no difference are left out."""
         bits, table = self._table(value)
         table = table.astype(bool).reshape((2,) * len(bits))
-        kept = list(bits)
+        others = list(bits)
         for axis in reversed(range(len(bits))):
             if np.array_equal(table.take(0, axis), table.take(1, axis)):
                 table = table.take(0, axis)
-                del kept[axis]
-        return Condition(tuple(kept), tuple(table.ravel().tolist()))
+                del others[axis]
+        return Condition(tuple(others), tuple(table.ravel().tolist()))
 
     def value(self, mp: MeasurementProcess) -> MidCircuitValue:
         """Read a measurement of mid-circuit values."""

@@ -86,8 +86,8 @@ def _outermost(table: NDArray[np.int8]) -> NDArray[np.int8]:
     lengths = np.count_nonzero(table, axis=1)
     inner = np.zeros(len(table), dtype=np.bool_)
     for rows, _, alike in _agreements(table):
-        mine = lengths[rows, None]
-        inner[rows] = ((alike == mine) & (lengths > mine)).any(axis=1)
+        own = lengths[rows, None]
+        inner[rows] = ((alike == own) & (lengths > own)).any(axis=1)
     outermost: NDArray[np.int8] = table[~inner]
     return outermost
 
@@ -108,12 +108,12 @@ def _saturate(conflicts: NDArray[np.bool_]) -> NDArray[np.int64]:
     closed: list[NDArray[np.bool_]] = []
     for _ in range(number):
         word = int(weights.argmax())
-        mine = conflicts[word]
+        neighbours = conflicts[word]
         colour = next((c for c, words in enumerate(closed) if not words[word]), len(closed))
         if colour == len(closed):
             closed.append(np.zeros(number, dtype=np.bool_))
-        weights += number * (mine & ~closed[colour]) - mine
-        closed[colour] |= mine
+        weights += number * (neighbours & ~closed[colour]) - neighbours
+        closed[colour] |= neighbours
         weights[word] = _COLOURED
         colours[word] = colour
     return colours

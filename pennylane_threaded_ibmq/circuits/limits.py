@@ -134,19 +134,19 @@ the largest, and of a gate of its circuit; a value is 8 bytes in base64 that can
 def circuit_size(circuit: QuantumCircuit) -> JobSize:
     """How large a transpiled circuit is, run once; each branch counts, and a loop once."""
     busy = [_INSTRUCTIONS["init"]] * circuit.num_qubits
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name, qubits in _instructions(circuit, range(circuit.num_qubits)):
         pair = len(qubits) == 2
-        found["pairs"] += pair
-        found[name] += 1
+        counts["pairs"] += pair
+        counts[name] += 1
         for qubit in qubits:
             busy[qubit] += _INSTRUCTIONS.get(name, _OTHER_PAIR if pair else _OTHER)
     return JobSize(
         circuits=1,
         instructions=max(busy, default=0),
-        two_qubit_gates=found["pairs"],
-        rz=found["rz"],
-        sx=found["sx"],
+        two_qubit_gates=counts["pairs"],
+        rz=counts["rz"],
+        sx=counts["sx"],
     )
 
 

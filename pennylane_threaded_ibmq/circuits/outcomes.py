@@ -230,9 +230,9 @@ class ShotCounts:
 
     def ordered(self, rng: np.random.Generator) -> ShotBits:
         """Shots in an order: independent shots are exchangeable, so a random order is a faithful one."""
-        mine = self._sorted()
-        entries = np.repeat(np.arange(len(mine.weights)), mine.weights).reshape(self.rows, self.shots)
-        return ShotBits(mine.packed[rng.permuted(entries, axis=1)])
+        table = self._sorted()
+        entries = np.repeat(np.arange(len(table.weights)), table.weights).reshape(self.rows, self.shots)
+        return ShotBits(table.packed[rng.permuted(entries, axis=1)])
 
     def split(self, sizes: Sequence[int], rng: np.random.Generator) -> list[ShotCounts]:
         """Each shot in one of several parts: any division of exchangeable shots is as good as the one in time.
@@ -241,9 +241,9 @@ class ShotCounts:
             sizes: Shots of each row in each part; their sum is ``shots``.
             rng: Draws who gets what.
         """
-        mine = self._sorted()
-        left = mine.weights.copy()
-        ends = np.searchsorted(mine.row_of, np.arange(self.rows + 1))
+        table = self._sorted()
+        left = table.weights.copy()
+        ends = np.searchsorted(table.row_of, np.arange(self.rows + 1))
         parts = []
         for size in sizes[:-1]:
             drawn = np.empty_like(left)
@@ -253,8 +253,8 @@ class ShotCounts:
             parts.append(drawn)
         some = [weights > 0 for weights in (*parts, left)]
         return [
-            ShotCounts(mine.row_of[kept], mine.packed[kept], weights[kept], self.rows, size)
-            for weights, kept, size in zip_strict([*parts, left], some, sizes)
+            ShotCounts(table.row_of[entries], table.packed[entries], weights[entries], self.rows, size)
+            for weights, entries, size in zip_strict([*parts, left], some, sizes)
         ]
 
     def _sorted(self) -> ShotCounts:

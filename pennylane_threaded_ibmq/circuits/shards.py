@@ -67,8 +67,14 @@ class Shard:
         # the form of the PUBs counts, too: results of another form must not be read as if they were of this one
         digest = sha256(repr((_PUB_FORM, extra)).encode())
         for block in self.blocks:
-            told = (block.structure, block.values.shape, tuple(block.shots), block.readouts, block.primitive)
-            digest.update(repr(told if block.copies is None else (*told, block.copies)).encode())
+            identity = (
+                block.structure,
+                block.values.shape,
+                tuple(block.shots),
+                block.readouts,
+                block.primitive,
+            )
+            digest.update(repr(identity if block.copies is None else (*identity, block.copies)).encode())
             # words may be grouped in another way by another version
             digest.update(repr([block.template.settings[i].basis for i in block.settings]).encode())
             digest.update(block.values.tobytes())
@@ -107,8 +113,8 @@ def cut(
             shards.append(Shard(tuple(part)))
             continue
         for primitive in ("estimator", "sampler"):
-            mine = [b for b in part if b.primitive == primitive]
-            for group in _groups(mine, limits):
+            blocks_of_it = [b for b in part if b.primitive == primitive]
+            for group in _groups(blocks_of_it, limits):
                 shards += _pack(group, limits)
     return tuple(shards)
 
@@ -157,7 +163,7 @@ def spread_size(
 
 def cut_like(
     blocks: Sequence[Block],
-    told: Sequence[tuple[int, ...]],
+    layout: Sequence[tuple[int, ...]],
     shard_size: int | Literal["auto"],
     limits: Limits | None,
 ) -> tuple[Shard, ...]:
@@ -165,13 +171,13 @@ def cut_like(
 
     Args:
         blocks: Blocks of one batch.
-        told: Positions of the tapes of each of its shards.
+        layout: Positions of the tapes of each of its shards.
         shard_size: What is tried first, and taken if nothing fits.
         limits: As for :func:`cut`.
     """
-    sizes: tuple[int | Literal["auto"], ...] = (shard_size, "auto", max(map(len, told), default=1))
+    sizes: tuple[int | Literal["auto"], ...] = (shard_size, "auto", max(map(len, layout), default=1))
     cuts = [cut(blocks, size, limits) for size in dict.fromkeys(sizes)]
-    return next((c for c in cuts if [shard.positions for shard in c] == list(told)), cuts[0])
+    return next((c for c in cuts if [shard.positions for shard in c] == list(layout)), cuts[0])
 
 
 def _by_tapes(blocks: Sequence[Block], shard_size: int | Literal["auto"]) -> list[list[Block]]:
@@ -212,7 +218,7 @@ def _equal_parts(block: Block) -> list[tuple[int, Block]]:
         copies.setdefault(shots, []).append(copy)
     if len(copies) == 1:
         return [(next(iter(copies)), block)]
-    return [(shots, replace(block, copies=tuple(mine))) for shots, mine in copies.items()]
+    return [(shots, replace(block, copies=tuple(numbers))) for shots, numbers in copies.items()]
 
 
 def _pack(blocks: Sequence[Block], limits: Limits) -> list[Shard]:

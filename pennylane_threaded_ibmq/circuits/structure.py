@@ -97,11 +97,11 @@ class StructureReader:
     def _gate(self, op: Operator) -> _Gate:
         """A gate with its part of the key and the number of its angles; ``None`` if its numbers are structure."""
         name = op.name
-        found = (op, (name, wire_labels(op)), ANGLES.get(name))
+        description = (op, (name, wire_labels(op)), ANGLES.get(name))
         if len(self._gates) < REMEMBERED:
             # the object is kept, so that its id cannot be given to another one
-            self._gates[id(op)] = found
-        return found
+            self._gates[id(op)] = description
+        return description
 
     def _measurement(self, mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
         known = self._seen.get(id(mp))
@@ -220,9 +220,9 @@ def _bad_angle(
 
 
 def _not_finite(tape: QuantumScript, position: int) -> str:
-    found = _bad_angle(tape, position, lambda d: not np.isfinite(d).all(), "finite")
-    if found is not None:
-        return found
+    problem = _bad_angle(tape, position, lambda d: not np.isfinite(d).all(), "finite")
+    if problem is not None:
+        return problem
     return f"Tape {position} has a parameter that is not a finite number. Nothing was sent."
 
 

@@ -66,15 +66,15 @@ def backends_command(
     """
     from ..stacks.current.overview import Overview, local_backends
 
-    found: list[BackendFacts] = []
+    backends: list[BackendFacts] = []
     account = None if local else credentials(instance, options)
     if account is not None:
-        found += Overview(account).backends()
+        backends += Overview(account).backends()
     elif not local:
         note("No account: these are the backends of this machine. threaded-ibmq doctor tells how to add one.")
-    found = [b for b in (*found, *local_backends()) if b.qubits is None or b.qubits >= qubits]
+    backends = [b for b in (*backends, *local_backends()) if b.qubits is None or b.qubits >= qubits]
     if as_json:
-        say_json([asdict(backend) for backend in found])
+        say_json([asdict(backend) for backend in backends])
         return
     say_table(
         ("BACKEND", "WHERE", "QUBITS", "QUEUE", "BASIS", "HERE"),
@@ -87,7 +87,7 @@ def backends_command(
                 " ".join(b.basis) or "any gate",
                 b.stand_in,
             )
-            for b in found
+            for b in backends
         ],
         empty=f"No backend has {quantity(qubits, 'qubit')}.",
     )
@@ -144,8 +144,8 @@ def settings_table() -> list[dict[str, Any]]:
 
     settings = load_settings({})
     names = {*Settings.model_fields, *EXECUTORS_ONLY}
-    found = find_values(names, names, judged=(DEVICES,))
-    sources = {name: _source(one) for name, one in found.items()}
+    values = find_values(names, names, judged=(DEVICES,))
+    sources = {name: _source(one) for name, one in values.items()}
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
@@ -156,9 +156,9 @@ def settings_table() -> list[dict[str, Any]]:
             source = "account saved by Qiskit's IBM client" if saved else source
         rows.append({"name": name, "value": value, "source": source})
     for name, default in (("shots", 0), ("persist_data", True)):
-        value = found[name].value if name in found else default
+        value = values[name].value if name in values else default
         rows.append({"name": f"{name} of executors", "value": value, "source": sources.get(name, "default")})
-    rows += _executors_own(names, found)
+    rows += _executors_own(names, values)
     home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
     rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
     if os.environ.get(ESTIMATE_VARIABLE):

@@ -44,9 +44,9 @@ def read_value(text: str) -> Any:
         return text
 
 
-def _read(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+def _read(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    for text in given:
+    for text in pairs:
         name, equals, value = text.partition("=")
         if not equals or name not in ACCOUNT_OPTIONS:
             raise click.BadParameter(

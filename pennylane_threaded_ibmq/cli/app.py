@@ -75,14 +75,14 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command; for a wrong name, one that is near is offered."""
-        found = super().get_command(ctx, cmd_name)
-        if found is None and not ctx.resilient_parsing:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(cmd_name, self.commands, n=1)
             if near:
                 ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
-        return found
+        return command
 
 
 @click.group(

@@ -59,15 +59,15 @@ def budget_command(
     if secs is not None or off:
         journals().at(path)  # made with the rights that it should have
         Ledger(path).set(str(instance), None if off else secs, days)
-    found = Ledger(path).budgets() if path.exists() else ()
+    budgets = Ledger(path).budgets() if path.exists() else ()
     if as_json:
-        say_json([asdict(budget) for budget in found])
+        say_json([asdict(budget) for budget in budgets])
         return
     say_table(
         ("INSTANCE", "SECONDS", "DAYS", "SPENT", "LEFT"),
         [
             (b.instance, b.secs, b.days, round(b.spent, 1), round(max(0.0, b.secs - b.spent), 1))
-            for b in found
+            for b in budgets
         ],
         empty="No instance has a budget.",
     )

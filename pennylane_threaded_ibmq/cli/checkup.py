@@ -100,17 +100,17 @@ def look_at_account(backend: str | None, instance: str | None, options: Mapping[
 def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) -> Check:
     names = [b.name for b in backends]
     if wanted is not None and wanted != "least_busy" and not is_local_name(wanted):
-        found = next((b for b in backends if b.name == wanted), None)
-        if found is None:
+        facts = next((b for b in backends if b.name == wanted), None)
+        if facts is None:
             ended = retirement(wanted)
             advice = f"{nearest(wanted, names)} threaded-ibmq backends lists them."
             if ended:
                 advice = f"{stand_in(wanted)}. threaded-ibmq backends lists what there is."
             found_none = f"the account has no {wanted}{': ' + ended if ended else ''}"
             return Check("backend", "bad", found_none, advice.strip())
-        if not found.online:
+        if not facts.online:
             return Check("backend", "bad", f"{wanted} is offline", "threaded-ibmq backends lists the others.")
-        numbers = ((found.qubits, "qubit", "qubits"), (found.queue, "job in the queue", "jobs in the queue"))
+        numbers = ((facts.qubits, "qubit", "qubits"), (facts.queue, "job in the queue", "jobs in the queue"))
         known = [quantity(number, *nouns) for number, *nouns in numbers if number is not None]
         return Check("backend", "ok", ", ".join((wanted, *known)))
     online = [b.name for b in backends if b.online]

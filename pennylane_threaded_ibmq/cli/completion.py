@@ -19,7 +19,7 @@ def completion_command(ctx: click.Context, shell: str) -> None:
       echo 'eval "$(threaded-ibmq completion bash)"' >> ~/.bashrc
       threaded-ibmq completion fish > ~/.config/fish/completions/threaded-ibmq.fish
     """
-    found = get_completion_class(shell)
-    assert found is not None
+    completion = get_completion_class(shell)
+    assert completion is not None
     command = ctx.find_root().command
-    click.echo(found(command, {}, "threaded-ibmq", "_THREADED_IBMQ_COMPLETE").source())
+    click.echo(completion(command, {}, "threaded-ibmq", "_THREADED_IBMQ_COMPLETE").source())

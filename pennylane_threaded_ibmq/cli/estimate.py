@@ -41,22 +41,22 @@ def estimate_command(*, script: Path, arguments: tuple[str, ...], as_json: bool)
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="threaded-ibmq-") as folder:
-        told = Path(folder) / "estimates.jsonl"
+        file = Path(folder) / "estimates.jsonl"
         status = subprocess.run(  # noqa: S603 - the user's own program
             [sys.executable, str(script), *arguments],
-            env={**os.environ, ESTIMATE_VARIABLE: str(told)},
+            env={**os.environ, ESTIMATE_VARIABLE: str(file)},
             # what the program prints must not mix with JSON
             stdout=sys.stderr if as_json else None,
             check=False,
         ).returncode
-        lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
-    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    if not found and status != 0:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    estimates: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    if not estimates and status != 0:
         raise click.ClickException(f"{script} failed with exit status {status} before it sent anything.")
     if as_json:
-        say_json({"script": str(script), "first_batch": found[0] if found else None})
-    elif found:
-        say_facts(_facts(found[0]))
+        say_json({"script": str(script), "first_batch": estimates[0] if estimates else None})
+    elif estimates:
+        say_facts(_facts(estimates[0]))
         click.echo(
             "\nThis was the first batch; nothing was sent. threaded-ibmq rehearse runs the whole program."
         )
@@ -64,15 +64,15 @@ def estimate_command(*, script: Path, arguments: tuple[str, ...], as_json: bool)
         click.echo("The program ended and sent nothing to IBM Quantum.")
 
 
-def _facts(found: dict[str, Any]) -> dict[str, Any]:
-    left = found["left_secs"]
+def _facts(estimate: dict[str, Any]) -> dict[str, Any]:
+    left = estimate["left_secs"]
     return {
-        "backend": found["backend"],
-        "tapes": found["tapes"],
-        "jobs": found["jobs"],
-        "circuits": found["circuits"],
-        "shots": found["shots"],
-        "QPU time": span(found["qpu_secs"]),
+        "backend": estimate["backend"],
+        "tapes": estimate["tapes"],
+        "jobs": estimate["jobs"],
+        "circuits": estimate["circuits"],
+        "shots": estimate["shots"],
+        "QPU time": span(estimate["qpu_secs"]),
         "left on the instance": None if left is None else span(left),
-        "formula": found["formula"],
+        "formula": estimate["formula"],
     }

@@ -61,14 +61,14 @@ def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:
         ClickException: There is none, or more than one.
     """
     journal = open_journal(path)
-    found = () if journal is None else journal.ids(batch_id, most=5)
-    if journal is None or not found:
+    ids = () if journal is None else journal.ids(batch_id, most=5)
+    if journal is None or not ids:
         raise click.ClickException(
             f"batch {batch_id!r} is not in the journal; threaded-ibmq batches lists those that are."
         )
-    if len(found) > 1 and batch_id not in found:
-        raise click.ClickException(f"{batch_id!r} may be {', '.join(found)}; give more letters.")
-    return journal, journal.batch(batch_id if batch_id in found else found[0])
+    if len(ids) > 1 and batch_id not in ids:
+        raise click.ClickException(f"{batch_id!r} may be {', '.join(ids)}; give more letters.")
+    return journal, journal.batch(batch_id if batch_id in ids else ids[0])
 
 
 def standing(batch: BatchRecord) -> str:
@@ -293,20 +293,20 @@ def cancel_command(
         raise click.ClickException("there is no account; threaded-ibmq doctor tells how to add one.")
     unsettled = [s for s in batch.shards if s.state in {ShardState.SENDING, ShardState.ACCEPTED}]
     overview = Overview(account) if unsettled else None
-    told = []
+    outcomes = []
     for shard in unsettled:
         assert overview is not None
         ids = (shard.job_id,) if shard.job_id else overview.find(shard.tag)
         cancelled = [job_id for job_id in ids if overview.cancel(job_id)]
         if cancelled:
             journal.move(batch.id, shard.number, ShardState.CANCELLED, tag=shard.tag, job_id=cancelled[0])
-        told += [{"job": job_id, "cancelled": job_id in cancelled} for job_id in ids]
+        outcomes += [{"job": job_id, "cancelled": job_id in cancelled} for job_id in ids]
     if as_json:
-        say_json(told)
+        say_json(outcomes)
         return
     say_table(
         ("JOB", "WHAT HAPPENED"),
-        [(t["job"], "cancelled" if t["cancelled"] else "was finished already") for t in told],
+        [(t["job"], "cancelled" if t["cancelled"] else "was finished already") for t in outcomes],
         empty="No job of this batch waits or runs.",
     )
 

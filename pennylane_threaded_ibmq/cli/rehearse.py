@@ -198,10 +198,10 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     from ..loopback.environment import account_variables
 
     hidden = {*account_variables(os.environ), ESTIMATE_VARIABLE}
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
     # as in an activated environment: python is the one that has the packages
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return {**kept, **variables, "PATH": path}
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
+    return {**inherited, **variables, "PATH": path}
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str], *, quiet_stdout: bool) -> int:

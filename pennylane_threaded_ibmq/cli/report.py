@@ -75,34 +75,36 @@ def make_report(rehearsal: Rehearsal) -> dict[str, Any]:
 def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
     """What failed, or would have failed."""
     counted, config = rehearsal.counters, rehearsal.config
-    found = []
+    problems = []
     if rehearsal.exit_code:
-        found.append(f"The program ended with exit code {rehearsal.exit_code}.")
+        problems.append(f"The program ended with exit code {rehearsal.exit_code}.")
     bad = [job for job in rehearsal.jobs if str(job.status) not in {"Completed", "Queued", "Running"}]
-    found += [
+    problems += [
         f"Job {job.id}: {job.status}{': ' + job.reason if job.reason else ''}" for job in bad[:MOST_PROBLEMS]
     ]
     if len(bad) > MOST_PROBLEMS:
-        found.append(f"{quantity(len(bad) - MOST_PROBLEMS, 'more job')} failed or were cancelled.")
+        problems.append(f"{quantity(len(bad) - MOST_PROBLEMS, 'more job')} failed or were cancelled.")
     unread = sum(str(job.status) == "Completed" and not job.results_read for job in rehearsal.jobs)
     if unread:
-        found.append(f"{quantity(unread, 'job')} ran, and nobody fetched the results.")
+        problems.append(f"{quantity(unread, 'job')} ran, and nobody fetched the results.")
     left = statuses["Queued"] + statuses["Running"]
     if left:
-        found.append(f"{quantity(left, 'job')} still waited or ran when the program ended.")
+        problems.append(f"{quantity(left, 'job')} still waited or ran when the program ended.")
     limit = config.usage_limit_secs
     if limit is not None and counted.usage_secs >= limit:
-        found.append(f"The QPU time was used up: {counted.usage_secs:.1f} s of {limit:g} s.")
+        problems.append(f"The QPU time was used up: {counted.usage_secs:.1f} s of {limit:g} s.")
     if counted.refused:
         requests = quantity(
             counted.refused,
             "request to other hosts than IBM's was",
             "requests to other hosts than IBM's were",
         )
-        found.append(f"{requests} refused; a real run would go there.")
+        problems.append(f"{requests} refused; a real run would go there.")
     if not counted.jobs:
-        found.append("No job was sent: does the program use one of the backends above, and not a local one?")
-    return found
+        problems.append(
+            "No job was sent: does the program use one of the backends above, and not a local one?"
+        )
+    return problems
 
 
 def say_report(report: dict[str, Any]) -> None:

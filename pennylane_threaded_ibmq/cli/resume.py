@@ -22,10 +22,10 @@ ADVICE = " --send sends what is missing, and it is paid for."
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
 
 
-def read_option(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+def read_option(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
     """Read ``NAME=VALUE`` with Python's literals as values; other text stands for itself."""
     options: dict[str, Any] = {}
-    for text in given:
+    for text in pairs:
         name, equals, value = text.partition("=")
         if not equals or not name or name in RESERVED:
             taken = " the batch says it" if name in RESERVED else " write NAME=VALUE"
@@ -94,14 +94,14 @@ def resume_command(
                 f"no result of the whole batch within {timeout:g} s; {jobs} runs on. Come back: threaded-ibmq resume "
                 f"{error.batch_id or batch.id}"
             ) from None
-    told = [plain(result) for result in results]
+    values = [plain(result) for result in results]
     if output is not None:
-        output.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        output.write_text(json.dumps(values) + "\n", encoding="utf-8")
     if as_json:
         missing = [] if failed is None else [int(position) for position in failed.tapes]
-        say_json({"batch": batch.id, "results": told, "missing": missing, "output": output})
+        say_json({"batch": batch.id, "results": values, "missing": missing, "output": output})
     elif output is None:
-        say_json(told)
+        say_json(values)
     else:
         note(
             f"{sum(r is not None for r in results)} of {quantity(len(results), 'result is', 'results are')} in {output}."

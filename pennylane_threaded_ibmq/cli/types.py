@@ -18,10 +18,10 @@ def duration(text: str) -> float:
     Raises:
         BadParameter: It is none of these.
     """
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
         raise click.BadParameter(f"{text!r} is no length of time; write 500ms, 30s, 2m, 1h or 90d.")
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def share(text: str) -> float:
@@ -31,9 +31,9 @@ def share(text: str) -> float:
         BadParameter: It is none.
     """
     try:
-        found = float(without_suffix(text.strip(), "%")) / (100 if text.strip().endswith("%") else 1)
+        fraction = float(without_suffix(text.strip(), "%")) / (100 if text.strip().endswith("%") else 1)
     except ValueError:
-        found = -1.0
-    if not 0 <= found <= 1:
+        fraction = -1.0
+    if not 0 <= fraction <= 1:
         raise click.BadParameter(f"{text!r} is no share; write 5% or 0.05.")
-    return found
+    return fraction

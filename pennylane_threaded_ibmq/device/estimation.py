@@ -36,7 +36,7 @@ def stop_if_only_estimating(place: ExecutionContext, shards: Sequence[Shard], ta
     path = estimates_file()
     if path is None or not place.remote:
         return
-    found = {"backend": place.name, "tapes": tapes, **asdict(place.estimate(shards, ask=True))}
+    estimate = {"backend": place.name, "tapes": tapes, **asdict(place.estimate(shards, ask=True))}
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(found) + "\n")
+        file.write(json.dumps(estimate) + "\n")
     raise OnlyEstimated(0)

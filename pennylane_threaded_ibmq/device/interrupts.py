@@ -126,7 +126,7 @@ def termination_interrupts(batch: Waitable) -> Iterator[Waitable]:
         The same, for a thread that must look up now and then.
     """
     main = threading.current_thread() is threading.main_thread()
-    mine = handle_termination()
+    handling = handle_termination()
     termination = signal.getsignal(signal.SIGTERM)
     if not isinstance(termination, Termination):
         yield _Looking(batch, None) if DEAF else batch
@@ -135,6 +135,6 @@ def termination_interrupts(batch: Waitable) -> Iterator[Waitable]:
         with termination.waiting():
             yield batch if main and not DEAF else _Looking(batch, termination)
     finally:
-        if mine is not None:
+        if handling is not None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            atexit.unregister(mine.join)
+            atexit.unregister(handling.join)

@@ -76,13 +76,13 @@ class Spending:
     """
 
     def __init__(
-        self, budgets: Sequence[Budget], ledger: Ledger | None, instance: str, found: Estimate
+        self, budgets: Sequence[Budget], ledger: Ledger | None, instance: str, estimate: Estimate
     ) -> None:
         self._budgets = tuple(budgets)
         self._ledger = ledger
         self._instance = instance
-        self._secs = found.secs_by_job
-        self._formula = found.formula
+        self._secs = estimate.secs_by_job
+        self._formula = estimate.formula
 
     def check(self, jobs: Sequence[int]) -> None:
         """Look, before anything is sent, whether some of its jobs may be paid for.

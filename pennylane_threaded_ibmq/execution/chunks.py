@@ -89,28 +89,28 @@ class Chunk:
         chunks, places = [], []
         for number in np.unique(chunk_of):
             rows = np.flatnonzero(chunk_of == number)
-            mine = [int(i) for i in np.unique(owner[rows])]
+            numbers = [int(i) for i in np.unique(owner[rows])]
             values = tuple(
-                self.values[i][max(rows[0] - starts[i], 0) : rows[-1] + 1 - starts[i]] for i in mine
+                self.values[i][max(rows[0] - starts[i], 0) : rows[-1] + 1 - starts[i]] for i in numbers
             )
             chunks.append(
                 replace(
                     self,
-                    circuits=tuple(self.circuits[i] for i in mine),
+                    circuits=tuple(self.circuits[i] for i in numbers),
                     values=values,
-                    precisions=tuple(self.precisions[i] for i in mine) if self.precisions else (),
-                    observables=tuple(self.observables[i] for i in mine) if self.observables else (),
+                    precisions=tuple(self.precisions[i] for i in numbers) if self.precisions else (),
+                    observables=tuple(self.observables[i] for i in numbers) if self.observables else (),
                     seed=None if self.seed is None else self.seed + SEED_STEP * int(rows[0]),
                 )
             )
-            places.append(mine)
+            places.append(numbers)
         return chunks, places
 
     def join(self, results: Sequence[list[Any]], places: Sequence[list[int]]) -> list[Any]:
         """Put the results of the chunks of this one together."""
         whole: list[list[Any]] = [[] for _ in self.circuits]
-        for result, mine in zip_strict(results, places):
-            for place, one in zip_strict(mine, result):
+        for result, positions in zip_strict(results, places):
+            for place, one in zip_strict(positions, result):
                 whole[place].append(one)
         if self.precisions:
             return [np.concatenate(parts, axis=1) for parts in whole]
@@ -148,14 +148,14 @@ class BackendSpec:
 
 @lru_cache(maxsize=MOST_KEPT)
 def _opened(spec: bytes) -> LocalBackend:
-    told: BackendSpec = pickle.loads(spec)  # noqa: S301 - from the program that asked for this work
-    backend = open_local(told.backend) if isinstance(told.backend, str) else told.backend
-    return LocalBackend(backend, noise_model=told.noise_model, options=told.options)
+    known: BackendSpec = pickle.loads(spec)  # noqa: S301 - from the program that asked for this work
+    backend = open_local(known.backend) if isinstance(known.backend, str) else known.backend
+    return LocalBackend(backend, noise_model=known.noise_model, options=known.options)
 
 
 @lru_cache(maxsize=MOST_CIRCUITS)
-def _circuit(sent: bytes) -> QuantumCircuit:
-    return pickle.loads(sent)  # noqa: S301 - as above
+def _circuit(data: bytes) -> QuantumCircuit:
+    return pickle.loads(data)  # noqa: S301 - as above
 
 
 def pack(chunks: Sequence[Chunk]) -> list[bytes]:
@@ -168,21 +168,21 @@ def pack(chunks: Sequence[Chunk]) -> list[bytes]:
     ]
 
 
-def unpack(sent: bytes) -> Chunk:
+def unpack(data: bytes) -> Chunk:
     """A chunk as it was before it was sent."""
     chunk: Chunk
-    chunk, circuits = pickle.loads(sent)  # noqa: S301 - as above
+    chunk, circuits = pickle.loads(data)  # noqa: S301 - as above
     return replace(chunk, circuits=tuple(_circuit(one) for one in circuits))
 
 
-def run_chunk(spec: bytes, sent: bytes) -> list[Any]:
+def run_chunk(spec: bytes, data: bytes) -> list[Any]:
     """Run a chunk in the process of a worker.
 
     Args:
         spec: The backend: a pickled :class:`BackendSpec`. It is opened once and kept.
-        sent: The chunk, from :func:`pack`.
+        data: The chunk, from :func:`pack`.
     """
-    return unpack(sent).run(_opened(spec))
+    return unpack(data).run(_opened(spec))
 
 
 def _main() -> None:

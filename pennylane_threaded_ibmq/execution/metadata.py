@@ -76,16 +76,18 @@ def metadata_by_tape(
         most_shots: As for :func:`primitive_pubs`.
         takes_rz: As for :func:`primitive_pubs`.
     """
-    found: dict[int, list[PubMetadata]] = {}
+    by_tape: dict[int, list[PubMetadata]] = {}
     left = iter(results)
     for request in requests:
         for pub in request.pubs:
             parts = [next(left) for _ in range(count_parts(pub, most_shots, takes_rz=takes_rz))]
             errors = _errors(pub, parts)
             for member in request.block.members:
-                mine = None if errors is None else errors[member.rows]
-                found.setdefault(member.position, []).append(_metadata(request, pub, parts[0], job, mine))
-    return {position: tuple(some) for position, some in found.items()}
+                row_errors = None if errors is None else errors[member.rows]
+                by_tape.setdefault(member.position, []).append(
+                    _metadata(request, pub, parts[0], job, row_errors)
+                )
+    return {position: tuple(some) for position, some in by_tape.items()}
 
 
 def _metadata(

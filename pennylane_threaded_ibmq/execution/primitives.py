@@ -101,10 +101,10 @@ def _numbered(circuit: QuantumCircuit) -> QuantumCircuit:
     from qiskit.circuit import Parameter
 
     qubit = next((i.qubits[0] for i in circuit.data if i.qubits), circuit.qubits[0])
-    found = circuit.copy_empty_like()
-    found.rz(Parameter("row"), qubit)
-    found.compose(circuit, found.qubits, found.clbits, inplace=True, copy=False)
-    return found
+    result = circuit.copy_empty_like()
+    result.rz(Parameter("row"), qubit)
+    result.compose(circuit, result.qubits, result.clbits, inplace=True, copy=False)
+    return result
 
 
 def read_results(

@@ -34,19 +34,19 @@ class Decision:
     cancel: tuple[str, ...] = ()
 
 
-def decide(found: Sequence[Found], wanted: str = "") -> Decision:
+def decide(candidates: Sequence[Found], wanted: str = "") -> Decision:
     """Choose among the jobs that carry a shard's tag.
 
     A finished job is best, then the one known to be ours, then the oldest that still waits. A job that failed or was
     cancelled is no use: the shard is sent again, which the retry limit bounds.
 
     Args:
-        found: All jobs with the tag, oldest first.
+        candidates: All jobs with the tag, oldest first.
         wanted: The job that the service named when it accepted the shard, if it got that far.
     """
-    useful = [f for f in found if f.state is State.DONE or not f.state.final]
+    useful = [f for f in candidates if f.state is State.DONE or not f.state.final]
     if not useful:
         return Decision(None)
     chosen = min(useful, key=lambda f: (f.state is not State.DONE, f.job_id != wanted, useful.index(f)))
-    surplus = tuple(f.job_id for f in found if not f.state.final and f is not chosen)
+    surplus = tuple(f.job_id for f in candidates if not f.state.final and f is not chosen)
     return Decision(chosen.job_id, surplus)

@@ -126,14 +126,14 @@ def overheads(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Overhead]:
     Args:
         options: Options by primitive.
     """
-    found = {}
+    by_primitive = {}
     for primitive in ("estimator", "sampler"):
         chosen = _part(options, primitive)
         added = mitigation(primitive, chosen)
         # the other way to amplify noise adds no gates
         pea = _part(_part(chosen, "resilience"), "zne").get("amplifier") == "pea"
-        found[primitive] = Overhead(added.shots, len(added.factors) if pea else sum(added.factors))
-    return found
+        by_primitive[primitive] = Overhead(added.shots, len(added.factors) if pea else sum(added.factors))
+    return by_primitive
 
 
 def _resilient(base: Mitigation, resilience: Mapping[str, Any], level: int) -> Mitigation:
@@ -261,8 +261,8 @@ def _circuits(block: Block) -> int:
 
 
 def _part(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = options.get(name)
-    return found if isinstance(found, Mapping) else {}
+    part = options.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _number(value: Any) -> int | None:

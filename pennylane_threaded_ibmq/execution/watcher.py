@@ -167,7 +167,7 @@ class Watcher:
         groups: dict[str, list[_Watched]] = {}
         for one in watched:
             groups.setdefault(one.job.tag.rpartition("-")[0], []).append(one)
-        gone: list[_Watched] = []
+        unlisted: list[_Watched] = []
         for tag, group in groups.items():
             try:
                 pending = self._jobs.pending(tag, most=2 * len(group))
@@ -185,8 +185,8 @@ class Watcher:
                     self._answered([one])
                     one.puzzling = False
                 else:
-                    gone.append(one)
-        return gone
+                    unlisted.append(one)
+        return unlisted
 
     def _answered(self, watched: list[_Watched]) -> None:
         """A look at some jobs was answered."""
@@ -247,10 +247,10 @@ class Watcher:
 
     def _cancel_twins(self, watched: list[_Watched], pending: dict[str, ListedJob]) -> None:
         """Cancel the twins of jobs that are ours for sure; a job with our tag may be the one whose id we were not given."""
-        mine = {w.job.tag: w for w in watched}
+        by_tag = {w.job.tag: w for w in watched}
         for job_id, listed in pending.items():
-            for tag in listed.tags & mine.keys():
-                one = mine[tag]
+            for tag in listed.tags & by_tag.keys():
+                one = by_tag[tag]
                 if one.job.job_id == job_id:
                     continue
                 if self._is_ours(one.job, pending):
@@ -266,7 +266,7 @@ class Watcher:
         listed = pending.get(job.job_id)
         if listed is not None:
             return job.tag in listed.tags
-        return any(found.job_id == job.job_id for found in self._jobs.find(job.tag, job.primitive, job.pubs))
+        return any(other.job_id == job.job_id for other in self._jobs.find(job.tag, job.primitive, job.pubs))
 
     def _give_up(self, watched: _Watched, error: ServiceError) -> None:
         with self._wake:

@@ -53,12 +53,12 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing
         rows: Cells, written as text.
         nothing: What to say instead of a table without rows.
     """
-    found = list(rows)
-    if not found:
+    lines = list(rows)
+    if not lines:
         return f"<em>{_text(nothing)}</em>" if nothing else ""
-    body = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in found[:MOST_ROWS]]
-    if len(found) > MOST_ROWS:
-        body.append(f"<tr><td colspan='{len(head)}'>and {len(found) - MOST_ROWS} more</td></tr>")
+    body = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in lines[:MOST_ROWS]]
+    if len(lines) > MOST_ROWS:
+        body.append(f"<tr><td colspan='{len(head)}'>and {len(lines) - MOST_ROWS} more</td></tr>")
     titles = "".join(f"<th>{_text(title)}</th>" for title in head)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 

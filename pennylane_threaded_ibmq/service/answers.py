@@ -38,9 +38,9 @@ class Answer:
 def read_answer(error: BaseException) -> Answer | None:
     """The error that a service answered, from an error of the client's; ``None`` if it is not in IBM's form."""
     for text in _texts(error):
-        found = _BODY.search(text)
+        match = _BODY.search(text)
         try:
-            body = json.loads(found[0]) if found else None
+            body = json.loads(match[0]) if match else None
         except ValueError:
             continue
         problems = body.get("errors") if isinstance(body, dict) else None

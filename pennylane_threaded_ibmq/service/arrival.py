@@ -42,7 +42,7 @@ def arrival_secs(error: BaseException) -> float:
         return 0.0
     status = status_code(error)
     if status is None:
-        said = next((found for one in chain if (found := _EXHAUSTED.search(str(one)))), None)
+        said = next((match for one in chain if (match := _EXHAUSTED.search(str(one)))), None)
         answers = (getattr(getattr(one, "response", None), "status_code", None) for one in chain)
         status = next((s for s in answers if s is not None), None) if said is None else int(said[1])
     return ARRIVAL_SECS if status is None or status in _GATEWAY else ANSWERED_SECS

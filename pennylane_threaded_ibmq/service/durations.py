@@ -67,8 +67,8 @@ class Durations:
     def _gate_secs(self, name: str, qubits: tuple[int, ...]) -> float:
         if self._target is None or name not in self._target.operation_names:
             return 0.0
-        found = (self._target[name] or {}).get(qubits)
-        return float(getattr(found, "duration", None) or 0.0)
+        properties = (self._target[name] or {}).get(qubits)
+        return float(getattr(properties, "duration", None) or 0.0)
 
     def _delay_secs(self, operation: Any) -> float:
         scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
@@ -81,8 +81,8 @@ class Durations:
     def _longest(self, name: str) -> float:
         if self._target is None or name not in self._target.operation_names:
             return 0.0
-        found = (self._target[name] or {}).values()
-        return max((float(getattr(one, "duration", None) or 0.0) for one in found), default=0.0)
+        gates = (self._target[name] or {}).values()
+        return max((float(getattr(one, "duration", None) or 0.0) for one in gates), default=0.0)
 
 
 def _repetitions(operation: Any) -> int:

@@ -89,8 +89,8 @@ def judge_submission(error: BaseException) -> Trouble:
 def status_code(error: BaseException | None) -> int | None:
     """HTTP status of a client's error, which may be hidden in what caused it; ``None`` if there was no answer."""
     while error is not None:
-        for told in (error, getattr(error, "response", None)):
-            code = getattr(told, "status_code", None)
+        for source in (error, getattr(error, "response", None)):
+            code = getattr(source, "status_code", None)
             if code is not None and int(code) > 0:
                 return int(code)
         error = error.__cause__ or error.__context__

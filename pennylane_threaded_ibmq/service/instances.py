@@ -60,11 +60,11 @@ class _Pins:
         """The one of a service object for an instance."""
         key = (id(service), instance)
         with self._lock:
-            found = self._services.get(key)
+            pin = self._services.get(key)
             # service objects cannot be hashed, and the number of one that is gone may be another's
-            if found is None or vars(found)["_origin"]() is not service:
-                found = self._services[key] = _pinned(service, instance)
-            return found
+            if pin is None or vars(pin)["_origin"]() is not service:
+                pin = self._services[key] = _pinned(service, instance)
+            return pin
 
 
 _pins = OnePerProcess(_Pins)
@@ -97,9 +97,9 @@ def _pinned(service: Any, instance: str) -> Any:
 
 def _changed(thing: Any, **attributes: Any) -> Any:
     """A copy of an object of the client's with other attributes, which it has no public way to change."""
-    found = copy(thing)
-    vars(found).update(attributes)
-    return found
+    clone = copy(thing)
+    vars(clone).update(attributes)
+    return clone
 
 
 def check_session(session: Any) -> None:

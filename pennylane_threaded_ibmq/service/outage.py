@@ -117,8 +117,8 @@ class Outage:
             if began is None:
                 return
             self._since.clear()
-            told, self._told = self._told, False
-        if told:
+            announced, self._told = self._told, False
+        if announced:
             logger.warning("%s answers again, after %.0f s.", self.service, self.clock.now() - began)
 
     def forget(self, asker: object) -> None:

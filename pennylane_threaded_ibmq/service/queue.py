@@ -25,14 +25,14 @@ class QueueInfo:
 
 def read_place(metrics: Any) -> QueueInfo:
     """Read a place from a job's metrics, of which any part may be missing or of another kind."""
-    told = metrics if isinstance(metrics, Mapping) else {}
-    times = told.get("timestamps")
+    fields = metrics if isinstance(metrics, Mapping) else {}
+    times = fields.get("timestamps")
     times = times if isinstance(times, Mapping) else {}
-    position = told.get("position_in_queue")
+    position = fields.get("position_in_queue")
     whole = isinstance(position, int) and not isinstance(position, bool) and position > 0
     return QueueInfo(
         position if whole else None,
-        read_seconds(told.get("estimated_start_time")),
+        read_seconds(fields.get("estimated_start_time")),
         running=bool(times.get("running")) and not times.get("finished"),
     )
 

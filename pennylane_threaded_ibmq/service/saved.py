@@ -63,7 +63,7 @@ def account_at(url: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     from qiskit_ibm_runtime.accounts import AccountManager
 
-    given = {key: value for key, value in arguments.items() if key not in {"filename", "name"}}
+    changes = {key: value for key, value in arguments.items() if key not in {"filename", "name"}}
     account = AccountManager.get(filename=arguments.get("filename"), name=arguments.get("name"))
     names = (
         "channel",
@@ -79,7 +79,7 @@ def account_at(url: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     proxies = getattr(account, "proxies", None)
     saved["proxies"] = None if proxies is None else proxies.to_dict()
     known = {name: value for name, value in saved.items() if value is not None}
-    return {**known, **given, "url": url}
+    return {**known, **changes, "url": url}
 
 
 def _client_file() -> str:

@@ -101,8 +101,8 @@ class BoundedAdapter(HTTPAdapter):
         left = secs_left()
         if not left:
             raise ReadTimeout("Nobody waits for this answer any more; it was not asked for.", request=request)
-        given = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        connect, read = (min(ANSWER_SECS if secs is None else secs, left) for secs in given)
+        limits = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        connect, read = (min(ANSWER_SECS if secs is None else secs, left) for secs in limits)
         return super().send(request, stream, (connect, read), *others, **named)
 
 

@@ -67,8 +67,8 @@ def error_of(job_id: str, backend: str, state: State, ending: Ending) -> JobErro
             job_ids=[job_id],
         )
     reason, code = ending.reason, ending.code
-    if code is None and (found := _CODE.search(reason)):
-        code = int(found[1])
+    if code is None and (match := _CODE.search(reason)):
+        code = int(match[1])
     if state is State.FAILED:
         return JobFailedError(
             f"Job {job_id} failed on {backend}: {reason}", job_ids=[job_id], code=code, reason=reason

@@ -35,16 +35,16 @@ def read_metrics(job_id: str, metrics: Any) -> JobMetrics:
         job_id: Id of the job.
         metrics: What the service answers to the question for them.
     """
-    told = _mapping(metrics)
-    usage, times = _mapping(told.get("usage")), _mapping(told.get("timestamps"))
+    fields = _mapping(metrics)
+    usage, times = _mapping(fields.get("usage")), _mapping(fields.get("timestamps"))
     # since 2026-04-15 beside the usage, before within it, and before 2026-03-15 as seconds
-    nanoseconds = told.get("circuits_execution_time_ns", usage.get("circuits_execution_time_ns"))
+    nanoseconds = fields.get("circuits_execution_time_ns", usage.get("circuits_execution_time_ns"))
     execution = _number(usage.get("seconds")) if nanoseconds is None else _number(nanoseconds, 1e-9)
     created, running, finished = (
         read_seconds(times.get(name)) for name in ("created", "running", "finished")
     )
     return JobMetrics(
-        job_id, charged_secs(told), execution, _between(created, running), _between(running, finished)
+        job_id, charged_secs(fields), execution, _between(created, running), _between(running, finished)
     )
 
 
@@ -57,8 +57,8 @@ def charged_secs(metrics: Any) -> float | None:
     Returns:
         The seconds, 0 included; ``None`` while the job runs or the service is still computing them, or if it does not say.
     """
-    told = _mapping(metrics)
-    usage, times = _mapping(told.get("usage")), _mapping(told.get("timestamps"))
+    fields = _mapping(metrics)
+    usage, times = _mapping(fields.get("usage")), _mapping(fields.get("timestamps"))
     if not usage or ("finished" in times and not times["finished"]):
         return None
     # since 2026-03-15 there is a status, and what is charged is right only when that is complete

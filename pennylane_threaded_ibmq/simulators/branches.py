@@ -90,10 +90,10 @@ def drop_bits(rows: Sequence[Mapping[str, int]], num_bits: int) -> list[dict[str
         num_bits: How many bits are kept.
     """
     mask = (1 << num_bits) - 1
-    kept = []
+    reduced = []
     for row in rows:
         counts: Counter[str] = Counter()
         for outcome, number in row.items():
             counts[hex(int(outcome, 16) & mask)] += number
-        kept.append(dict(counts))
-    return kept
+        reduced.append(dict(counts))
+    return reduced

@@ -100,8 +100,8 @@ def _object(value: Any, path: tuple[Any, ...]) -> Any:
         return _named(value, type(value).model_fields, path)
     if is_dataclass(value) and not isinstance(value, type):
         return _named(value, (field.name for field in fields(value)), path)
-    found = _of_qiskit(value, path) if "qiskit" in sys.modules else None
-    return found if found is not None else _of_client(value, path)
+    form = _of_qiskit(value, path) if "qiskit" in sys.modules else None
+    return form if form is not None else _of_client(value, path)
 
 
 def _named(value: Any, names: Iterable[str], path: tuple[Any, ...]) -> Any:
@@ -177,12 +177,12 @@ def _of_client(value: Any, path: tuple[Any, ...]) -> Any:
 
         # the encoder makes nothing of a function; operators can be called too, and say what they are
         says = any(hasattr(value, name) for name in ("settings", "_json", "to_json"))
-        sent = RuntimeEncoder().default(value) if says or not callable(value) else None
+        form = RuntimeEncoder().default(value) if says or not callable(value) else None
     except (ImportError, TypeError):
-        sent = None
-    if sent is None or sent is value:
+        form = None
+    if form is None or form is value:
         raise NoCanonicalFormError(value, path)
-    return _form(sent, path)
+    return _form(form, path)
 
 
 def _noise_model(model: Mapping[str, Any], path: tuple[Any, ...]) -> Any:

@@ -175,10 +175,14 @@ def check_transpile_options(options: Mapping[str, Any]) -> None:
 
     from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
 
-    given = {"backend", "target", "basis_gates", "coupling_map"}
-    known = [n for n in signature(generate_preset_pass_manager).parameters if n[0] != "_" and n not in given]
+    backend_options = {"backend", "target", "basis_gates", "coupling_map"}
+    known = [
+        n
+        for n in signature(generate_preset_pass_manager).parameters
+        if n[0] != "_" and n not in backend_options
+    ]
     for name in options:
-        if name in given:
+        if name in backend_options:
             raise ConfigurationError(
                 f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
                 "compile_backend=. Nothing was sent.",

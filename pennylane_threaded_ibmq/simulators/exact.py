@@ -101,8 +101,8 @@ class ExactForms:
         known = self._made.get(key)
         if known is None or known[0]() is not circuit:
             # an id is given again once its object is gone, so the entry goes with the object
-            gone = weakref.ref(circuit, lambda _: self._made.pop(key, None))
-            known = self._made[key] = (gone, _exact_form(circuit))
+            reference = weakref.ref(circuit, lambda _: self._made.pop(key, None))
+            known = self._made[key] = (reference, _exact_form(circuit))
         return known[1]
 
 
@@ -121,11 +121,11 @@ def aer_tables(simulator: Any, forms: Sequence[ExactForm]) -> Compute:
 
     def compute(entries: Sequence[Rows]) -> Iterator[NDArray[np.float64]]:
         circuits = [forms[number].joined for number, _ in entries]
-        found = iter(_run(simulator, circuits, [array for _, array in entries]))
+        tables = iter(_run(simulator, circuits, [array for _, array in entries]))
         for joined, (_, array) in zip_strict(circuits, entries):
             # without parameters all rows are the same
             rows = len(array) if joined.circuit.parameters else 1
-            table = np.stack([next(found) for _ in range(rows)])
+            table = np.stack([next(tables) for _ in range(rows)])
             yield np.broadcast_to(table, (len(array), table.shape[1]))
 
     return compute
@@ -181,8 +181,8 @@ def _all_probabilities(
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Probabilities of all rows in order, as ``(circuit, (rows, outcomes))``, no more at once than memory allows."""
     for group in _groups(bits, values):
-        for (number, _), found in zip_strict(group, compute(group)):
-            table = np.maximum(found, 0.0)
+        for (number, _), raw in zip_strict(group, compute(group)):
+            table = np.maximum(raw, 0.0)
             table /= table.sum(axis=1, keepdims=True)
             yield number, table
 
@@ -260,15 +260,15 @@ def _draw(probabilities: NDArray[np.float64], shots: int, rng: np.random.Generat
     rows, outcomes = probabilities.shape
     if outcomes <= OUTCOMES_PER_SHOT * shots:
         counts = rng.multinomial(shots, probabilities)
-        row_of, found = np.nonzero(counts)
-        return CountTable(rows, row_of, found, counts[row_of, found])
+        row_of, outcomes = np.nonzero(counts)
+        return CountTable(rows, row_of, outcomes, counts[row_of, outcomes])
     parts = []
     for row in probabilities:
         ladder = np.cumsum(row)
         # a draw above the last step, which rounding may leave below 1, is one of the last outcome that can be
         places = np.searchsorted(ladder, rng.random(shots) * ladder[-1], side="right")
-        found, counts = np.unique(places, return_counts=True)
-        parts.append(CountTable(1, np.zeros(len(found), dtype=np.int64), found, counts))
+        outcomes, counts = np.unique(places, return_counts=True)
+        parts.append(CountTable(1, np.zeros(len(outcomes), dtype=np.int64), outcomes, counts))
     return CountTable.join(parts)
 
 

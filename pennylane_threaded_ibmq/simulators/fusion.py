@@ -157,16 +157,16 @@ def _that_matter(program: Program) -> list[Placed]:
     """Gates that an outcome depends on: not those beside what is measured, nor phases of the outcomes."""
     seen = set(program.measured)
     mixed: set[int] = set()
-    kept = []
+    relevant = []
     for gate in reversed(program.gates):
         aside = seen.isdisjoint(gate.qubits)
         phase = gate.gate in DIAGONAL and mixed.isdisjoint(gate.qubits)
         if gate.gate == BARRIER or aside or phase:
             continue
-        kept.append(gate)
+        relevant.append(gate)
         seen.update(gate.qubits)
         mixed.update(gate.qubits)
-    return kept[::-1]
+    return relevant[::-1]
 
 
 def _split(gates: Iterable[Placed]) -> Iterator[Placed]:

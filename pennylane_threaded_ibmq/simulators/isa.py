@@ -59,7 +59,7 @@ def _foreign(circuit: QuantumCircuit, target: Any, place: Mapping[Any, int]) -> 
             return f"{operation.name!r} on qubits {', '.join(map(str, qubits))}"
         for block in getattr(operation, "blocks", ()):
             inside = dict(zip_strict(block.qubits, qubits))
-            found = _foreign(block, target, inside)
-            if found:
-                return found
+            problem = _foreign(block, target, inside)
+            if problem:
+                return problem
     return ""

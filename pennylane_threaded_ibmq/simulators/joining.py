@@ -89,8 +89,8 @@ def join(circuit: QuantumCircuit) -> JoinedCircuit:
             angles = [float(angle[0]) for angle in euler_angles(turn.matrices(np.zeros((1, 0))))]
         joined.append(UGate(*angles), run[0].qubits)
     left = joined.parameters
-    kept = tuple((parameter, column) for parameter, column in columns.items() if parameter in left)
-    return JoinedCircuit(joined, kept, tuple(turns), plain)
+    remaining = tuple((parameter, column) for parameter, column in columns.items() if parameter in left)
+    return JoinedCircuit(joined, remaining, tuple(turns), plain)
 
 
 def _runs(circuit: QuantumCircuit, columns: dict[Parameter, int]) -> Iterator[Sequence[CircuitInstruction]]:

@@ -114,8 +114,8 @@ def find_lightning(*, single: bool = False) -> Lightning | None:
     """
     try:
         lightning = Lightning(import_module(MODULE), single=single)
-        found = lightning.probabilities(fuse(_SAMPLE), np.array([[0.4], [1.7]]))
-        works = bool(np.allclose(found, _EXPECTED, atol=1e-5 if single else 1e-7))
+        probabilities = lightning.probabilities(fuse(_SAMPLE), np.array([[0.4], [1.7]]))
+        works = bool(np.allclose(probabilities, _EXPECTED, atol=1e-5 if single else 1e-7))
     except Exception as error:  # noqa: BLE001 - whatever another version does, Aer does the work then
         logger.info("Lightning is not used: %s: %s", type(error).__name__, error)
         return None
@@ -163,11 +163,11 @@ class _Evolution:
             if len(rows) > 1:
                 *fewer, rows = _alike(rows, choices[rows])
                 if fewer:
-                    kept = self._saved()
+                    state = self._saved()
                     for some in fewer:
                         kernel(*arguments[choices[some[0]]])
                         self._go_on(some, place + 1)
-                        self._load(kept)
+                        self._load(state)
             kernel(*arguments[choices[rows[0]]])
         self._table[rows] = self._measure(self._state).probs(self._outcome)
 
@@ -211,14 +211,14 @@ def _different(
     values: NDArray[np.float64], columns: Sequence[int]
 ) -> tuple[list[int], NDArray[np.int64] | None]:
     """Rows that bring different values in some columns, and which of them each row is like; ``None`` if all are alike."""
-    mine = values[:, columns]
-    others = np.flatnonzero((mine != mine[0]).any(axis=1))
+    own = values[:, columns]
+    others = np.flatnonzero((own != own[0]).any(axis=1))
     if len(others) == 0:
         return [0], None
     examples, choices = [0], np.zeros(len(values), dtype=np.int64)
     known: dict[bytes, int] = {}
     for row in others.tolist():
-        key = mine[row].tobytes()
+        key = own[row].tobytes()
         if key not in known:
             examples.append(row)
             known[key] = len(known) + 1

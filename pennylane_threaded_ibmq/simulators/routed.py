@@ -97,7 +97,9 @@ def _merging(target: Any, level: int) -> Any:
     if level < TRIMS:
         return PassManager([merge])
     passes = [merge, RemoveDiagonalGatesBeforeMeasure(), Size(), FixedPoint("size")]
-    return PassManager([DoWhileController(passes, do_while=lambda found: not found["size_fixed_point"])])
+    return PassManager(
+        [DoWhileController(passes, do_while=lambda properties: not properties["size_fixed_point"])]
+    )
 
 
 def final_places(circuit: QuantumCircuit, number: int) -> tuple[int, ...]:

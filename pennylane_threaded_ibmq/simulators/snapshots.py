@@ -29,8 +29,8 @@ def snapshot_classes() -> dict[str, Any]:
     from qiskit_ibm_runtime import fake_provider
 
     # until 2024 there was an older class beside each, with the same name and without a target
-    found = [c for c in vars(fake_provider).values() if inspect.isclass(c) and issubclass(c, BackendV2)]
-    classes = {str(getattr(c, "backend_name", "")): c for c in found}
+    backends = [c for c in vars(fake_provider).values() if inspect.isclass(c) and issubclass(c, BackendV2)]
+    classes = {str(getattr(c, "backend_name", "")): c for c in backends}
     return {name: c for name, c in classes.items() if name.startswith("fake_")}
 
 

@@ -25,9 +25,9 @@ def reduced_target(target: Any, *, qubits: Set[int] | None = None, without: Set[
         if None in properties:
             part.add_instruction(operation, name=name)
             continue
-        kept = {q: p for q, p in properties.items() if qubits is None or all(i in qubits for i in q)}
-        if kept:
-            part.add_instruction(operation, kept, name=name)
+        remaining = {q: p for q, p in properties.items() if qubits is None or all(i in qubits for i in q)}
+        if remaining:
+            part.add_instruction(operation, remaining, name=name)
     return part
 
 

@@ -63,10 +63,10 @@ class Ledger:
     def budgets(self) -> tuple[InstanceBudget, ...]:
         """All budgets."""
         with self._transaction() as db:
-            found = db.execute("SELECT instance, secs, days FROM budgets ORDER BY instance").fetchall()
+            rows = db.execute("SELECT instance, secs, days FROM budgets ORDER BY instance").fetchall()
             return tuple(
                 InstanceBudget(instance, secs, days, _spent(db, instance, days))
-                for instance, secs, days in found
+                for instance, secs, days in rows
             )
 
     def has_budget(self, instance: str) -> bool:
@@ -134,8 +134,8 @@ def _check(db: sqlite3.Connection, instance: str, secs: float, what: str) -> boo
 
 def _budget(db: sqlite3.Connection, instance: str) -> tuple[float, float] | None:
     """Seconds, and in how many days."""
-    found = db.execute("SELECT secs, days FROM budgets WHERE instance=?", (instance,)).fetchone()
-    return None if found is None else (float(found["secs"]), float(found["days"]))
+    row = db.execute("SELECT secs, days FROM budgets WHERE instance=?", (instance,)).fetchone()
+    return None if row is None else (float(row["secs"]), float(row["days"]))
 
 
 def _spent(db: sqlite3.Connection, instance: str, days: float) -> float:

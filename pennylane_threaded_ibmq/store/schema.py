@@ -93,12 +93,12 @@ def migrate(db: sqlite3.Connection, steps: Sequence[str] = _MIGRATIONS) -> None:
     Raises:
         sqlite3.DatabaseError: The file is from a newer version of this package.
     """
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > len(steps):
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
         raise sqlite3.DatabaseError(
-            f"it has format {found}, made by a newer version of this package; this one knows {len(steps)}"
+            f"it has format {version}, made by a newer version of this package; this one knows {len(steps)}"
         )
-    for step in steps[found:]:
+    for step in steps[version:]:
         for statement in step.split(";\n"):
             db.execute(statement)
     db.execute(f"PRAGMA user_version={len(steps)}")

@@ -60,15 +60,15 @@ def read_tapes(data: bytes) -> tuple[QuantumScript, ...]:
     """
     try:
         content = json.loads(zlib.decompress(data))
-        found, tapes = content["format"], content["tapes"]
-        if found == FORMAT:
+        version, tapes = content["format"], content["tapes"]
+        if version == FORMAT:
             return tuple(
                 QuantumScript(_read_list(*operations), _read_list(*measurements), shots=_read(shots))
                 for operations, measurements, shots in tapes
             )
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    raise ValueError(f"format {found!r}, and this version reads {FORMAT}")
+    raise ValueError(f"format {version!r}, and this version reads {FORMAT}")
 
 
 class _Writer:
@@ -82,11 +82,11 @@ class _Writer:
     def of_tape(self, members: Sequence[Any]) -> list[Any]:
         """Gates or measurements. One of each class is read back: PennyLane cannot put all together that it takes apart."""
         written = [self.write(member) for member in members]
-        for member, kept in zip_strict(members, written):
+        for member, before in zip_strict(members, written):
             if type(member) not in self._proved:
                 self._proved.add(type(member))
                 try:
-                    same = self.write(_read(kept)) == kept
+                    same = self.write(_read(before)) == before
                 except Exception:  # noqa: BLE001 - whatever a class of PennyLane's raises
                     same = False
                 if not same:
@@ -111,7 +111,7 @@ class _Writer:
         if isinstance(value, Shots):
             return lambda shots: ["s", *([int(p.shots), int(p.copies)] for p in shots.shot_vector)]
         if isinstance(value, dict):
-            return lambda found: ["d", *([self.write(k), self.write(v)] for k, v in found.items())]
+            return lambda mapping: ["d", *([self.write(k), self.write(v)] for k, v in mapping.items())]
         if isinstance(value, (tuple, list)):
             letter = "t" if isinstance(value, tuple) else "l"
             return lambda parts: [letter, *map(self.write, parts)]
@@ -162,17 +162,17 @@ def _find(name: str) -> Any:
         ValueError: There is no such gate, observable or measurement in PennyLane.
     """
     module, _, qualified = name.partition(":")
-    found: Any = None
+    target: Any = None
     if module.partition(".")[0] == "pennylane":
         try:
-            found = import_module(module)
+            target = import_module(module)
             for part in qualified.split("."):
-                found = getattr(found, part)
+                target = getattr(target, part)
         except (ImportError, AttributeError):
-            found = None
-    if not (isinstance(found, type) and issubclass(found, (Operator, MeasurementProcess))):
+            target = None
+    if not (isinstance(target, type) and issubclass(target, (Operator, MeasurementProcess))):
         raise ValueError(f"PennyLane has no gate or measurement {name!r}")  # noqa: TRY004 - what is wrong is the name
-    return found
+    return target
 
 
 def _read(value: Any) -> Any:

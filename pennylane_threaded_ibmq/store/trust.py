@@ -89,10 +89,10 @@ def check_outcomes(packed: NDArray[Any], num_bits: int, job: SentJob) -> None:
 def _standard_errors(errors: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Standard errors, 0 for those that are not there or make no sense."""
     try:
-        found = np.asarray(errors, dtype=np.float64).reshape(shape)
+        values = np.asarray(errors, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError):
         return np.zeros(shape)
-    return np.where(np.isfinite(found) & (found > 0), found, 0.0)
+    return np.where(np.isfinite(values) & (values > 0), values, 0.0)
 
 
 def _refuse(values: NDArray[np.float64], wrong: NDArray[np.bool_], why: str, job: SentJob) -> None:

@@ -20,7 +20,7 @@ def write_site(views: Views, folder: Path) -> tuple[Path, ...]:
         The files, the first page first.
     """
     pages = Pages(views)
-    found = {
+    texts = {
         "index.html": pages.index(),
         "circuits.html": pages.circuits(),
         "style.css": pages.file("style.css"),
@@ -29,8 +29,8 @@ def write_site(views: Views, folder: Path) -> tuple[Path, ...]:
         # a name of a file; ids are letters and numbers, unless somebody has written others into the journal
         page = pages.batch(batch.id) if batch.id.isalnum() else None
         if page is not None:  # it may have been pruned meanwhile
-            found[f"batch/{batch.id}.html"] = page
-    return tuple(_write(folder / name, text) for name, text in found.items())
+            texts[f"batch/{batch.id}.html"] = page
+    return tuple(_write(folder / name, text) for name, text in texts.items())
 
 
 def _write(path: Path, text: str) -> Path:

@@ -61,9 +61,9 @@ def _controlled_phase(phase: Any, op: Operator) -> list[Operator]:
 def _controlled_matrix(op: Operator) -> list[Operator]:
     """The gates of a matrix, under control, and its phase, which PennyLane drops."""
     gates = op.base.decomposition()
-    found = np.einsum("...ij,...ij->...", np.conj(matrix_of(gates, op.base)), op.base.matrix())
+    phases = np.einsum("...ij,...ij->...", np.conj(matrix_of(gates, op.base)), op.base.matrix())
     control = {"control": op.control_wires, "control_values": op.control_values}
-    return [*(qml.ctrl(gate, **control) for gate in gates), *_controlled_phase(-np.angle(found), op)]
+    return [*(qml.ctrl(gate, **control) for gate in gates), *_controlled_phase(-np.angle(phases), op)]
 
 
 def _diagonal(op: Operator) -> list[Operator]:

@@ -56,9 +56,9 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
     def __init__(
         self, wires: Any = None, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]
     ) -> None:
-        given = cast("dict[str, Any]", options)
-        hide_token(given)
-        settings = load_settings(given)
+        arguments = cast("dict[str, Any]", options)
+        hide_token(arguments)
+        settings = load_settings(arguments)
         check_options(settings)
         checked = check_shots(shots)
         if not checked:
@@ -95,10 +95,10 @@ class ThreadedIBMQDevice(BatchDevice, WholeBatchDevice):
 
     def _shots_of(self, tape: QuantumScript) -> Shots:
         """Shots of a tape: its own, unless somebody has changed the device's, as PennyLane does for ``shots=`` of a call."""
-        mine = Shots(self._raw_shot_sequence if self._shot_vector else self.shots)
-        if tape.shots and mine == self._made_with:
+        shots = Shots(self._raw_shot_sequence if self._shot_vector else self.shots)
+        if tape.shots and shots == self._made_with:
             return tape.shots
-        return mine or self._made_with
+        return shots or self._made_with
 
     def _own_shots(self) -> Shots:
         return self._made_with

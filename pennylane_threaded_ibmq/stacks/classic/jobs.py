@@ -96,8 +96,8 @@ class ClassicJobs(JobService):
         Raises:
             ServiceError: The service did not answer properly.
         """
-        told = self._ask(lambda: self._metrics(job), "the times of a job")
-        stamps = told.get("timestamps") or {}
+        answer = self._ask(lambda: self._metrics(job), "the times of a job")
+        stamps = answer.get("timestamps") or {}
         try:
             created, running, finished = (_time(stamps[k]) for k in ("created", "running", "finished"))
         except (KeyError, TypeError, ValueError):
@@ -154,8 +154,8 @@ class ClassicJobs(JobService):
         return known
 
     def _ending(self, job: SentJob, state: State) -> Ending:
-        told = self._view(job)["state"]
-        code, reason = told.get("reason_code"), str(told.get("reason") or "")
+        report = self._view(job)["state"]
+        code, reason = report.get("reason_code"), str(report.get("reason") or "")
         if state is State.FAILED:
             reason = reason or "the service gives no reason"
             reason = f"Error code {code}; {reason}" if code else reason
@@ -168,18 +168,18 @@ class ClassicJobs(JobService):
 
             # where it is kept, nobody asks for an access token, and the client sends none
             answer = requests.get(answer["url"], timeout=60).json()
-        found = answer.get("results", [])
+        results = answer.get("results", [])
         wanted = sum(len(_rows(values)) for _, values, _ in pubs)
-        if len(found) != wanted:
-            return [], f"{quantity(len(found), 'result')} instead of {wanted}."
+        if len(results) != wanted:
+            return [], f"{quantity(len(results), 'result')} instead of {wanted}."
         out, start = [], 0
         for circuit, values, shots in pubs:
             stop = start + len(_rows(values))
-            rows = [_bits(r["data"], circuit.num_clbits, shots) for r in found[start:stop]]
+            rows = [_bits(r["data"], circuit.num_clbits, shots) for r in results[start:stop]]
             if any(len(row) < shots for row in rows):
                 return [], f"{quantity(min(len(row) for row in rows), 'shot')} instead of {shots}."
             # all circuits of a job run equally often; one that needs fewer shots takes the first ones
-            marks = {_mark(r) for r in found[start:stop]} - {"", job.tag}
+            marks = {_mark(r) for r in results[start:stop]} - {"", job.tag}
             out.append(
                 PubData(bits=np.stack([row[:shots] for row in rows]), mark=min(marks, default=job.tag))
             )

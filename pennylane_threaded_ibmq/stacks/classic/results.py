@@ -33,15 +33,15 @@ def own_methods(tape: QuantumScript, device: Any) -> dict[int, Callable[[], Any]
         tape: Any tape.
         device: The device; a program may have put methods in its ``measurement_map``.
     """
-    found: dict[int, Callable[[], Any]] = {}
+    methods: dict[int, Callable[[], Any]] = {}
     for place, mp in enumerate(tape.measurements):
         name = device.measurement_map.get(type(mp))
         whole = isinstance(mp, MeasurementTransform)
         if name:
-            found[place] = partial(getattr(device, name), tape if whole else mp)
+            methods[place] = partial(getattr(device, name), tape if whole else mp)
         elif whole and not isinstance(mp, (ClassicalShadowMP, ShadowExpvalMP)):
-            found[place] = partial(mp.process, tape, device)
-    return found
+            methods[place] = partial(mp.process, tape, device)
+    return methods
 
 
 def as_legacy(

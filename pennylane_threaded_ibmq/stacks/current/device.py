@@ -56,9 +56,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
     def __init__(
         self, wires: Any = None, shots: Any = DEFAULT_SHOTS, **options: Unpack[DeviceOptions]
     ) -> None:
-        given = cast("dict[str, Any]", options)
-        hide_token(given)
-        settings = load_settings(given)
+        arguments = cast("dict[str, Any]", options)
+        hide_token(arguments)
+        settings = load_settings(arguments)
         checked = check_shots(shots)
         # PennyLane deprecates shots on a device; the default of this one is no choice of the user's
         super().__init__(wires=check_wires(wires), shots=None if shots == DEFAULT_SHOTS else checked)
@@ -196,8 +196,8 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         if isinstance(circuits, QuantumScript):
             (result,), (jacobian,) = self.execute_and_compute_derivatives((circuits,))
             return result, jacobian
-        found = self._run_parts([*(((tape,), None) for tape in circuits), *map(gradient_tapes, circuits)])
-        return found[: len(circuits)], found[len(circuits) :]
+        results = self._run_parts([*(((tape,), None) for tape in circuits), *map(gradient_tapes, circuits)])
+        return results[: len(circuits)], results[len(circuits) :]
 
     def _run_parts(
         self, parts: Sequence[tuple[Sequence[QuantumScript], PostprocessingFn | None]]

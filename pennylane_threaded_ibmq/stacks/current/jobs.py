@@ -235,9 +235,9 @@ class PlatformJobs(JobService):
             text = str(self._with_login(job.handle.error_message))
             return Ending(text, read_code(getattr(job.handle, "_reason_code", None)))
         # the client keeps why a job was cancelled to itself
-        told = self._with_login(lambda: job.handle._api_client.job_get(job.job_id))["state"]  # noqa: SLF001 - see above
-        code = told.get("reason_code") or told.get("reasonCode")
-        return Ending(str(told.get("reason") or ""), read_code(code))
+        report = self._with_login(lambda: job.handle._api_client.job_get(job.job_id))["state"]  # noqa: SLF001 - see above
+        code = report.get("reason_code") or report.get("reasonCode")
+        return Ending(str(report.get("reason") or ""), read_code(code))
 
     def _metrics(self, job: SentJob) -> Any:
         return self._with_login(job.handle.metrics)

@@ -57,17 +57,17 @@ def split_primitive_options(
         return {name: {} for name in PRIMITIVES}, None
     there = [name for name, has in (("client", has_client_side), ("service", has_service_side)) if has()]
     kinds = there if api == "auto" else [api]
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    by_kind: dict[str, dict[str, dict[str, Any]]] = {}
     refusals: list[ConfigurationError] = []
     for kind in kinds:
         try:
-            found[kind] = _split(options, kind)
+            by_kind[kind] = _split(options, kind)
         except ConfigurationError as error:
             refusals.append(error)
-    if not found:
+    if not by_kind:
         raise refusals[0]
-    kind, split = next(iter(found.items()))
-    return split, kind if len(found) == 1 and len(kinds) > 1 else None
+    kind, split = next(iter(by_kind.items()))
+    return split, kind if len(by_kind) == 1 and len(kinds) > 1 else None
 
 
 def warn_of_idle(options: Mapping[str, Mapping[str, Any]], *, here: bool) -> None:
@@ -78,9 +78,9 @@ def warn_of_idle(options: Mapping[str, Mapping[str, Any]], *, here: bool) -> Non
         here: Circuits are simulated on this machine.
     """
     reasons = {**_OVERRULED, **_IBM_ONLY} if here else _OVERRULED
-    given = {name: value for part in options.values() for name, value in part.items() if value}
-    for reason in dict.fromkeys(reasons[name] for name in given if name in reasons):
-        names = ", ".join(name for name in given if reasons.get(name) == reason)
+    values = {name: value for part in options.values() for name, value in part.items() if value}
+    for reason in dict.fromkeys(reasons[name] for name in values if name in reasons):
+        names = ", ".join(name for name in values if reasons.get(name) == reason)
         warnings.warn(
             f"primitive_options: {names} {'have' if ',' in names else 'has'} no effect; {reason}.",
             ConfigurationWarning,

@@ -99,9 +99,9 @@ class Overview:
     @property
     def instances(self) -> tuple[InstanceFacts, ...]:
         """Instances of the account."""
-        found = _ask("the list of instances", self._service.instances)
+        instances = _ask("the list of instances", self._service.instances)
         return tuple(
-            InstanceFacts(str(i["crn"]), str(i.get("name", "")), str(i.get("plan", ""))) for i in found
+            InstanceFacts(str(i["crn"]), str(i.get("name", "")), str(i.get("plan", ""))) for i in instances
         )
 
     @cached_property
@@ -133,12 +133,12 @@ class Overview:
     def backends(self) -> tuple[BackendFacts, ...]:
         """Backends of the account, shortest queue first; one request for each."""
         stand_ins = snapshot_classes()
-        found = []
+        facts = []
         for backend in _ask("the list of backends", self._service.backends):
             name = str(backend.name)
             online, queue = self._queue(backend)
             snapshot = f"fake_{without_prefix(name, 'ibm_')}"
-            found.append(
+            facts.append(
                 BackendFacts(
                     name,
                     "ibm",
@@ -149,7 +149,7 @@ class Overview:
                     snapshot if snapshot in stand_ins else "",
                 )
             )
-        return tuple(sorted(found, key=lambda b: (not b.online, b.queue is None, b.queue, b.name)))
+        return tuple(sorted(facts, key=lambda b: (not b.online, b.queue is None, b.queue, b.name)))
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job.
@@ -182,8 +182,8 @@ class Overview:
 
     def find(self, tag: str) -> tuple[str, ...]:
         """Ids of the jobs that carry a tag."""
-        found = _ask("a list of jobs", lambda: self._service.jobs(limit=20, job_tags=[tag]))
-        return tuple(str(job.job_id()) for job in found)
+        jobs = _ask("a list of jobs", lambda: self._service.jobs(limit=20, job_tags=[tag]))
+        return tuple(str(job.job_id()) for job in jobs)
 
     def _queue(self, backend: Any) -> tuple[bool, int | None]:
         try:
@@ -197,12 +197,12 @@ class Overview:
 def local_backends() -> tuple[BackendFacts, ...]:
     """Backends of this machine; snapshots are described by their files, since making all of them takes minutes."""
     qubits = _state_vector_qubits()
-    found = [BackendFacts(name, "here", qubits, None, online=True, basis=()) for name in sorted(AER_NAMES)]
+    facts = [BackendFacts(name, "here", qubits, None, online=True, basis=()) for name in sorted(AER_NAMES)]
     for name, cls in sorted(snapshot_classes().items()):
         said = json.loads((Path(cls.dirname) / cls.conf_filename).read_text(encoding="utf-8"))
         basis = tuple(sorted(map(str, said["basis_gates"])))
-        found.append(BackendFacts(name, "here", int(said["n_qubits"]), None, online=True, basis=basis))
-    return tuple(found)
+        facts.append(BackendFacts(name, "here", int(said["n_qubits"]), None, online=True, basis=basis))
+    return tuple(facts)
 
 
 def _state_vector_qubits() -> int | None:
