@@ -53,16 +53,16 @@ def _covalent_version() -> Version | None:
 def _load() -> ModuleType:
     reason = obstacle()
     if reason:
-        return _stand_in(reason)
+        return _placeholder(reason)
     try:
         module = import_module(".stacks.classic.covalent", __package__)
     except Exception as error:  # noqa: BLE001 - Covalent must load, whatever is wrong with us
-        return _stand_in(f"{type(error).__name__}: {error}")
+        return _placeholder(f"{type(error).__name__}: {error}")
     # who imports our module first makes it import Covalent, and with it this one, before it has a class: it adds it then
-    return module if hasattr(module, CLASS) else _stand_in("Covalent is being imported")
+    return module if hasattr(module, CLASS) else _placeholder("Covalent is being imported")
 
 
-def _stand_in(reason: str) -> ModuleType:
+def _placeholder(reason: str) -> ModuleType:
     """A module as Covalent wants it, whose class says why it is not ours."""
 
     def refuse(*_: Any, **__: Any) -> None:

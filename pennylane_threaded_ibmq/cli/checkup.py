@@ -8,7 +8,7 @@ from typing import Any
 from .._quantity import quantity
 from ..config import variable_of
 from ..exceptions import JournalError, ThreadedIBMQError, nearest
-from ..service.retired import retirement, stand_in
+from ..service.retired import local_alternative, retirement
 from ..settings import load_settings
 from ..simulators.local import is_local_name
 from ..stacks.current.overview import BackendFacts, Overview
@@ -105,7 +105,7 @@ def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) ->
             ended = retirement(wanted)
             advice = f"{nearest(wanted, names)} threaded-ibmq backends lists them."
             if ended:
-                advice = f"{stand_in(wanted)}. threaded-ibmq backends lists what there is."
+                advice = f"{local_alternative(wanted)}. threaded-ibmq backends lists what there is."
             found_none = f"the account has no {wanted}{': ' + ended if ended else ''}"
             return Check("backend", "bad", found_none, advice.strip())
         if not facts.online:

@@ -291,10 +291,10 @@ def cancel_command(
     account = credentials(batch.instance, options)
     if account is None:
         raise click.ClickException("there is no account; threaded-ibmq doctor tells how to add one.")
-    unsettled = [s for s in batch.shards if s.state in {ShardState.SENDING, ShardState.ACCEPTED}]
-    overview = Overview(account) if unsettled else None
+    pending = [s for s in batch.shards if s.state in {ShardState.SENDING, ShardState.ACCEPTED}]
+    overview = Overview(account) if pending else None
     outcomes = []
-    for shard in unsettled:
+    for shard in pending:
         assert overview is not None
         ids = (shard.job_id,) if shard.job_id else overview.find(shard.tag)
         cancelled = [job_id for job_id in ids if overview.cancel(job_id)]

@@ -59,7 +59,7 @@ class ExecutionContext:
         lanes: Carry them.
         jobs: Jobs of the service; ``None`` on this machine.
         instance: Who pays; empty on this machine.
-        shaping: Options by which its jobs are recognised later; empty on this machine.
+        job_options: Options by which its jobs are recognised later; empty on this machine.
         retired: Nothing can be sent there any more.
         fuse: Makes circuits run on Lightning's state vector; ``None`` where none does.
         least_qubits: So many qubits it has without being asked.
@@ -266,7 +266,7 @@ def open_remote(
     backend = jobs.backend
     journal = _journal(settings)
     # who writes nothing down recognises nothing
-    job_options = {} if journal is None else _shaping(settings, jobs, estimator=estimator)
+    job_options = {} if journal is None else _job_options(settings, jobs, estimator=estimator)
     pacer = pacers().of(instance, str(backend.name))
     runner = ServiceRunner(
         jobs,
@@ -308,7 +308,7 @@ def _compiler(
     return Compiler(settings.compile_backend or backend, options, without=without, runs_on=runs_on)
 
 
-def _shaping(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[str, Any]:
+def _job_options(settings: Settings, jobs: JobService, *, estimator: bool) -> dict[str, Any]:
     """Options by which jobs are recognised later: with others, the same tapes are other jobs.
 
     Raises:

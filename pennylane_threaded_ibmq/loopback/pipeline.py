@@ -48,14 +48,14 @@ class Call:
         request: The request.
         body: Its body.
         instance: The instance it names; only routes that need one have one.
-        fate: How the job that it creates is to end; ``None`` for its natural end.
+        forced_outcome: How the job that it creates is to end; ``None`` for its natural end.
     """
 
     platform: Platform
     request: Request
     body: bytes
     instance: Instance | None = None
-    fate: Fault | None = None
+    forced_outcome: Fault | None = None
 
     @property
     def version(self) -> str:
@@ -145,21 +145,27 @@ class Pipeline:
         fault = platform.faults.decide(label)
         if fault is not None:
             platform.tally.fault(fault.effect)
-        fate = fault if fault is not None and fault.effect == "job" else None
+        forced_outcome = fault if fault is not None and fault.effect == "job" else None
 
         async def act() -> Response:
-            return await self._act(handler, request, body, fate, authorised=authorised)
+            return await self._act(handler, request, body, forced_outcome, authorised=authorised)
 
         response = await act() if fault is None else await _with_fault(platform, fault, act)
         platform.tally.count(bytes_sent=len(response.body))
         return response
 
     async def _act(
-        self, handler: Handler, request: Request, body: bytes, fate: Fault | None, *, authorised: bool
+        self,
+        handler: Handler,
+        request: Request,
+        body: bytes,
+        forced_outcome: Fault | None,
+        *,
+        authorised: bool,
     ) -> Response:
         try:
             instance = self._admit(self._platform, request) if authorised else None
-            return await handler(Call(self._platform, request, body, instance, fate))
+            return await handler(Call(self._platform, request, body, instance, forced_outcome))
         except ApiError as error:
             return error_response(error)
         except Exception as error:

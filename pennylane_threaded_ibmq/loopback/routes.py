@@ -207,7 +207,7 @@ def open_session(call: Call, session: SessionRecord) -> Response:
 def take_job(call: Call, job: JobRecord, params: dict[str, Any]) -> None:
     """Take in a new job."""
     call.platform.jobs.add(job, params, len(call.body))
-    call.platform.scheduler.submit(job, call.fate)
+    call.platform.scheduler.submit(job, call.forced_outcome)
 
 
 def check_limits(call: Call, owner: str, full: Callable[[int], ApiError] = too_many_pending) -> None:

@@ -63,15 +63,15 @@ class Scheduler:
         self._reckonings: set[asyncio.Task[None]] = set()
         self.gates: dict[Stage, Gate] = {"queued": Gate(), "running": Gate(), "usage": Gate()}
 
-    def submit(self, job: JobRecord, fate: Fault | None) -> None:
+    def submit(self, job: JobRecord, forced_outcome: Fault | None) -> None:
         """Set a job on its way.
 
         Args:
             job: A queued job that is in the store.
-            fate: How it is to end in place of being computed; ``None`` for its natural end.
+            forced_outcome: How it is to end in place of being computed; ``None`` for its natural end.
         """
         self._sessions.job_added(job)
-        task = asyncio.get_running_loop().create_task(self._live(job, fate))
+        task = asyncio.get_running_loop().create_task(self._live(job, forced_outcome))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         self._change.notify()
@@ -99,7 +99,7 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _live(self, job: JobRecord, fate: Fault | None) -> None:
+    async def _live(self, job: JobRecord, forced_outcome: Fault | None) -> None:
         await asyncio.sleep(self._config.queue_secs)
         await self.gates["queued"].passage()
         await self._change.until(lambda: job.backend not in self.paused)
@@ -109,7 +109,7 @@ class Scheduler:
             self._change.notify()
             loop = asyncio.get_running_loop()
             begun = loop.time()
-            ending = await self._compute(job) if fate is None else _fate(fate)
+            ending = await self._compute(job) if forced_outcome is None else _forced_ending(forced_outcome)
             await self.gates["running"].passage()
             needed = self._config.job_secs + self._config.circuit_secs * ending.rows
             allowed = needed if job.cost is None else min(job.cost, needed)
@@ -174,7 +174,7 @@ def _failed(reason: str, code: int, solution: str) -> Ending:
     return Ending(JobStatus.FAILED, reason, reason, code, solution)
 
 
-def _fate(fault: Fault) -> Ending:
+def _forced_ending(fault: Fault) -> Ending:
     return Ending(
         JobStatus(fault.job_status),
         fault.reason,

@@ -26,7 +26,7 @@ from .connections import connections
 from .errors import NoAnswerError, is_outage, is_unreachable
 from .instances import instance_of
 from .outage import Outage
-from .retired import retired_name, retirement, stand_in
+from .retired import local_alternative, retired_name, retirement
 from .saved import account_at, check_removed
 from .sessions import send_jobs_once
 
@@ -159,7 +159,7 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
         )
     if retired_name(name) == name:
         raise BackendError(
-            f"backend={name!r}: {retirement(name)}. To run the same circuits here, {stand_in(name)}. Today's systems need an IBM Quantum "
+            f"backend={name!r}: {retirement(name)}. To run the same circuits here, {local_alternative(name)}. Today's systems need an IBM Quantum "
             "account, and none is given. Nothing was sent.",
             argument="backend",
             value=name,
@@ -169,7 +169,7 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
     raise CredentialsError(
         f"backend={name!r} needs an IBM Quantum account, and there is none: ibmqx_token is not given, IBMQX_TOKEN and "
         f"QISKIT_IBM_TOKEN are not set, and no account is saved.{close} Give ibmqx_token= (an API key from "
-        f"https://quantum.cloud.ibm.com), or stay local: {stand_in(name)}. Nothing was sent.",
+        f"https://quantum.cloud.ibm.com), or stay local: {local_alternative(name)}. Nothing was sent.",
         argument="ibmqx_token",
     )
 

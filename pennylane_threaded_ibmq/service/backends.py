@@ -19,7 +19,7 @@ from .asking import ask_aside
 from .clock import Clock
 from .connections import connections
 from .errors import NoAnswerError, service_error
-from .retired import retirement, stand_in
+from .retired import local_alternative, retirement
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
     ended = retirement(name)
     raise BackendError(
         f"backend={name!r}: the account has no such backend; {ended or 'it may be retired'}.{nearest(name, offered)} It has: "
-        f"{', '.join(offered) or 'none'}. To stay local, {stand_in(name)}.",
+        f"{', '.join(offered) or 'none'}. To stay local, {local_alternative(name)}.",
         argument="backend",
         value=name,
     )

@@ -103,7 +103,7 @@ def retirement(name: str) -> str:
     return f"IBM retired {known}, with its {qubits} qubits, on {day}"
 
 
-def stand_in(name: str) -> str:
+def local_alternative(name: str) -> str:
     """Advice on running here what was meant to run at IBM."""
     if name in _SIMULATORS:
         return f"backend={_SIMULATORS[name]!r} simulates in the same way on this machine"

@@ -194,13 +194,13 @@ def test_a_retired_system_is_named_with_its_day_and_what_runs_here(loopback, dev
 
 
 def test_each_retired_system_has_something_that_runs_here():
-    from pennylane_threaded_ibmq.service.retired import _RETIRED, retirement, stand_in
+    from pennylane_threaded_ibmq.service.retired import _RETIRED, local_alternative, retirement
     from pennylane_threaded_ibmq.simulators.local import open_local
 
     without = set()
     for name, (qubits, day) in _RETIRED.items():
         assert day in retirement(name)
-        snapshot = stand_in(name).split("'")[1]
+        snapshot = local_alternative(name).split("'")[1]
         if snapshot == "ibmq_qasm_simulator":
             without.add(name)
         elif name in ("ibmq_lima", "ibmq_16_melbourne", "ibmq_dublin"):

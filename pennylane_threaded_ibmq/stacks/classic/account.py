@@ -21,7 +21,7 @@ from ...service.backends import LOGIN_SECS
 from ...service.clock import CLOCK, Clock
 from ...service.errors import NoAnswerError, all_text, is_outage, service_error, status_code
 from ...service.outage import Outage
-from ...service.retired import retirement, stand_in
+from ...service.retired import local_alternative, retirement
 from ...service.sessions import bound_waits
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _backend(provider: Any, name: str, project: str, clock: Clock) -> Any:
     ended = retirement(name) or "it may be retired"
     raise BackendError(
         f"backend={name!r}: {project} has no such backend; {ended}.{nearest(name, offered)} It has: "
-        f"{', '.join(offered) or 'none'}. To stay local, {stand_in(name)}.",
+        f"{', '.join(offered) or 'none'}. To stay local, {local_alternative(name)}.",
         argument="backend",
         value=name,
     )

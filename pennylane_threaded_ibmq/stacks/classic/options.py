@@ -18,7 +18,7 @@ def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
         return
     from inspect import signature
 
-    elsewhere = {
+    givers = {
         "circuits": "the tapes",
         "shots": "shots=",
         "memory": "the device",
@@ -28,10 +28,10 @@ def check_run_options(options: Mapping[str, Any], backend: Any) -> None:
         "dynamic": "the device",
         "run_config": "its options",
     }
-    known = [name for name in signature(backend.run).parameters if name not in elsewhere]
+    known = [name for name in signature(backend.run).parameters if name not in givers]
     for name in options:
-        if name in elsewhere:
-            text = f"{name!r} is given by {elsewhere[name]}."
+        if name in givers:
+            text = f"{name!r} is given by {givers[name]}."
         elif name not in known:
             text = f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}."
         else:

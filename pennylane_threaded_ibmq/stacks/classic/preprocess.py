@@ -67,7 +67,7 @@ def prepare_classic(
         tape = QuantumScript(tape.operations, left, shots=shots)
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
-        tape = _put_off(tape)
+        tape = _defer_measurements(tape)
     made = QuantumScript(tape.operations, _with_wires(tape, wires or wires_of(tape)), shots=shots)
     lowered = _lowered_whole(made, name)
     if lowered is not None and (
@@ -114,8 +114,8 @@ def _lowered(tape: QuantumScript, device: str) -> QuantumScript:
             operations = [gate for op in operations for gate in _gates(op, device)]
         late = late_preparations(operations)
         if late:
-            settled = [prepared(op) if place in late else [op] for place, op in enumerate(operations)]
-            operations = [gate for gates in settled for op in gates for gate in _gates(op, device)]
+            parts = [prepared(op) if place in late else [op] for place, op in enumerate(operations)]
+            operations = [gate for gates in parts for op in gates for gate in _gates(op, device)]
     return QuantumScript(operations, tape.measurements, shots=tape.shots)
 
 
@@ -140,7 +140,7 @@ def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
     )
 
 
-def _put_off(tape: QuantumScript) -> QuantumScript:
+def _defer_measurements(tape: QuantumScript) -> QuantumScript:
     """Mid-circuit measurements become wires that are measured at the end."""
     defer = qml.defer_measurements(tape)
     if isinstance(defer, QuantumScript):
