@@ -1,4 +1,4 @@
-"""What older Pythons lack. The only module that asks for the Python version."""
+"""Substitutes for what older Pythons lack. The only module that asks for the Python version."""
 
 from __future__ import annotations
 

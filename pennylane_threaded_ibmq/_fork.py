@@ -1,4 +1,4 @@
-"""What a fork must not copy: the one place that asks Python to be told of forks.
+"""Care for what a fork must not copy: the one place that asks Python to be told of forks.
 
 A forked process has the memory of its parent and none of its threads. A lock that another thread held stays locked in
 it for ever, a connection to SQLite takes the locks of its parent for its own, and a locked file stays locked by it

@@ -43,7 +43,7 @@ def _list_problem(value: Any) -> str:
 
 
 def _problem(tag: Any) -> str:
-    """Why something cannot be a tag; empty if it can."""
+    """The reason why something cannot be a tag; empty if it can."""
     if not isinstance(tag, str):
         return f"a tag is a text, and {tag!r} is a {type(tag).__name__}"
     if not tag or tag != tag.strip() or not tag.isprintable():

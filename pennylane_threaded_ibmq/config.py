@@ -40,7 +40,7 @@ __all__ = [
 
 APP = "threaded-ibmq"
 DEVICES = "threaded."
-"""What tables for devices begin with."""
+"""Names with which tables for devices begin."""
 EXECUTORS = "qelectron."
 """Covalent's tables of executors, with the class's name behind it; also read in our own file."""
 DEVICE_EXECUTOR = "IBMQExecutor"
@@ -49,7 +49,7 @@ PENNYLANE = ("threaded.ibmq", "threaded.global")
 """Tables of PennyLane's file, the first before the second; ours has the first."""
 PREFIX = "THREADED_IBMQ_"
 EXECUTORS_ONLY = frozenset({"shots", "persist_data"})
-"""What the environment and any table may configure that only executors take; a device's shots PennyLane itself takes."""
+"""Names that the environment and any table may configure and only executors take; a device's shots PennyLane itself takes."""
 EXECUTOR_FIELDS = {
     DEVICE_EXECUTOR: frozenset(
         {
@@ -65,7 +65,7 @@ EXECUTOR_FIELDS = {
         {"options", "single_job", "local_transpile", "channel", "max_time", "cloud_instance"}
     ),
 }
-"""What further keys the tables of executors may have."""
+"""Further keys that the tables of executors may have."""
 _NOT_HERE = EXECUTORS_ONLY | {"wires"}
 
 _IBM_VARIABLES = {

@@ -1,4 +1,4 @@
-"""Where a configured value can stand: the environment, and tables of files; each value knows where it was found.
+"""Sources of configured values: the environment, and tables of files; each value knows where it was found.
 
 They are sources of pydantic-settings, which asks them in turn. Files are read each time, so an edit is seen by the next
 device or executor, and they are never written.
@@ -110,7 +110,7 @@ class EnvironmentSource(EnvSettingsSource):
     """The variables that the fields name as their aliases; a field without one is not asked for."""
 
     def __call__(self) -> dict[str, Any]:
-        """What is set, by the key of its field."""
+        """Values that are set, by the key of the field."""
         values = {}
         for name, field in self.settings_cls.model_fields.items():
             if field.validation_alias is None:
@@ -148,7 +148,7 @@ class TableSource(PydanticBaseSettingsSource):
         return self().get(key), key, False
 
     def __call__(self) -> dict[str, Any]:
-        """What the table has, by the key of its field."""
+        """Values of the table, by the key of the field."""
         text = _read(self._path)
         if text is None:
             return {}
@@ -175,7 +175,7 @@ class TableSource(PydanticBaseSettingsSource):
 
 
 def key_of(name: str, field: FieldInfo) -> str:
-    """What pydantic takes a field's value by: its first alias, or its name."""
+    """The key by which pydantic takes a field's value: its first alias, or its name."""
     alias = field.validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 

@@ -31,7 +31,7 @@ _WAYS = (
 
 
 def obstacle() -> str:
-    """Why our executor cannot be in a Covalent here, as one sentence; an empty text if it can."""
+    """The reason why our executor cannot be in a Covalent here, as one sentence; an empty text if it can."""
     version = _covalent_version()
     if version is not None and not _FIRST <= version < _ENDED:
         return f"Covalent {version} has no qelectrons, which 0.228 brought and 0.232 had last: {_WAYS}"

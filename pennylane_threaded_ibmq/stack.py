@@ -1,4 +1,4 @@
-"""Which of the two stacks is installed: one question, answered in one place.
+"""The stack that is installed, of two: one question, answered in one place.
 
 The current stack is the newest PennyLane and Qiskit, with qiskit-ibm-runtime; pennylane-qiskit may be there or not. The classic stack is the PennyLane that
 had ``qiskit.ibmq``, with qiskit-ibm-provider. Nothing is imported to find out: the versions of what is installed decide.
@@ -15,7 +15,7 @@ __all__ = ["PACKAGES", "Stack", "Verdict", "decide", "how_to_install", "installe
 
 
 class Stack(Enum):
-    """What the device is built on."""
+    """The packages that the device is built on."""
 
     CURRENT = "current"
     """PennyLane >= 0.45, Qiskit >= 2.2, qiskit-ibm-runtime >= 0.45."""
@@ -53,7 +53,7 @@ _COMMANDS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the installed versions amount to.
+    """The verdict on the installed versions.
 
     Attributes:
         stack: The stack, or the one that PennyLane's version belongs to; ``None`` if it belongs to neither.
@@ -104,7 +104,7 @@ def decide(versions: Mapping[str, str]) -> Stack:
 
 
 def judge(versions: Mapping[str, str]) -> Verdict:
-    """What some versions amount to; PennyLane's decides which stack it could be.
+    """Judge some versions; PennyLane's decides which stack it could be.
 
     Args:
         versions: Version of each installed distribution of ``PACKAGES``.

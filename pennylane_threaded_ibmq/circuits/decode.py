@@ -33,7 +33,7 @@ MOST_INDEX_BITS = 62
 
 @dataclass(frozen=True, eq=False)
 class BlockResult:
-    """What came back for a block.
+    """The answer to a block.
 
     Attributes:
         outcomes: Outcomes of each setting (Sampler).
@@ -75,7 +75,7 @@ def decode_block(
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What one copy of the shot vector sees of a block's outcomes: its own shots, without invalid ones.
+    """A block's outcomes as one copy of the shot vector sees them: its own shots, without invalid ones.
 
     Attributes:
         block: What was run.

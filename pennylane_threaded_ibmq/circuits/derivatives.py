@@ -175,7 +175,7 @@ def _terms(op: Operator, parameter: int) -> tuple[Term, ...]:
 
 
 def _measured(tape: QuantumScript) -> list[MeasurementProcess]:
-    """What rows measure: for a variance the first two moments, which are linear in the state."""
+    """Measurements of the rows: for a variance the first two moments, which are linear in the state."""
     measured: list[MeasurementProcess] = []
     for mp in tape.measurements:
         measured += moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]

@@ -37,7 +37,7 @@ Postselection: TypeAlias = "tuple[tuple[int, int], ...]"
 
 @dataclass(frozen=True)
 class Condition:
-    """When a conditional gate is applied.
+    """The condition under which a gate is applied.
 
     Attributes:
         bits: Numbers of the measurements it depends on, ascending.
@@ -61,7 +61,7 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class MidCircuitValue:
-    """What a measurement of mid-circuit values reads.
+    """The bits that a measurement of mid-circuit values reads, and its value for each of their outcomes.
 
     Attributes:
         sources: Numbers of the mid-circuit measurements; after deferring, the wires that hold their outcomes.

@@ -1,4 +1,4 @@
-"""How PennyLane's gates become Qiskit's, without a phase that depends on a parameter.
+"""PennyLane's gates as Qiskit's, without a phase that depends on a parameter.
 
 Qiskit writes ``PhaseShift``, ``U1``, ``U2``, ``U3`` and the controlled phase with a *symbolic global phase*.
 Binding such a circuit takes seconds a row and its serialisation fails for large circuits
@@ -136,7 +136,7 @@ ANGLES = {
     name: 1 + max((a.source for s in steps for a in s.angles if not isinstance(a, float)), default=-1)
     for name, steps in LOWERING.items()
 }
-"""How many of a gate's data are angles of a circuit; a global phase has one datum and none of these."""
+"""Number of a gate's data that are angles of a circuit; a global phase has one datum and none of these."""
 
 STATE_GATES = frozenset({"StatePrep", "QubitStateVector"})
 """Preparations that Qiskit writes for wires in the state 0; elsewhere PennyLane means another unitary."""

@@ -93,7 +93,7 @@ def _outermost(table: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def _conflicts(table: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which words cannot share a basis."""
+    """A table of the words that cannot share a basis."""
     conflicts = np.empty((len(table), len(table)), dtype=np.bool_)
     for rows, both, alike in _agreements(table):
         conflicts[rows] = both != alike

@@ -1,4 +1,4 @@
-"""What fits in one job of IBM Quantum, as IBM publishes it, and how much of that a block takes. Pure."""
+"""Limits of one job of IBM Quantum, as IBM publishes them, and the share of them that a block takes. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOURCE = "https://quantum.cloud.ibm.com/docs/guides/job-limits"
 
 @dataclass(frozen=True)
 class JobSize:
-    """How large a job is, or the most that one may be.
+    """Size of a job, or the most that one may have.
 
     A circuit counts as often as it has rows of values, as IBM counts the circuits of a job.
 
@@ -57,7 +57,7 @@ class JobSize:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a block adds to a job.
+    """Share of a job that a block takes.
 
     Attributes:
         fixed: Once, for its circuits.
@@ -132,7 +132,7 @@ the largest, and of a gate of its circuit; a value is 8 bytes in base64 that can
 
 
 def circuit_size(circuit: QuantumCircuit) -> JobSize:
-    """How large a transpiled circuit is, run once; each branch counts, and a loop once."""
+    """Size of a transpiled circuit, run once; each branch counts, and a loop once."""
     busy = [_INSTRUCTIONS["init"]] * circuit.num_qubits
     counts: Counter[str] = Counter()
     for name, qubits in _instructions(circuit, range(circuit.num_qubits)):
@@ -164,7 +164,7 @@ def _instructions(circuit: QuantumCircuit, places: Sequence[int]) -> Iterator[tu
 
 @dataclass(frozen=True)
 class Overhead:
-    """What the options of a primitive make of a circuit.
+    """Executions that the options of a primitive make of one.
 
     Attributes:
         shots: Shots that are run for those that are asked for.
@@ -176,7 +176,7 @@ class Overhead:
 
 
 def weigh(block: Block, overhead: Mapping[str, Overhead]) -> Weight:
-    """How much a block takes of a job of IBM Quantum Platform.
+    """Share that a block takes of a job of IBM Quantum Platform.
 
     Args:
         block: The block; what it needs is transpiled.
@@ -214,7 +214,7 @@ def _row(compiled: Compiled, folding: float) -> JobSize:
 
 
 def weigh_plainly(block: Block) -> Weight:
-    """How much a block takes of a job of the classic API, of which no more is known."""
+    """Share that a block takes of a job of the classic API, of which no more is known."""
     settings = [block.template.settings[i] for i in block.settings]
     circuits = sum(_bases(setting, block) for setting in settings)
     values = _VALUE_BYTES * max(1, block.values.shape[1]) * max(1, len(settings))

@@ -46,7 +46,7 @@ class _Bases:
         self._letters = [frozenset(setting.basis) for setting in settings]
 
     def sources(self, words: Iterable[Word], wires: Sequence[Any]) -> tuple[Source, ...]:
-        """Where all of some words are measured together, with the bits of some of their wires."""
+        """The settings that measure all of some words together, with the bits of some of their wires."""
         letters = {pair for word in words for pair in word}
         return tuple(
             (index, tuple(self.settings[index].bits(wires)))

@@ -1,4 +1,4 @@
-"""Which way a tape's mid-circuit measurements go: on the backend itself, or put off to the end of the circuit."""
+"""The way of a tape's mid-circuit measurements: on the backend itself, or deferred to the end of the circuit."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pennylane.typing import PostprocessingFn, Result, ResultBatch
 
 METHODS = ("device", "one-shot", "deferred")
-"""What ``mcm_method`` may be; ``None`` takes the first that the backend can do.
+"""Values of ``mcm_method``; ``None`` takes the first that the backend can do.
 
 A backend that measures in the middle of a circuit runs each shot by itself, which is what PennyLane calls
 ``"one-shot"``; so that is another word for ``"device"``.
 """
 
 INVALID_SAMPLE = np.iinfo(np.int32).min
-"""What PennyLane puts in the place of an invalid shot where JAX needs arrays of a known length."""
+"""PennyLane's substitute for an invalid shot where JAX needs arrays of a known length."""
 
 
 @dataclass(frozen=True)
 class MidCircuitRules:
-    """How mid-circuit measurements are to be run.
+    """Rules by which mid-circuit measurements are run.
 
     Attributes:
         operations: Gives the names of everything the backend runs; asked only where it matters.

@@ -1,4 +1,4 @@
-"""What a sampler saw, in two forms with one face.
+"""Outcomes of a sampler, in two forms with one interface.
 
 ``ShotBits`` keeps every shot in order, packed eight bits to the byte, as IBM's service delivers it.
 ``ShotCounts`` keeps each distinct outcome once with its number, as simulators deliver it. Both answer the

@@ -63,14 +63,14 @@ def product(left: Word, right: Word) -> tuple[complex, Word]:
     letters = dict(left)
     phase: complex = 1.0
     for wire, letter in right:
-        mine = letters.pop(wire, None)
-        if mine is None:
+        other = letters.pop(wire, None)
+        if other is None:
             letters[wire] = letter
-        elif mine != letter:
-            if (mine, letter) in _THIRD:
-                letters[wire], factor = _THIRD[mine, letter]
+        elif other != letter:
+            if (other, letter) in _THIRD:
+                letters[wire], factor = _THIRD[other, letter]
             else:
-                letters[wire], factor = _THIRD[letter, mine]
+                letters[wire], factor = _THIRD[letter, other]
                 factor = -factor
             phase *= factor
     return phase, word_of(letters)

@@ -199,7 +199,7 @@ def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData
 
 
 def _routes(template: Template, *, estimator: bool, apart: bool) -> dict[tuple[str, bool], list[int]]:
-    """Which measurements go through which primitive, an Estimator runs no dynamic circuit; and whether shot by shot."""
+    """Measurements by primitive, as an Estimator runs no dynamic circuit; and whether they run shot by shot."""
     routes: dict[tuple[str, bool], list[int]] = {}
     for index, readout in enumerate(template.readouts):
         by_estimator = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def unwrapped(value: Any) -> Any:
-    """What is inside a tensor that belongs to a gradient under way; NumPy refuses to convert it as it is."""
+    """The array inside a tensor that belongs to a gradient under way; NumPy refuses to convert the tensor."""
     while type(value).__name__ == "ArrayBox":
         value = value._value  # noqa: SLF001 - autograd has no other way in
     if not hasattr(value, "detach"):
@@ -29,7 +29,7 @@ def to_complex(value: Any) -> NDArray[np.complex128]:
 
 
 ROUNDING = 1e-4
-"""How far from a norm or a unitary matrix single precision may be; more is no rounding."""
+"""Distance of single precision from a norm or a unitary matrix at most; more is no rounding."""
 
 
 def double_state(state: Any) -> NDArray[np.complex128]:

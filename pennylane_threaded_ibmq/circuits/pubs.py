@@ -75,7 +75,7 @@ def transpile(block: Block) -> None:
 
 
 def compiled_circuits(block: Block) -> list[QuantumCircuit]:
-    """What a block runs, compiled."""
+    """The compiled circuits of a block."""
     if block.primitive == "estimator":
         return [block.template.estimator_circuit()[0].circuit]
     return [block.template.sampler_circuit(setting).circuit for setting in block.settings]

@@ -20,7 +20,7 @@ from .pubs import compiled_circuits
 
 @dataclass(frozen=True)
 class Limits:
-    """What fits in one job of a service.
+    """Limits of one job of a service.
 
     Attributes:
         most: The most that a job may be.
@@ -45,7 +45,7 @@ _PUB_FORM = 3
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """What one job runs.
+    """The content of one job.
 
     Attributes:
         blocks: Blocks, or parts of some.
@@ -120,11 +120,11 @@ def cut(
 
 
 JOB_SECS = 0.03
-"""What each further job takes that is sent beside others. Measured for up to 20 jobs at once on two cores, on both stacks: 10 to
+"""Seconds that each further job takes beside others. Measured for up to 20 jobs at once on two cores, on both stacks: 10 to
 50 ms for what the client does and the service answers."""
 
 CIRCUIT_SECS = 0.07
-"""What a circuit is taken to need while that is not known: as long as small ones do at a busy service."""
+"""Seconds that a circuit is taken to need while that is not known: as long as small ones do at a busy service."""
 
 WORTH_SECS = 0.5
 """Less is not worth more jobs."""

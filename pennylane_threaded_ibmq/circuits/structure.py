@@ -1,4 +1,4 @@
-"""What two tapes must share to share a template, and what may differ.
+"""Structures of tapes: those that share one share a template, and differ in angles and shots alone.
 
 A tape is read into a key (gates, wires, matrices, measured words) and its data (angles, coefficients). Tapes with
 equal keys run as rows of one parametrised circuit. ``tape.hash`` is not used: it costs milliseconds a tape and
@@ -205,7 +205,7 @@ def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None
 def _bad_angle(
     tape: QuantumScript, position: int, is_bad: Callable[[NDArray[Any]], bool], wanted: str
 ) -> str | None:
-    """What is said of the first angle that is bad."""
+    """An error about the first angle that is bad, if one is."""
     for index, op in enumerate(tape.operations):
         if op.name in CONSTANT_GATES:
             continue

@@ -1,4 +1,4 @@
-"""What a tape may measure on any stack."""
+"""Checks of what a tape measures that hold on any stack."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
 
 
 BASE_BYTES, INSTRUCTION_BYTES, WORD_BYTES = 64_000, 700, 1_000
-"""What a template takes for itself, for each instruction of its circuits and for each word. Measured as growth of the process:
+"""Memory of a template itself, of each instruction of its circuits and of each word. Measured as growth of the process:
 circuits of 140 and of 921 instructions for 133 qubits take 157 and 658 kB."""
 
 
@@ -63,7 +63,7 @@ class Compiled:
 
     @cached_property
     def size(self) -> JobSize:
-        """How large it is, as IBM counts, run once."""
+        """Size as IBM counts it, run once."""
         return circuit_size(self.circuit)
 
 
@@ -176,7 +176,7 @@ class Template:
 
     @cached_property
     def _routed(self) -> Routed | None:
-        """What its settings have in common, transpiled; ``None`` where each is transpiled for itself."""
+        """The circuit that its settings have in common, transpiled; ``None`` where each is transpiled for itself."""
         shared = sum(setting.is_local for setting in self.settings)
         if self._route is None or self.dynamic or shared < 2:
             return None

@@ -83,7 +83,7 @@ def _is_doubtful(part: Any) -> bool:
 
 
 def _deviation(part: Any) -> float:
-    """How far a diagonal is from phases, an exponent from an imaginary one, a matrix from a unitary one."""
+    """Distance of a diagonal from phases, of an exponent from an imaginary one, of a matrix from a unitary one."""
     if part.name == "DiagonalQubitUnitary":
         return float(np.max(np.abs(np.abs(to_complex(part.data[0])) - 1)))
     if part.name not in EXPONENTIALS:
@@ -97,7 +97,7 @@ def _deviation(part: Any) -> float:
 
 
 def _off_unitary(part: Any) -> float:
-    """How far the product of a matrix with its adjoint is from the identity; 0 where the matrix is too large to look at."""
+    """Distance of a matrix times its adjoint from the identity; 0 where the matrix is too large to look at."""
     if not part.has_matrix or len(part.wires) > MOST_MATRIX_WIRES:
         return 0.0
     matrix = to_complex(part.matrix())

@@ -120,7 +120,7 @@ def _source(one: Found) -> str:
 
 
 def _executors_own(names: set[str], of_device: dict[str, Found]) -> list[dict[str, Any]]:
-    """What the tables of executors say to them alone, or to one of them otherwise than to a device."""
+    """Rows of what the tables of executors say to them alone, or to one of them otherwise than to a device."""
     from pydantic import SecretStr
 
     from ..config import EXECUTOR_FIELDS, find_values

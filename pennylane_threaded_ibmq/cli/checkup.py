@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at that needs the package itself: settings, journal, account."""
+"""Checks of ``doctor`` that need the package itself: settings, journal, account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_NAMED = 5
 
 
 def look_at_default() -> Check:
-    """Where a device runs that is given no backend."""
+    """Check where a device runs that is given no backend."""
     name = load_settings({}).backend
     where = "simulated on this machine by Aer" if is_local_name(name) else "IBM Quantum"
     return Check("default backend", "ok", f"{name}, {where}")

@@ -25,7 +25,7 @@ MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 @dataclass(frozen=True)
 class Check:
-    """What one look gave.
+    """The outcome of one look.
 
     Attributes:
         name: What was looked at.
@@ -165,5 +165,5 @@ def _stack() -> Iterator[Check]:
 
 
 def left(seconds: float | None) -> str:
-    """What is left on an instance."""
+    """The time that is left on an instance, in words."""
     return "no limit" if seconds is None else f"{span(seconds)} left"

@@ -72,7 +72,7 @@ def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:
 
 
 def standing(batch: BatchRecord) -> str:
-    """How a batch stands, in a word or two."""
+    """The standing of a batch, in a word or two."""
     if batch.delivered:
         return "delivered"
     states = [shard_standing(shard) for shard in batch.shards]
@@ -82,7 +82,7 @@ def standing(batch: BatchRecord) -> str:
 
 
 def shard_standing(shard: ShardRecord) -> str:
-    """How a shard stands: what became of its results, or how far its job has got."""
+    """The standing of a shard: what became of its results, or how far its job has got."""
     if shard.delivered:
         return "delivered"
     if shard.adopted:
@@ -91,7 +91,7 @@ def shard_standing(shard: ShardRecord) -> str:
 
 
 def shard_wait(batch: BatchRecord, shard: ShardRecord) -> str:
-    """What is known of a job that waits or runs: since when, and its place in the queue; empty for others."""
+    """The wait of a job that waits or runs: since when, and its place in the queue; empty for others."""
     from ..store.records import ShardState
 
     if shard.state is not ShardState.ACCEPTED or shard.delivered or shard.adopted:

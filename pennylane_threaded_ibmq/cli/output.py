@@ -1,4 +1,4 @@
-"""How commands speak: JSON, a table in a terminal, plain columns in a pipe."""
+"""Output of commands: JSON, a table in a terminal, plain columns in a pipe."""
 
 from __future__ import annotations
 

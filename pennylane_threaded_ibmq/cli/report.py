@@ -1,4 +1,4 @@
-"""What a rehearsal found."""
+"""The report of a rehearsal."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make_report(rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
-    """What failed, or would have failed."""
+    """Sentences on what failed, or would have failed."""
     counted, config = rehearsal.counters, rehearsal.config
     problems = []
     if rehearsal.exit_code:

@@ -1,4 +1,4 @@
-"""What PennyLane sees: one device class a stack, chosen here."""
+"""The device as PennyLane sees it: one class a stack, chosen here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What batches were charged: asked for again, since IBM computes it after a job has ended."""
+"""Charges of batches: asked for again, since IBM computes them after a job has ended."""
 
 from __future__ import annotations
 

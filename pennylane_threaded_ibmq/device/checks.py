@@ -94,7 +94,7 @@ def tapes_of(circuits: object) -> tuple[QuantumScript, ...]:
 
 
 def how_to_make(circuit: object) -> str:
-    """How what was given becomes a tape, if it does."""
+    """Advice on making a tape of what is none, where that goes."""
     if isinstance(circuit, QNode):
         return " A QNode makes its tape with qml.workflow.construct_tape(circuit)(*arguments), or runs if it is called."
     if callable(circuit):

@@ -15,13 +15,13 @@ from ..progress.display import Waitable
 from ..progress.progress import Progress
 
 LOOK_SECS = 0.2
-"""How often a thread that waits looks whether the program is to end: no signal reaches any but the main thread."""
+"""Seconds between two looks of a waiting thread whether the program is to end: no signal reaches any but the main thread."""
 
 DEAF = os.name == "nt"
 """Whether Ctrl-C does not reach the main thread either while it waits without end."""
 
 LEAVE_SECS = 60.0
-"""How long a program that is to end waits for threads that cancel jobs."""
+"""Seconds for which a program that is to end waits for threads that cancel jobs."""
 
 
 class Termination:
@@ -96,7 +96,7 @@ class _Looking:
                 return False
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress so far."""
         return self._batch.progress()
 
 

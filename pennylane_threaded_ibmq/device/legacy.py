@@ -1,4 +1,4 @@
-"""What every device with PennyLane's legacy API says here: it takes batches whole, and nothing is done to them before."""
+"""The part that all our devices with PennyLane's legacy API share: they take batches whole, and nothing is done to them before."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WholeBatchDevice(QubitDevice):
 
     @classmethod
     def capabilities(cls) -> dict[str, Any]:
-        """What PennyLane may ask of the device."""
+        """Capabilities that PennyLane may ask for."""
         return {
             **super().capabilities(),
             "model": "qubit",

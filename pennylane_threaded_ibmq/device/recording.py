@@ -16,7 +16,7 @@ from pennylane.queuing import AnnotatedQueue, QueuingManager
 from pennylane.tape import QuantumTape
 
 WAIT_SECS = 2.0
-"""How long a fork waits for a thread that records; one that needs longer waits itself, perhaps for whoever forks."""
+"""Seconds for which a fork waits for a thread that records; one that needs longer waits itself, perhaps for whoever forks."""
 
 
 def recording_lock() -> AbstractContextManager[Any]:

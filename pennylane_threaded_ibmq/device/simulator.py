@@ -1,4 +1,4 @@
-"""Which simulator of this machine runs circuits without noise: Aer, or the state vector of PennyLane Lightning."""
+"""The choice of a simulator of this machine for circuits without noise: Aer, or the state vector of PennyLane Lightning."""
 
 from __future__ import annotations
 

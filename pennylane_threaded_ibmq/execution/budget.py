@@ -1,4 +1,4 @@
-"""What may be spent: by a batch, by a device over its life, and by all programs of an instance over some days.
+"""Budgets of QPU time: of a device over its life, and of all programs on an instance over some days.
 
 Seconds are reserved by their estimate before each sending, sendings again included.
 """
@@ -66,7 +66,7 @@ class Budget:
 
 
 class Spending:
-    """What one batch spends, within all budgets that there are.
+    """The spending of one batch, within all budgets that there are.
 
     Args:
         budgets: Of the batch, and of its device.

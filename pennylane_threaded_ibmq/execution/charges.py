@@ -1,4 +1,4 @@
-"""What the jobs of a batch of the journal were charged: asked for again while it is not known, and then written down."""
+"""Charges of the jobs of a batch of the journal: asked for again while they are not known, and then written down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulation needs, as plain values that can be sent to another process, and the part of it that runs there.
+"""A simulation as plain values that can be sent to another process, and the part of it that runs there.
 
 A chunk is some rows of a run. Aer gives the circuits of a run seeds at a fixed distance, so a chunk that starts at row
 ``n`` with the seed of that row gives exactly what the whole run gives there: results do not depend on how it is cut.
@@ -58,7 +58,7 @@ class Chunk:
 
     @property
     def cost(self) -> float:
-        """How long it takes, in no unit."""
+        """Time that it takes, in no unit."""
         return sum(_cost(c) * len(v) for c, v in zip_strict(self.circuits, self.values))
 
     def run(self, backend: LocalBackend) -> list[Any]:
@@ -125,7 +125,7 @@ def _join_counts(parts: Sequence[Any]) -> Any:
 
 
 def _cost(circuit: QuantumCircuit | FusedCircuit) -> float:
-    """How long a row takes, in no unit."""
+    """Time that a row takes, in no unit."""
     amplitudes: float = 2.0 ** min(int(circuit.num_qubits), 40)
     steps = circuit.steps if isinstance(circuit, FusedCircuit) else circuit.data
     return 1e4 + len(steps) * amplitudes

@@ -66,7 +66,7 @@ class TapeFuture(AnyFuture):
 
 
 def forked_error(pid: int, batch_id: str) -> DeviceClosedError:
-    """What a forked process gets instead of results that its parent waits for.
+    """The error that a forked process gets instead of results that its parent waits for.
 
     Args:
         pid: The parent.

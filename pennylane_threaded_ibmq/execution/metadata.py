@@ -1,4 +1,4 @@
-"""What a service said beside its numbers, by tape."""
+"""Metadata of results: what a service said beside its numbers, by tape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PubMetadata:
-    """What the service said of one PUB that served a tape.
+    """Metadata of one PUB that served a tape, as the service said it.
 
     Attributes:
         job_id: Its job.
@@ -47,7 +47,7 @@ class PubMetadata:
 
 
 def without_numbers(results: Iterable[PubData]) -> tuple[PubData, ...]:
-    """What is kept of results that have been read: all but the numbers, which take the memory."""
+    """Results that have been read, without the numbers, which take the memory."""
     return tuple(
         replace(
             one,
@@ -67,7 +67,7 @@ def metadata_by_tape(
     *,
     takes_rz: bool,
 ) -> dict[int, tuple[PubMetadata, ...]]:
-    """What was said of each tape of a shard, by the tape's position in the batch.
+    """Metadata of each tape of a shard, by the tape's position in the batch.
 
     Args:
         requests: What was run.

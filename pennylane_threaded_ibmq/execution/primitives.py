@@ -77,7 +77,7 @@ def _parts(pub: Pub, most_shots: int | None, *, takes_rz: bool) -> list[_Part]:
 
 
 def count_parts(pub: Pub, most_shots: int | None, *, takes_rz: bool) -> int:
-    """How many PUBs are sent for one of ours."""
+    """Number of PUBs that are sent for one of ours."""
     return len(_parts(pub, most_shots, takes_rz=takes_rz))
 
 

@@ -1,4 +1,4 @@
-"""What to do with a shard whose job may or may not exist. Pure."""
+"""The decision about a shard whose job may or may not exist. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do.
+    """The job to take over, and those to cancel.
 
     Attributes:
         adopt: Job whose result to take; ``None`` means to send the shard (again).

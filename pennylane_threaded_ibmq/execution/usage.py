@@ -1,4 +1,4 @@
-"""How much QPU time a batch will take, before it is sent.
+"""Estimates of the QPU time of a batch, before it is sent.
 
 IBM's formula (https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time): about 2 seconds for a job, plus, for each
 execution, the repetition delay and the length of the circuit with its initialisation. The length is that of the
@@ -39,7 +39,7 @@ LEARNED_BASES = 9
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a batch will take.
+    """Estimate of what a batch will take.
 
     Attributes:
         jobs: Jobs.
@@ -70,7 +70,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Mitigation:
-    """What options of a primitive add to plain executions.
+    """Executions that options of a primitive add to plain ones.
 
     Attributes:
         factors: Each circuit is run once for each, that many times as long.
@@ -101,7 +101,7 @@ class Mitigation:
 
 
 def mitigation(primitive: str, options: Mapping[str, Any]) -> Mitigation:
-    """What a primitive's options add.
+    """Read what a primitive's options add.
 
     Args:
         primitive: ``"sampler"`` or ``"estimator"``.
@@ -121,7 +121,7 @@ def mitigation(primitive: str, options: Mapping[str, Any]) -> Mitigation:
 
 
 def overheads(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Overhead]:
-    """What the options of each primitive make of a circuit.
+    """Overhead of each primitive's options.
 
     Args:
         options: Options by primitive.
@@ -172,7 +172,7 @@ def _learned(options: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """What of a backend decides how long a job takes.
+    """The properties of a backend that decide how long a job takes.
 
     Attributes:
         durations: How long circuits take.

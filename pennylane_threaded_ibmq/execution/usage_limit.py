@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class UsageLimit:
-    """What a device does about the usage limit of its instance.
+    """The usage limit of an instance, and what a device does about it.
 
     Args:
         instance: The instance.
@@ -63,6 +63,6 @@ class UsageLimit:
 
     @property
     def _page(self) -> str:
-        """Where the user sees what is left."""
+        """Address of the page on which the user sees what is left."""
         crn = self._instance if self._instance.startswith("crn:") else ""
         return f"https://quantum.cloud.ibm.com/instances/{quote(crn, safe='')}"

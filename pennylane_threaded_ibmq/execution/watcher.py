@@ -39,7 +39,7 @@ MOST_REFUSALS = 5
 """Looks at a job in a row that the service may refuse before the waiting is given up."""
 
 UNKNOWN_TIMES = 3
-"""How often the service must say that it does not know a job before its id is taken for a wrong one."""
+"""Times that the service must say that it does not know a job before its id is taken for a wrong one."""
 
 
 class WrongJobError(ServiceError):
@@ -219,7 +219,7 @@ class Watcher:
             one.future.set_exception(end)
 
     def _end(self, watched: _Watched, error: Exception) -> ServiceError | None:
-        """What the waiting for a job ends with after a look that failed; ``None`` if it goes on."""
+        """The error with which the waiting for a job ends after a look that failed; ``None`` if it goes on."""
         job = watched.job
         too_long = watched.puzzle.lasts_too_long(error)
         if is_outage(error):
@@ -306,7 +306,7 @@ class Watcher:
 
 
 def _key(job: SentJob) -> tuple[str, str]:
-    """What is followed: a service may name one job for two submissions, and only one of them is wrong."""
+    """The key of a submission: a service may name one job for two of them, and only one of those is wrong."""
     return job.job_id, job.tag
 
 

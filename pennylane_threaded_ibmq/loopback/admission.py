@@ -1,4 +1,4 @@
-"""What a request must bring: an access token, and a version of the API."""
+"""Admission of requests: an access token, and a version of the API."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def usage_of(job: JobRecord, version: str) -> dict[str, Any]:
 
 
 def execution_ns(job: JobRecord) -> int:
-    """How long the circuits of a job ran, in nanoseconds."""
+    """Nanoseconds that the circuits of a job ran."""
     return round(job.run_secs * 1e9)
 
 

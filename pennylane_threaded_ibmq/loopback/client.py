@@ -1,4 +1,4 @@
-"""What a user of the service sees, wherever it runs."""
+"""The service as its user sees it, wherever it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service pretends to be: its backends, its instances, its limits and its pace."""
+"""Configuration of the service: its backends, its instances, its limits and its pace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the service is: IBM's host names that it answers for, and the environment that leads a client to it."""
+"""Addresses of the service: IBM's host names that it answers for, and the environment that leads a client to it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def new_id(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ends.
+    """The end of a job.
 
     Attributes:
         status: Its final state.

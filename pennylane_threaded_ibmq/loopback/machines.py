@@ -273,7 +273,7 @@ _MOST_SHOTS = 10_000_000
 
 @dataclass(frozen=True)
 class Output:
-    """What a job produced.
+    """The output of a job.
 
     Attributes:
         text: Results as JSON text.

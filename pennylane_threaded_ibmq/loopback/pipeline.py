@@ -1,4 +1,4 @@
-"""What every request goes through: counting, latency, faults, authorisation, and IBM's error bodies."""
+"""The way of every request: counting, latency, faults, authorisation, and IBM's error bodies."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Connection:
 
 
 class Proxy:
-    """What all connections share: the HTTP server, the certificates and the counters.
+    """The proxy that all connections share: HTTP server, certificates and counters.
 
     Args:
         config: Settings of the HTTP server, with the application.

@@ -1,4 +1,4 @@
-"""What the service tells about itself: counters, jobs and sessions, as frozen records."""
+"""Records of the service about itself: counters, jobs and sessions, frozen."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class SessionRecord(Model):
 
 
 class Counters(Model):
-    """What has happened since the start, or since the counters were reset.
+    """Counts since the start, or since the counters were reset.
 
     Attributes:
         requests: HTTP requests, repeated and failed ones included; the tunnels below are none.

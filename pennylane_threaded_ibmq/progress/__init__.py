@@ -1,1 +1,1 @@
-"""What a person sees of a batch: progress, timelines, tables."""
+"""Progress, timelines and tables of batches, for people."""

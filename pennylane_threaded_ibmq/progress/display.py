@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
 AUTO_SECS = 2.0
-"""How long ``"auto"`` waits before it shows anything."""
+"""Seconds for which ``"auto"`` waits before it shows anything."""
 
 TICK_SECS = 0.5
-"""How often a display looks for something new; drawing a line takes a millisecond or two."""
+"""Seconds between two looks of a display for something new; drawing a line takes a millisecond or two."""
 
 PLAIN_SECS = 5.0
 """Shortest time between two plain lines of a program's first batch."""
@@ -40,13 +40,13 @@ Draw: TypeAlias = "Callable[[Progress], object]"
 
 
 class Waitable(Protocol):
-    """What is waited for."""
+    """A batch, or a call, that can be waited for."""
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until it is finished; ``False`` if time ran out."""
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress so far."""
 
 
 class Display:
@@ -102,7 +102,7 @@ class Display:
 
     @contextmanager
     def _open(self, loop: Loop) -> Iterator[Draw]:
-        """What fits where the program runs; the error output, so that results can be piped."""
+        """Open the display that fits where the program runs; on the error output, so that results can be piped."""
         if in_notebook():
             self._notebook = self._notebook or NotebookBar(loop)
             yield self._notebook

@@ -1,4 +1,4 @@
-"""How far a batch has got: one owner of its steps, and frozen records for whoever wants to know.
+"""Progress of a batch: one owner of its steps, and frozen records for whoever wants to know.
 
 The batch and its site report steps; observers are called with a record after each. Nothing here asks a service for
 anything: what is shown is what the watcher and the lanes know anyway. Only for a place in the queue does the watcher
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOKING_SECS = 60.0
-"""How long somebody who asked is taken to go on looking."""
+"""Seconds for which somebody who asked is taken to go on looking."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Timeline:
 
     @property
     def retries(self) -> int:
-        """How often shards were sent again."""
+        """Number of times that shards were sent again."""
         tries = {span.shard: 1 for span in self.spans}
         for span in self.spans:
             tries[span.shard] = max(tries[span.shard], span.attempt)

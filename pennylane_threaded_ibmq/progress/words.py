@@ -47,7 +47,7 @@ class Loop:
 
 
 def describe(progress: Progress) -> str:
-    """What a person wants to know, in one line."""
+    """The progress of a batch in one line."""
     place = [] if progress.queue_position is None else [f"place {progress.queue_position}"]
     if progress.start_secs is not None:
         place.append(f"starts in ~{clock(progress.start_secs)}")

@@ -1,4 +1,4 @@
-"""What IBM's service says with an error, in words: its code, message and advice in place of the raw JSON of its answer."""
+"""Errors of IBM's service in words: code, message and advice in place of the raw JSON of its answer."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _advice(answer: Answer) -> str:
-    """What a user of this package can do beside what IBM says."""
+    """Advice to users of this package beside what IBM says."""
     if answer.status == 413:
         return "The job is too large for one request: let fewer tapes share one, with shard_size=."
     if answer.status == 409 and "usage" in answer.message.lower():
@@ -105,7 +105,7 @@ def _sentence(text: str) -> str:
 
 
 def _texts(error: BaseException | None) -> Iterator[str]:
-    """What came from the service, as it came: the bodies of answers, then the texts of errors that hold them."""
+    """The service's own texts, as they came: the bodies of answers, then the texts of errors that hold them."""
     chain: list[Any] = []
     while error is not None:
         chain.append(error)

@@ -10,13 +10,13 @@ from typing import Any
 from .errors import status_code
 
 ARRIVAL_SECS = 120.0
-"""How long a service may take to carry out a request whose client is gone.
+"""Seconds that a service may take to carry out a request whose client is gone.
 
 Gateways in front of a service wait 100 s for it (HTTP 524); what took longer is no request that anybody still answers.
 """
 
 ANSWERED_SECS = 2.0
-"""How long a list of jobs may lag behind the service's own answer."""
+"""Seconds for which a list of jobs may lag behind the service's own answer."""
 
 _UNCONNECTED = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError"})
 """Errors of urllib3 before the first byte is sent."""
@@ -25,7 +25,7 @@ _GATEWAY = frozenset({502, 504, *range(520, 530)})
 """Answers of a gateway that did not wait for the service behind it."""
 
 _EXHAUSTED = re.compile(r"too many (\d{3}) error responses")
-"""How urllib3 names the answer after which it repeats a request no more."""
+"""The text in which urllib3 names the answer after which it repeats a request no more."""
 
 
 def arrival_secs(error: BaseException) -> float:

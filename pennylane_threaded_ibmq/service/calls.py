@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BEAT_SECS = 5.0
-"""How often whoever waits for an answer is told that it is still waited for."""
+"""Seconds after which it is said anew that an answer is still waited for."""
 
 
 def _nothing() -> None:
@@ -41,7 +41,7 @@ class Call:
     beat: Callable[[], None] = _nothing
 
     def unanswered(self) -> NoAnswerError:
-        """What is said when the wait is over."""
+        """The error for when the wait is over."""
         return no_answer(self.what, self.secs)
 
 

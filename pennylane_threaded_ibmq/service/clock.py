@@ -13,11 +13,11 @@ class Clock:
         return time.monotonic()
 
     def pause(self, secs: float) -> float:
-        """How many real seconds a pause of so many seconds takes."""
+        """Real seconds that a pause of so many seconds takes."""
         return secs
 
     def limit(self, secs: float) -> float:
-        """How many real seconds an answer is waited for that may take so many seconds."""
+        """Real seconds for which an answer is waited for that may take so many seconds."""
         return secs
 
 

@@ -50,7 +50,7 @@ def connections(service: Any) -> list[Any]:
 
 
 def _token_managers(service: Any) -> Iterator[Any]:
-    """What fetches access tokens, one for each connection."""
+    """The objects that fetch access tokens, one for each connection."""
     for client in connections(service):
         manager = getattr(getattr(client._session, "auth", None), "tm", None)  # noqa: SLF001 - see above
         if manager is not None:

@@ -1,4 +1,4 @@
-"""How long a circuit takes on a backend, from the durations of its target."""
+"""Duration of a circuit on a backend, from the durations of its target."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Durations:
 
 
 def _repetitions(operation: Any) -> int:
-    """How often the body of a loop runs; a loop whose end is not known before counts once."""
+    """Number of times that the body of a loop runs; a loop whose end is not known before counts once."""
     if operation.name != "for_loop":
         return 1
     try:

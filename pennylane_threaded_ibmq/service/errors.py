@@ -1,4 +1,4 @@
-"""What went wrong at the service, and what that calls for. The one place where errors of the client are judged."""
+"""Judgement of what went wrong at the service. The one place where errors of the client are judged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PuzzlingAnswerError(ServiceError):
 
 
 def service_error(error: BaseException, text: str, kind: type[ServiceError] = ServiceError) -> ServiceError:
-    """What is raised for a question that failed.
+    """The error to raise for a question that failed.
 
     Args:
         error: What it failed with.
@@ -69,7 +69,7 @@ Source: https://quantum.cloud.ibm.com/docs/errors
 
 
 def judge_submission(error: BaseException) -> Trouble:
-    """What a refused submission calls for."""
+    """The verdict on a refused submission: what it calls for."""
     if type(error.__cause__).__name__ in {"IBMInputValueError", "IBMBackendValueError"}:
         return Trouble.REFUSED  # by the client itself, before anything was sent
     status = status_code(error)

@@ -1,4 +1,4 @@
-"""What IBM's primitives say beside their numbers, in one form for both kinds of them."""
+"""Metadata of IBM's primitives, in one form for both kinds of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESILIENCE = frozenset({"resilience", "resilience_level"})
 
 @dataclass(frozen=True)
 class PubFacts:
-    """What is said of one PUB.
+    """Metadata of one PUB.
 
     Attributes:
         shots: Executions of each row, where the primitive says.

@@ -35,7 +35,7 @@ PUZZLING_SECS = 3600.0
 """For how long answers that make no sense are waited out, and a state of a job that is not known."""
 
 LOOK_SECS = 0.2
-"""How often whoever pauses looks whether the waiting is over for another reason."""
+"""Seconds after which whoever pauses looks whether the waiting is over for another reason."""
 
 
 def _nothing() -> None:
@@ -194,5 +194,5 @@ class Outage:
 
 
 def _first_line(error: BaseException) -> str:
-    """What happened, without the pages that some errors hold."""
+    """The first line of an error, without the pages that some hold."""
     return printable((str(error).strip().splitlines() or [type(error).__name__])[0][:300])

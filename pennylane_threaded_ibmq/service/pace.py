@@ -1,4 +1,4 @@
-"""How fast jobs may be sent: one pacer for each backend of an instance, shared by all devices of the process.
+"""The pace at which jobs may be sent: one pacer for each backend of an instance, shared by all devices of the process.
 
 IBM limits the jobs that wait or run (3 on the open plan) and the jobs a minute. The limits are not told, so they are
 learned from refusals: as many jobs as were in flight when one was refused is the limit, until a minute has passed.
@@ -16,7 +16,7 @@ from .retry import RetryPolicy
 from .speed import Speed
 
 LEARNED_SECS = 60.0
-"""How long a learned limit holds; other programs may have held the slots."""
+"""Seconds for which a learned limit holds; other programs may have held the slots."""
 
 FIRST_PAUSE_SECS = 1.0
 LONGEST_PAUSE_SECS = 30.0

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class QueueInfo:
-    """Where a job stands.
+    """The place of a job.
 
     Attributes:
         position: Its place in the queue, from 1; ``None`` if the service does not say.

@@ -93,7 +93,7 @@ def retired_name(name: str) -> str | None:
 
 
 def retirement(name: str) -> str:
-    """What became of a system, such as ``"IBM retired ibmq_lima on 2023-09-26"``; empty if it is not known to be retired."""
+    """The end of a system, such as ``"IBM retired ibmq_lima on 2023-09-26"``; empty if it is not known to be retired."""
     known = retired_name(name)
     if known is None:
         return ""
@@ -118,7 +118,7 @@ def local_alternative(name: str) -> str:
 
 
 def _city(name: str) -> str:
-    """What a system is called beside its prefix and, in the oldest names, its number of qubits."""
+    """The name of a system without its prefix and, in the oldest names, its number of qubits."""
     name = without_prefix(without_prefix(name, "ibmq_"), "ibm_")
     number, _, rest = name.partition("_")
     return rest if number.isdigit() else name

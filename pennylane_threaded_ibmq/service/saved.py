@@ -12,7 +12,7 @@ from typing import Any
 from ..exceptions import CredentialsError
 
 USUAL_FILE = Path("~/.qiskit/qiskit-ibm.json")
-"""Where the client saves accounts."""
+"""File in which the client saves accounts."""
 
 REMOVED_CHANNEL = "ibm_quantum"
 """The client's way to IBM Quantum Platform Classic, switched off in July 2025; newer clients overlook such accounts."""
@@ -55,7 +55,7 @@ def check_removed(place: Mapping[str, Any]) -> None:
 
 
 def account_at(url: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What the client's service is made with to use a saved account at another address, which it takes with a token only.
+    """Arguments that let the client's service use a saved account at another address, which it takes with a token only.
 
     Args:
         url: The address.

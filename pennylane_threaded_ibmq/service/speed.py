@@ -1,4 +1,4 @@
-"""How fast a simulator of a service runs circuits, as far as its finished jobs have told."""
+"""Speed at which a simulator of a service runs circuits, as far as its finished jobs show it."""
 
 from __future__ import annotations
 

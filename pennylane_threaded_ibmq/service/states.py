@@ -1,4 +1,4 @@
-"""What a service says of a job, and of one that gave no result."""
+"""States of jobs, and the ends of those that gave no result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class UnknownStateError(PuzzlingAnswerError):
 
 
 class State(Enum):
-    """What the service says of a job."""
+    """State of a job."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a job gave no result.
+    """The reason why a job gave no result.
 
     Attributes:
         reason: The service's words; empty if it gives none.

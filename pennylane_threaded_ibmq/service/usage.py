@@ -1,4 +1,4 @@
-"""What a job was charged and how long it took, in the words of any version of IBM's API."""
+"""Charges and times of jobs, in the words of any version of IBM's API."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def has_branches(circuit: QuantumCircuit) -> bool:
 
 
 def simulation_kind(circuit: QuantumCircuit) -> Hashable:
-    """What Aer chooses its method by; with noise, only circuits of one kind may share a run.
+    """The kind of a circuit, by which Aer chooses its method; with noise, only circuits of one kind may share a run.
 
     After a circuit whose noise is drawn shot by shot, as that of any with branches, Aer applies the noise of a density matrix
     twice, so that it has a trace of 2 and its outcomes are nonsense. A circuit that does no more than end in measurements is

@@ -169,7 +169,7 @@ def _attributes(value: Any) -> list[str]:
 
 
 def _of_client(value: Any, path: tuple[Any, ...]) -> Any:
-    """What is sent of an object that IBM's client knows how to send."""
+    """The form in which IBM's client sends an object that it knows how to send."""
     if type(value).__name__ == "NoiseModel" and hasattr(value, "to_dict"):
         return {"NoiseModel": _noise_model(value.to_dict(), path)}
     try:

@@ -153,7 +153,7 @@ class Compiler:
 
 
 def _applied(manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
-    """What a pass manager makes of a circuit."""
+    """Apply a pass manager to a circuit."""
     try:
         return manager.run(circuit)
     except BaseException as error:

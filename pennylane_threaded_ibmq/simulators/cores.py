@@ -1,4 +1,4 @@
-"""How many cores a simulation may use."""
+"""Number of cores that a simulation may use."""
 
 from __future__ import annotations
 

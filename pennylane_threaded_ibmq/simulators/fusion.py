@@ -32,7 +32,7 @@ FIXED: dict[str, NDArray[np.complex128]] = {
 """Matrices of the gates of one qubit without an angle."""
 
 GENERATORS = {name: FIXED[name[1] + "Gate"] for name in ("RXGate", "RYGate", "RZGate")}
-"""What the rotations of one qubit turn about: ``exp(-i angle / 2 * generator)``."""
+"""Generators of the rotations of one qubit: ``exp(-i angle / 2 * generator)``."""
 
 ENTANGLING = frozenset(
     {"CXGate", "CYGate", "CZGate", "SwapGate", "CSwapGate", "CCXGate", "RXXGate", "RYYGate", "RZZGate"}
@@ -61,7 +61,7 @@ class OneQubit:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """Where its angles are."""
+        """Columns of its angles."""
         return tuple(factor[1] for factor in self.factors if isinstance(factor, tuple))
 
     def matrices(self, values: NDArray[np.float64]) -> NDArray[np.complex128]:
@@ -93,7 +93,7 @@ class Entangling:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """Where its angle is."""
+        """Column of its angle."""
         return () if self.column is None else (self.column,)
 
 

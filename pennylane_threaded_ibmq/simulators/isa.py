@@ -39,7 +39,7 @@ def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
 
 
 def foreign_instruction(circuit: QuantumCircuit, target: Any) -> str:
-    """What of a circuit a target cannot run as it stands; empty if it can run all of it.
+    """The part of a circuit that a target cannot run as it stands; empty if it can run all of it.
 
     Args:
         circuit: A circuit on the target's qubits.

@@ -75,7 +75,7 @@ class Lightning:
         return circuit if circuit.num_qubits <= MOST_QUBITS else None
 
     def tables(self, circuits: Sequence[FusedCircuit]) -> Compute:
-        """What computes the probabilities of rows of some circuits."""
+        """A function that computes the probabilities of rows of some circuits."""
         return lambda entries: (self.probabilities(circuits[number], rows) for number, rows in entries)
 
     def probabilities(self, circuit: FusedCircuit, values: NDArray[np.float64]) -> NDArray[np.float64]:

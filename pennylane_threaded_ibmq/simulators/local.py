@@ -35,7 +35,7 @@ AER_NAMES = frozenset({"aer_simulator", "ibmq_qasm_simulator"})
 """``ibmq_qasm_simulator`` was retired in IBM's cloud; its name stands for Aer on this machine."""
 
 AER_NAME = "aer_simulator"
-"""What Aer calls itself."""
+"""Aer's name for itself."""
 
 AER_METHODS = (
     "automatic",

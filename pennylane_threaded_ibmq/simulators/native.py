@@ -1,4 +1,4 @@
-"""Where Qiskit's compiled part is loaded."""
+"""The loading of Qiskit's compiled part."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITARY, STATE, BARRIER, MEASURE, RESET = "unitary", "state", "barrier", "measure", "reset"
-"""What is placed on qubits besides gates of Qiskit's library."""
+"""Kinds of what is placed on qubits besides gates of Qiskit's library."""
 
 
 class Placed(NamedTuple):

@@ -103,7 +103,7 @@ def _merging(target: Any, level: int) -> Any:
 
 
 def final_places(circuit: QuantumCircuit, number: int) -> tuple[int, ...]:
-    """Where the qubits of a circuit are after it was routed.
+    """Places of the qubits of a circuit after it was routed.
 
     Args:
         circuit: The routed circuit.

@@ -108,7 +108,7 @@ def _part(backend: Any, qubits: frozenset[int]) -> Any:
     target = reduced_target(backend.target, qubits=qubits)
 
     class Part(BackendV2):
-        """What Aer reads a noise model from."""
+        """The part of a snapshot from which Aer reads a noise model."""
 
         @property
         def target(self) -> Any:

@@ -1,1 +1,1 @@
-"""What differs between the two stacks: one folder each."""
+"""The two stacks: one folder each, with what differs between them."""

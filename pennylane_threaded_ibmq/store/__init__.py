@@ -1,1 +1,1 @@
-"""What is written down: the journal of batches and the records of circuits. Nothing else knows SQLite."""
+"""The journal of batches and the records of circuits, on disk. Nothing else knows SQLite."""

@@ -1,4 +1,4 @@
-"""What executors wrote about the circuits they ran, read back for people. The file is only read, and may be absent."""
+"""Circuits that executors ran, read back for people. The file is only read, and may be absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the journal keeps a batch's tapes: as data; what older versions kept as pickles is read where that is safe."""
+"""A batch's tapes in the journal: as data; what older versions kept as pickles is read where that is safe."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 from pennylane.measurements import MeasurementProcess
 
 _ABOUT = ("all_outcomes", "seed", "k")
-"""What a measurement of an older PennyLane has beside its observable and wires."""
+"""Attributes that a measurement of an older PennyLane has beside its observable and wires."""
 
 
 def take_apart(value: Any) -> tuple[Any, ...]:
@@ -27,7 +27,7 @@ def take_apart(value: Any) -> tuple[Any, ...]:
 
 
 def put_together(kind: Any, *parts: Any) -> Any:
-    """What :func:`take_apart` took apart."""
+    """Put together what :func:`take_apart` took apart."""
     if hasattr(kind, "_unflatten"):
         return kind._unflatten(*parts)  # noqa: SLF001 - as above
     if issubclass(kind, MeasurementProcess):

@@ -1,4 +1,4 @@
-"""What the journal knows, as frozen records."""
+"""Records of the journal, frozen."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class BatchRecord:
 
 @dataclass(frozen=True)
 class NewShard:
-    """What the journal must know of a shard before it runs.
+    """A shard before it runs, for the journal.
 
     Attributes:
         content: Hash of all that is run.

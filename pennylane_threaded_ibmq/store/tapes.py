@@ -132,7 +132,7 @@ class _Writer:
         return ["q", self.write(value.meas_val), self.write(getattr(value, "base", None) or value.then_op)]
 
     def _value(self, value: MeasurementValue) -> list[Any]:
-        """What is made of mid-circuit measurements, for each of their outcomes."""
+        """The value that a function makes of mid-circuit measurements, for each of their outcomes."""
         if len(value.measurements) > MOST_MEASURED:
             raise UnwritableError(
                 f"a value of {len(value.measurements)} mid-circuit measurements is too large"
@@ -208,7 +208,7 @@ def _read_value(measurements: Any, table: Any) -> MeasurementValue:
 
 
 class _Table:
-    """What a value of mid-circuit measurements is for each of their outcomes."""
+    """The value of mid-circuit measurements for each of their outcomes."""
 
     def __init__(self, values: list[Any]) -> None:
         self._values = values

@@ -1,4 +1,4 @@
-"""What a service's numbers must be like before they are handed on: a wrong number must never pass for a result."""
+"""Checks of a service's numbers before they are handed on: a wrong number must never pass for a result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDING = 1e-6
 
 MITIGATED_FACTOR = 2.0
 READOUT_FACTOR = 1.25
-"""How far the correction of a readout error of 10 % scales the value of one qubit: 1 / (1 - 2 * 0.1)."""
+"""Factor by which the correction of a readout error of 10 % scales the value of one qubit: 1 / (1 - 2 * 0.1)."""
 
 STANDARD_ERRORS = 10.0
 

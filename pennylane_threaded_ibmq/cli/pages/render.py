@@ -39,7 +39,7 @@ class Pages:
         return None if batch is None else self._render("batch.html", above="../", batch=batch)
 
     def circuits(self) -> str:
-        """What executors ran."""
+        """The page of circuits that executors ran."""
         return self._render("circuits.html", circuits=self._views.circuits())
 
     def file(self, name: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 LOOK_SECS = 2.0
-"""How often an open page looks for something new."""
+"""Seconds between two looks of an open page for something new."""
 
 HEADERS = {
     "Content-Security-Policy": (

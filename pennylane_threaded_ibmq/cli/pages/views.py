@@ -1,4 +1,4 @@
-"""What the pages show, read from the journal, the budgets and the database of circuits: plain values, no markup."""
+"""Contents of the pages, read from the journal, the budgets and the database of circuits: plain values, no markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...store.records import BatchRecord, ShardRecord
 
 JOB_PAGE = "https://quantum.cloud.ibm.com/workloads/{}"
-"""Where IBM shows a job; the classic service's pages are gone."""
+"""Address at which IBM shows a job; the classic service's pages are gone."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ class Views:
         return _view(journal.batch(batch_id), picture=True)
 
     def budgets(self) -> tuple[InstanceBudget, ...]:
-        """What may be spent on instances."""
+        """Budgets of instances."""
         journal = self._journal()
         return () if journal is None else Ledger(journal.path).budgets()
 
     def circuits(self) -> tuple[CircuitRecord, ...]:
-        """What executors ran last."""
+        """Circuits that executors ran last."""
         return circuits(home_folder() / FILE, self._limit)
 
     def _journal(self) -> Journal | None:

@@ -31,7 +31,7 @@ IBM_URL = "https://auth.quantum-computing.ibm.com/api"
 """IBM's own classic service, until July 2025."""
 
 SERVICE = "The classic service"
-"""What the service is called."""
+"""Name of the service, in texts."""
 
 DEFAULT_PROJECT = "ibm-q/open/main"
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ClassicCredentials:
-    """Who logs in where.
+    """Credentials of a login, and its address.
 
     Attributes:
         token: API token; ``None`` for the account that the client has saved.
@@ -187,7 +187,7 @@ def is_classic_backend(backend: Any) -> bool:
 
 
 def client_errors() -> tuple[type[BaseException], ...]:
-    """What qiskit-ibm-provider raises when a request fails."""
+    """Errors that qiskit-ibm-provider raises when a request fails."""
     from qiskit_ibm_provider.api.exceptions import ApiError
     from qiskit_ibm_provider.exceptions import IBMError
 

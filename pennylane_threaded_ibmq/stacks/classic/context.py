@@ -1,4 +1,4 @@
-"""Where a device of the classic stack works: this machine, or a classic service."""
+"""The execution context of the classic stack: this machine, or a classic service."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ _OF_THE_PLATFORM = (
     "proxies",
     "verify",
 )
-"""What is told to the client of IBM Quantum Platform."""
+"""Options that the client of IBM Quantum Platform takes."""
 
 
 def check_options(settings: Settings) -> None:

@@ -44,7 +44,7 @@ STATES = {
 
 
 class SendingDevice(Protocol):
-    """What a lane owns: a device that sends."""
+    """The device that a lane owns, and sends through."""
 
     provider: Any
 
@@ -80,12 +80,12 @@ class ClassicJobs(JobService):
 
     @cached_property
     def errors(self) -> tuple[type[BaseException], ...]:
-        """What the client raises when a question fails."""
+        """Errors that the client raises when a question fails."""
         return client_errors()
 
     @property
     def already_finished_error(self) -> type[BaseException]:
-        """What the client raises when a job is cancelled that has ended."""
+        """The error that the client raises when a job is cancelled that has ended."""
         from qiskit_ibm_provider.job.exceptions import IBMJobInvalidStateError
 
         return IBMJobInvalidStateError  # type: ignore[no-any-return]

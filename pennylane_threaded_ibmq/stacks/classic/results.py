@@ -47,7 +47,7 @@ def own_methods(tape: QuantumScript, device: Any) -> dict[int, Callable[[], Any]
 def as_legacy(
     measurements: Sequence[MeasurementProcess], own: dict[int, Callable[[], Any]], *, copies: bool
 ) -> Post:
-    """What makes a tape's result from that of its measurements that were run.
+    """A function that makes a tape's result from that of its measurements that were run.
 
     Args:
         measurements: All of them.

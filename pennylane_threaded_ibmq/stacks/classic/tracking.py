@@ -1,4 +1,4 @@
-"""What a tracker learns on the classic stack: what ``qiskit.ibmq`` tells it, and the jobs."""
+"""Records for a tracker on the classic stack: those of ``qiskit.ibmq``, and the jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the installed release of IBM's client can do, and how long IBM will talk to it."""
+"""Abilities of the installed release of IBM's client, and how long IBM will talk to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a device of the current stack works: this machine, or IBM Quantum Platform."""
+"""The execution context of the current stack: this machine, or IBM Quantum Platform."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         self,
         execution_config: ExecutionConfig | None = None,
     ) -> CompilePipeline:
-        """What happens to each tape before it runs."""
+        """The transforms of each tape before it runs."""
         pipeline = CompilePipeline()
         if execution_config is not None and execution_config.use_device_gradient:
             pipeline.add_transform(expand_trainable_batches)

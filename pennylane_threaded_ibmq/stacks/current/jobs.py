@@ -39,7 +39,7 @@ STATES = {
 
 
 class LanePrimitives:
-    """What a lane owns: its primitives, on a backend object of its own.
+    """The primitives that a lane owns, on a backend object of its own.
 
     Args:
         backend: The client's backend. Its copy shares what was read of it and the login, so that no lane asks for them again.
@@ -115,7 +115,7 @@ class PlatformJobs(JobService):
 
     @cached_property
     def errors(self) -> tuple[type[BaseException], ...]:
-        """What the client raises when a question fails."""
+        """Errors that the client raises when a question fails."""
         from qiskit_ibm_runtime.api.exceptions import RequestsApiError
         from qiskit_ibm_runtime.exceptions import IBMError
 
@@ -123,7 +123,7 @@ class PlatformJobs(JobService):
 
     @property
     def already_finished_error(self) -> type[BaseException]:
-        """What the client raises when a job is cancelled that has ended."""
+        """The error that the client raises when a job is cancelled that has ended."""
         from qiskit_ibm_runtime.exceptions import RuntimeInvalidStateError
 
         return RuntimeInvalidStateError  # type: ignore[no-any-return]

@@ -112,12 +112,12 @@ def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
 
 
 def _moved(text: str) -> str:
-    """Where an option of the service-side primitives is now, if a text is about one."""
+    """Advice on the new place of an option of the service-side primitives, if a text is about one."""
     return next((f" {name}: {where}." for name, where in MOVED.items() if name.split(".")[-1] in text), "")
 
 
 def _first_problem(error: Exception) -> str:
-    """What IBM's model says, without its links."""
+    """The first problem that IBM's model names, without its links."""
     problems = getattr(error, "errors", None)
     if problems is None:
         return f"{str(error).rstrip('.')}."

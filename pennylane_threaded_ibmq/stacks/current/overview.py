@@ -1,4 +1,4 @@
-"""What there is: instances of an account and what is left on them, backends and their queues, jobs by their ids."""
+"""Overview of an account: instances and what is left on them, backends and their queues, jobs by their ids."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a device takes.
+    """Rules on what a device takes.
 
     Attributes:
         name: Name of the device, for error texts.
@@ -206,7 +206,7 @@ def _lower_entry(tape: QuantumScript, rules: Rules) -> QuantumScript:
 
 
 def _undecomposed(tape: QuantumScript, error: Exception, rules: Rules) -> UnsupportedCircuitError:
-    """What is said of a tape that PennyLane could not decompose: the gate, if it is one alone."""
+    """The error about a tape that PennyLane could not decompose: it names the gate, if it is one alone."""
     for op in tape.operations:
         try:
             _decompose(QuantumScript([op]), rules)

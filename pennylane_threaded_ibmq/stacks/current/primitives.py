@@ -49,7 +49,7 @@ def option_names(model: Any) -> set[str]:
 
 
 def choose_api(wanted: str, primitive: str, pubs: int, *, only: str | None = None) -> str:
-    """Which kind of primitive runs a job.
+    """Choose the kind of primitive that runs a job.
 
     Args:
         wanted: ``"auto"``, ``"client"`` or ``"service"``.

@@ -1,4 +1,4 @@
-"""Where a device works whose backend IBM has retired: results of what was sent to it are collected, and nothing is sent."""
+"""The execution context for a backend that IBM has retired: results of what was sent to it are collected, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetiredBackend:
-    """What is left of a backend: its name, and gates that say what a result looks like.
+    """The rest of a backend: its name, and gates that say what a result looks like.
 
     Attributes:
         name: Its name.
@@ -40,7 +40,7 @@ class RetiredBackend:
         return general_target()
 
     def configuration(self) -> Any:
-        """What is known of it."""
+        """The configuration, as far as it is known."""
         return SimpleNamespace(simulator=False)
 
 

@@ -1,4 +1,4 @@
-"""What a tracker learns: executions, shots, batches, jobs and their ids, QPU seconds."""
+"""Records for a tracker: executions, shots, batches, jobs and their ids, QPU seconds."""
 
 from __future__ import annotations
 
