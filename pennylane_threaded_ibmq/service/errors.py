@@ -68,10 +68,14 @@ Source: https://quantum.cloud.ibm.com/docs/errors
 """
 
 
+_CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"})
+"""What the client itself raises before anything is sent; the last, where there is no mock for a dry run."""
+
+
 def judge_submission(error: BaseException) -> Trouble:
     """The verdict on a refused submission: what it calls for."""
-    if type(error.__cause__).__name__ in {"IBMInputValueError", "IBMBackendValueError"}:
-        return Trouble.REFUSED  # by the client itself, before anything was sent
+    if type(error.__cause__).__name__ in _CLIENTS_OWN:
+        return Trouble.REFUSED
     status = status_code(error)
     text = all_text(error)
     if _PENDING.search(text):

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pennylane_threaded_ibmq.cli import main
-from pennylane_threaded_ibmq.exceptions import ConfigurationError, CredentialsError
+from pennylane_threaded_ibmq.exceptions import ConfigurationError, CredentialsError, SubmissionError
 from pennylane_threaded_ibmq.loopback import Instance
 from pennylane_threaded_ibmq.settings import load_settings
 from pennylane_threaded_ibmq.stacks.current.options import split_primitive_options
@@ -125,6 +125,17 @@ def test_a_dry_run_goes_to_the_mock_and_is_another_job(loopback, device, new_cli
     assert [job.backend for job in service.jobs] == ["mock_manila"]
     device().batch_execute([tape()])
     assert [job.backend for job in service.jobs] == ["mock_manila", SMALL]
+
+
+def test_a_dry_run_without_a_mock_is_refused_at_once(loopback, device, new_client):
+    """The client says so before it sends anything, so nobody looks whether something arrived."""
+    if not new_client:
+        pytest.skip("dry runs need a newer client")
+    service = loopback()
+    with pytest.raises(SubmissionError, match="backend 'mock_manila' was not found"):
+        device(dry_run=True).batch_execute([tape()])
+    assert service.counters.jobs == 0
+    assert "GET /jobs" not in service.counters.by_route
 
 
 def test_the_handle_gives_ibms_own_jobs(loopback, device):

@@ -100,7 +100,7 @@ def test_the_text_of_a_cause_counts():
     assert all_text(None) == ""
 
 
-@pytest.mark.parametrize("name", ["IBMInputValueError", "IBMBackendValueError"])
+@pytest.mark.parametrize("name", ["IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"])
 def test_what_the_client_itself_refuses_was_never_sent(name):
     assert judge_submission(error(PENDING, 503, cause=named(name)())) is Trouble.REFUSED
     assert judge_submission(error("", None, cause=named("OtherError")())) is Trouble.UNKNOWN
