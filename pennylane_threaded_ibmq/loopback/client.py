@@ -152,7 +152,7 @@ class Loopback(ABC):
         return tuple(SessionRecord.model_validate(item) for item in self._ask("sessions"))
 
     def wait_for_jobs(
-        self, count: int = 1, status: JobStatus | str | None = None, *, timeout_secs: float = 30.0
+        self, count: int = 1, status: JobStatus | str | None = None, *, timeout_secs: float = 120.0
     ) -> tuple[JobRecord, ...]:
         """Wait until jobs are in a state.
 
@@ -170,7 +170,7 @@ class Loopback(ABC):
         wanted = None if status is None else JobStatus(status).value
         return _jobs(self._ask("wait_for_jobs", status=wanted, count=count, timeout_secs=timeout_secs))
 
-    def wait_for_requests(self, label: str, count: int = 1, *, timeout_secs: float = 30.0) -> int:
+    def wait_for_requests(self, label: str, count: int = 1, *, timeout_secs: float = 120.0) -> int:
         """Wait until requests have arrived.
 
         Args:

@@ -424,7 +424,7 @@ def test_a_job_that_comes_twice_loses_its_twin(start, device):
     service.hold()
     service.inject(Fault(effect="status", status=502, on="POST /jobs", when="after"))
     handle = dev.submit(ladder(3))
-    service.wait_for_jobs(1, JobStatus.CANCELLED, timeout_secs=60)
+    service.wait_for_jobs(1, JobStatus.CANCELLED, timeout_secs=200)
     service.release()
     right(handle.result(60))
     assert sorted(job.status for job in service.jobs) == sorted([JobStatus.CANCELLED, JobStatus.COMPLETED])

@@ -365,7 +365,7 @@ def test_threads_do_not_see_each_others_shots():
     for tape, future in held._taken:
         future.set_result(np.zeros(tape.shots.total_shots))
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert {shots: len(result) for shots, result in done.items()} == {s: s for s in (5, 10, 20, 30)}
     assert circuit.device.shots == 5
 

@@ -598,8 +598,8 @@ def test_both_who_follow_one_job_are_told_once_that_it_runs():
     job = SentJob("job", "sampler", 1, "device-shard", None)
     first = watcher.follow(job, Listener(lambda: hear("first")))
     second = watcher.follow(job, Listener(lambda: hear("second")))
-    assert both.wait(20)
+    assert both.wait(120)
     jobs.end.set()
-    assert first.result(20) is second.result(20) is State.DONE
+    assert first.result(120) is second.result(120) is State.DONE
     assert told == ["first", "second"]
     watcher.close()

@@ -137,7 +137,7 @@ def test_cancel(held):
     assert future.cancelled()
     assert future.cancel()
     assert given[0].cancelled()
-    assert wait([future], timeout=10).done == {future}
+    assert wait([future], timeout=120).done == {future}
     with pytest.raises(CancelledError):
         future.result()
     finished = circuit.run_later(0.1)
@@ -173,11 +173,11 @@ def test_the_tools_of_concurrent_futures_work(held):
     circuit, given = held
     futures = [circuit.run_later(0.1) for _ in range(3)]
     given[1].set_result(np.float64(1))
-    done, pending = wait(futures, return_when=FIRST_COMPLETED, timeout=10)
+    done, pending = wait(futures, return_when=FIRST_COMPLETED, timeout=120)
     assert (done, pending) == ({futures[1]}, {futures[0], futures[2]})
     given[0].set_result(np.float64(0))
     given[2].set_result(np.float64(2))
-    assert {f.result() for f in as_completed(futures, timeout=10)} == {0, 1, 2}
+    assert {f.result() for f in as_completed(futures, timeout=120)} == {0, 1, 2}
 
 
 def test_await():

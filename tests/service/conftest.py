@@ -312,11 +312,11 @@ class Rest(requests.Session):
 
     def login(self) -> requests.Response:
         form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._token}
-        return self.post("http://iam.127.0.0.1/identity/token", form, timeout=10)
+        return self.post("http://iam.127.0.0.1/identity/token", form, timeout=60)
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
         """A request to the runtime."""
-        answer = self.request(method, self.service.url + path, json=body, proxies={"http": ""}, timeout=30)
+        answer = self.request(method, self.service.url + path, json=body, proxies={"http": ""}, timeout=60)
         assert answer.status_code < 500 or "Injected" in answer.text
         return answer
 

@@ -137,7 +137,7 @@ def test_what_a_worker_sends_after_its_parent_has_ended_is_in_the_journal(start,
     running.hear("opened")
     service.hold()
     running.tell("end")
-    service.wait_for_jobs(2, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(2, JobStatus.QUEUED, timeout_secs=200)
     running.tell("die")
     running.end()
     service.release()
@@ -206,7 +206,7 @@ def test_a_fork_does_not_wait_for_a_login_of_its_parent(start, script):
     code = FORKS_WHILE_BUSY.format(work="make()", times=1, in_child="make().batch_execute(tapes(0.1))")
     running = script("import qiskit_ibm_runtime\n" + textwrap.dedent(code), service)
     running.hear("busy")
-    service.wait_for_requests("POST /identity/token", 1, timeout_secs=60)
+    service.wait_for_requests("POST /identity/token", 1, timeout_secs=200)
     running.tell("fork")
     running.hear("done")
     assert service.counters.jobs == 1
@@ -303,7 +303,7 @@ def test_a_batch_of_the_parent_does_not_keep_a_fork_waiting(start, script):
         """,
         service,
     )
-    service.wait_for_jobs(1, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(1, JobStatus.QUEUED, timeout_secs=200)
     running.tell("fork")
     running.hear("refused")
     service.release()
@@ -349,10 +349,10 @@ def test_a_call_that_the_parent_submitted_does_not_keep_a_fork_waiting(start, sc
         """,
         service,
     )
-    service.wait_for_jobs(1, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(1, JobStatus.QUEUED, timeout_secs=200)
     running.tell("fork")
     running.hear("forked")
-    service.wait_for_jobs(2, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(2, JobStatus.QUEUED, timeout_secs=200)
     service.release()
     running.end()
     assert service.counters.jobs == 2

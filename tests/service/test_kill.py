@@ -31,9 +31,9 @@ def test_an_interrupt_cancels_what_is_queued(start, program, number, status):
     service = start()
     service.hold()
     child = program(service)
-    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=200)
     child.send_signal(number)
-    _, errors = child.communicate(timeout=30)
+    _, errors = child.communicate(timeout=120)
     assert child.returncode in {status, 1, 130}, errors
     assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
     assert sum(job.usage_secs for job in service.jobs) == 0
@@ -46,9 +46,9 @@ def test_an_interrupt_cancels_what_is_just_being_sent(start, program, number):
     service.hold()
     service.inject(Fault(effect="stall", secs=5.0, on="POST /jobs$", times=None))
     child = program(service)
-    service.wait_for_requests("POST /jobs", 4, timeout_secs=60)
+    service.wait_for_requests("POST /jobs", 4, timeout_secs=200)
     child.send_signal(number)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=120)
     service.release()
     assert [job.status for job in service.jobs] == [JobStatus.CANCELLED] * 4, errors
     assert "to cancel their jobs" in errors
@@ -60,9 +60,9 @@ def test_an_interrupt_names_what_may_still_arrive(start, program, tmp_path):
     service = start()
     service.inject(Fault(effect="stall", on="POST /jobs$", times=4))
     child = program(service, cancel_secs=1.0)
-    service.wait_for_requests("POST /jobs", 4, timeout_secs=60)
+    service.wait_for_requests("POST /jobs", 4, timeout_secs=200)
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=120)
     assert service.jobs == ()
     assert "4 submissions were not answered yet" in errors
     service.clear_faults()
@@ -80,9 +80,9 @@ def test_sigterm_while_another_thread_waits(start, program, kind):
     service = start()
     service.hold()
     child = program(service, thread=kind)
-    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=200)
     child.send_signal(signal.SIGTERM)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=120)
     assert child.returncode == 143, errors
     assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
     assert sum(job.usage_secs for job in service.jobs) == 0
@@ -93,7 +93,7 @@ def test_sigterm_where_nobody_waits_ends_a_program_as_ever(start, program):
     child = program(service, idle=True)
     assert child.stdout.readline().startswith("ready")
     child.send_signal(signal.SIGTERM)
-    child.communicate(timeout=60)
+    child.communicate(timeout=120)
     assert child.returncode == -signal.SIGTERM
 
 
@@ -101,9 +101,9 @@ def test_an_interrupt_may_leave_the_jobs_to_the_next_run(start, program, tmp_pat
     service = start()
     service.hold()
     child = program(service, on_interrupt="detach")
-    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=60)
+    service.wait_for_jobs(4, JobStatus.QUEUED, timeout_secs=200)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
     assert {job.status for job in service.jobs} == {JobStatus.QUEUED}
     service.release()
     child = program(service)

@@ -23,7 +23,7 @@ def run_all_at_once(service, dev, tapes, jobs):
     """Run tapes whose jobs are all in flight at the same time."""
     service.hold()
     handle = dev.submit(tapes)
-    service.wait_for_jobs(jobs, JobStatus.QUEUED, timeout_secs=100)
+    service.wait_for_jobs(jobs, JobStatus.QUEUED, timeout_secs=200)
     service.release()
     right(handle.result(100))
     return handle

@@ -159,7 +159,7 @@ def test_new_client_needs_no_proxy(start, bell, new_client):
         assert not {name.lower() for name in os.environ} & {"http_proxy", "https_proxy"}
         client = QiskitRuntimeService(instance=PREMIUM.name)
         job = SamplerV2(client.backend(SIMULATOR)).run([bell], shots=5)
-        assert job.result(timeout=30)[0].data.meas.num_shots == 5
+        assert job.result(timeout=120)[0].data.meas.num_shots == 5
     assert service.jobs[0].instance == PREMIUM.crn
     counters = service.counters
     assert (counters.tunnels, counters.refused, counters.by_route["POST /v3/resources/search"]) == (0, 0, 1)
@@ -227,7 +227,7 @@ def test_usage(loopback):
 
 def direct_request(service, path, *, headers):
     """Send a request as no client would: straight, with chosen headers."""
-    return requests.get(service.url + path, headers=headers, timeout=5, proxies={"http": ""})
+    return requests.get(service.url + path, headers=headers, timeout=60, proxies={"http": ""})
 
 
 def bearer(service):
@@ -235,7 +235,7 @@ def bearer(service):
     answer = requests.post(
         "http://iam.127.0.0.1/identity/token",
         {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": "loopback-token"},
-        timeout=5,
+        timeout=60,
         proxies={"http": f"http://127.0.0.1:{service.port}"},
     )
     return answer.json()["access_token"]
@@ -290,9 +290,9 @@ def test_foreign_hosts_are_refused(start, url):
     proxies = {"http": f"http://127.0.0.1:{service.port}", "https": f"http://127.0.0.1:{service.port}"}
     if url.startswith("https"):
         with pytest.raises(requests.exceptions.ProxyError, match="502"):
-            requests.get(url, proxies=proxies, timeout=5)
+            requests.get(url, proxies=proxies, timeout=60)
     else:
-        answer = requests.get(url, proxies=proxies, timeout=5)
+        answer = requests.get(url, proxies=proxies, timeout=60)
         assert answer.status_code == 502
         assert "refused" in answer.text
     assert service.counters.refused == 1
@@ -317,12 +317,12 @@ def test_certificate_is_for_the_host_asked(start):
     service = start()
     trusting = ssl.create_default_context(cafile=service.ca_bundle)
     for host in ("iam.cloud.ibm.com", "eu-de.quantum.cloud.ibm.com"):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
             raw.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             assert b" 200 " in raw.recv(1024)
             with trusting.wrap_socket(raw, server_hostname=host) as secured:
                 assert ("DNS", host) in secured.getpeercert()["subjectAltName"]
-    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(b"CONNECT iam.cloud.ibm.com:443 HTTP/1.1\r\n\r\n")
         raw.recv(1024)
         with pytest.raises(ssl.SSLCertVerificationError):

@@ -46,7 +46,7 @@ def test_sampler_agrees_with_the_state(backend, name, options):
     values = np.array([[0.3, 1.2], [2.1, 0.4], [1.0, 3.0]])
     compiled = transpile(circuit.measure_all(inplace=False), device, optimization_level=1)
     job = SamplerV2(device, options=options).run([(compiled, values)], shots=8192)
-    data = job.result(timeout=60)[0].data.meas
+    data = job.result(timeout=120)[0].data.meas
     assert data.shape == (3,)
     for row, angles in enumerate(values):
         expected = Statevector(circuit.assign_parameters(angles)).probabilities_dict()
@@ -66,7 +66,7 @@ def test_bit_order_and_registers(backend):
     circuit.measure([0, 1, 3], [low[0], low[1], wide[8]])
     other = QuantumCircuit(1)
     other.measure_all()
-    first, second = SamplerV2(device).run([circuit, other], shots=7).result(timeout=30)
+    first, second = SamplerV2(device).run([circuit, other], shots=7).result(timeout=120)
     assert first.data.low.get_counts() == {"01": 7}
     assert first.data.wide.get_counts() == {"100000000": 7}
     assert second.data.meas.get_counts() == {"0": 7}
@@ -78,7 +78,7 @@ def test_twirled_sampler_returns_whole_randomizations(backend, asked, given):
     service, device = backend(SMALL)
     compiled = transpile(numbered(5), device, optimization_level=0)
     job = SamplerV2(device, options=TWIRLED).run([compiled], shots=asked)
-    assert job.result(timeout=30)[0].data.meas.get_counts() == {"101": given}
+    assert job.result(timeout=120)[0].data.meas.get_counts() == {"101": given}
     assert service.jobs[0].shots == given
 
 
@@ -93,7 +93,10 @@ def test_rows_keep_their_shape(backend):
     values = np.pi * np.array([[[0, 0], [0, 1]], [[1, 0], [1, 1]], [[0, 1], [1, 0]]])  # a, then b
     for options in ({}, TWIRLED):
         data = (
-            SamplerV2(device, options=options).run([(compiled, values)], shots=128).result(timeout=30)[0].data
+            SamplerV2(device, options=options)
+            .run([(compiled, values)], shots=128)
+            .result(timeout=120)[0]
+            .data
         )
         found = [[next(iter(data.meas[i, j].get_counts())) for j in range(2)] for i in range(3)]
         assert found == [["00", "01"], ["10", "11"], ["01", "10"]]
@@ -132,7 +135,7 @@ def test_pubs_share_one_simulation_and_come_back_in_order(backend):
     """PUBs of different circuits do not get mixed up."""
     _, device = backend()
     numbers = (5, 2, 7, 0)
-    result = SamplerV2(device).run([numbered(number) for number in numbers], shots=20).result(timeout=30)
+    result = SamplerV2(device).run([numbered(number) for number in numbers], shots=20).result(timeout=120)
     assert [pub.data.meas.get_counts() for pub in result] == [{f"{number:03b}": 20} for number in numbers]
 
 
@@ -146,7 +149,7 @@ def test_measurement_that_decides(backend):
     with circuit.if_test((first, 1)):
         circuit.x(1)
     circuit.measure([1, 2], last)
-    data = SamplerV2(device).run([circuit], shots=2000).result(timeout=30)[0].data
+    data = SamplerV2(device).run([circuit], shots=2000).result(timeout=120)[0].data
     assert (data.first.array & 1 == data.last.array & 1).all()
     joint = data.last.get_counts()
     assert all(joint[key] == pytest.approx(500, abs=150) for key in ("00", "01", "10", "11"))
@@ -182,7 +185,7 @@ def test_readout_errors_are_mitigated(backend):
         float(
             EstimatorV2(device, options={"resilience_level": level})
             .run([(compiled, observable)], precision=1 / 200)
-            .result(timeout=60)[0]
+            .result(timeout=120)[0]
             .data.evs
         )
         for level in (0, 1)
@@ -204,7 +207,7 @@ def test_seeded_rows_depend_on_their_content_alone(backend, options):
     sampler = SamplerV2(device, options=options)
 
     def rows(values):
-        data = sampler.run([(compiled, values)], shots=256).result(timeout=60)[0].data.meas
+        data = sampler.run([(compiled, values)], shots=256).result(timeout=120)[0].data.meas
         return [data[index].get_bitstrings() for index in range(len(values))]
 
     first, second, third = rows([[0.3, 1.2], [2.1, 0.4], [0.3, 1.2]])
@@ -222,7 +225,7 @@ def test_seeded_expectation_values_depend_on_their_content_alone(backend, level)
 
     def values(*rows):
         pub = (compiled, observables, np.array(rows)[:, None])
-        return estimator.run([pub], precision=1 / 16).result(timeout=60)[0].data.evs.tolist()
+        return estimator.run([pub], precision=1 / 16).result(timeout=120)[0].data.evs.tolist()
 
     first, second = values([0.3, 1.2], [2.1, 0.4])
     assert values([2.1, 0.4]) == [second]
@@ -284,7 +287,7 @@ def test_circuit_that_does_not_fit_the_backend(backend):
     circuit.h(0)
     circuit.measure_all()
     with pytest.raises(RuntimeJobFailureError, match="The instruction h on qubits"):
-        SamplerV2(device).run([circuit], shots=10).result(timeout=30)
+        SamplerV2(device).run([circuit], shots=10).result(timeout=120)
     assert (service.jobs[0].reason_code, service.counters.billed_jobs) == (1106, 0)
 
 
@@ -300,23 +303,23 @@ def test_results_of_another_size(backend, options):
 
     def shapes(**fields):
         service.inject(Fault(on="GET /jobs/{id}/results", **fields))
-        return [pub.data.meas.shape for pub in QiskitRuntimeService().job(job.job_id()).result(timeout=30)]
+        return [pub.data.meas.shape for pub in QiskitRuntimeService().job(job.job_id()).result(timeout=120)]
 
     assert shapes(effect="rows") == [(2,), (1,)]
     assert shapes(effect="rows", delta=2) == [(5,), (4,)]
     assert shapes(effect="extra") == [(3,), (2,)]
     service.inject(Fault(on="GET /jobs/{id}/results", effect="pubs"))
     with pytest.raises(ValueError, match=r"shorter|length|number"):
-        QiskitRuntimeService().job(job.job_id()).result(timeout=30)
+        QiskitRuntimeService().job(job.job_id()).result(timeout=120)
 
 
 def test_faults_and_inputs(backend, bell):
     """Jobs of the executor have inputs, are listed by their program, and meet the same faults as others."""
     service, device = backend()
     job = SamplerV2(device).run([bell], shots=10)
-    job.result(timeout=30)
+    job.result(timeout=120)
     assert job.inputs.keys() == {"schema_version", "quantum_program", "options"}
     assert [found.job_id() for found in QiskitRuntimeService().jobs(program_id="executor")] == [job.job_id()]
     service.inject(Fault(effect="job", on="POST /jobs", reason="Calibration lost."))
     with pytest.raises(RuntimeJobFailureError, match="Calibration lost"):
-        SamplerV2(device).run([bell]).result(timeout=30)
+        SamplerV2(device).run([bell]).result(timeout=120)

@@ -40,7 +40,7 @@ def every_route(session):
     batch = session.ask("POST", "/sessions", {"mode": "batch", "backend": "ibm_manila"}).json()["id"]
 
     def cloud(method, url, **more):
-        return lambda: session.request(method, url, timeout=10, **more)
+        return lambda: session.request(method, url, timeout=60, **more)
 
     def runtime(method, path, body=None):
         return lambda: session.ask(method, path, body)
@@ -175,7 +175,7 @@ def test_client_and_failing_login(start):
 def result_with(service, job, fault):
     """The result of a finished job, spoilt by a fault."""
     service.inject(fault)
-    return QiskitRuntimeService().job(job.job_id()).result(timeout=30)
+    return QiskitRuntimeService().job(job.job_id()).result(timeout=120)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_unknown_fields(backend, bell):
     service.inject(Fault(effect="extra", times=None, on="(?!GET /backends/{name}/configuration).*"))
     device = QiskitRuntimeService().backend("loopback_simulator")
     job = tagged(device).run([bell], shots=9)
-    assert job.result(timeout=30)[0].data.meas.num_shots == 9
+    assert job.result(timeout=120)[0].data.meas.num_shots == 9
     assert job.metrics()["loopback_extra"]
     assert len(QiskitRuntimeService().jobs(job_tags=["mine"])) == 1
 
@@ -270,14 +270,14 @@ def test_stalled_answer_is_let_go(backend, bell):
     service.inject(Fault(effect="stall", on=RESULTS))
     job = SamplerV2(device).run([bell], shots=5)
     found = []
-    waiting = threading.Thread(target=lambda: found.append(job.result(timeout=60)))
+    waiting = threading.Thread(target=lambda: found.append(job.result(timeout=120)))
     waiting.start()
     service.wait_for_requests(RESULTS)
     assert device.status().operational  # others are served meanwhile
     assert waiting.is_alive()
     assert not found
     service.clear_faults()
-    waiting.join(30)
+    waiting.join(120)
     assert found[0][0].data.meas.num_shots == 5
 
 
@@ -288,9 +288,11 @@ def test_client_leaves_a_stalled_submission(rest, when, early):
     service = session.service
     service.inject(Fault(effect="stall", on="POST /jobs", when=when))
     with pytest.raises(requests.Timeout):
-        session.post(f"{service.url}/jobs", data=session_body(), timeout=0.2, proxies={"http": ""})
-    session.close()
+        session.post(f"{service.url}/jobs", data=session_body(), timeout=1.0, proxies={"http": ""})
+    service.wait_for_requests("POST /jobs")
+    service.wait_for_jobs(early)
     assert len(service.jobs) == early
+    session.close()
     service.clear_faults()
     service.wait_for_jobs(1)
     assert len(service.jobs) == service.counters.by_route["POST /jobs"] == 1
@@ -340,9 +342,9 @@ def test_failed_job(backend, bell):
     )
     first, second = (SamplerV2(device).run([bell]) for _ in range(2))
     with pytest.raises(RuntimeJobFailureError, match=r"Error code 1517; Calibration lost\."):
-        first.result(timeout=30)
+        first.result(timeout=120)
     with pytest.raises(RuntimeJobFailureError, match="Crashed late"):
-        second.result(timeout=30)
+        second.result(timeout=120)
     assert (first.status(), first.usage(), second.usage()) == ("ERROR", 0, 3)
     assert [job.reason_solution for job in service.jobs] == ["Wait.", None]
     assert (service.counters.billed_jobs, service.counters.usage_secs) == (1, 3)
@@ -354,7 +356,7 @@ def test_failed_job_without_a_reason(backend, bell):
     service.inject(Fault(effect="job", on="POST /jobs"))
     job = SamplerV2(device).run([bell])
     with pytest.raises(RuntimeJobFailureError):
-        job.result(timeout=30)
+        job.result(timeout=120)
     assert service.jobs[0].reason is None
 
 
@@ -390,9 +392,9 @@ def test_job_that_ibm_cancelled(backend, bell):
     )
     first, second = (SamplerV2(device).run([bell]) for _ in range(2))
     with pytest.raises(RuntimeJobMaxTimeoutError):
-        first.result(timeout=30)
+        first.result(timeout=120)
     with pytest.raises(RuntimeInvalidStateError, match="cancelled"):
-        second.result(timeout=30)
+        second.result(timeout=120)
 
 
 # ------------------------------------------------------------------------------------- which requests, how often

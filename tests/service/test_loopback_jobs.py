@@ -37,7 +37,7 @@ def test_requests_of_one_job(loopback, bell, new_client):
     job = SamplerV2(device).run([(circuit, None, 100)])
     service.release()
     service.wait_for_jobs(1)
-    job.result(timeout=30)
+    job.result(timeout=120)
     account = {"POST /identity/token": 2, "POST /v3/resources/search": 1, "GET /catalog/{id}": 1}
     device_requests = {
         "GET /backends": 1 + new_client,
@@ -64,7 +64,7 @@ def test_requests_of_one_job(loopback, bell, new_client):
     service.wait_for_jobs(1, "Running")
     service.release(stage="running")
     service.wait_for_jobs(2)
-    job.result(timeout=30)
+    job.result(timeout=120)
     assert service.counters.by_route == job_requests
 
 
@@ -92,7 +92,7 @@ def test_usage_is_charged(backend, bell):
     """A job costs 2 s and 250 microseconds a shot; the instance's usage is the sum."""
     service, device = backend()
     job = SamplerV2(device).run([(bell, None, 1000), (bell, None, 3000)])
-    job.result(timeout=30)
+    job.result(timeout=120)
     assert job.usage() == pytest.approx(2 + 4000 * 250e-6)
     assert QiskitRuntimeService().usage()["usage_consumed_seconds"] == pytest.approx(3.0)
     assert service.jobs[0].shots == 4000
@@ -103,7 +103,7 @@ def test_lists(backend, bell):
     service, device = backend()
     client = QiskitRuntimeService()
     first = tagged(device, "a", "first").run([bell])
-    first.result(timeout=30)
+    first.result(timeout=120)
     service.hold()
     start = datetime.now().astimezone()
     second = tagged(device, "a").run([bell])
@@ -148,7 +148,7 @@ def test_job_is_found_later(backend, bell):
     job_id = SamplerV2(device).run([(bell, None, 10)]).job_id()
     client = QiskitRuntimeService()
     job = client.job(job_id)
-    assert job.result(timeout=30)[0].data.meas.num_shots == 10
+    assert job.result(timeout=120)[0].data.meas.num_shots == 10
     assert job.inputs["pubs"][0][0].num_qubits == 2
     assert job.creation_date is not None
     with pytest.raises(RuntimeJobNotFound):
@@ -167,11 +167,11 @@ def test_cancel(backend, bell):
     assert [job.status for job in service.jobs] == [JobStatus.CANCELLED] * 2
     assert (service.counters.pending, service.counters.running) == (0, 0)
     with pytest.raises(RuntimeInvalidStateError, match="cancelled"):
-        running.result(timeout=30)
+        running.result(timeout=120)
     with pytest.raises(RuntimeInvalidStateError, match="cannot be cancelled"):
         QiskitRuntimeService().job(queued.job_id()).cancel()
     done = SamplerV2(device).run([bell])
-    done.result(timeout=30)
+    done.result(timeout=120)
     with pytest.raises(RuntimeInvalidStateError):
         done.cancel()
 
@@ -185,7 +185,7 @@ def test_delete(backend, bell):
     with pytest.raises(IBMRuntimeError, match="Failed to delete"):
         client.delete_job(job.job_id())
     service.release()
-    job.result(timeout=30)
+    job.result(timeout=120)
     client.delete_job(job.job_id())
     assert service.jobs == ()
     with pytest.raises(RuntimeJobNotFound):
@@ -206,10 +206,10 @@ def test_private_job(backend, bell):
     service, device = backend()
     job = tagged(device, private=True).run([bell])
     assert job.private
-    assert job.result(timeout=30) is not None
+    assert job.result(timeout=120) is not None
     assert job.inputs == {}
     with pytest.raises(RequestsApiError) as caught:
-        job.result(timeout=30)
+        job.result(timeout=120)
     assert caught.value.status_code == 404
     assert service.jobs[0].private
 
@@ -298,7 +298,7 @@ def test_usage_limit(backend, bell):
     """Once the instance's time is used up, the client warns and the service refuses."""
     _, device = backend(usage_limit_secs=2)
     sampler = SamplerV2(device)
-    sampler.run([bell]).result(timeout=30)
+    sampler.run([bell]).result(timeout=120)
     with (
         pytest.warns(UserWarning, match="met its usage limit"),
         pytest.raises(IBMRuntimeError, match="Usage exceeds") as caught,
@@ -313,7 +313,7 @@ def test_max_execution_time(backend, bell):
     job = SamplerV2(device, options={"max_execution_time": 1}).run([bell])
     service.wait_for_jobs(1)
     with pytest.raises(RuntimeJobMaxTimeoutError, match="1305"):
-        job.result(timeout=30)
+        job.result(timeout=120)
 
 
 def submit(device, body):
@@ -376,7 +376,7 @@ def failure(device, circuit, **run):
     reply = device.service._active_api_client.program_run(image=None, log_level=None, session_id=None, **body)
     job = device.service.job(reply["id"])
     with pytest.raises(RuntimeJobFailureError) as caught:
-        job.result(timeout=30)
+        job.result(timeout=120)
     return str(caught.value)
 
 
@@ -406,7 +406,7 @@ def test_store_is_bounded(backend, bell):
     later = []
     for _ in range(3):
         later.append(SamplerV2(device).run([bell]))
-        later[-1].result(timeout=30)
+        later[-1].result(timeout=120)
     assert [job.id for job in service.jobs] == [job.job_id() for job in later[1:]]
     assert held.job_id() not in {job.id for job in service.jobs}
     assert service.counters.jobs == 4
@@ -430,7 +430,7 @@ def test_more_shots_than_the_backend_names(backend, bell):
     service, device = backend(SMALL)
     compiled = transpile(bell, device, optimization_level=0)
     shots = 100_001  # the configuration says 100,000
-    assert SamplerV2(device).run([compiled], shots=shots).result(timeout=60)[0].data.meas.num_shots == shots
+    assert SamplerV2(device).run([compiled], shots=shots).result(timeout=120)[0].data.meas.num_shots == shots
     assert service.jobs[0].shots == shots
 
 
@@ -467,8 +467,8 @@ def test_dry_run(backend, bell, new_client):
     service, device = backend(SMALL, backends=(SMALL, MOCK))
     compiled = transpile(bell, device, optimization_level=0)
     plain = compiled.remove_final_measurements(inplace=False)
-    sampled = ClientSampler(device).run([compiled], shots=400, dry_run=True).result(timeout=30)
-    estimated = EstimatorV2(device).run([(plain, "IIIZZ")], dry_run=True).result(timeout=30)
+    sampled = ClientSampler(device).run([compiled], shots=400, dry_run=True).result(timeout=120)
+    estimated = EstimatorV2(device).run([(plain, "IIIZZ")], dry_run=True).result(timeout=120)
     assert set(sampled[0].data.meas.get_counts()) == {"00", "01", "10", "11"}
     assert abs(float(estimated[0].data.evs)) < 0.9
     assert [job.backend for job in service.jobs] == [MOCK, MOCK]
@@ -484,11 +484,11 @@ def test_backend_that_is_paused(backend, bell):
     with pytest.warns(UserWarning, match="paused"):
         job = sampler.run([compiled], shots=10)
     assert (device.status().status_msg, device.status().operational) == ("paused", True)
-    SamplerV2(QiskitRuntimeService().backend(SIMULATOR)).run([bell], shots=10).result(timeout=30)
+    SamplerV2(QiskitRuntimeService().backend(SIMULATOR)).run([bell], shots=10).result(timeout=120)
     assert job.status() == "QUEUED"
     assert QiskitRuntimeService().least_busy().name == SIMULATOR
     service.set_backend(SMALL, "online")
-    assert job.result(timeout=30)[0].data.meas.num_shots == 10
+    assert job.result(timeout=120)[0].data.meas.num_shots == 10
 
 
 def test_backend_that_is_retired(backend, bell):
@@ -504,7 +504,7 @@ def test_backend_that_is_retired(backend, bell):
         client.backend(SMALL)
     with pytest.raises(RequestsApiError, match="Backend not found: ibm_manila"):
         SamplerV2(device).run([compiled])
-    assert job.result(timeout=30)[0].data.meas.num_shots == 10
-    assert client.job(job.job_id()).result(timeout=30)[0].data.meas.num_shots == 10
+    assert job.result(timeout=120)[0].data.meas.num_shots == 10
+    assert client.job(job.job_id()).result(timeout=120)[0].data.meas.num_shots == 10
     with pytest.raises(ValueError, match=r"no backend 'ibm_lima'; there are ibm_manila, loopback_simulator"):
         service.set_backend("ibm_lima", "paused")

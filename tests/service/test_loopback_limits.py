@@ -33,11 +33,11 @@ def test_scaled_minute(rest):
 
 def test_minute_slides(rest):
     """It is any minute that counts, not one of the clock: each job frees its own place, and Retry-After says when."""
-    session = rest(jobs_per_minute=1, minute_secs=90)
+    session = rest(jobs_per_minute=1, minute_secs=3600)
     assert session.submit().status_code == 200
     refused = session.submit()
     assert refused.status_code == 429
-    assert 85 <= int(refused.headers["Retry-After"]) <= 90
+    assert 3000 <= int(refused.headers["Retry-After"]) <= 3600
 
 
 def test_both_limits(rest):
@@ -84,11 +84,11 @@ def test_expired_login(backend, bell):
     service.expire_logins()
     service.reset_counters()
     with pytest.raises(IBMNotAuthorizedError, match="1201"):
-        job.result(timeout=30)
+        job.result(timeout=120)
     with pytest.raises(IBMNotAuthorizedError):
         SamplerV2(device).run([bell])
     assert service.counters.logins == 0
-    assert QiskitRuntimeService().job(job.job_id()).result(timeout=30) is not None
+    assert QiskitRuntimeService().job(job.job_id()).result(timeout=120) is not None
     assert len(service.jobs) == 1
 
 
@@ -125,10 +125,12 @@ def test_header_of_odd_bytes(rest):
 def test_small_answers_are_quick(rest):
     """No answer waits for the acknowledgement of its head, which would take 40 ms each."""
     session = rest()
-    start = time.monotonic()
+    took = []
     for _ in range(100):
+        start = time.perf_counter()
         session.ask("GET", f"/backends/{SMALL}/status")
-    assert time.monotonic() - start < 3  # 0.1 s on an idle machine
+        took.append(time.perf_counter() - start)
+    assert min(took) < 0.03  # the quickest, as the machine may be busy; 1 ms on an idle one
 
 
 # ------------------------------------------------------------------------------------------------- seeds
@@ -156,7 +158,7 @@ def test_samples_do_not_depend_on_sharding(backend, noise):
     sampler = SamplerV2(device)
 
     def shots(pubs):
-        result = sampler.run(pubs, shots=150).result(timeout=60)
+        result = sampler.run(pubs, shots=150).result(timeout=120)
         return np.concatenate([pub.data.meas.array.reshape(-1, 150) for pub in result])
 
     together = shots([(circuit, values)])
@@ -175,7 +177,7 @@ def test_estimates_do_not_depend_on_sharding(backend):
     estimator = EstimatorV2(device)
 
     def estimates(pubs):
-        result = estimator.run(pubs, precision=0.05).result(timeout=60)
+        result = estimator.run(pubs, precision=0.05).result(timeout=120)
         return np.array([pub.data.evs for pub in result])
 
     together = estimates([(circuit, [[item] for item in observables], values)])[0]
@@ -197,5 +199,5 @@ def test_large_gates_have_their_own_seed(backend):
         circuit = QuantumCircuit(6)
         circuit.unitary(Operator(rotation), range(6))
         circuit.measure_all()
-        found.append(SamplerV2(device).run([circuit], shots=200).result(timeout=30)[0].data.meas.array)
+        found.append(SamplerV2(device).run([circuit], shots=200).result(timeout=120)[0].data.meas.array)
     assert not np.array_equal(*found)

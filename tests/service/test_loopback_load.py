@@ -77,7 +77,7 @@ def test_killed_client(start, when):
     with subprocess.Popen(
         [sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL
     ) as client:
-        service.wait_for_requests("POST /jobs", timeout_secs=60)
+        service.wait_for_requests("POST /jobs", timeout_secs=200)
         client.send_signal(signal.SIGKILL)
     if when == "after":
         assert service.wait_for_jobs(1)[0].status == "Completed"
@@ -96,7 +96,7 @@ def test_half_a_request(start, caplog, reset):
         raw.sendall(b"POST /experimental/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
         if reset:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    answer = requests.get(f"{service.url}/nowhere", proxies={"http": ""}, timeout=10)
+    answer = requests.get(f"{service.url}/nowhere", proxies={"http": ""}, timeout=60)
     assert answer.status_code == 404
     assert service.counters.by_route == {"GET (unknown)": 1}
     assert [record for record in caplog.records if "uvicorn" in record.name] == []
@@ -111,7 +111,7 @@ def test_nonsense_on_the_wire(start):
         b"CONNECT\r\n\r\n" * 2,
         b"CONNECT" + b"x" * 100_000,
     ):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
             raw.sendall(nonsense)
             raw.shutdown(socket.SHUT_WR)
             try:
@@ -119,7 +119,7 @@ def test_nonsense_on_the_wire(start):
                     pass
             except ConnectionResetError:
                 pass
-    answer = requests.get(f"{service.url}/nowhere", proxies={"http": ""}, timeout=10)
+    answer = requests.get(f"{service.url}/nowhere", proxies={"http": ""}, timeout=60)
     assert answer.status_code == 404
 
 
@@ -194,7 +194,7 @@ def test_waiting_ends_with_the_service(start):
 
     def wait():
         try:
-            outcomes.append(service.wait_for_jobs(1, timeout_secs=60))
+            outcomes.append(service.wait_for_jobs(1, timeout_secs=200))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it came
             outcomes.append(error)
 
@@ -202,7 +202,7 @@ def test_waiting_ends_with_the_service(start):
     waiting.start()
     service.wait_for_requests("GET /backends", 0)
     service.stop()
-    waiting.join(10)
+    waiting.join(120)
     assert not waiting.is_alive()
     assert len(outcomes) == 1
 

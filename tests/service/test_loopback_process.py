@@ -71,7 +71,7 @@ def test_jobs_and_counters(clean, start, bell):
             assert service.wait_for_jobs(1, "Queued")[0].id == job.job_id()
             assert service.release() == 1
             (record,) = service.wait_for_jobs(1)
-            assert job.result(timeout=30)[0].data.meas.num_shots == 10
+            assert job.result(timeout=120)[0].data.meas.num_shots == 10
         assert (record.id, record.shots, record.status) == (job.job_id(), 10, "Completed")
         assert service.sessions == ()
         assert service.wait_for_requests("POST /jobs") == 1
@@ -88,7 +88,7 @@ def test_faults_and_time_outs(clean):
     path, headers = "/experimental/backends", {}
 
     def status():
-        connection = http.client.HTTPConnection("127.0.0.1", clean.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", clean.port, timeout=60)
         connection.request("GET", path, headers=headers)
         try:
             return connection.getresponse().status
@@ -103,7 +103,7 @@ def test_faults_and_time_outs(clean):
     clean.wait_for_requests("GET /backends", 2)
     assert not found
     clean.clear_faults()
-    waiting.join(30)
+    waiting.join(120)
     assert found == [401]
     assert clean.counters.faults == {"stall": 1, "status": 1}
     with pytest.raises(TimeoutError):
@@ -116,7 +116,7 @@ def test_faults_and_time_outs(clean):
 def test_commands_need_the_key(clean):
     """Who does not know the key is told that there is no such route; nonsense from who does is an error."""
     for key, expected in (("wrong", 404), (clean.endpoint.key, 200)):
-        connection = http.client.HTTPConnection("127.0.0.1", clean.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", clean.port, timeout=60)
         connection.request("POST", "/loopback/control", "{}", {"x-loopback-key": key})
         answer = connection.getresponse()
         assert answer.status == expected
@@ -173,7 +173,7 @@ def test_it_ends_with_its_parent():
         assert parent.stderr.read() == ""
     assert not Path(bundle).exists()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+        socket.create_connection(("127.0.0.1", int(port)), timeout=60)
 
 
 # ------------------------------------------------------------------------------------------------- shell
@@ -247,6 +247,6 @@ def test_from_a_shell(tmp_path, end):
             child.stdin.close()
         else:
             child.send_signal(end)
-        assert child.wait(30) == 0
+        assert child.wait(120) == 0
         assert child.stderr.read() == ""
     assert not Path(said["ca_bundle"]).exists()

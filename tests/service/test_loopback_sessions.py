@@ -33,7 +33,7 @@ def test_jobs_join_their_session(premium, kind, mode):
         assert session.status() == "In progress, accepting new jobs"
     assert session.status() == "In progress, not accepting new jobs"
     service.release(stage="running")
-    job.result(timeout=30)
+    job.result(timeout=120)
     details = session.details()
     assert (details["state"], details["accepting_jobs"], details["mode"]) == ("closed", False, mode)
     assert (details["backend_name"], details["max_time"]) == (SMALL, 3600)
@@ -52,7 +52,7 @@ def test_requests_of_a_batch(premium, new_client):
         jobs = [SamplerV2(mode=batch).run([circuit]) for _ in range(2)]
     service.wait_for_jobs(2)
     for job in jobs:
-        job.result(timeout=30)
+        job.result(timeout=120)
     routes = service.counters.by_route
     assert routes["POST /sessions"] == routes["PATCH /sessions/{id}"] == 1
     # The second client of an older service, the one for sessions, logs in by itself and submits from then on.
@@ -96,7 +96,7 @@ def test_session_from_id(premium):
     batch = Batch(device)
     client = QiskitRuntimeService()
     again = Batch.from_id(batch.session_id, client)
-    SamplerV2(mode=again).run([circuit]).result(timeout=30)
+    SamplerV2(mode=again).run([circuit]).result(timeout=120)
     with pytest.raises(IBMInputValueError, match="not found"):
         Batch.from_id("nowhere", client)
     with pytest.raises(IBMInputValueError, match="execution mode"):
@@ -115,7 +115,7 @@ def test_simulator_has_no_sessions(backend, bell):
     """For a simulator the client opens no batch; its jobs run on their own."""
     service, device = backend()
     with Batch(device) as batch:
-        SamplerV2(mode=batch).run([bell]).result(timeout=30)
+        SamplerV2(mode=batch).run([bell]).result(timeout=120)
     assert service.sessions == ()
 
 

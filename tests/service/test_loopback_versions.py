@@ -49,7 +49,7 @@ def test_client_of_an_old_version(loopback, bell, new_client, caplog):
     with caplog.at_level(logging.WARNING, "qiskit_ibm_runtime"):
         if new_client:
             job = SamplerV2(QiskitRuntimeService().backend(SIMULATOR)).run([bell])
-            assert job.result(timeout=30)[0].data.meas.num_bits == 2
+            assert job.result(timeout=120)[0].data.meas.num_bits == 2
         else:
             with pytest.raises(QiskitBackendNotFoundError, match="No backend matches"):
                 QiskitRuntimeService().backend(SIMULATOR)
@@ -84,7 +84,7 @@ def test_usage_that_is_pending(backend, bell, new_client):
     service, device = backend()
     service.hold("usage")
     job = SamplerV2(device).run([bell], shots=100)
-    job.result(timeout=30)
+    job.result(timeout=120)
     assert not service.jobs[0].usage_complete
     if new_client:
         assert (job.usage(), job.metrics()["usage"]["status"]) == (0, "pending")

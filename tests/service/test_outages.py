@@ -197,7 +197,7 @@ def test_while_jobs_are_cancelled(trouble, fast, told, later, kind):
     out.service.wait_for_jobs(3, JobStatus.QUEUED)
     with out.out(kind, dev):
         cancelled = later(handle.cancel)
-    cancelled.result(30)
+    cancelled.result(120)
     assert len(out.service.wait_for_jobs(3, JobStatus.CANCELLED)) == 3
     assert isinstance(handle.exception(30), JobCancelledError)
     told("not cancelled yet")

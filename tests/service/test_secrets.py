@@ -136,7 +136,7 @@ def failures(loopback, device, monkeypatch):
         handle = dev.submit(ladder(4))
         service.wait_for_jobs(1, JobStatus.QUEUED)
         dev.close()
-        fails(exceptions.DeviceClosedError, lambda: handle.result(20))
+        fails(exceptions.DeviceClosedError, lambda: handle.result(120))
         return service, dev, caught
 
     return collect
