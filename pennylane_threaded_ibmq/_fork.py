@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 from weakref import WeakValueDictionary
-
-T = TypeVar("T")
 
 
 class Forkable(Protocol):
@@ -100,37 +97,3 @@ class ForkLock:
         """Begin anew in the child."""
         if in_child:
             self._lock = threading.Lock()
-
-
-class OnePerProcess(Generic[T]):
-    """An object that each process makes for itself when it first asks.
-
-    Args:
-        make: Makes it.
-    """
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._made: list[T] = []
-        FORKS.watch(self)
-
-    def __call__(self) -> T:
-        """The object of this process."""
-        with self._lock:
-            if not self._made:
-                self._made.append(self._make())
-            return self._made[0]
-
-    def cache_clear(self) -> None:
-        """Forget it: whoever asks next gets a new one."""
-        with self._lock:
-            self._made.clear()
-
-    def before_fork(self) -> None:
-        """Nothing: it is forgotten in the child."""
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Forget it in the child."""
-        if in_child:
-            self._lock, self._made = threading.Lock(), []

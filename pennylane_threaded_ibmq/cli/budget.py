@@ -45,8 +45,9 @@ def budget_command(
       threaded-ibmq budget --instance crn:v1:... --secs 60 --days 1
       threaded-ibmq budget --instance crn:v1:... --off
     """
+    from ..resources import RESOURCES
     from ..settings import load_settings
-    from ..store.journal import journals
+    from ..store.journal import Journals
     from ..store.ledger import Ledger
 
     path = journal_path or load_settings({}).journal_file
@@ -57,7 +58,7 @@ def budget_command(
     if secs is not None and off:
         raise click.UsageError("--secs sets a budget and --off takes it away.")
     if secs is not None or off:
-        journals().at(path)  # made with the rights that it should have
+        RESOURCES.get(Journals).at(path)  # made with the rights that it should have
         Ledger(path).set(str(instance), None if off else secs, days)
     budgets = Ledger(path).budgets() if path.exists() else ()
     if as_json:

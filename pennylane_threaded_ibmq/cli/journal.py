@@ -43,15 +43,16 @@ def open_journal(path: Path | None) -> Journal | None:
     Raises:
         ClickException: A file was named that does not exist.
     """
+    from ..resources import RESOURCES
     from ..settings import load_settings
-    from ..store.journal import journals
+    from ..store.journal import Journals
 
     chosen = path or load_settings({}).journal_file
     if chosen is None or not chosen.exists():
         if path is not None:
             raise click.ClickException(f"there is no journal {path}.")
         return None
-    return journals().at(chosen)
+    return RESOURCES.get(Journals).at(chosen)
 
 
 def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:

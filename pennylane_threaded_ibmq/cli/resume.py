@@ -113,8 +113,9 @@ def resume_command(
 def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, Any]) -> Any:
     """A device like the one that sent the batch."""
     from ..device import ThreadedIBMQDevice
+    from ..resources import RESOURCES
     from ..settings import load_settings
-    from ..store.journal import journals
+    from ..store.journal import Journals
     from ..store.records import is_digest
 
     objects = [name for name, value in batch.options.items() if is_digest(value)]
@@ -125,7 +126,7 @@ def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, An
         )
     settings = load_settings({"journal": journal_path or True})
     assert settings.journal_file is not None
-    tapes = journals().at(settings.journal_file).tapes(batch.id)
+    tapes = RESOURCES.get(Journals).at(settings.journal_file).tapes(batch.id)
     wires = list(dict.fromkeys(wire for tape in tapes for wire in tape.wires))
     return ThreadedIBMQDevice(
         wires or 1,

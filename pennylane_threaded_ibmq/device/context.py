@@ -22,19 +22,20 @@ from ..execution.remote import ServiceRunner
 from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
 from ..service.backends import check_size
 from ..service.durations import Durations
-from ..service.pace import Pacer, pacers
+from ..service.pace import Pacer, Pacers
 from ..service.service import JobService
 from ..simulators.canonical import NoCanonicalFormError, canonical
 from ..simulators.compile import Compiler
 from ..simulators.local import LocalBackend, is_local_name
 from ..simulators.own_compile import OwnCompiler
-from ..store.journal import Journal, journals
+from ..store.journal import Journal, Journals
 from ..store.records import DIGEST
 from .simulator import choose_lightning, refuse_simulator
 
 if TYPE_CHECKING:
     from ..circuits.plan import Block
     from ..circuits.template import Fuse
+    from ..resources import Resources
     from ..settings import Settings
 
 QPU_OPTIMIZATION_LEVEL = 2
@@ -199,13 +200,13 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Execu
     )
 
 
-def _journal(settings: Settings) -> Journal | None:
+def _journal(settings: Settings, resources: Resources) -> Journal | None:
     """The journal that the settings ask for; a place of our own choosing that cannot be used is a warning."""
     path = settings.journal_file
     if path is None:
         return None
     try:
-        return journals().at(path)
+        return resources.get(Journals).at(path)
     except JournalError as error:
         if settings.journal is not True:
             raise
@@ -221,6 +222,7 @@ def _journal(settings: Settings) -> Journal | None:
 def open_remote(
     jobs: JobService,
     settings: Settings,
+    resources: Resources,
     *,
     instance: str,
     estimator: bool,
@@ -235,6 +237,7 @@ def open_remote(
     Args:
         jobs: The jobs.
         settings: Options of the device.
+        resources: What the device shares with others.
         instance: Who pays.
         estimator: Expectation values go through the Estimator.
         limits: What fits in one job.
@@ -264,10 +267,10 @@ def open_remote(
             value=settings.max_overrun,
         )
     backend = jobs.backend
-    journal = _journal(settings)
+    journal = _journal(settings, resources)
     # who writes nothing down recognises nothing
     job_options = {} if journal is None else _job_options(settings, jobs, estimator=estimator)
-    pacer = pacers().of(instance, str(backend.name))
+    pacer = resources.get(Pacers).of(instance, str(backend.name))
     runner = ServiceRunner(
         jobs,
         open_inner,

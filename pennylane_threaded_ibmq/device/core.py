@@ -42,10 +42,11 @@ from ..execution.usage import Estimate
 from ..progress.display import Display
 from ..progress.pictures import draw_timeline
 from ..progress.tables import BatchList, html_facts
+from ..resources import RESOURCES, Resources
 from ..service.clock import CLOCK, Clock
 from ..settings import LOOSE_OPTIONS, Settings, hide_token
 from ..store.archive import CallRecord, archives
-from ..store.journal import Journal, journals
+from ..store.journal import Journal, Journals
 from ..store.ledger import Ledger
 from ..store.records import BatchRecord, ShardState, is_digest
 from .charges import LateCharges, ask_usage, refuse_other_place
@@ -81,11 +82,12 @@ class BatchDevice:
     wires: Any
     tracker: Any
     _clock: Clock = CLOCK
+    _resources: Resources = RESOURCES
 
     def _set_up(
         self,
         settings: Settings,
-        open_workplace: Callable[[Settings, tuple[Any, ...], Clock], ExecutionContext],
+        open_workplace: Callable[[Settings, tuple[Any, ...], Clock, Resources], ExecutionContext],
         *,
         later: bool,
     ) -> None:
@@ -423,7 +425,7 @@ class BatchDevice:
         path = self._settings.journal_file
         if path is None:
             raise JournalError("journal=False: this device keeps no journal.")
-        return journals().at(path)
+        return self._resources.get(Journals).at(path)
 
     def _wait(self, handle: BatchHandle) -> ResultBatch:
         """Wait for a batch whose handle nobody else has."""
@@ -499,7 +501,9 @@ class BatchDevice:
         """Where this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
-                context = self._open_workplace(self._settings, tuple(self.wires or ()), self._clock)
+                context = self._open_workplace(
+                    self._settings, tuple(self.wires or ()), self._clock, self._resources
+                )
                 if self._closed:
                     context.close()
                 if context.remote and self._settings.on_interrupt == "cancel":

@@ -10,7 +10,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._fork import FORKS, ForkLock, OnePerProcess
+from .._fork import FORKS, ForkLock
+from ..resources import RESOURCES
 
 MANY = 500
 """Tapes from which on it pays."""
@@ -58,5 +59,6 @@ class Collector:
             self._go_on()
 
 
-collector = OnePerProcess(Collector)
-"""The one that may switch it off and on."""
+def collector() -> Collector:
+    """The one that may switch Python's off and on, which is one for all devices."""
+    return RESOURCES.get(Collector)

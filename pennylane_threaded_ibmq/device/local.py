@@ -14,7 +14,7 @@ import pennylane as qml
 from pennylane.wires import Wires
 
 from .._compat import end_pool, zip_strict
-from .._fork import OnePerProcess
+from .._fork import FORKS
 from ..stack import Stack, stack
 from ..store.archive import CallRecord, archives
 from .gather import CallFuture
@@ -30,9 +30,8 @@ class LocalDevice:
     def __init__(self, name: str) -> None:
         self._name = name
         self._devices: dict[Wires, Any] = {}
-        self._pool = OnePerProcess(
-            lambda: ThreadPoolExecutor(1, thread_name_prefix="threaded-ibmq-simulator")
-        )
+        self._pool = _one_thread()
+        FORKS.watch(self)
 
     def submit(
         self,
@@ -47,7 +46,7 @@ class LocalDevice:
         run = LocalRun(self, tapes)
         if record is not None:
             archives().here().follow(record, tapes, run.futures)
-        self._pool().submit(run.flush).add_done_callback(run.give_up)
+        self._pool.submit(run.flush).add_done_callback(run.give_up)
         return run
 
     def run(self, tapes: Sequence[QuantumScript]) -> Sequence[Any]:
@@ -70,7 +69,19 @@ class LocalDevice:
 
     def close(self) -> None:
         """Take no more; what waits is cancelled."""
-        end_pool(self._pool())
+        end_pool(self._pool)
+
+    def before_fork(self) -> None:
+        """Nothing: what waits is the parent's."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """The child has no thread of the parent's, and gets one of its own."""
+        if in_child:
+            self._pool = _one_thread()
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="threaded-ibmq-simulator")
 
 
 class LocalRun:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from .._fork import OnePerProcess
 from ..exceptions import BackendError, CredentialsError, ServiceError, nearest
 from ..simulators.local import AER_NAMES
 from ..simulators.snapshots import fake_names
@@ -67,7 +66,10 @@ class Credentials:
 
 
 class Accounts:
-    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last."""
+    """Logins: one for each set of credentials, shared by devices and gone with the last.
+
+    A fork logs in anew, as two processes cannot share a connection.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -125,10 +127,6 @@ class Accounts:
         service = _login(credentials, clock)
         self._services[credentials] = service
         return service, find_backend(service, wanted, clock)
-
-
-accounts = OnePerProcess(Accounts)
-"""The one owner of this process's logins; a fork logs in anew, as two processes cannot share a connection."""
 
 
 def log_in(credentials: Credentials) -> Any:

@@ -12,7 +12,6 @@ from copy import copy
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
-from .._fork import OnePerProcess
 from ..exceptions import ConfigurationError
 from .sessions import send_jobs_once
 
@@ -23,40 +22,39 @@ def instance_of(backend: Any) -> str:
     return str(vars(backend).get("_instance") or backend.service.active_instance())
 
 
-def pin(backend: Any) -> tuple[Any, Any]:
-    """A service object for the instance of one backend alone, and the backend on it.
-
-    They have connections of their own, which send no job twice, and the login of the user's service object, which stays as it is
-    and may go on to other instances.
-
-    Args:
-        backend: A backend of IBM's client.
-
-    Returns:
-        The service object, which never leaves the instance, and the backend, whose jobs go there.
-
-    Raises:
-        ConfigurationError: The client keeps its instances in a way that is not known here.
-    """
-    instance = instance_of(backend)
-    try:
-        service = _pins().of(backend.service, instance)
-        client = vars(service)["_active_api_client"]
-    except (AttributeError, KeyError):
-        raise _not_known(backend, instance) from None
-    if service.active_instance() != instance:
-        raise _not_known(backend, instance)
-    return service, _changed(backend, _service=service, _api_client=client)
-
-
-class _Pins:
-    """The pinned service objects of a process, each as long as a device uses it."""
+class Pins:
+    """The pinned service objects of devices that share them, each as long as one uses it. A fork logs in anew."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._services: WeakValueDictionary[tuple[int, str], Any] = WeakValueDictionary()
 
-    def of(self, service: Any, instance: str) -> Any:
+    def pin(self, backend: Any) -> tuple[Any, Any]:
+        """A service object for the instance of one backend alone, and the backend on it.
+
+        They have connections of their own, which send no job twice, and the login of the user's service object, which stays as it is
+        and may go on to other instances.
+
+        Args:
+            backend: A backend of IBM's client.
+
+        Returns:
+            The service object, which never leaves the instance, and the backend, whose jobs go there.
+
+        Raises:
+            ConfigurationError: The client keeps its instances in a way that is not known here.
+        """
+        instance = instance_of(backend)
+        try:
+            service = self._of(backend.service, instance)
+            client = vars(service)["_active_api_client"]
+        except (AttributeError, KeyError):
+            raise _not_known(backend, instance) from None
+        if service.active_instance() != instance:
+            raise _not_known(backend, instance)
+        return service, _changed(backend, _service=service, _api_client=client)
+
+    def _of(self, service: Any, instance: str) -> Any:
         """The one of a service object for an instance."""
         key = (id(service), instance)
         with self._lock:
@@ -65,10 +63,6 @@ class _Pins:
             if pin is None or vars(pin)["_origin"]() is not service:
                 pin = self._services[key] = _pinned(service, instance)
             return pin
-
-
-_pins = OnePerProcess(_Pins)
-"""Devices of one service object share a login; a fork logs in anew."""
 
 
 def _pinned(service: Any, instance: str) -> Any:
@@ -126,7 +120,7 @@ def session_on(session: Any, backend: Any) -> Any:
 
     Args:
         session: A Session or Batch of IBM's client, or ``None``.
-        backend: The backend, from :func:`pin`.
+        backend: The backend, from :meth:`Pins.pin`.
 
     Raises:
         ConfigurationError: It is one of another backend, or of another instance.

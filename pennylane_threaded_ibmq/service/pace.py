@@ -10,7 +10,6 @@ import threading
 from math import inf
 from weakref import WeakValueDictionary
 
-from .._fork import OnePerProcess
 from .clock import CLOCK, Clock
 from .retry import RetryPolicy
 from .speed import Speed
@@ -117,7 +116,7 @@ class Pacer:
 
 
 class Pacers:
-    """The pacers of a process."""
+    """The pacers of devices that share them; a forked process has none of the jobs, and begins anew."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -130,7 +129,3 @@ class Pacers:
             if pacer is None:
                 pacer = self._pacers[instance, backend] = Pacer()
             return pacer
-
-
-pacers = OnePerProcess(Pacers)
-"""The one owner of this process's pacers; a forked process has none of the jobs, and begins anew."""

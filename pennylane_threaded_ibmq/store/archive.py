@@ -23,8 +23,8 @@ import numpy as np
 from pennylane.math import unwrap
 
 from .._compat import zip_strict
-from .._fork import OnePerProcess
 from ..exceptions import RecordsWarning
+from ..resources import RESOURCES
 from ..settings import home_folder
 from .database import Database
 from .history import FILE
@@ -242,8 +242,9 @@ class Archives:
             return archive
 
 
-archives = OnePerProcess(Archives)
-"""The one owner of this process's archives; a forked process has its own."""
+def archives() -> Archives:
+    """The archives of this process; a forked process has its own."""
+    return RESOURCES.get(Archives)
 
 
 def database_path() -> Path:

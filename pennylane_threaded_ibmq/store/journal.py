@@ -14,7 +14,6 @@ transaction, so that nothing is adopted twice. No token is ever written here.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import glob
 import json
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from .._compat import zip_strict
-from .._fork import FORKS, OnePerProcess
+from .._fork import FORKS
 from .._quantity import quantity
 from ..exceptions import JournalError
 from .database import Database
@@ -79,7 +78,6 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"The journal {path} cannot be used: {error}.") from error
         FORKS.watch(self)
-        atexit.register(self.close)
 
     # ------------------------------------------------------------------------------------------------ a batch's way
 
@@ -453,7 +451,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; this process counts as gone."""
-        atexit.unregister(self.close)
         self._database.close()
         presence, self._presence = self._presence, None
         if presence is not None:
@@ -465,7 +462,6 @@ class Journal:
     def after_fork(self, *, in_child: bool) -> None:
         """A forked process counts as another one, and must not keep its parent's lock when that has died."""
         if in_child:
-            atexit.unregister(self.close)
             presence, self._presence = self._presence, None
             if presence is not None:
                 presence.forget()
@@ -532,7 +528,7 @@ def _origin(shard: NewShard, batch: str, claim: _Claim | None) -> tuple[object, 
 
 
 class Journals:
-    """The journals of a process: one writer a file."""
+    """Journals, opened when first asked for: one writer a file."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -540,12 +536,19 @@ class Journals:
         FORKS.watch(self)
 
     def at(self, path: Path) -> Journal:
-        """The journal at a path, opened when first asked for."""
+        """The journal at a path."""
         with self._lock:
             journal = self._open.get(path)
             if journal is None:
                 journal = self._open[path] = Journal(path)
             return journal
+
+    def close(self) -> None:
+        """Close them; whoever asks next gets new ones."""
+        with self._lock:
+            journals, self._open = self._open, {}
+        for journal in journals.values():
+            journal.close()
 
     def before_fork(self) -> None:
         """Wait until no journal is just being opened."""
@@ -557,7 +560,3 @@ class Journals:
             self._lock, self._open = threading.Lock(), {}
         else:
             self._lock.release()
-
-
-journals = OnePerProcess(Journals)
-"""The one owner of this process's journals."""

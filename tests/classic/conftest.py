@@ -14,9 +14,9 @@ from importlib.util import find_spec
 import pennylane as qml
 import pytest
 
+from pennylane_threaded_ibmq.device.core import BatchDevice
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, LoopbackConfig, LoopbackService
-from pennylane_threaded_ibmq.service.pace import pacers
-from pennylane_threaded_ibmq.stacks.classic.account import classic_accounts
+from pennylane_threaded_ibmq.resources import Resources
 
 CLASSIC = find_spec("qiskit_ibm_provider") is not None
 TOKEN = "loopback-token"
@@ -55,10 +55,11 @@ def wiped_environment(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def fresh_limits():
-    """No test inherits what another has learned of a service that is gone."""
-    pacers.cache_clear()
-    classic_accounts.cache_clear()
+def resources(monkeypatch):
+    """What the devices of this test share: they have no login, journal or learned limit of another test's."""
+    with Resources() as own:
+        monkeypatch.setattr(BatchDevice, "_resources", own)
+        yield own
 
 
 @pytest.fixture

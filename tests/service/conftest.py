@@ -24,9 +24,10 @@ import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeEncoder
 
+from pennylane_threaded_ibmq.device.core import BatchDevice
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Loopback, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.resources import Resources
 from pennylane_threaded_ibmq.service import arrival
-from pennylane_threaded_ibmq.service.pace import pacers
 
 PROGRAM = Path(__file__).with_name("program.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,9 +59,11 @@ def wiped_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 
 @pytest.fixture(autouse=True)
-def fresh_limits() -> None:
-    """No test inherits the limits of a backend that another one met; they are remembered for a minute."""
-    pacers.cache_clear()
+def resources(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
+    """What the devices of this test share: they have no login, journal or learned limit of another test's."""
+    with Resources() as own:
+        monkeypatch.setattr(BatchDevice, "_resources", own)
+        yield own
 
 
 @pytest.fixture

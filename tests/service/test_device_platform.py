@@ -16,6 +16,7 @@ from pennylane import numpy as pnp
 from qiskit_ibm_runtime import QiskitRuntimeService
 from waiting import wait_until
 
+from pennylane_threaded_ibmq.device import ThreadedIBMQDevice
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
     ConfigurationError,
@@ -30,6 +31,7 @@ from pennylane_threaded_ibmq.exceptions import (
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, Instance, JobStatus
+from pennylane_threaded_ibmq.resources import Resources
 
 SMALL = "ibm_manila"
 TOKEN = "loopback-token"
@@ -543,6 +545,23 @@ def test_nothing_is_sent_twice_for_a_backend_object_of_the_users_either(loopback
     # another device on it shares their login
     close_to_cosine(device(backend=client.backend("ibm_manila")).batch_execute(ladder(2)), 2)
     assert service.counters.logins == logins
+
+
+def test_devices_share_a_login_and_a_journal_unless_one_brings_its_own_resources(loopback, device, tmp_path):
+    service = loopback()
+    first = device()
+    logins = service.counters.logins
+    assert device()._journal() is first._journal()
+    assert service.counters.logins == logins
+    with Resources() as others:
+
+        class Apart(ThreadedIBMQDevice):
+            _resources = others
+
+        with Apart(wires=2, backend="ibm_manila", journal=tmp_path / "journal.sqlite") as apart:
+            assert apart._journal() is not first._journal()
+            assert service.counters.logins > logins
+            close_to_cosine(apart.batch_execute(ladder(2)), 2)
 
 
 def test_a_twin_of_a_job_is_cancelled(rest, device, caplog):

@@ -19,16 +19,9 @@ from pennylane_threaded_ibmq.exceptions import (
     SubmissionError,
 )
 from pennylane_threaded_ibmq.loopback import Fault, Instance, JobStatus
-from pennylane_threaded_ibmq.service.account import accounts
 
 SMALL = "ibm_manila"
 TOKEN = "loopback-token"
-
-
-@pytest.fixture(autouse=True)
-def fresh_logins():
-    """No test uses the login of another, whose service is gone."""
-    accounts.cache_clear()
 
 
 def tape(shots=100):

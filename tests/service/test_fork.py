@@ -150,12 +150,13 @@ def test_a_worker_writes_down_what_its_parent_does_not_remove(script, tmp_path):
     running = script(
         """
         from pathlib import Path
-        from pennylane_threaded_ibmq.store.journal import journals
+        from pennylane_threaded_ibmq.resources import RESOURCES
+        from pennylane_threaded_ibmq.store.journal import Journals
         from pennylane_threaded_ibmq.store.records import NewShard
 
         def begin(name):
             new = [NewShard(name, 1, (0,), name)]
-            journals().at(Path(FOLDER) / "journal").begin("b", "i", tapes(0.1), new)
+            RESOURCES.get(Journals).at(Path(FOLDER) / "journal").begin("b", "i", tapes(0.1), new)
 
         begin("parent")
         if os.fork() == 0:
@@ -166,7 +167,7 @@ def test_a_worker_writes_down_what_its_parent_does_not_remove(script, tmp_path):
                 begin(f"later {number}")
             os._exit(0)
         wait_for("end")
-        journals().at(Path(FOLDER) / "journal").close()
+        RESOURCES.get(Journals).at(Path(FOLDER) / "journal").close()
         say("closed")
         os.wait()
         """
@@ -214,11 +215,12 @@ def test_a_fork_does_not_wait_for_a_login_of_its_parent(start, script):
 
 def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     """Twenty forks, while another thread does nothing but take and release the locks of journals and pacers."""
-    use = "journals().at(Path(FOLDER) / 'journal').let_go('nobody'), pacers().of('a', 'b').accepted()"
+    use = "RESOURCES.get(Journals).at(Path(FOLDER) / 'journal').let_go('nobody'), RESOURCES.get(Pacers).of('a', 'b').accepted()"
     head = (
         "from pathlib import Path\n"
-        "from pennylane_threaded_ibmq.store.journal import journals\n"
-        "from pennylane_threaded_ibmq.service.pace import pacers\n"
+        "from pennylane_threaded_ibmq.resources import RESOURCES\n"
+        "from pennylane_threaded_ibmq.store.journal import Journals\n"
+        "from pennylane_threaded_ibmq.service.pace import Pacers\n"
     )
     running = script(head + textwrap.dedent(FORKS_WHILE_BUSY.format(work=use, times=20, in_child=use)))
     running.hear("busy")
@@ -244,10 +246,11 @@ def test_a_fork_does_not_keep_its_dead_parent_alive(script, tmp_path):
     running = script(
         """
         from pathlib import Path
-        from pennylane_threaded_ibmq.store.journal import journals
+        from pennylane_threaded_ibmq.resources import RESOURCES
+        from pennylane_threaded_ibmq.store.journal import Journals
         from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
-        journal = journals().at(Path(FOLDER) / "journal")
+        journal = RESOURCES.get(Journals).at(Path(FOLDER) / "journal")
         batch, _ = journal.begin("b", "i", tapes(0.1), [NewShard("same", 1, (0,), "tag")])
         journal.move(batch, 0, ShardState.ACCEPTED, job_id="job")
         if os.fork() == 0:

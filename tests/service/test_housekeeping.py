@@ -23,8 +23,9 @@ from pennylane_threaded_ibmq._private import who_else_can_write
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import JournalError
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
+from pennylane_threaded_ibmq.resources import RESOURCES
 from pennylane_threaded_ibmq.store.database import Database
-from pennylane_threaded_ibmq.store.journal import Journal, journals
+from pennylane_threaded_ibmq.store.journal import Journal, Journals
 from pennylane_threaded_ibmq.store.ledger import Ledger
 from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 
@@ -132,19 +133,37 @@ def test_lock_files_of_dead_programs_are_removed(tmp_path):
     assert not list(tmp_path.glob("*.lock"))
 
 
+@posix
+def test_a_program_that_ends_closes_its_journals(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from pennylane_threaded_ibmq.resources import RESOURCES\n"
+        "from pennylane_threaded_ibmq.store.journal import Journals\n"
+        "kept = RESOURCES.get(Journals).at(Path(sys.argv[1])); print(kept._lock_file(kept.owner).exists())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "journal")],
+        check=True,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "True"
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+
+
 # ----------------------------------------------------------------------------------------- what is read and kept
 
 
 def test_show_reads_one_batch(tmp_path):
     path = tmp_path / "journal"
-    journal = journals().at(path)
+    journal = RESOURCES.get(Journals).at(path)
     ids = [begun(journal, str(n)) for n in range(30)]
     asked = []
     with journal._database.reading() as connection:
         connection.set_trace_callback(asked.append)
     done = run("show", ids[7], "--journal", str(path))
     connection.set_trace_callback(None)
-    journal.close()
+    RESOURCES.get(Journals).close()
     assert done.exit_code == 0, done.output
     assert ids[7] in done.stdout
     assert len(asked) <= 4, asked
@@ -202,7 +221,7 @@ def test_damage_is_one_clear_error(tmp_path, loopback, table, column, value):
         assert f"is damaged: {column} of" in done.stderr, done.output
         assert "Traceback" not in done.output
     assert run("prune", "--journal", str(path)).exit_code == 0
-    journals().at(path).close()
+    RESOURCES.get(Journals).close()
 
 
 def test_damaged_tapes_are_one_clear_error(tmp_path):

@@ -11,7 +11,6 @@ from ladder import ladder, right
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import BackendError
 from pennylane_threaded_ibmq.loopback import JobStatus
-from pennylane_threaded_ibmq.service.account import accounts
 
 
 def test_jobs_in_flight_are_collected(loopback, device):
@@ -26,7 +25,7 @@ def test_jobs_in_flight_are_collected(loopback, device):
     assert service.counters.jobs == 3
 
 
-def leave(loopback, device, tapes, **options):
+def leave(loopback, device, resources, tapes, **options):
     """A batch of a program that is gone, on a backend that is retired meanwhile."""
     service = loopback(backends=("ibm_manila", "ibm_lima"))
     first = device(**options)
@@ -34,14 +33,14 @@ def leave(loopback, device, tapes, **options):
     service.wait_for_jobs(len(handle._batch.runs), JobStatus.COMPLETED)
     handle.detach()
     first.close()
-    accounts.cache_clear()  # as in another program
+    resources.close()  # as in another program
     service.set_backend("ibm_manila", "retired")
     return service, handle.batch_id
 
 
 @pytest.mark.parametrize("primitive", ["estimator", "sampler"])
-def test_a_later_program_collects_what_was_sent(loopback, device, primitive):
-    service, batch_id = leave(loopback, device, ladder(6), shard_size=2, primitive=primitive)
+def test_a_later_program_collects_what_was_sent(loopback, device, resources, primitive):
+    service, batch_id = leave(loopback, device, resources, ladder(6), shard_size=2, primitive=primitive)
     with pytest.warns(UserWarning, match="no such backend any more"):
         dev = device()
     right(dev.resume(batch_id).result(60))
@@ -51,8 +50,8 @@ def test_a_later_program_collects_what_was_sent(loopback, device, primitive):
     assert service.counters.jobs == 3
 
 
-def test_the_command_line_does(loopback, device, tmp_path):
-    service, batch_id = leave(loopback, device, ladder(6))
+def test_the_command_line_does(loopback, device, resources, tmp_path):
+    service, batch_id = leave(loopback, device, resources, ladder(6))
     ran = CliRunner().invoke(
         main, ["resume", batch_id, "--journal", str(tmp_path / "journal.sqlite"), "--json"]
     )
@@ -61,7 +60,7 @@ def test_the_command_line_does(loopback, device, tmp_path):
     assert service.counters.jobs == 1
 
 
-def test_a_backend_that_nothing_was_sent_to_is_refused(loopback, device):
-    leave(loopback, device, ladder(1))
+def test_a_backend_that_nothing_was_sent_to_is_refused(loopback, device, resources):
+    leave(loopback, device, resources, ladder(1))
     with pytest.raises(BackendError, match="no such backend"):
         device(backend="ibm_nairobi")

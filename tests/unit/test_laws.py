@@ -72,6 +72,73 @@ def test_nothing_changes_at_module_level(path):
     assert [found for function in functions for found in changes(function, names)] == []
 
 
+SHARED = {"_fork.py": {"FORKS"}, "resources.py": {"RESOURCES"}}
+"""The objects of this package's that stand at module level and have a state: who is told of forks, and what devices share."""
+MEMOS = {
+    "circuits/layers.py": {"_recipe"},
+    "config.py": {"_configuration"},
+    "execution/chunks.py": {"_opened", "_circuit"},
+    "stack.py": {"stack"},
+    "stacks/current/client.py": {"client_version", "has_client_side"},
+}
+"""Functions that remember what they gave: for the same values, that is as good as making it again."""
+
+
+def is_frozen(node):
+    """Whether nothing of an object of a class can change."""
+    if any(getattr(base, "id", "") in {"NamedTuple", "Enum", "TypedDict", "Protocol"} for base in node.bases):
+        return True
+    frozen = any(
+        isinstance(decorator, ast.Call)
+        and getattr(decorator.func, "id", "") == "dataclass"
+        and any(word.arg == "frozen" and word.value.value is True for word in decorator.keywords)
+        for decorator in node.decorator_list
+    )
+    # nor of one that has no attributes
+    return frozen or not any(
+        isinstance(target, ast.Attribute) for inner in ast.walk(node) for target in targets_of(inner)
+    )
+
+
+def targets_of(node):
+    """What a statement binds."""
+    found = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [one for target in found for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+
+
+def test_what_has_a_state_is_handed_down_and_stands_at_no_module_level():
+    trees = {path.relative_to(HOME).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    classes = [node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)]
+    changing = {node.name for node in classes if not is_frozen(node)}
+    found = {}
+    for file, tree in trees.items():
+        for node in tree.body:
+            value = getattr(node, "value", None)
+            made = (
+                {getattr(call.func, "id", "") for call in ast.walk(value) if isinstance(call, ast.Call)}
+                if value
+                else set()
+            )
+            if made & changing:
+                found.setdefault(file, set()).update(target.id for target in targets_of(node))
+    assert found == SHARED
+
+
+def test_what_remembers_is_known():
+    found = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            words = {
+                word
+                for decorator in function.decorator_list
+                for word in ast.unparse(decorator).replace(".", "(").split("(")
+            }
+            if words & {"lru_cache", "cache"}:
+                found.setdefault(path.relative_to(HOME).as_posix(), set()).add(function.name)
+    assert found == MEMOS
+
+
 def imported(path, modules):
     """Modules of the package that a file imports when it is imported itself."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -11,10 +11,10 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from ..._fork import OnePerProcess
 from ...exceptions import BackendError, ConfigurationError, CredentialsError, ServiceError, nearest
 from ...service.asking import ask_aside, ask_within
 from ...service.backends import LOGIN_SECS
@@ -25,6 +25,8 @@ from ...service.retired import local_alternative, retirement
 from ...service.sessions import bound_waits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import SecretStr
 
 IBM_URL = "https://auth.quantum-computing.ibm.com/api"
@@ -63,22 +65,22 @@ class ClassicLogin:
     """A backend of an account, which stays the same when the login is renewed.
 
     Args:
-        credentials: Who logs in; ``None`` where the user gave a provider, which cannot be renewed.
         provider: The client's provider.
         name: Name of the backend.
         project: ``hub/group/project``; ``None`` for the default, or the account's first.
+        log_in_again: Gives another provider in place of one whose access token was refused; ``None`` where the user gave it.
         clock: Time.
     """
 
     def __init__(
         self,
-        credentials: ClassicCredentials | None,
         provider: Any,
         name: str,
         project: str | None,
+        log_in_again: Callable[[Any], Any] | None = None,
         clock: Clock = CLOCK,
     ) -> None:
-        self._credentials = credentials
+        self._log_in_again = log_in_again
         self._name = name
         self._clock = clock
         self._lock = threading.Lock()
@@ -98,17 +100,17 @@ class ClassicLogin:
         with self._lock:
             if self.provider is not failed:
                 return True
-            if self._credentials is None:
+            if self._log_in_again is None:
                 return False
             logger.info("the login at the classic service has expired, logging in again")
-            provider = classic_accounts().log_in_again(self._credentials, failed, self._clock)
+            provider = self._log_in_again(failed)
             self.backend = _backend(provider, self._name, self.project, self._clock)
             self.provider = provider
             return True
 
 
 class ClassicAccounts:
-    """The logins of a process: one for each set of credentials, shared by its devices and gone with the last."""
+    """Logins: one for each set of credentials, shared by devices and gone with the last. A fork logs in anew."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -143,21 +145,18 @@ class ClassicAccounts:
                 provider = self._providers.get(credentials)
                 if provider is None:
                     provider = self._providers[credentials] = _log_in(credentials, clock)
-            return ClassicLogin(credentials, provider, name, credentials.project, clock)
+            again = partial(self._log_in_again, credentials, clock)
+            return ClassicLogin(provider, name, credentials.project, again, clock)
 
         return outage.ask(connect, secs=timeout_secs)
 
-    def log_in_again(self, credentials: ClassicCredentials, failed: Any, clock: Clock = CLOCK) -> Any:
+    def _log_in_again(self, credentials: ClassicCredentials, clock: Clock, failed: Any) -> Any:
         """A provider other than one whose access token was refused."""
         with self._lock:
             provider = self._providers.get(credentials)
             if provider is None or provider is failed:
                 provider = self._providers[credentials] = _log_in(credentials, clock)
             return provider
-
-
-classic_accounts = OnePerProcess(ClassicAccounts)
-"""The one owner of this process's logins at the classic service; a fork logs in anew."""
 
 
 def open_provider(provider: Any, name: str, project: str | None = None) -> ClassicLogin:
@@ -176,7 +175,7 @@ def open_provider(provider: Any, name: str, project: str | None = None) -> Class
             argument="provider",
             value=provider,
         )
-    return ClassicLogin(None, provider, name, project)
+    return ClassicLogin(provider, name, project)
 
 
 def is_classic_backend(backend: Any) -> bool:

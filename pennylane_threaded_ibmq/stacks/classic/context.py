@@ -10,6 +10,7 @@ from ...circuits.limits import CLASSIC_MOST, weigh_plainly
 from ...circuits.shards import Limits
 from ...device.context import ExecutionContext, open_here, open_remote
 from ...exceptions import ConfigurationError
+from ...resources import RESOURCES, Resources
 from ...service.address import check_classic_address
 from ...service.backends import check_size
 from ...service.clock import CLOCK, Clock
@@ -20,9 +21,9 @@ from ...simulators.local import AER_NAMES, is_local_name, open_local
 from ...simulators.own_compile import check_pass_manager
 from .account import (
     SERVICE,
+    ClassicAccounts,
     ClassicCredentials,
     ClassicLogin,
-    classic_accounts,
     is_classic_backend,
     open_provider,
 )
@@ -46,13 +47,19 @@ def is_local_here(settings: Settings) -> bool:
     return name != DEFAULT_BACKEND or not any(service)
 
 
-def open_classic(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOCK) -> ExecutionContext:
+def open_classic(
+    settings: Settings,
+    wires: tuple[Any, ...],
+    clock: Clock = CLOCK,
+    resources: Resources = RESOURCES,
+) -> ExecutionContext:
     """Open the backend that the settings name.
 
     Args:
         settings: Options of the device.
         wires: Its wires.
         clock: Time, as all that waits for the service sees it.
+        resources: What the device shares with others.
 
     Raises:
         ConfigurationError: An option cannot work there.
@@ -76,12 +83,12 @@ def open_classic(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOC
     else:
         check_classic_address(settings.ibmqx_url)
         credentials = ClassicCredentials(settings.ibmqx_token, settings.ibmqx_url, _project(settings))
-        login = classic_accounts().connect(credentials, backend, outage, secs)
-    return _remote(login, settings, wires, outage)
+        login = resources.get(ClassicAccounts).connect(credentials, backend, outage, secs)
+    return _remote(login, settings, wires, outage, resources)
 
 
 def _remote(
-    login: ClassicLogin, settings: Settings, wires: tuple[Any, ...], outage: Outage
+    login: ClassicLogin, settings: Settings, wires: tuple[Any, ...], outage: Outage, resources: Resources
 ) -> ExecutionContext:
     backend = login.backend
     check_size(backend, len(wires))
@@ -101,6 +108,7 @@ def _remote(
     return open_remote(
         ClassicJobs(login, options, outage),
         settings,
+        resources,
         instance=login.project,
         estimator=False,
         limits=Limits(

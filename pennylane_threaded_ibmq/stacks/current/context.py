@@ -11,11 +11,12 @@ from ...circuits.shards import Limits
 from ...device.context import ExecutionContext, open_here, open_remote
 from ...exceptions import BackendError, ConfigurationError
 from ...execution.usage import overheads
-from ...service.account import SERVICE, Credentials, accounts
+from ...resources import RESOURCES, Resources
+from ...service.account import SERVICE, Accounts, Credentials
 from ...service.address import check_address
 from ...service.backends import LEAST_BUSY, Wanted, check_size, is_service_backend, warn_if_paused
 from ...service.clock import CLOCK, Clock
-from ...service.instances import check_session, check_session_backend, instance_of, pin, session_on
+from ...service.instances import Pins, check_session, check_session_backend, instance_of, session_on
 from ...service.outage import Outage
 from ...simulators.compile import check_transpile_options
 from ...simulators.local import AER_NAMES, is_local_name, open_local
@@ -32,13 +33,19 @@ NEVER_USED = frozenset({"rzz"})
 """Hardware takes a fractional RZZ for angles from 0 to pi/2 only, and the angles of a template can be anything."""
 
 
-def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLOCK) -> ExecutionContext:
+def open_platform(
+    settings: Settings,
+    wires: tuple[Any, ...],
+    clock: Clock = CLOCK,
+    resources: Resources = RESOURCES,
+) -> ExecutionContext:
     """Open the backend that the settings name.
 
     Args:
         settings: Options of the device.
         wires: Its wires.
         clock: Time, as all that waits for the service sees it.
+        resources: What the device shares with others.
 
     Raises:
         ConfigurationError: An option cannot work there.
@@ -73,15 +80,17 @@ def open_platform(settings: Settings, wires: tuple[Any, ...], clock: Clock = CLO
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
         wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)
         try:
-            service, opened = accounts().connect(credentials, wanted, outage, settings.timeout_secs)
+            accounts = resources.get(Accounts)
+            service, opened = accounts.connect(credentials, wanted, outage, settings.timeout_secs)
         except BackendError:
-            retired = open_retired(settings, credentials, primitive_options, only, outage)
+            retired = open_retired(settings, credentials, primitive_options, only, outage, resources)
             if retired is None:
                 raise
             return retired
-        return _remote(service, opened, settings, primitive_options, only, wires, outage)
+        return _remote(service, opened, settings, primitive_options, only, wires, outage, resources)
     if is_service_backend(backend):
-        return _remote(*pin(backend), settings, primitive_options, only, wires, outage)
+        pinned = resources.get(Pins).pin(backend)
+        return _remote(*pinned, settings, primitive_options, only, wires, outage, resources)
     warn_of_idle(primitive_options, here=True)
     return _here(backend, settings, wires)
 
@@ -99,6 +108,7 @@ def _remote(
     only: str | None,
     wires: tuple[Any, ...],
     outage: Outage,
+    resources: Resources,
 ) -> ExecutionContext:
     if settings.noise_model is not None:
         raise ConfigurationError(
@@ -130,6 +140,7 @@ def _remote(
     return open_remote(
         jobs,
         settings,
+        resources,
         instance=instance_of(backend),
         estimator=settings.primitive == "estimator" or (settings.primitive == "auto" and not simulated),
         limits=Limits(

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from ..._compat import without_prefix
 from ...exceptions import ServiceError
+from ...resources import RESOURCES
 from ...service.account import Credentials, log_in
 from ...service.answers import in_words
 from ...service.asking import ANSWER_SECS, ask_aside
 from ...service.errors import service_error
-from ...service.instances import pin
+from ...service.instances import Pins
 from ...service.usage import charged_secs
 from ...simulators.local import AER_NAMES
 from ...simulators.snapshots import snapshot_classes
@@ -111,7 +112,7 @@ class Overview:
             return self._service
         # the client itself is left at the last instance that it looked into
         backends = _ask("the list of backends", self._service.backends)
-        return pin(backends[0])[0] if backends else self._service
+        return RESOURCES.get(Pins).pin(backends[0])[0] if backends else self._service
 
     @property
     def instance(self) -> str:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ..._fork import OnePerProcess
+from ...resources import RESOURCES
 
 _TOLD = (
     r"The backend .* currently has a status of|This instance has met its usage limit"
@@ -50,5 +50,6 @@ class Quiet:
                             warnings.filters.remove(one)  # type: ignore[attr-defined]
 
 
-quiet = OnePerProcess(Quiet)
-"""The one owner of those filters."""
+def quiet() -> Quiet:
+    """The filters of this process, as Python has one list of them for all devices."""
+    return RESOURCES.get(Quiet)

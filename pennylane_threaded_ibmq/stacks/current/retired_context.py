@@ -14,10 +14,11 @@ from ...device.context import ExecutionContext, open_remote
 from ...execution.usage import overheads
 from ...service.account import Credentials, log_in
 from ...simulators.targets import general_target
-from ...store.journal import journals
+from ...store.journal import Journals
 from .jobs import LanePrimitives, PlatformJobs
 
 if TYPE_CHECKING:
+    from ...resources import Resources
     from ...service.outage import Outage
     from ...settings import Settings
     from ...store.records import BatchRecord
@@ -50,6 +51,7 @@ def open_retired(
     primitive_options: dict[str, dict[str, Any]],
     only: str | None,
     outage: Outage,
+    resources: Resources,
 ) -> ExecutionContext | None:
     """Open a backend that the account does not have any more, to collect what was sent to it.
 
@@ -59,11 +61,12 @@ def open_retired(
         primitive_options: Options of the primitives, split by primitive.
         only: The kind of primitives whose model they fit, if it is one alone.
         outage: Whether the service answers.
+        resources: What the device shares with others.
 
     Returns:
         The place; ``None`` if the journal knows of nothing that was ever sent there.
     """
-    batch = _latest(settings)
+    batch = _latest(settings, resources)
     if batch is None:
         return None
     warnings.warn(
@@ -81,6 +84,7 @@ def open_retired(
     place = open_remote(
         jobs,
         settings,
+        resources,
         instance=batch.instance,
         estimator=primitive != "sampler",
         limits=Limits(
@@ -95,9 +99,9 @@ def open_retired(
     return replace(place, retired=True)
 
 
-def _latest(settings: Settings) -> BatchRecord | None:
+def _latest(settings: Settings, resources: Resources) -> BatchRecord | None:
     path = settings.journal_file
     if path is None or not path.exists():
         return None
-    batches = journals().at(path).batches(limit=500)
+    batches = resources.get(Journals).at(path).batches(limit=500)
     return next((batch for batch in batches if batch.backend == settings.backend), None)

@@ -1,0 +1,66 @@
+"""What devices share: one of each kind, made when first asked for, closed by its owner."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+import pytest
+
+from pennylane_threaded_ibmq.resources import RESOURCES, Resources
+from pennylane_threaded_ibmq.service.pace import Pacers
+
+
+class Opened:
+    closed: ClassVar[list[type]] = []
+
+    def close(self):
+        self.closed.append(type(self))
+
+
+class OpenedLater(Opened):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch):
+    monkeypatch.setattr(Opened, "closed", [])
+    return Opened.closed
+
+
+def test_there_is_one_of_each_kind():
+    resources = Resources()
+    assert isinstance(resources.get(Pacers), Pacers)
+    assert resources.get(Pacers) is resources.get(Pacers)
+    assert resources.get(Opened) is not resources.get(OpenedLater)
+
+
+def test_whoever_brings_others_shares_nothing():
+    mine = Resources()
+    assert mine.get(Pacers) is not RESOURCES.get(Pacers)
+    assert mine.get(Pacers).of("i", "b") is not RESOURCES.get(Pacers).of("i", "b")
+
+
+def test_what_is_closed_is_closed_in_reverse_and_made_anew(closed):
+    with Resources() as resources:
+        first = resources.get(Opened)
+        resources.get(Pacers)
+        resources.get(OpenedLater)
+    assert closed == [OpenedLater, Opened]
+    assert resources.get(Opened) is not first
+    resources.close()
+    resources.close()
+    assert closed == [OpenedLater, Opened, Opened]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_makes_its_own_and_closes_none_of_its_parents():
+    resources = Resources()
+    first = resources.get(Opened)
+    child = os.fork()
+    if child == 0:
+        resources.close()
+        os._exit(0 if not first.closed and resources.get(Opened) is not first else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert resources.get(Opened) is first
