@@ -15,7 +15,6 @@ transaction, so that nothing is adopted twice. No token is ever written here.
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import sqlite3
 import threading
@@ -23,18 +22,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .._compat import zip_strict
 from .._fork import FORKS
-from .._quantity import quantity
 from ..exceptions import JournalError
+from .adoption import Adoption, origin
 from .database import Database
-from .keeping import TAPE_FORMAT, pack, unpack
-from .lock_file import LockFile, is_locked
-from .records import Attempt, BatchRecord, NewShard, ShardRecord, ShardState
-from .rows import BATCH_COLUMNS, Reader
+from .keeping import TAPE_FORMAT, pack
+from .lock_file import Presence
+from .queries import Queries
+from .records import NewShard, ShardRecord, ShardState
 from .schema import migrate
 
 if TYPE_CHECKING:
@@ -45,14 +44,8 @@ BUSY_SECS = 60.0
 KEPT_SECS = 90 * 86400.0
 """Older batches with nothing under way are forgotten when the file is opened."""
 
-_OPEN = "EXISTS (SELECT 1 FROM shards s WHERE s.batch=id AND s.delivered=0 AND s.adopted=0)"
-"""Whether a batch has results that no program has got, and that no later batch has taken over."""
 
-_TAGGED = "NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE w.value NOT IN (SELECT value FROM json_each(batches.tags)))"
-"""Whether a batch has all of some tags."""
-
-
-class Journal:
+class Journal(Queries):
     """One journal file. Safe for several threads and processes; a forked process opens its own.
 
     Args:
@@ -63,21 +56,17 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.owner = uuid4().hex
-        self._read = Reader(path)
         try:
             with contextlib.ExitStack() as undo:
-                self._database = Database(path, migrate, busy_secs=BUSY_SECS)
-                undo.callback(self._database.close)
-                self._presence: LockFile | None = LockFile(self._lock_file(self.owner))
-                undo.callback(self._presence.release)
-                self._remove_lock_files()
+                database = Database(path, migrate, busy_secs=BUSY_SECS)
+                undo.callback(database.close)
+                presence = Presence(path)
+                undo.callback(presence.end)
+                super().__init__(path, database, presence)
                 self.prune(time.time() - KEPT_SECS)
                 undo.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"The journal {path} cannot be used: {error}.") from error
-        FORKS.watch(self)
 
     # ------------------------------------------------------------------------------------------------ a batch's way
 
@@ -116,15 +105,16 @@ class Journal:
         content = pack(tapes, batch)
         now = time.time()
         with self._writing() as db:
+            adoption = Adoption(db, self._read, self.presence.is_alive)
             if resume is not None:
-                self._refuse_being_sent(db, resume)
-            claims = self._claim(db, batch, [s.content for s in shards], backend, instance, resume)
+                adoption.refuse_being_sent(resume)
+            claims = adoption.claim(batch, [s.content for s in shards], backend, instance, resume)
             db.execute(
                 "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, tape_format, options, "
                 "tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     batch,
-                    self.owner,
+                    self.presence.owner,
                     backend,
                     instance,
                     now,
@@ -139,7 +129,7 @@ class Journal:
                 "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, sender, changed) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (batch, i, s.content, *_origin(s, batch, found), now)
+                    (batch, i, s.content, *origin(s, batch, found), now)
                     for i, (s, found) in enumerate(zip_strict(shards, claims))
                 ],
             )
@@ -205,22 +195,6 @@ class Journal:
             ).rowcount
         return won > 0
 
-    def attempt(self, batch: str, number: int) -> Attempt:
-        """The attempt that a shard is at.
-
-        Raises:
-            JournalError: There is no such shard.
-        """
-        with self._reading() as db:
-            row = db.execute(
-                "SELECT s.tag, s.state, s.job_id, s.sender, s.changed, COALESCE(b.owner, '') AS owner FROM shards s "
-                "LEFT JOIN batches b ON b.id = s.sender WHERE s.batch=? AND s.number=?",
-                (batch, number),
-            ).fetchone()
-        if row is None:
-            raise JournalError(f"Shard {number} of batch {batch} is no longer in the journal {self.path}.")
-        return self._read.attempt(row, self.is_alive)
-
     def give_way(self, batch: str, number: int) -> None:
         """Write down that this batch will not send an attempt that was its to send: others that wait may."""
         with self._writing() as db:
@@ -273,158 +247,6 @@ class Journal:
         with self._writing() as db:
             db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
 
-    # -------------------------------------------------------------------------------------------------- adoption
-
-    def _claim(
-        self,
-        db: sqlite3.Connection,
-        adopter: str,
-        contents: Sequence[str],
-        backend: str,
-        instance: str,
-        batch: str | None,
-    ) -> list[_Claim | None]:
-        # of a batch that is resumed all is taken over, also what was not sent: two that resume it send it once
-        rows = db.execute(
-            "SELECT s.*, b.owner FROM shards s JOIN batches b ON b.id = s.batch "
-            "WHERE s.content IN (SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? "
-            "AND (b.id=? OR (? IS NULL AND s.delivered=0 AND s.adopted=0 AND s.state IN ('sending', 'accepted', 'done'))) "
-            "ORDER BY b.created, s.number",
-            (json.dumps(list(contents)), backend, instance, batch, batch),
-        ).fetchall()
-        alive: dict[str, bool] = {}
-        free: dict[str, list[sqlite3.Row]] = {}
-        for row in rows:
-            owner = row["owner"]
-            if owner not in alive:
-                alive[owner] = self.is_alive(owner)
-            if batch or not alive[owner]:
-                free.setdefault(row["content"], []).append(row)
-        claimed: list[_Claim | None] = []
-        for content in contents:
-            row = free[content].pop(0) if free.get(content) else None
-            if row is not None:
-                db.execute("UPDATE shards SET adopted=1, adopter=? WHERE tag=?", (adopter, row["tag"]))
-            claimed.append(None if row is None else _Claim(self._read.shard(row), row["sender"]))
-        return claimed
-
-    def _refuse_being_sent(self, db: sqlite3.Connection, batch: str) -> None:
-        """What a program that runs is still sending cannot be looked up yet, and would be paid for twice."""
-        row = db.execute(
-            "SELECT b.owner, COUNT(s.number) AS open FROM batches b JOIN shards s ON s.batch = b.id "
-            "AND s.state IN ('planned', 'sending') WHERE b.id=? GROUP BY b.id",
-            (batch,),
-        ).fetchone()
-        if row is not None and self.is_alive(row["owner"]):
-            raise JournalError(
-                f"batch {batch!r} is still being sent ({quantity(row['open'], 'job')} to go) by a program that runs. Wait for its "
-                "handle, or call detach() or cancel() of it. Nothing was sent."
-            )
-
-    def is_alive(self, owner: str) -> bool:
-        """Whether the process that owns a batch still runs."""
-        if owner == self.owner:
-            return True
-        return bool(owner) and is_locked(self._lock_file(owner))
-
-    # --------------------------------------------------------------------------------------------------- looking
-
-    def batches(
-        self, *, limit: int = 100, only_open: bool = False, tags: Sequence[str] = ()
-    ) -> tuple[BatchRecord, ...]:
-        """The latest batches, newest first.
-
-        Args:
-            limit: Most of them.
-            only_open: Those with results that no program has got and no later batch has taken over.
-            tags: Those that have all of these tags.
-        """
-        wanted = f"{_TAGGED} AND {_OPEN}" if only_open else _TAGGED
-        with self._reading() as db:
-            rows = db.execute(
-                f"SELECT {BATCH_COLUMNS} FROM batches WHERE {wanted} "  # noqa: S608 - our own words
-                "ORDER BY created DESC, rowid DESC LIMIT ?",
-                (json.dumps(list(tags)), limit),
-            ).fetchall()
-            return self._records(db, rows)
-
-    def open_sizes(self, backend: str, instance: str, tapes: int) -> tuple[int, ...]:
-        """How batches of so many tapes were cut whose jobs nobody has the results of yet.
-
-        Returns:
-            The most tapes in a shard of each, newest batch first, each number once.
-        """
-        with self._reading() as db:
-            rows = db.execute(
-                "SELECT MAX(length(s.tapes) - length(replace(s.tapes, ' ', '')) + 1) AS size FROM batches b "
-                "JOIN shards s ON s.batch = b.id WHERE b.backend=? AND b.instance=? AND b.tapes=? AND EXISTS "
-                "(SELECT 1 FROM shards o WHERE o.batch = b.id AND o.delivered=0 AND o.adopted=0 "
-                "AND o.state IN ('sending', 'accepted', 'done')) GROUP BY b.id ORDER BY b.created DESC",
-                (backend, instance, tapes),
-            ).fetchall()
-        return tuple(dict.fromkeys(row["size"] for row in rows))
-
-    def is_there(self, contents: Sequence[str], backend: str, instance: str) -> bool:
-        """Whether a job was sent with one of these contents whose results nobody has yet."""
-        with self._reading() as db:
-            row = db.execute(
-                "SELECT 1 FROM shards s JOIN batches b ON b.id = s.batch WHERE s.content IN "
-                "(SELECT value FROM json_each(?)) AND b.backend=? AND b.instance=? AND s.delivered=0 AND s.adopted=0 "
-                "AND s.state IN ('sending', 'accepted', 'done') LIMIT 1",
-                (json.dumps(list(contents)), backend, instance),
-            ).fetchone()
-        return row is not None
-
-    def count(self) -> tuple[int, int]:
-        """How many batches there are, and how many of them are open."""
-        with self._reading() as db:
-            row = db.execute(f"SELECT COUNT(*) AS all_of_them, SUM({_OPEN}) AS open FROM batches").fetchone()  # noqa: S608 - our own words
-        return int(row["all_of_them"]), int(row["open"] or 0)
-
-    def batch(self, batch: str) -> BatchRecord:
-        """One batch.
-
-        Raises:
-            JournalError: There is none of that id.
-        """
-        with self._reading() as db:
-            rows = db.execute(
-                f"SELECT {BATCH_COLUMNS} FROM batches WHERE id=?",  # noqa: S608 - our own words
-                (batch,),
-            ).fetchall()
-            if not rows:
-                raise JournalError(
-                    f"batch {batch!r} is not in the journal {self.path}; dev.batches() lists those that are."
-                )
-            return self._records(db, rows)[0]
-
-    def ids(self, beginning: str, *, most: int) -> tuple[str, ...]:
-        """Ids of batches that begin with some letters, at most so many, newest first."""
-        with self._reading() as db:
-            rows = db.execute(
-                "SELECT id FROM batches WHERE substr(id, 1, ?)=? ORDER BY created DESC LIMIT ?",
-                (len(beginning), beginning, most),
-            ).fetchall()
-        return tuple(str(row["id"]) for row in rows)
-
-    def tapes(self, batch: str) -> tuple[QuantumScript, ...]:
-        """The tapes of a batch, as they were given.
-
-        Raises:
-            JournalError: There is no such batch, its tapes could not be kept, or it is not safe to read them.
-        """
-        record = self.batch(batch)
-        with self._reading() as db:
-            content, tape_format = db.execute(
-                "SELECT content, tape_format FROM batches WHERE id=?", (record.id,)
-            ).fetchone()
-        if content is None:
-            raise JournalError(
-                f"batch {batch!r}: its tapes could not be written as data, so they are not in the journal. Run the "
-                "program again: shards with the same content are found by themselves."
-            )
-        return unpack(content, tape_format, self.path, batch)
-
     def prune(self, before: float) -> int:
         """Forget batches that are older, that nobody waits for, and that have nothing under way.
 
@@ -438,7 +260,7 @@ class Journal:
         """
         with self._writing() as db:
             owners = db.execute("SELECT DISTINCT owner FROM batches WHERE created < ?", (before,)).fetchall()
-            alive = [row["owner"] for row in owners if self.is_alive(row["owner"])]
+            alive = [row["owner"] for row in owners if self.presence.is_alive(row["owner"])]
             forgotten = db.execute(
                 "DELETE FROM batches WHERE created < ? AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.batch=id "
                 "AND s.delivered=0 AND ((s.adopted=0 AND s.state IN ('sending', 'accepted', 'done')) "
@@ -452,45 +274,7 @@ class Journal:
     def close(self) -> None:
         """Close the file; this process counts as gone."""
         self._database.close()
-        presence, self._presence = self._presence, None
-        if presence is not None:
-            presence.release()
-
-    def before_fork(self) -> None:
-        """Nothing: the database puts its connection away by itself."""
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """A forked process counts as another one, and must not keep its parent's lock when that has died."""
-        if in_child:
-            presence, self._presence = self._presence, None
-            if presence is not None:
-                presence.forget()
-
-    # --------------------------------------------------------------------------------------------------- inside
-
-    def _lock_file(self, owner: str) -> Path:
-        return self.path.with_name(f"{self.path.name}-{owner}.lock")
-
-    def _remove_lock_files(self) -> None:
-        """Remove those that dead processes have left."""
-        for path in self.path.parent.glob(f"{glob.escape(self.path.name)}-*.lock"):
-            if path != self._lock_file(self.owner):
-                is_locked(path)
-
-    def _records(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> tuple[BatchRecord, ...]:
-        """Batches with their shards and steps, by as many questions as one batch takes."""
-        ids = (json.dumps([row["id"] for row in rows], default=str),)
-        shards: dict[str, list[sqlite3.Row]] = {}
-        steps: dict[str, list[sqlite3.Row]] = {}
-        for found, table, order in ((shards, "shards", "number"), (steps, "steps", "at, rowid")):
-            for row in db.execute(
-                f"SELECT * FROM {table} WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY {order}",  # noqa: S608 - our own words
-                ids,
-            ):
-                found.setdefault(row["batch"], []).append(row)
-        return tuple(
-            self._read.batch(row, shards.get(row["id"], ()), steps.get(row["id"], ())) for row in rows
-        )
+        self.presence.end()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -500,31 +284,6 @@ class Journal:
                 yield db
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._database.reading() as db:
-                yield db
-        except sqlite3.Error as error:
-            raise JournalError(f"The journal {self.path} cannot be read: {error}.") from error
-
-
-class _Claim(NamedTuple):
-    """A shard that is taken over, and the batch that is to send its attempt."""
-
-    record: ShardRecord
-    sender: str
-
-
-def _origin(shard: NewShard, batch: str, claim: _Claim | None) -> tuple[object, ...]:
-    """Seed, tapes, state, tag, job, delivery and sender of a new row: its own, or those of what is taken over."""
-    tapes = " ".join(map(str, shard.tapes))
-    if claim is None:
-        return str(shard.seed), tapes, "planned", shard.tag, "", False, batch
-    # what was delivered before stays so: nobody but who asks for it by its id gets it again
-    old = claim.record
-    return str(old.seed), tapes, old.state, old.tag, old.job_id, old.delivered, claim.sender
 
 
 class Journals:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from pathlib import Path
+from uuid import uuid4
 
+from .._fork import FORKS
 from .._private import open_private
 
 if sys.platform == "win32":
@@ -42,6 +45,54 @@ class LockFile:
     def forget(self) -> None:
         """Close it in a forked process, which would otherwise keep the lock when its parent has died."""
         os.close(self._descriptor)
+
+
+class Presence:
+    """That this process lives, as all see it who share a file: beside it lies one that this process has locked.
+
+    Args:
+        path: The file that is shared.
+
+    Attributes:
+        owner: Name of this process there; no other ever has the same.
+
+    Raises:
+        OSError: No file can be made there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.owner = uuid4().hex
+        self._file: LockFile | None = LockFile(self.file_of(self.owner))
+        FORKS.watch(self)
+        for left in path.parent.glob(f"{glob.escape(path.name)}-*.lock"):
+            if left != self.file_of(self.owner):
+                is_locked(left)  # removes what dead processes have left
+
+    def file_of(self, owner: str) -> Path:
+        """The file that a process has locked."""
+        return self._path.with_name(f"{self._path.name}-{owner}.lock")
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether a process still runs."""
+        if owner == self.owner:
+            return True
+        return bool(owner) and is_locked(self.file_of(owner))
+
+    def end(self) -> None:
+        """Count as gone."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.release()
+
+    def before_fork(self) -> None:
+        """Nothing: the file is as good in the parent as it was."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """A forked process counts as another one, and must not keep its parent's lock when that has died."""
+        if in_child and self._file is not None:
+            self._file.forget()
+            self._file = None
 
 
 def is_locked(path: Path) -> bool:

@@ -114,7 +114,12 @@ def main(folder: Path) -> None:
     journal = Journal(folder / "journal.sqlite")
     batch, _ = journal.begin("b", "i", [], [NewShard("same", 1, (0,), "tag")])
     (lock,) = folder.glob("*.lock")
-    print("alive", lock_file.is_locked(lock), journal.is_alive(journal.owner), journal.is_alive("nobody"))
+    print(
+        "alive",
+        lock_file.is_locked(lock),
+        journal.presence.is_alive(journal.presence.owner),
+        journal.presence.is_alive("nobody"),
+    )
     print("kept", journal.batch(batch).id == batch)
     print("pickles", bool(who_else_can_write(journal.path)))
     journal.close()

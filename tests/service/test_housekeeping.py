@@ -128,7 +128,7 @@ def test_lock_files_of_dead_programs_are_removed(tmp_path):
         subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(path)], check=False, timeout=120)
     assert len(list(tmp_path.glob("*.lock"))) == 1  # the second has removed that of the first
     journal = Journal(path)
-    assert list(tmp_path.glob("*.lock")) == [journal._lock_file(journal.owner)]
+    assert list(tmp_path.glob("*.lock")) == [journal.presence.file_of(journal.presence.owner)]
     journal.close()
     assert not list(tmp_path.glob("*.lock"))
 
@@ -138,7 +138,7 @@ def test_a_program_that_ends_closes_its_journals(tmp_path):
     code = (
         "import sys; from pathlib import Path; from pennylane_threaded_ibmq.resources import RESOURCES\n"
         "from pennylane_threaded_ibmq.store.journal import Journals\n"
-        "kept = RESOURCES.get(Journals).at(Path(sys.argv[1])); print(kept._lock_file(kept.owner).exists())"
+        "kept = RESOURCES.get(Journals).at(Path(sys.argv[1])); print(kept.presence.file_of(kept.presence.owner).exists())"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "journal")],

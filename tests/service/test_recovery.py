@@ -128,10 +128,10 @@ def test_without_a_journal_nothing_is_written(loopback, tmp_path, monkeypatch):
 
 def test_the_living_are_told_from_the_dead(tmp_path):
     first, second = Journal(tmp_path / "j"), Journal(tmp_path / "j")
-    assert first.is_alive(second.owner)
-    assert not first.is_alive("nobody")
+    assert first.presence.is_alive(second.presence.owner)
+    assert not first.presence.is_alive("nobody")
     second.close()
-    assert not first.is_alive(second.owner)
+    assert not first.presence.is_alive(second.presence.owner)
     first.close()
 
 
