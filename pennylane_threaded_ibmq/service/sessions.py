@@ -47,17 +47,16 @@ class BoundedRepeats(Retry):
         return repeated or super().is_retry(method, status_code, has_retry_after)
 
     def increment(self, *what: Any, **named: Any) -> Self:
-        """The rules for what is left; raises the error where there is to be no other try."""
-        return Retry.increment(self if secs_left() else self.new(total=0), *what, **named)
+        """The rules for what is left; raises the error where there is to be no other try, or no time for one."""
+        rules = super().increment(*what, **named)
+        return (
+            rules if rules.get_backoff_time() < secs_left() else self.new(total=0).increment(*what, **named)
+        )
 
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds that the service asks to wait for."""
         secs = super().get_retry_after(response)
         return None if secs is None else min(secs, secs_left())
-
-    def get_backoff_time(self) -> float:
-        """Seconds to the next try."""
-        return min(super().get_backoff_time(), secs_left())
 
 
 class SendOnce(BoundedRepeats):
