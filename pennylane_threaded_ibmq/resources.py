@@ -1,4 +1,4 @@
-"""What devices share: logins, pacers, journals. One of each kind for a process, and others for whoever brings his own."""
+"""Resources that devices share: logins, pacers, journals. One of each kind for a process, and others for whoever brings his own."""
 
 from __future__ import annotations
 

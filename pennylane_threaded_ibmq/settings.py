@@ -292,7 +292,7 @@ class Settings(BaseModel):
 
     @property
     def client_arguments(self) -> dict[str, Any]:
-        """What else IBM's client is made with."""
+        """Further arguments that IBM's client is made with."""
         found = {
             "name": self.account_name,
             "filename": None if self.account_file is None else str(self.account_file),
@@ -339,7 +339,7 @@ def home_folder() -> Path:
 
 
 def estimates_file() -> Path | None:
-    """Where devices write what a batch would take instead of sending it: ``THREADED_IBMQ_ESTIMATE``; ``None`` to send."""
+    """File into which devices write what a batch would take instead of sending it: ``THREADED_IBMQ_ESTIMATE``; ``None`` to send."""
     chosen = os.environ.get(ESTIMATE_VARIABLE)
     return Path(chosen) if chosen else None
 

@@ -23,7 +23,7 @@ def has_variance(tape: QuantumScript) -> bool:
 
 
 def blocks_of(tape: QuantumScript, part: Sequence[Shifts]) -> list[tuple[Shifts | None, Term]]:
-    """What each block of rows is: one block a term, each as long as the tape's own batch."""
+    """The blocks of rows: one block a term, each as long as the tape's own batch."""
     first: list[tuple[Shifts | None, Term]] = [(None, UNSHIFTED[0])] if has_variance(tape) else []
     return first + [(shift, term) for shift in part for term in shift.terms]
 
@@ -130,5 +130,5 @@ class Combination:
 
 
 def _measured_counts(tape: QuantumScript) -> list[int]:
-    """How many values a row gives for each measurement."""
+    """Number of values that a row gives for each measurement."""
     return [2 if isinstance(mp, VarianceMP) else 1 for mp in tape.measurements]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .readout import Setting
 
 _Written: TypeAlias = "tuple[float | None, int | None]"
-"""What an angle becomes: a number, or a column."""
+"""An angle as it is written: a number, or a column."""
 
 
 @dataclass(frozen=True, eq=False)

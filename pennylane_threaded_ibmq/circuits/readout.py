@@ -1,4 +1,4 @@
-"""How a circuit ends, and how a measurement's result is read from its bits."""
+"""The end of a circuit, and the way in which a measurement's result is read from its bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """How a result is read."""
+    """Ways of reading a result."""
 
     WORDS = "words"
     """A weighted sum of Pauli words: expectation value or variance."""
@@ -66,7 +66,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """How one measurement's result is read.
+    """The way in which one measurement's result is read.
 
     Attributes:
         kind: Which of the ways.
@@ -105,7 +105,7 @@ class Readout:
         return self.words + self.products
 
     def sources(self, entry: int, run: Collection[int]) -> tuple[Source, ...]:
-        """Where an entry of ``settings`` is read for statistics.
+        """The settings from which statistics of an entry of ``settings`` are read.
 
         Args:
             entry: Which.

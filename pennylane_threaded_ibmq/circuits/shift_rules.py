@@ -19,7 +19,7 @@ UNSHIFTED: tuple[Term, ...] = ((1.0, 1.0, 0.0),)
 
 @dataclass(frozen=True)
 class Shifts:
-    """How one trainable angle is differentiated.
+    """The shifts that differentiate one trainable angle.
 
     Attributes:
         operation: Place of its gate in the tape.

@@ -121,7 +121,7 @@ class ExecutionContext:
         return self.jobs is not None
 
     def estimate(self, shards: Sequence[Shard], *, ask: bool) -> Estimate:
-        """What a batch will take.
+        """Estimate of what a batch will take.
 
         Args:
             shards: The batch, cut.

@@ -1,4 +1,4 @@
-"""What every executor is: fields that the page names, a way to take circuits, and nothing that shows a secret."""
+"""The base of every executor: fields that the page names, a way to take circuits, and nothing that shows a secret."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def page_schema(schema: dict[str, Any]) -> None:
 
 
 class Runtime:
-    """What an executor has beside its fields, in this process alone: copies and pickles begin anew."""
+    """State of an executor beside its fields, in this process alone: copies and pickles begin anew."""
 
     def __init__(self) -> None:
         self.lock = ForkLock()
@@ -151,7 +151,7 @@ class BaseQExecutor(BaseModel):
 
     @property
     def backend_name(self) -> str:
-        """What runs the circuits, for the database."""
+        """Name of the backend that runs the circuits, for the database."""
         return ""
 
     @property
@@ -163,7 +163,7 @@ class BaseQExecutor(BaseModel):
 
     @property
     def slots(self) -> int:
-        """How many circuits, or jobs of circuits, can run at once: ``max_jobs``, where an executor has it."""
+        """Number of circuits, or jobs of circuits, that can run at once: ``max_jobs``, where an executor has it."""
         return max(1, int(getattr(self, "max_jobs", 1)))
 
     @property

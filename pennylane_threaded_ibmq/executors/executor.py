@@ -37,7 +37,7 @@ ShotsField = Union[int, None, Tuple[Union[int, Tuple[int, int]], ...]]
 OWN_DEVICE = "threaded.ibmq"
 DEVICE_OPTIONS = frozenset({*Settings.model_fields, *LOOSE_OPTIONS, "options"})
 REFUSED_SECS = 10.0
-"""How long a refused login is not tried again, as each of many later calls would."""
+"""Seconds for which a refused login is not tried again, as each of many later calls would."""
 _MEAN_IBM = frozenset({"default.qubit", OWN_DEVICE, "qiskit.ibmq"})
 """Values of ``device`` that ask for nothing else: the page's default, and devices of IBM Quantum."""
 
@@ -94,7 +94,7 @@ class DeviceExecutor(BaseQExecutor):
         return list(call.futures)
 
     def _record(self) -> CallRecord | None:
-        """What the database is told of a call; ``None`` for nothing."""
+        """The record of a call for the database; ``None`` for none."""
         if not self.persist_data:
             return None
         # as its configuration is when the call is written; the model's own method takes no fallback before pydantic 2.11
@@ -159,7 +159,7 @@ class DeviceExecutor(BaseQExecutor):
 
     @abstractmethod
     def _recipe(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        """What makes the device, and its arguments; with others it is another device."""
+        """The function that makes the device, and its arguments; with others it is another device."""
 
 
 class IBMQExecutor(DeviceExecutor):

@@ -166,7 +166,7 @@ def submit_later(make: Callable[[], LaterCall], guard: Guard) -> LaterFuture:
 
 
 class Deferral:
-    """What a later call's device does: submits circuits when it is first asked for them, and gives results the next time."""
+    """The device of a later call: submits circuits when it is first asked for them, and gives results the next time."""
 
     def __init__(self, device: Selecting, cache: Any, *, convert: bool) -> None:
         self._inner = device
@@ -194,7 +194,7 @@ class Deferral:
         return self._ticket
 
     def replay(self, run: Callable[[Any], Any]) -> Any:
-        """What PennyLane makes of their results."""
+        """Let PennyLane make of their results what a call returns."""
         self._submitting = False
         if self._cache is None:
             return run(self._cached)

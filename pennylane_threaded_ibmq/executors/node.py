@@ -42,7 +42,7 @@ class QElectron(qml.QNode):
     device: Any
     _tape: Any
     _of_last_call: ClassVar[tuple[str, ...]] = ("_tape", "_qfunc_output")
-    """What PennyLane's own tools look at after a call."""
+    """Attributes that PennyLane's own tools look at after a call."""
 
     @property
     def executors(self) -> tuple[BaseQExecutor, ...]:

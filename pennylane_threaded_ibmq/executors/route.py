@@ -67,7 +67,7 @@ class Ticket:
 
 
 class Selecting:
-    """What the devices of qelectrons share: each circuit runs on the executor that the selector chooses."""
+    """The base of the devices of qelectrons: each circuit runs on the executor that the selector chooses."""
 
     wires: Any
     tracker: Any
@@ -119,7 +119,7 @@ class Selecting:
             self.tracker.record()
 
     def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
-        """What the tracker is told of a circuit."""
+        """Costs of a circuit, for the tracker."""
         raise NotImplementedError
 
 

@@ -132,7 +132,7 @@ class ClassicApi(Api):
         return open_session(call, session)
 
     def owner(self, call: Call) -> str | None:
-        """Whose jobs a list holds."""
+        """Owner of the jobs that a list holds."""
         name = call.request.query_params.get("provider")
         if name is not None and name not in call.platform.projects:
             raise unknown_project(name)

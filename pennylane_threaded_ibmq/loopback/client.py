@@ -40,7 +40,7 @@ class Loopback(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> Endpoint:
-        """Where the service is; an error if it does not run."""
+        """The endpoint of the service; an error if it does not run."""
 
     @abstractmethod
     def _ask(self, command: str, **arguments: Any) -> Any:
@@ -134,7 +134,7 @@ class Loopback(ABC):
 
     @property
     def counters(self) -> Counters:
-        """What has happened so far."""
+        """Counts of what has happened so far."""
         return Counters.model_validate(self._ask("counters"))
 
     def reset_counters(self) -> None:

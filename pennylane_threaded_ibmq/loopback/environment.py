@@ -12,7 +12,7 @@ from typing import Literal
 _HIDDEN_PREFIX = "QISKIT_IBM_"
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _CLOUD = {"IAM_URL": "/iam", "GLOBAL_SEARCH_URL": "/search", "GLOBAL_CATALOG_URL": "/catalog/api/v1"}
-"""Where new clients find login, instances and plans, and the paths under which the service has them."""
+"""Addresses at which new clients find login, instances and plans, and the paths under which the service has them."""
 
 _HIDDEN = (
     *("IBMQX_TOKEN", "IBMQX_URL", "QE_TOKEN", "QE_URL", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE"),
@@ -24,7 +24,7 @@ _DIRECT_HOSTS = "127.0.0.1/32,localhost"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a running service is and what a client needs in order to trust it.
+    """The address of a running service and what a client needs in order to trust it.
 
     Attributes:
         port: Port on 127.0.0.1.

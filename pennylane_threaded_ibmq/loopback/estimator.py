@@ -29,7 +29,7 @@ Observables = Any
 
 
 Place: TypeAlias = "tuple[int, ...]"
-"""Where in the array of a PUB's results."""
+"""Indices into the array of a PUB's results."""
 
 
 @dataclass

@@ -113,7 +113,7 @@ class JobStore:
         return self._entries[job_id].params
 
     def text(self, job_id: str) -> str | None:
-        """What the results of a job read, ``None`` if there are none or a private job's were fetched."""
+        """The results of a job as text, ``None`` if there are none or a private job's were fetched."""
         return self._entries[job_id].text
 
     def live(self) -> Iterator[JobRecord]:

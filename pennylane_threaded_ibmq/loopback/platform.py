@@ -119,7 +119,7 @@ class Control:
         return await vars(Control)[command](self, **arguments)
 
     async def counters(self) -> dict[str, Any]:
-        """What has happened so far."""
+        """Counts of what has happened so far."""
         return self._platform.tally.snapshot().model_dump(mode="json")
 
     async def reset_counters(self) -> None:

@@ -122,7 +122,7 @@ class PlatformApi(Api):
         return open_session(call, session)
 
     def owner(self, call: Call) -> str:
-        """Whose jobs a list holds."""
+        """Owner of the jobs that a list holds."""
         return call.account.crn
 
     def owns(self, call: Call, record: JobRecord | SessionRecord) -> bool:

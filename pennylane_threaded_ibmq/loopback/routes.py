@@ -64,7 +64,7 @@ class Api(ABC):
 
     @abstractmethod
     def owner(self, call: Call) -> str | None:
-        """Whose jobs a list holds; ``None`` for those of everybody who asks."""
+        """Owner of the jobs that a list holds; ``None`` for those of everybody who asks."""
 
     @abstractmethod
     def owns(self, call: Call, record: JobRecord | SessionRecord) -> bool:
@@ -235,7 +235,7 @@ def check_limits(call: Call, owner: str, full: Callable[[int], ApiError] = too_m
 
 
 def filter_of(call: Call, owner: str | None) -> Filter:
-    """Which jobs a list is to hold.
+    """The filter of the jobs that a list is to hold.
 
     Args:
         call: The request for the list.

@@ -66,7 +66,7 @@ class LoopbackService(Loopback):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the service is; an error if it does not run."""
+        """The endpoint of the service; an error if it does not run."""
         endpoint = self._running().endpoint
         assert endpoint is not None
         return endpoint
@@ -253,7 +253,7 @@ class LoopbackProcess(Loopback):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the service is; an error if it does not run."""
+        """The endpoint of the service; an error if it does not run."""
         if self._where is None:
             raise RuntimeError("the loopback process does not run; use it in a 'with' block")
         return self._where

@@ -1,1 +1,1 @@
-"""What any service of IBM Quantum is asked, how long, how often, and what an answer means."""
+"""Questions to any service of IBM Quantum: how long, how often, and what an answer means."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SERVICE = "IBM Quantum"
-"""What the service is called where the name of a backend is not known yet."""
+"""Name of the service where that of a backend is not known yet."""
 
 LOOK_SECS = 60.0
 """For how long somebody who only looks around waits for a service that does not answer."""
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who logs in where.
+    """Credentials of a login, and its address.
 
     Attributes:
         token: API key; ``None`` for IBM's saved account.
@@ -61,7 +61,7 @@ class Credentials:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What else the client's service is made with."""
+        """Further arguments that the client's service is made with."""
         return dict(json.loads(self.client))
 
 
@@ -221,7 +221,7 @@ def _login(credentials: Credentials, clock: Clock) -> Any:
 
 
 def _no_instance(credentials: Credentials, refused: str) -> CredentialsError:
-    """What is said of an account without an instance, or without one that the user wants."""
+    """The error about an account without an instance, or without one that the user wants."""
     wanted = {k: v for k, v in credentials.arguments.items() if k in {"region", "plans_preference", "tags"}}
     if wanted:
         filters = ", ".join(f"{name}={value!r}" for name, value in wanted.items())

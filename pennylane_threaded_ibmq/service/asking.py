@@ -19,7 +19,7 @@ ANSWER_SECS = 90.0
 """Longest wait for one answer. The client itself waits for ever; its own retries of a server error take 15 s."""
 
 _until: ContextVar[float] = ContextVar("until", default=inf)
-"""When whoever asks in this thread waits no more."""
+"""Moment at which whoever asks in this thread waits no more."""
 
 
 def secs_left() -> float:

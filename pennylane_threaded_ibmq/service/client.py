@@ -34,17 +34,17 @@ class ServiceClient(ABC):
     @property
     @abstractmethod
     def errors(self) -> tuple[type[BaseException], ...]:
-        """What the client raises when a question fails."""
+        """Errors that the client raises when a question fails."""
 
     @property
     def problems(self) -> tuple[type[BaseException], ...]:
-        """What a question fails with: an error of the client's, no answer, or one that makes no sense."""
+        """Errors that a question fails with: one of the client's, no answer, or one that makes no sense."""
         return (*self.errors, ServiceError, ValueError)
 
     @property
     @abstractmethod
     def already_finished_error(self) -> type[BaseException]:
-        """What the client raises when a job is cancelled that has ended."""
+        """The error that the client raises when a job is cancelled that has ended."""
 
     @abstractmethod
     def _send(
@@ -80,7 +80,7 @@ class ServiceClient(ABC):
 
     @abstractmethod
     def _ending(self, job: SentJob, state: State) -> Ending:
-        """Why a job failed or was cancelled."""
+        """The reason why a job failed or was cancelled."""
 
     @abstractmethod
     def _metrics(self, job: SentJob) -> Any:

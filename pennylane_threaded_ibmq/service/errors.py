@@ -69,7 +69,7 @@ Source: https://quantum.cloud.ibm.com/docs/errors
 
 
 _CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"})
-"""What the client itself raises before anything is sent; the last, where there is no mock for a dry run."""
+"""Errors that the client itself raises before anything is sent; the last, where there is no mock for a dry run."""
 
 
 def judge_submission(error: BaseException) -> Trouble:

@@ -44,7 +44,7 @@ class ListedJob:
 
 @dataclass(frozen=True, eq=False)
 class PubData:
-    """What came back for one PUB, as it was sent: its shape is checked by whoever knows what was asked.
+    """The result of one PUB, as it was sent: its shape is checked by whoever knows what was asked.
 
     Attributes:
         bits: Outcomes (Sampler): uint8 of shape ``(rows, shots, bytes)``, highest bits first.

@@ -1,4 +1,4 @@
-"""When something that failed is tried again, and after which pauses: one policy for all that is asked of a service.
+"""Retries of what failed, and the pauses between: one policy for all that is asked of a service.
 
 A request that creates a job is not tried again by it: whoever sends one looks for the job first.
 """
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often something is tried, and the pauses between: each is twice as long as the last.
+    """A number of tries, and the pauses between: each is twice as long as the last.
 
     Attributes:
         first_secs: The first pause.
@@ -74,7 +74,7 @@ class RetryPolicy:
 
 
 def _error(state: RetryCallState) -> BaseException:
-    """What a try failed with."""
+    """The error that a try failed with."""
     error = None if state.outcome is None else state.outcome.exception()
     assert error is not None
     return error

@@ -316,7 +316,7 @@ class JobService(ServiceClient):
         return self.outage.ask(download, check)
 
     def _damaged(self, job: SentJob, problems: Sequence[str]) -> ResultError:
-        """What is said of a result that was damaged each time, given what was wrong with it."""
+        """The error about a result that was damaged each time, given what was wrong with it."""
         problem = problems[-1]
         kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
         if self.is_private(job):
@@ -332,7 +332,7 @@ class JobService(ServiceClient):
         )
 
     def _no_result(self, job: SentJob, state: State, check: Callable[[], None]) -> JobError:
-        """What a job without a result ended with."""
+        """The error for a job that ended without a result."""
         ending = Ending()
         if state is not State.TOO_LONG:
             try:
@@ -361,7 +361,7 @@ class _DamagedResultError(Exception):
 
 
 def _mismatch(job: SentJob, results: Sequence[PubData]) -> str:
-    """What tells that some results are not those of a job; empty if nothing does."""
+    """The sign that some results are not those of a job; empty if there is none."""
     if len(results) != job.pubs:
         return f"{len(results)} PUB results instead of {job.pubs}."
     foreign = {one.mark for one in results if one.mark} - {job.tag}

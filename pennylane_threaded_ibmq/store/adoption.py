@@ -1,4 +1,4 @@
-"""What a program has left is taken over by another, once."""
+"""Adoption of what a program has left by another, once."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
 TOGETHER_SECS = 0.2
-"""How long finished calls are collected for one transaction."""
+"""Seconds for which finished calls are collected for one transaction."""
 IDLE_SECS = 2.0
 """After how long without calls the writing thread ends and the file is closed."""
 
@@ -81,7 +81,7 @@ CREATE VIEW executions AS
 
 @dataclass(frozen=True)
 class CallRecord:
-    """Who made a call, for the archive.
+    """The maker of a call, for the archive.
 
     Attributes:
         executor: Name of who sends it, such as the class of an executor.
@@ -110,7 +110,7 @@ class _Call:
         return all(future.done() for future in self.futures)
 
     def finished_at(self) -> float:
-        """When the last of them was: now, where its future has not called back yet."""
+        """Time of the last of them: now, where its future has not called back yet."""
         return max(self.ends) if len(self.ends) == len(self.futures) else time.time()
 
 
@@ -248,7 +248,7 @@ def archives() -> Archives:
 
 
 def database_path() -> Path:
-    """Where the database is: in ``THREADED_IBMQ_HOME``, or in the user's data folder."""
+    """Path of the database: in ``THREADED_IBMQ_HOME``, or in the user's data folder."""
     return home_folder() / FILE
 
 

@@ -1,4 +1,4 @@
-"""What was sent, on disk before it is sent: a crash loses nothing, and nothing is paid twice.
+"""The journal: what is sent is on disk before it is sent, so that a crash loses nothing and nothing is paid twice.
 
 One SQLite file for all programs of a user. Each shard of a batch moves through ``planned -> sending -> accepted ->
 done | failed | cancelled``, and each step is on disk before the next begins. A shard whose result was handed to the

@@ -1,4 +1,4 @@
-"""What is asked of a journal: its batches, their shards and steps. Nothing here changes it."""
+"""Questions to a journal: its batches, their shards and steps. Nothing here changes it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Queries:
             return self._records(db, rows)
 
     def open_sizes(self, backend: str, instance: str, tapes: int) -> tuple[int, ...]:
-        """How batches of so many tapes were cut whose jobs nobody has the results of yet.
+        """Cuts of batches of so many tapes whose jobs nobody has the results of yet.
 
         Returns:
             The most tapes in a shard of each, newest batch first, each number once.
@@ -88,7 +88,7 @@ class Queries:
         return row is not None
 
     def count(self) -> tuple[int, int]:
-        """How many batches there are, and how many of them are open."""
+        """Number of batches, and of those that are open."""
         with self._reading() as db:
             row = db.execute(f"SELECT COUNT(*) AS all_of_them, SUM({_OPEN}) AS open FROM batches").fetchone()  # noqa: S608 - our own words
         return int(row["all_of_them"]), int(row["open"] or 0)

@@ -17,7 +17,7 @@ def is_digest(option: Any) -> bool:
 
 
 class ShardState(StrEnum):
-    """How far a shard has got: planned, sending, accepted, and then done, failed or cancelled.
+    """State of a shard: planned, sending, accepted, and then done, failed or cancelled.
 
     The steps of a shard know one more, of which nothing depends: its job was seen to run.
     """

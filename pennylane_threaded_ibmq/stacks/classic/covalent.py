@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["ExecutorRegistry", "IBMQExecutor", "ThreadedIBMQExecutor", "register"]
 
 EXECUTOR_PLUGIN_NAME = CLASS
-"""Where Covalent's loader of entry points looks."""
+"""Name at which Covalent's loader of entry points looks."""
 
 _COVALENTS_OWN = frozenset({"shots", "shots_converter", "qelectron_info", "qnode_specs"})
 """Fields that Covalent fills in, with whatever values."""
@@ -60,12 +60,12 @@ _COVALENTS_OWN = frozenset({"shots", "shots_converter", "qelectron_info", "qnode
 _GO_ALONG = frozenset(
     {"max_jobs", "shots", "backend", "ibmqx_token", "ibmqx_url", "instance", "hub", "group", "project"}
 )
-"""What is looked up where an executor is made, and goes along to workers; the rest is looked up where circuits run."""
+"""Names that are looked up where an executor is made, and go along to workers; the rest is looked up where circuits run."""
 _REFERENCE = "kept-token-"
 
 
 class ExecutorRegistry:
-    """What stays in this process while Covalent takes executors apart: tokens, and the devices that run circuits."""
+    """Tokens and devices that stay in this process while Covalent takes executors apart."""
 
     def __init__(self) -> None:
         self._lock = ForkLock()
@@ -74,7 +74,7 @@ class ExecutorRegistry:
         self._runtimes: dict[frozenset[tuple[str, Any]], Runtime] = {}
 
     def reference(self, token: SecretStr) -> str:
-        """What stands for a token in this process; empty for none."""
+        """The reference that stands for a token in this process; empty for none."""
         plain = token.get_secret_value()
         if not plain:
             return ""
@@ -104,7 +104,7 @@ class ExecutorRegistry:
         return SecretStr(found)
 
     def runtime(self, options: dict[str, Any]) -> Runtime:
-        """What runs circuits on a device with these options.
+        """The runtime that runs circuits on a device with these options.
 
         Raises:
             ConfigurationError: The address goes along with them, and its host is unknown here.

@@ -17,7 +17,7 @@ _TOLD = (
     r"The backend .* currently has a status of|This instance has met its usage limit"
     r"|There is currently no more time available"
 )
-"""What the client warns of beside itself, which is for the user to know."""
+"""Warnings of the client that are for the user to know."""
 
 
 class Quiet:
