@@ -54,10 +54,8 @@ class Browser:
         self._numbers = itertools.count(1)
         self._buffer = b""
         self._session = ""
-        (target,) = [t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"]
-        self._session = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)[
-            "sessionId"
-        ]
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
 

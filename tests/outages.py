@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from pennylane_threaded_ibmq import ThreadedIBMQDevice
 from pennylane_threaded_ibmq.loopback import Fault
@@ -50,22 +50,29 @@ class FastDevice(ThreadedIBMQDevice):
         super().__init__(*arguments, **options)
 
 
+@contextmanager
+def kept_port():
+    """A port that no other program is given meanwhile: who connects is refused unless somebody listens there."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
 class Line:
     """A line to a service that can be cut: whoever connects is refused, and what was connected is reset.
 
     Args:
-        port: Port of the service.
+        target: Port of the service.
+        port: Port of the line, kept for it.
     """
 
-    def __init__(self, port):
-        self._target = port
+    def __init__(self, target, port):
+        self._target = target
+        self.port = port
         self._open = []
         self._lock = threading.Lock()
         self._listener = None
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self.mend()
 
     @property

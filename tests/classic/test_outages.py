@@ -80,7 +80,7 @@ def test_while_jobs_are_sent(fast, told, kind):
     with ThreadPoolExecutor(1) as pool:
         results = pool.submit(dev.batch_execute, ladder(6))
         end()
-        right(results.result(60))
+        right(results.result(120))
     assert len([job for job in service.jobs if job.status is JobStatus.COMPLETED]) == 3
     told()
 
@@ -94,7 +94,7 @@ def test_while_jobs_are_waited_for(fast, told, kind):
     end = be_out(service, kind, dev)
     service.release()
     end()
-    right(handle.result(60))
+    right(handle.result(120))
     assert len(service.jobs) == 3
     told()
 

@@ -159,7 +159,10 @@ def test_nothing_is_left(tmp_path, monkeypatch):
     before = state()
     for _ in range(20):
         once()
-    assert state() == before
+    # what an earlier test has left may go meanwhile
+    names, descriptors = state()
+    assert names <= before[0]
+    assert descriptors <= before[1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,12 +182,12 @@ def test_service_starts_and_stops_again(start):
 def test_port_in_use(start):
     """A port that is taken is an error, and leaves nothing behind."""
     service = start()
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     other = LoopbackService(LoopbackConfig(backends=(SIMULATOR,), port=service.port))
     with pytest.raises(OSError, match="in use"):
         other.start()
     other.stop()
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
 
 
 def test_waiting_ends_with_the_service(start):
