@@ -117,7 +117,7 @@ def test_a_batch_is_written_and_taken_over_in_one_step(path, monkeypatch):
     dead.close()
     second = Journal(path)
     with monkeypatch.context() as broken:
-        broken.setattr(module, "_origin", lambda *_: 1 / 0)
+        broken.setattr(module, "origin", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
     new, (claim,) = second.begin("b", "i", tapes(), [NewShard("same", 2, (0,), "new")])
