@@ -10,7 +10,7 @@ from pennylane_threaded_ibmq.circuits.template import Template
 
 
 class TemplatesOfACall(dict):
-    """The templates of one plan."""
+    """The templates of one plan, or of some."""
 
     def get(self, key, make):
         if key not in self:
@@ -18,12 +18,12 @@ class TemplatesOfACall(dict):
         return self[key]
 
 
-def blocks_of(tapes, *, estimator=False, **options):
-    """Blocks of some tapes; nothing is transpiled."""
+def blocks_of(tapes, *, estimator=False, templates=None, **options):
+    """Blocks of some tapes, with templates of their own unless some are given; nothing is transpiled."""
     wires = sorted({w for tape in tapes for w in tape.wires})
     return plan(
         tapes,
-        TemplatesOfACall(),
+        TemplatesOfACall() if templates is None else templates,
         lambda t, d: Template(t, d, wires, lambda circuit: circuit),
         estimator=estimator,
         **options,

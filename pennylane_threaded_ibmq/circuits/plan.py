@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from .._compat import zip_strict
 from ..exceptions import ThreadedIBMQError, UnsupportedCircuitError
 from .readout import Kind
 from .structure import StructureReader, TapeData
@@ -161,6 +162,36 @@ def plan(
                 Block(structure, template, values, shots, tuple(members), tuple(readouts), primitive, single)
             )
     return tuple(blocks)
+
+
+def join(plans: Sequence[Sequence[Block]], tapes: Sequence[int]) -> tuple[Block, ...]:
+    """The blocks of several batches as those of one: rows of one template, and one number of shots, become one block.
+
+    Args:
+        plans: Blocks of each batch.
+        tapes: Number of tapes of each batch; they come after those of the batches before.
+    """
+    groups: dict[Hashable, list[tuple[int, Block]]] = {}
+    before = 0
+    for blocks, count in zip_strict(plans, tapes):
+        for block in blocks:
+            kind = (id(block.template), block.shots, block.primitive, block.single_shots)
+            groups.setdefault(kind, []).append((before, block))
+        before += count
+    return tuple(map(_joined, groups.values()))
+
+
+def _joined(group: Sequence[tuple[int, Block]]) -> Block:
+    members: list[Member] = []
+    row = 0
+    for before, block in group:
+        members += [
+            Member(m.position + before, slice(m.rows.start + row, m.rows.stop + row), m.data)
+            for m in block.members
+        ]
+        row += block.rows
+    values = np.concatenate([block.values for _, block in group])
+    return replace(group[0][1], values=values, members=tuple(members))
 
 
 def _read(reader: StructureReader, tape: QuantumScript, position: int) -> TapeData:

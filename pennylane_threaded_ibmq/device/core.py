@@ -23,7 +23,7 @@ from .._fork import FORKS
 from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
 from ..circuits.observables import is_own_measurement
-from ..circuits.plan import Block, plan
+from ..circuits.plan import Block, join, plan
 from ..circuits.shards import Limits, Shard, cut_like
 from ..circuits.structure import TapeData
 from ..circuits.template import Template
@@ -265,17 +265,17 @@ class BatchDevice:
 
     def send_together(self, calls: Sequence[CallHandle]) -> BatchHandle:
         """Send calls as one batch, with the tags that held when they came."""
-        if len(calls) == 1:
-            (call,) = calls
-            return self._start(call.tapes, call.origins, tags=call.tags, shards=call.shards)
         tapes: list[QuantumScript] = []
         origins: list[Origin] = []
         for call in calls:
             origins += [origin.moved(len(tapes)) for origin in call.origins]
             tapes += call.tapes
         with collector().rest(len(tapes)):
-            # they come one by one, and lanes that are free have taken others before
-            shards = self._cut(tuple(tapes), origins, spread=False)
+            shards = calls[0].shards
+            if len(calls) > 1:
+                blocks = join([call.blocks for call in calls], [len(call.tapes) for call in calls])
+                # they come one by one, and lanes that are free have taken others before
+                shards = self._open().cut(blocks, self._settings.shard_size, len(tapes), spread=False)
             return self._start(tuple(tapes), origins, tags=calls[0].tags, shards=shards)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
@@ -284,7 +284,8 @@ class BatchDevice:
         with making_operators(), collector().rest(len(tapes)):
             made, origins = self._prepare(tapes)
             # what is wrong with one call is no matter of the others
-            shards = self._cut(made, origins)
+            blocks = self._plan(made, origins)
+            shards = place.cut(blocks, self._settings.shard_size, len(made))
         with self._lock:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
@@ -292,8 +293,9 @@ class BatchDevice:
                 self._gatherer = Gatherer(REMOTE_GAP if place.remote else LOCAL_GAP, place.lanes.most)
         call = CallHandle(
             self._gatherer,
-            self,
+            self.send_together,
             made,
+            blocks,
             shards,
             origins,
             tags=self._tags.now(),
@@ -575,9 +577,15 @@ class BatchDevice:
         tapes: tuple[QuantumScript, ...],
         origins: Sequence[Origin] = (),
         like: BatchRecord | None = None,
-        *,
-        spread: bool = True,
     ) -> tuple[Shard, ...]:
+        place, size = self._open(), self._settings.shard_size
+        blocks = self._plan(tapes, origins)
+        if like is None:
+            return place.cut(blocks, size, len(tapes))
+        return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
+
+    def _plan(self, tapes: tuple[QuantumScript, ...], origins: Sequence[Origin]) -> tuple[Block, ...]:
+        """Group tapes into blocks, compiled where that can be refused."""
         place = self._open()
         try:
             blocks = plan(
@@ -594,10 +602,7 @@ class BatchDevice:
             # what cannot be compiled has an error of its own, and what is compiled can be weighed
             transpile_blocks(blocks)
             self._check_shots(blocks, place.limits, place.name)
-        size = self._settings.shard_size
-        if like is None:
-            return place.cut(blocks, size, len(tapes), spread=spread)
-        return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
+        return blocks
 
     def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:
         """Refuse more shots than the service runs; warn, once, of more than the backend speaks of."""

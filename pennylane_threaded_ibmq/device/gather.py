@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._compat import zip_strict
-from .._fork import FORKS
 from .._quantity import quantity
-from ..exceptions import DeviceClosedError, JobCancelledError, WaitTimeoutError
+from ..exceptions import DeviceClosedError, WaitTimeoutError
 from ..execution.futures import TapeFuture
 from ..progress.display import Display
 from ..progress.progress import Progress
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.typing import ResultBatch
 
+    from ..circuits.plan import Block
     from ..circuits.shards import Shard
 
 IDLE_SECS = 1.0
@@ -57,75 +56,14 @@ REMOTE_GAP = Gap(0.05, 0.3)
 """A job of a service takes a second or more before anything runs."""
 
 
-class Sender(Protocol):
-    """The device that calls wait for."""
-
-    def send_together(self, calls: Sequence[CallHandle]) -> BatchHandle:
-        """Send calls of equal tags as one batch."""
-
-
-class Waiting(Protocol):
-    """What may still have to be sent, or run."""
-
-    def flush(self) -> None:
-        """Send all that wait, in this thread."""
-
-
-class CallFuture(TapeFuture):
-    """The result of one tape of a call. A thread that asks for it sends what waits.
-
-    Args:
-        handle: The call.
-    """
-
-    def __init__(self, handle: Waiting) -> None:
-        super().__init__()
-        self.handle = handle
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for the result."""
-        self._flush()
-        return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait; what the tape failed with, or ``None``."""
-        self._flush()
-        return super().exception(timeout)
-
-    def _flush(self) -> None:
-        if not self.done():
-            self.handle.flush()
-
-
-class _Share:
-    """A batch and how many calls still want it; the last one to leave cancels it."""
-
-    def __init__(self, batch: BatchHandle, calls: int) -> None:
-        self.batch = batch
-        self._calls = calls
-        self._lock = threading.Lock()
-
-    @property
-    def empty(self) -> bool:
-        """Whether no call wants it any more."""
-        return self._calls == 0
-
-    def leave(self) -> None:
-        """One call gives up."""
-        with self._lock:
-            self._calls -= 1
-            last = self._calls == 0
-        if last:
-            self.batch.cancel()
-
-
 class CallHandle:
     """One call of ``submit(gather=True)``, before and after it is sent.
 
     Args:
-        gatherer: Who sends it.
-        sender: The device.
+        gatherer: Who gathers it.
+        send: Sends calls of equal tags as one batch.
         tapes: Its prepared tapes.
+        blocks: The same, planned.
         shards: The same, cut.
         origins: One entry a tape that the user gave.
         tags: Tags of its jobs; calls with others are not sent with it.
@@ -140,8 +78,9 @@ class CallHandle:
     def __init__(
         self,
         gatherer: Gatherer,
-        sender: Sender,
+        send: Callable[[Sequence[CallHandle]], BatchHandle],
         tapes: tuple[QuantumScript, ...],
+        blocks: tuple[Block, ...],
         shards: tuple[Shard, ...],
         origins: Sequence[Origin],
         *,
@@ -150,23 +89,25 @@ class CallHandle:
         cancel_on_interrupt: bool,
         display: Display,
     ) -> None:
-        self.sender = sender
+        self.send = send
         self.tapes = tapes
+        self.blocks = blocks
         self.shards = shards
         self.origins = tuple(origins)
         self.tags = tags
-        self.futures: tuple[CallFuture, ...] = tuple(CallFuture(self) for _ in self.origins)
+        self.made_at = time.monotonic()
+        self.futures: tuple[TapeFuture, ...] = tuple(TapeFuture(self) for _ in self.origins)
         self._gatherer = gatherer
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
         self._display = display
         self._lock = threading.RLock()
-        self._share: _Share | None = None
+        self._batch: BatchHandle | None = None
+        self._together: Sequence[CallHandle] = ()
         self._positions = range(0)
-        self._cancelled = False
 
     def __repr__(self) -> str:
-        state = "done" if self.done() else "waiting" if self._share is None else "running"
+        state = "done" if self.done() else "waiting" if self._batch is None else "running"
         return f"<CallHandle: {quantity(len(self), 'tape')}, {state}>"
 
     def __len__(self) -> int:
@@ -175,34 +116,36 @@ class CallHandle:
     @property
     def batch_id(self) -> str:
         """Id of the batch in the journal that it is sent with; empty before, and where nothing is written down."""
-        return "" if self._share is None else self._share.batch.batch_id
+        return "" if self._batch is None else self._batch.batch_id
 
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far that run its tapes; other calls may share them."""
-        return () if self._share is None else self._share.batch.job_ids_of(self._positions)
+        return () if self._batch is None else self._batch.job_ids_of(self._positions)
 
     def done(self) -> bool:
         """Whether every tape has its result or its error."""
         return all(future.done() for future in self.futures)
 
+    def cancelled(self) -> bool:
+        """Whether it was given up before any of its results was there."""
+        return all(future.cancelled() for future in self.futures)
+
     def flush(self) -> None:
         """Wait for no more calls: all that wait go, in this thread; where all slots are taken, when one is free."""
-        if self._share is None and not self._cancelled:
+        if self._batch is None and not self.done():
             self._gatherer.flush()
 
     def cancel(self) -> None:
         """Give the call up: it is not sent; or its jobs are cancelled, once no other call shares them."""
-        self._gatherer.withdraw(self)
         with self._lock:
-            before, self._cancelled = self._cancelled, True
-            share = self._share
+            waited = not self.done()
             for future in self.futures:
                 if not future.done() and future.cancel():
                     # what waits for several futures wakes up only at this
                     future.set_running_or_notify_cancel()
-        if share is not None and not before:
-            share.leave()
+        if waited and self._batch is not None and self._nobody_waits():
+            self._batch.cancel()
 
     def results(self, timeout: float | None = None) -> ResultBatch:
         """Wait for all tapes of the call.
@@ -227,71 +170,46 @@ class CallHandle:
                 job_ids=ids,
                 batch_id=self.batch_id,
             )
-        if self._share is not None:
-            self._share.batch.track_if_finished()
+        if self._batch is not None:
+            self._batch.track_if_finished()
         return tuple(future.result(0) for future in self.futures)
 
-    def follow(self, share: _Share, start: int) -> None:
-        """Take results from the batch that carries the call.
-
-        Args:
-            share: The batch.
-            start: The place of the call's first tape among those of all calls.
-        """
-        theirs = share.batch.futures[start : start + len(self)]
-        with self._lock:
-            self._share, left = share, self._cancelled
-            self._positions = share.batch.positions(start, start + len(self))
-        if left:
-            share.leave()
-        for mine, result in zip_strict(self.futures, theirs):
-            mine.batch_id = self.batch_id
-            result.add_done_callback(partial(self._arrive, mine))
+    def follow(self, batch: BatchHandle, together: Sequence[CallHandle], start: int) -> None:
+        """Take results from the batch that carries some calls, this one from its place ``start`` on."""
+        self._positions = batch.positions(start, start + len(self))
+        self._together, self._batch = together, batch
+        batch.fulfil(self.futures, start)
 
     def fail(self, error: BaseException) -> None:
         """Nothing was sent; does nothing to a call that was."""
-        for future in self.futures if self._share is None else ():
-            if self._takes(future):
+        for future in self.futures if self._batch is None else ():
+            with suppress(InvalidStateError):
                 future.set_exception(error)
 
-    def _arrive(self, mine: Future[Any], result: Future[Any]) -> None:
-        if not self._takes(mine):
-            return
-        if result.cancelled():
-            mine.set_exception(JobCancelledError("The circuits were cancelled before they ran."))
-            return
-        error = result.exception()
-        if error is not None:
-            mine.set_exception(error)
-        else:
-            mine.set_result(result.result())
-
-    def _takes(self, future: Future[Any]) -> bool:
-        """Whether a future still wants a result: it was not cancelled."""
-        with self._lock:
-            return not future.done() and future.set_running_or_notify_cancel()
+    def _nobody_waits(self) -> bool:
+        """Whether all that were sent together are done, or were given up."""
+        return all(call.done() for call in self._together)
 
     def _wait(self, seconds: float | None) -> bool:
-        share = self._share
-        with termination_interrupts(_Arrivals(self.futures, share)) as arrivals:
+        batch = self._batch
+        with termination_interrupts(_Arrivals(self.futures, batch)) as arrivals:
             try:
                 # nothing is to be shown of a call that waits for a slot, failed or was cancelled
-                return arrivals.wait(seconds) if share is None else self._display.wait(arrivals, seconds)
+                return arrivals.wait(seconds) if batch is None else self._display.wait(arrivals, seconds)
             except (KeyboardInterrupt, SystemExit):
                 if self._cancel_on_interrupt:
                     self.cancel()
-                if self._share is not None and self._share.empty:
+                if self._batch is not None and self._nobody_waits():
                     # also what is just being sent must be cancelled by somebody
-                    self._share.batch.leave()
+                    self._batch.leave()
                 raise
 
 
-@dataclass(frozen=True)
-class _Arrivals:
+class _Arrivals(NamedTuple):
     """What a call waits for."""
 
-    futures: Sequence[Future[Any]]
-    share: _Share | None
+    futures: Sequence[TapeFuture]
+    batch: BatchHandle | None
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all are done; ``False`` if time ran out."""
@@ -299,8 +217,8 @@ class _Arrivals:
 
     def progress(self) -> Progress:
         """How far the batch is that carries them."""
-        assert self.share is not None
-        return self.share.batch.progress
+        assert self.batch is not None
+        return self.batch.progress
 
 
 class Gatherer:
@@ -316,11 +234,9 @@ class Gatherer:
         self._slots = slots
         self._state = threading.Condition()
         self._waiting: list[CallHandle] = []
-        self._first = self._last = 0.0
         self._batches: list[BatchHandle] = []
         self._thread: threading.Thread | None = None
         self._hurried = self._closed = False
-        FORKS.watch(self)
 
     def take(self, call: CallHandle) -> None:
         """Take a call, to be sent with those that come soon.
@@ -331,9 +247,6 @@ class Gatherer:
         with self._state:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
-            self._last = time.monotonic()
-            if not self._waiting:
-                self._first = self._last
             self._waiting.append(call)
             overdue = self._pause() == 0.0
             if self._thread is None:
@@ -344,12 +257,6 @@ class Gatherer:
             # the gathering thread may find no moment between the circuits that this one records
             self._send_due()
 
-    def withdraw(self, call: CallHandle) -> None:
-        """Do not send a call, if it has not been sent."""
-        with self._state:
-            if call in self._waiting:
-                self._waiting.remove(call)
-
     def flush(self) -> None:
         """Wait for no more calls: send all that wait, or let them go together as soon as a slot is free."""
         with self._state:
@@ -357,16 +264,25 @@ class Gatherer:
         # a thread that records would wait for the gathering one, which would wait for the lock
         self._send_due(in_any_case=holds_recording_lock())
 
+    def close(self) -> None:
+        """Take no more calls; those that wait fail."""
+        with self._state:
+            self._closed = True
+            calls, self._waiting = self._waiting, []
+        for call in calls:
+            call.fail(DeviceClosedError("The device was closed before these circuits were sent."))
+
     def _send_due(self, *, in_any_case: bool = False) -> None:
         """Send all that wait in this thread, if it is time."""
         with making_operators():
             with self._state:
-                if not in_any_case and self._pause() != 0.0:
+                if not self._waiting or not (in_any_case or self._pause() == 0.0):
                     return
                 calls, self._waiting, self._hurried = self._waiting, [], False
             alike: dict[tuple[str, ...], list[CallHandle]] = {}
             for call in calls:
-                alike.setdefault(call.tags, []).append(call)
+                if not call.cancelled():
+                    alike.setdefault(call.tags, []).append(call)
             try:
                 for some in alike.values():
                     self._send(some)
@@ -375,28 +291,10 @@ class Gatherer:
                     call.fail(error)
                 raise
 
-    def close(self) -> None:
-        """Take no more calls; those that wait fail."""
-        with self._state:
-            self._closed = True
-            calls, self._waiting = self._waiting, []
-            self._state.notify_all()
-        for call in calls:
-            call.fail(DeviceClosedError("The device was closed before these circuits were sent."))
-
-    def before_fork(self) -> None:
-        """Nothing: the child begins anew."""
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Forget what waits in the parent, which sends it."""
-        if in_child:
-            self._state, self._thread, self._hurried = threading.Condition(), None, False
-            self._waiting, self._batches = [], []
-
     def _send(self, calls: Sequence[CallHandle]) -> None:
         try:
             # each was checked when it came, so whatever it is now is the same for all
-            batch = calls[0].sender.send_together(calls)
+            batch = calls[0].send(calls)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whoever asks for a result gets it, the end of a program that only estimates too
@@ -405,46 +303,46 @@ class Gatherer:
             return
         with self._state:
             self._batches.append(batch)
-        share, start = _Share(batch, len(calls)), 0
+        start = 0
         for call in calls:
-            call.follow(share, start)
+            call.follow(batch, calls, start)
             start += len(call)
-        for future in batch.futures:
-            future.add_done_callback(self._arrived)
+        batch.call_at_ends(self._job_ended)
+        if all(call.cancelled() for call in calls):
+            batch.cancel()
 
-    def _arrived(self, _: Future[Any]) -> None:
+    def _job_ended(self, _: Future[Any]) -> None:
         with self._state:
-            self._forget_ended()
+            # also as a batch keeps its device alive
+            self._batches = [batch for batch in self._batches if batch.jobs_left]
             if self._waiting:
                 self._state.notify_all()
 
-    def _forget_ended(self) -> None:
-        # also as a batch keeps its device alive
-        self._batches = [batch for batch in self._batches if batch.jobs_left]
-
     def _pause(self) -> float | None:
         """Seconds until those that wait are to go; ``None`` where it is for a slot that they wait."""
-        self._forget_ended()
-        if sum(batch.jobs_left for batch in self._batches) >= self._slots:
+        left = [batch.jobs_left for batch in self._batches if batch.jobs_left]
+        if sum(left) >= self._slots:
             return None
         if self._hurried:
             return 0.0
-        patience = 1 + 2 * len(self._batches)
-        due = min(self._first + patience * self._gap.most_secs, self._last + patience * self._gap.next_secs)
+        patience = 1 + 2 * len(left)
+        first, last = self._waiting[0].made_at, self._waiting[-1].made_at
+        due = min(first + patience * self._gap.most_secs, last + patience * self._gap.next_secs)
         return max(0.0, due - time.monotonic())
 
     def _work(self) -> None:
+        needed = time.monotonic()
         while True:
             with self._state:
-                if not self._waiting:
-                    if time.monotonic() - self._last > IDLE_SECS:
-                        self._thread = None
-                        return
+                if self._waiting:
+                    pause, needed = self._pause(), time.monotonic()
+                elif time.monotonic() - needed > IDLE_SECS:
+                    self._thread = None
+                    return
+                else:
                     # looked for now and then: woken by each call, this thread would take time from one that is asked for at once
-                    self._state.wait(self._gap.next_secs)
-                    continue
-                pause = self._pause()
-                if pause != 0.0:
+                    pause = self._gap.next_secs
+                if pause != 0.0 or not self._waiting:
                     self._state.wait(pause)
                     continue
             self._send_due()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -291,22 +292,38 @@ class BatchHandle:
             self._tracker.update(usage_secs=seconds)
             self._tracker.record()
 
+    def fulfil(self, futures: Sequence[Future[Any]], start: int) -> None:
+        """Let futures have the results of some of the user's tapes, those from ``start`` on; one that was cancelled has none."""
+        for origin, future in zip(self._origins[start:], futures):
+            self._fulfil(future, origin)
+
+    def call_at_ends(self, function: Callable[[Future[Any]], object]) -> None:
+        """Call a function when a job has ended, for each of them."""
+        for run in self._batch.runs:
+            self._batch.future(run.shard.positions[0]).add_done_callback(function)
+
     def _future(self, origin: Origin) -> Future[Any]:
-        parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]
-        whole = parts[0] if origin.post is None else _gather(parts, lambda results: _made(origin, results))
+        if origin.post is None:
+            whole = self._batch.future(origin.start)
+        else:
+            whole = TapeFuture()
+            whole.set_running_or_notify_cancel()
+            self._fulfil(whole, origin)
         # a device that is forgotten closes, and whoever has nothing but the future waits for it
         whole.keeps, whole.batch_id = self._device, self.batch_id
         return whole
+
+    def _fulfil(self, whole: Future[Any], origin: Origin) -> None:
+        parts = [self._batch.future(i) for i in range(origin.start, origin.stop)]
+        _gather(parts, lambda results: _made(origin, results), whole)
 
 
 def _made(origin: Origin, results: tuple[Any, ...]) -> Any:
     return results[0] if origin.post is None else origin.post(results)
 
 
-def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]) -> TapeFuture:
-    """A future of what is made from several."""
-    whole = TapeFuture()
-    whole.set_running_or_notify_cancel()
+def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any], whole: Future[Any]) -> None:
+    """Let a future have what is made from the results of several."""
     lock = threading.Lock()
     left = len(parts)
 
@@ -316,14 +333,16 @@ def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]
             left -= 1
             if left:
                 return
-        try:
-            whole.set_result(make(tuple(part.result() for part in parts)))
-        except BaseException as error:  # noqa: BLE001 - the waiter gets it
-            whole.set_exception(error)
+        with suppress(InvalidStateError):
+            try:
+                result = make(tuple(part.result() for part in parts))
+            except BaseException as error:  # noqa: BLE001 - the waiter gets it
+                whole.set_exception(error)
+            else:
+                whole.set_result(result)
 
     for part in parts:
         part.add_done_callback(arrived)
-    return whole
 
 
 def what_runs_on(job_ids: Sequence[str]) -> str:

@@ -15,9 +15,9 @@ from pennylane.wires import Wires
 
 from .._compat import end_pool, zip_strict
 from .._fork import FORKS
+from ..execution.futures import TapeFuture
 from ..stack import Stack, stack
 from ..store.archive import CallRecord, archives
-from .gather import CallFuture
 from .recording import making_operators
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class LocalRun:
     def __init__(self, device: LocalDevice, tapes: Sequence[QuantumScript]) -> None:
         self._device = device
         self._tapes = tuple(tapes)
-        self.futures: tuple[Future[Any], ...] = tuple(CallFuture(self) for _ in self._tapes)
+        self.futures: tuple[Future[Any], ...] = tuple(TapeFuture(self) for _ in self._tapes)
 
     def flush(self) -> None:
         """Run the tapes in this thread, unless that has happened."""

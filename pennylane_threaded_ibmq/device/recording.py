@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from pennylane.queuing import AnnotatedQueue, QueuingManager
@@ -33,12 +33,13 @@ def holds_recording_lock() -> bool:
 @contextmanager
 def making_operators() -> Iterator[None]:
     """Make operators that land in nobody's circuit; also inside a circuit that this thread records."""
-    with ExitStack() as stack:
-        stack.enter_context(recording_lock())
+    with recording_lock():
         # With the lock held, whoever records is this thread.
-        if QueuingManager.recording():
-            stack.enter_context(QueuingManager.stop_recording())
-        yield
+        if not QueuingManager.recording():
+            yield
+            return
+        with QueuingManager.stop_recording():
+            yield
 
 
 class Guard:

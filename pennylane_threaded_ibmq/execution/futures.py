@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from .._compat import AnyFuture
 from .._fork import FORKS
@@ -16,8 +16,18 @@ from ..exceptions import DeviceClosedError
 logger = logging.getLogger(__name__)
 
 
+class Waiting(Protocol):
+    """What may still have to be sent, or run."""
+
+    def flush(self) -> None:
+        """Send all that wait, in this thread."""
+
+
 class TapeFuture(AnyFuture):
-    """The result of one tape.
+    """The result of one tape. A thread that asks for it sends what waits.
+
+    Args:
+        handle: What it is part of, where that may still have to be sent.
 
     Attributes:
         keeps: What must not be forgotten before the future is fulfilled, such as the device.
@@ -29,11 +39,26 @@ class TapeFuture(AnyFuture):
     batch_id = ""
     over = False
 
-    def __init__(self) -> None:
+    def __init__(self, handle: Waiting | None = None) -> None:
         super().__init__()
+        self.handle = handle
         self._pid = os.getpid()
         super().add_done_callback(_mark)
         FORKS.watch(self)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result."""
+        self._flush()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait; what the tape failed with, or ``None``."""
+        self._flush()
+        return super().exception(timeout)
+
+    def _flush(self) -> None:
+        if self.handle is not None and not self.done():
+            self.handle.flush()
 
     def before_fork(self) -> None:
         """Nothing: it goes on where it was made."""

@@ -15,6 +15,7 @@ import pytest
 from fresh import run_fresh
 from pennylane.tape import QuantumScript
 
+from pennylane_threaded_ibmq.circuits.structure import StructureReader
 from pennylane_threaded_ibmq.device.recording import recording_lock
 from pennylane_threaded_ibmq.exceptions import BackendError, DeviceClosedError, UnsupportedCircuitError
 
@@ -103,6 +104,26 @@ def test_calls_that_come_together_are_one_batch(dev):
             assert [f.result().tolist() for f in call.futures] == [first.tolist(), second.tolist()]
     assert tracker.totals["batches"] == 1
     assert tracker.totals["executions"] == 20
+
+
+def test_each_tape_is_read_once_also_where_calls_are_sent_together(dev):
+    read = 0
+
+    def see(frame, event, _):
+        nonlocal read
+        read += event == "call" and frame.f_code is StructureReader.read.__code__
+
+    with recording_lock():
+        calls = [dev.submit(flip(np.pi * (i % 2)), gather=True) for i in range(2)]
+        sys.setprofile(see)
+        try:
+            calls += [dev.submit(flip(np.pi * (i % 2)), gather=True) for i in range(2, 10)]
+            # whoever holds the lock sends in its own thread
+            calls[0].flush()
+        finally:
+            sys.setprofile(None)
+    assert read == 8
+    assert [call.results(LIMIT_SECS)[0][i % 2] for i, call in enumerate(calls)] == [1] * 10
 
 
 def test_a_call_is_sent_without_anybody_asking(dev):

@@ -138,7 +138,7 @@ def test_a_job_that_ibm_cancels_fails_all_that_share_it(loopback, device):
         calls = [dev.submit(flip(i), gather=True) for i in range(2)]
     calls[0].flush()
     (job,) = service.wait_for_jobs(1, JobStatus.QUEUED)
-    calls[0].futures[0].handle._share.batch.cancel()
+    calls[0].futures[0].handle._batch.cancel()
     for call in calls:
         with pytest.raises(JobCancelledError):
             call.results(LIMIT_SECS)

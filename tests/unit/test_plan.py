@@ -7,7 +7,7 @@ import pennylane as qml
 import pytest
 from planned import TemplatesOfACall, blocks_of
 
-from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.plan import join, plan
 from pennylane_threaded_ibmq.circuits.template import Template
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnsupportedCircuitError
 
@@ -122,3 +122,26 @@ def test_a_tape_that_cannot_be_read_is_named():
     with pytest.raises(UnsupportedCircuitError, match=r"^Tape 1 ") as caught:
         blocks_of([tape(0.1), odd])
     assert caught.value.tape == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"estimator": True, "equal_shots": True}, {"parametrise": False}])
+def test_the_plans_of_several_batches_joined_are_the_plan_of_all_tapes(options):
+    measured = [qml.expval(qml.Z(0)), qml.probs(wires=[0]), qml.classical_shadow(wires=[0])]
+    tapes = [tape(0.1), tape(0.2, gate=qml.RY), tape(0.3, *measured), tape(0.4, shots=20), tape(0.5)]
+    tapes += [tape(0.6, *measured), tape(0.1), tape(0.7, gate=qml.RY)]
+    templates = TemplatesOfACall()
+    whole = blocks_of(tapes, templates=templates, **options)
+    parts = [tapes[:3], tapes[3:4], [], tapes[4:]]
+    joined = join(
+        [blocks_of(part, templates=templates, **options) for part in parts], [len(part) for part in parts]
+    )
+    assert len(joined) == len(whole)
+    for mine, theirs in zip(joined, whole, strict=True):
+        np.testing.assert_array_equal(mine.values, theirs.values)
+        places = [[(m.position, m.rows) for m in block.members] for block in (mine, theirs)]
+        assert places[0] == places[1]
+        same = [
+            (b.structure, b.template, b.shots, b.readouts, b.primitive, b.single_shots)
+            for b in (mine, theirs)
+        ]
+        assert same[0] == same[1]

@@ -29,9 +29,9 @@ from ..._fork import ForkLock
 from ...circuits.changes import with_named_wires, with_shots
 from ...config import Found, find_token, hide_secrets
 from ...covalent import CLASS, obstacle
-from ...device.gather import CallFuture
 from ...device.recording import recording_lock
 from ...exceptions import ConfigurationError, CredentialsError
+from ...execution.futures import TapeFuture
 from ...executors.base import Runtime
 from ...executors.executor import OWN_DEVICE
 from ...executors.executor import IBMQExecutor as Standalone
@@ -239,9 +239,9 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
         known = Wires(range(info.device_wires)) if info is not None else Wires([])
         return known if all(w in known for tape in tapes for w in tape.wires) else None
 
-    def _converted(self, source: Future[Any], ticket: Ticket) -> CallFuture:
+    def _converted(self, source: Future[Any], ticket: Ticket) -> TapeFuture:
         """The future of a circuit, with Covalent's result object as its result."""
-        future = CallFuture(ticket)
+        future = TapeFuture(ticket)
         began = time.perf_counter()
 
         def finish(source: Future[Any]) -> None:
