@@ -6,29 +6,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from ..executors import (
-    BaseQExecutor,
-    IBMQExecutor,
-    LaterFuture,
-    QCluster,
-    QElectron,
-    QiskitExecutor,
-    Simulator,
-    database_path,
-    qelectron,
-)
-
-__all__ = [
-    "BaseQExecutor",
-    "IBMQExecutor",
-    "LaterFuture",
-    "QCluster",
-    "QElectron",
-    "QiskitExecutor",
-    "Simulator",
-    "database_path",
-    "qelectron",
-]
+from ..executors import *  # noqa: F403 - all of its names, whatever they are
+from ..executors import __all__ as __all__
+from ..executors import qelectron
 
 
 class _CallableModule(ModuleType):

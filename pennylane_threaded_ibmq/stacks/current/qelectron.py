@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pennylane as qml
 from pennylane.devices import Device
 from pennylane.devices.execution_config import ExecutionConfig
-from pennylane.devices.qubit.sampling import get_num_shots_and_executions
 from pennylane.tape import QuantumScript
-from pennylane.transforms import convert_to_numpy_parameters
 from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
@@ -22,6 +20,7 @@ from ...device.recording import Guard
 from ...executors.later import Deferral, as_plain, framework_of, passes_through
 from ...executors.node import QElectron
 from ...executors.route import Selecting, Ticket
+from .tracking import costs_of
 
 if TYPE_CHECKING:
     from pennylane.typing import Result, ResultBatch
@@ -74,14 +73,7 @@ class SelectorDevice(Selecting, Device):
         return tuple(self.run(circuits))
 
     def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
-        executions, shots = get_num_shots_and_executions(circuit)
-        specs = circuit.specs
-        return {
-            "executions": executions,
-            "shots": shots,
-            "resources": specs["resources"],
-            "errors": specs["errors"],
-        }
+        return costs_of(circuit)
 
 
 class StackQElectron(QElectron):
@@ -146,21 +138,21 @@ class _LaterCall:
         self._pipeline = CompilePipeline(qnode.compile_pipeline)
         self._pipeline.set_classical_component(qnode, args, kwargs)
         self._tapes, self._post = self._pipeline((self._tape,))
-        self._deferral = Deferral(qnode.device, qnode.execute_kwargs["cache"], convert=False)
+        self._deferral = Deferral(
+            qnode.device, qnode.execute_kwargs["cache"], convert=qnode.interface != "numpy"
+        )
 
     def submit(self) -> Ticket | None:
         """Submit the circuits; none of a transform that gives information."""
         if self._pipeline.is_informative:
             return None
-        return self._deferral.submit(self._tapes, self._execute_plain)
+        return self._deferral.submit(self._tapes, lambda cache: self._execute(None, cache))
 
     def complete(self) -> Any:
         """The result of the call."""
         if self._pipeline.is_informative:
             return self._result(self._tapes)
-        return self._deferral.replay(
-            lambda cache: self._result(self._execute(self._tapes, self._qnode.interface, cache))
-        )
+        return self._deferral.replay(lambda cache: self._result(self._execute(self._qnode.interface, cache)))
 
     def _result(self, results: Any) -> Any:
         qnode, tape = self._qnode, self._tape
@@ -171,16 +163,10 @@ class _LaterCall:
         value = _to_qfunc_output_type(value, self._output, tape.shots.has_partitioned_shots)
         return as_plain(value, qnode.original_qnode, tape, self._args, self._kwargs)
 
-    def _execute_plain(self, cache: Any) -> Any:
-        tapes = self._tapes
-        if self._qnode.interface != "numpy":
-            tapes, _ = convert_to_numpy_parameters(tapes)
-        return self._execute(tapes, None, cache)
-
-    def _execute(self, tapes: Sequence[QuantumScript], interface: Any, cache: Any) -> Any:
+    def _execute(self, interface: Any, cache: Any) -> Any:
         qnode = self._qnode
         return qml.execute(
-            tapes,
+            self._tapes,
             self._deferral.device,
             diff_method=qnode.diff_method,
             interface=interface,

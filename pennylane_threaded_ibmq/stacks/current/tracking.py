@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pennylane.devices.qubit.sampling import get_num_shots_and_executions
 
 from ...execution.batch import Batch
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
 
 
 def track(tracker: Any, batch: Batch, usage_secs: float | None) -> None:
@@ -24,10 +27,18 @@ def track(tracker: Any, batch: Batch, usage_secs: float | None) -> None:
         tracker.update(job_ids=job_id)
     tracker.record()
     for position, tape in enumerate(batch.tapes):
-        executions, shots = get_num_shots_and_executions(tape)
-        specs = tape.specs
         extra = {} if batch.error(position) else {"results": batch.value(position)}
-        tracker.update(
-            executions=executions, shots=shots, resources=specs["resources"], errors=specs["errors"], **extra
-        )
+        tracker.update(**costs_of(tape), **extra)
         tracker.record()
+
+
+def costs_of(tape: QuantumScript) -> dict[str, Any]:
+    """What a tape takes, in PennyLane's words."""
+    executions, shots = get_num_shots_and_executions(tape)
+    specs = tape.specs
+    return {
+        "executions": executions,
+        "shots": shots,
+        "resources": specs["resources"],
+        "errors": specs["errors"],
+    }
