@@ -7,18 +7,21 @@ pydantic-settings asks them in that order; a value comes as a :class:`Found`, wi
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Mapping
 from functools import lru_cache
+from inspect import currentframe
 from pathlib import Path
 from typing import Any, ClassVar
 
 from platformdirs import user_config_path
-from pydantic import AliasChoices, Field, SecretStr, create_model
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ._compat import without_prefix
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .config_sources import EnvironmentSource, Found, TableSource, hide_secrets, is_secret, right_name
-from .exceptions import StackError
+from .exceptions import ConfigurationError, ConfigurationFileError, StackError
 from .stack import Stack, stack
 
 __all__ = [
@@ -28,10 +31,12 @@ __all__ = [
     "PENNYLANE",
     "Found",
     "covalent_file",
+    "explain",
     "find_token",
     "find_values",
     "hide_secrets",
     "is_secret",
+    "leave_to_pennylanes_file",
     "own_file",
     "pennylane_file",
     "right_name",
@@ -66,6 +71,9 @@ EXECUTOR_FIELDS = {
     ),
 }
 """Further keys that the tables of executors may have."""
+_PENNYLANES = frozenset({"pennylane", "pennylane.devices"})
+"""Packages that have had ``qml.device``."""
+
 _NOT_HERE = EXECUTORS_ONLY | {"wires"}
 
 _IBM_VARIABLES = {
@@ -178,6 +186,39 @@ def variable_of(option: str) -> str | None:
     return next((name for name in _variables(option) if os.environ.get(name)), None)
 
 
+def leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
+    """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment."""
+    written = _written_arguments(arguments)
+    if written is None:
+        return
+    configuration = sys.modules["pennylane"].default_config
+    for table in PENNYLANE:
+        for name in configuration[table]:
+            if name not in written:
+                arguments.pop(name, None)
+
+
+def _written_arguments(arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments as they were written in the call of ``qml.device``; ``None`` if no such call, or one with ``config=``.
+
+    PennyLane mixes its file into the arguments before it makes a device, and equal values look alike. What was written
+    is known to the call alone, so it is asked.
+    """
+    frame = currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "device" and frame.f_globals.get("__package__") in _PENNYLANES:
+            place = frame.f_locals
+            mixed, default = place.get("options", {}), frame.f_globals.get("default_config")
+            # a device that is made by its class while PennyLane makes another one has arguments of its own
+            ours = all(
+                name in mixed and (mixed[name] is value or isinstance(value, SecretStr))
+                for name, value in arguments.items()
+            )
+            return place.get("kwargs") if ours and default and place.get("config") is default else None
+        frame = frame.f_back
+    return None
+
+
 @lru_cache(maxsize=32)
 def _configuration(
     asked: tuple[tuple[str, tuple[str, ...]], ...], executor: str, judged: tuple[str, ...]
@@ -206,3 +247,38 @@ def _is_classic() -> bool:
         return stack() is Stack.CLASSIC
     except StackError:
         return False
+
+
+def explain(
+    model: type[BaseModel],
+    error: ValidationError,
+    arguments: Mapping[str, Any],
+    found: Mapping[str, Found],
+    place: str = "",
+) -> ConfigurationError:
+    """The error for the first value that a model refuses.
+
+    Args:
+        model: What refuses them.
+        error: What pydantic says.
+        arguments: Values that were given, by name.
+        found: Others, with the places where they were found.
+        place: Where values were given; empty for a device.
+    """
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    ours = not place
+    name = str(first["loc"][0]) if first["loc"] else "backend" if ours else ""
+    source = found.get(name)
+    value = None if is_secret(name) else arguments.get(name, source.value if source else None)
+    shown = name if is_secret(name) or not name else f"{name}={value!r}"
+    reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
+    about = model.model_fields[name].description if name in model.model_fields else None
+    if ours:
+        # a rule of our own says what is allowed
+        about = "" if first["type"] == "value_error" else f" {name} is: {about}"
+    else:
+        about = f" ({name}: {about})" if about else ""
+    text = f"{': '.join(filter(None, (source.origin if source else place, shown, reason)))}.{about} Nothing was sent."
+    if source is not None and source.path is not None:
+        return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)
+    return ConfigurationError(text, argument=name, value=value)

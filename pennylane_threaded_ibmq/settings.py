@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from concurrent.futures import Executor
-from dataclasses import fields, is_dataclass
-from inspect import currentframe
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,60 +23,16 @@ from pydantic import (
     model_validator,
 )
 
-from ._compat import without_prefix
 from ._tags import check_tags, lift_tags
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .config import DEVICES, PENNYLANE, Found, find_values, is_secret
-from .exceptions import ConfigurationError, ConfigurationFileError, nearest
+from .config import DEVICES, explain, find_values, leave_to_pennylanes_file
+from .exceptions import ConfigurationError, nearest
+from .loose_options import LOOSE_OPTIONS, as_dictionary, gather_options
 
 DEFAULT_BACKEND = "ibmq_qasm_simulator"
 DEFAULT_SHOTS = 1024
 DEFAULT_TEMPLATE_BYTES = 256 << 20
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-_TRANSPILE_NAMES = frozenset(
-    {
-        "optimization_level",
-        "seed_transpiler",
-        "initial_layout",
-        "layout_method",
-        "routing_method",
-        "translation_method",
-        "scheduling_method",
-        "approximation_degree",
-        "unitary_synthesis_method",
-        "unitary_synthesis_plugin_config",
-        "hls_config",
-        "init_method",
-        "optimization_method",
-        "qubits_initially_zero",
-    }
-)
-_PRIMITIVE_NAMES = frozenset(
-    {
-        "resilience_level",
-        "resilience",
-        "dynamical_decoupling",
-        "twirling",
-        "execution",
-        "environment",
-        "simulator",
-        "default_precision",
-        "default_shots",
-        "max_execution_time",
-        "seed_estimator",
-        "experimental",
-    }
-)
-
-LOOSE_OPTIONS = {
-    **dict.fromkeys(_TRANSPILE_NAMES, "transpile_options"),
-    **dict.fromkeys(_PRIMITIVE_NAMES, "primitive_options"),
-}
-"""Options that may stand by themselves, and the option that they belong to."""
-
-_PENNYLANES = frozenset({"pennylane", "pennylane.devices"})
-"""Packages that have had ``qml.device``."""
 
 MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Options that count as not given where they are empty."""
@@ -344,30 +297,6 @@ def estimates_file() -> Path | None:
     return Path(chosen) if chosen else None
 
 
-def as_dictionary(value: Any) -> Any:
-    """Options objects of IBM's client, in place of a dictionary or in one, as dictionaries of what was set."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    primitive = type(value).__name__.replace("Options", "").lower()
-    return {primitive: _plain(value)} if primitive in ("estimator", "sampler") else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, BaseModel):
-        return value.model_dump(exclude_defaults=True)
-    if is_dataclass(value) and not isinstance(value, type) and "Options" in type(value).__name__:
-        default = type(value)()
-        names = [f.name for f in fields(value) if f.name[0] != "_"]
-        return {
-            name: _plain(getattr(value, name))
-            for name in names
-            if getattr(value, name) != getattr(default, name)
-        }
-    return value
-
-
 def _integer(value: object) -> object:
     """NumPy integers are as good as Python's."""
     index = getattr(value, "__index__", None)
@@ -387,12 +316,12 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     """
     known = Settings.model_fields
     arguments = dict(arguments)
-    _leave_to_pennylanes_file(arguments)
-    arguments = _gathered(arguments)
+    leave_to_pennylanes_file(arguments)
+    arguments = gather_options(arguments)
     for name in arguments:
         if name not in known:
             raise ConfigurationError(
-                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, ['wires', 'shots', *known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES])} "
+                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, ['wires', 'shots', *known, *LOOSE_OPTIONS])} "
                 f"Known arguments: wires, shots, {', '.join(known)}.",
                 argument=name,
             )
@@ -406,13 +335,13 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
             argument=chosen[0],
             value=merged[chosen[0]],
         )
-    found = find_values({*known, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES, "options"}, known, judged=(DEVICES,))
+    found = find_values({*known, *LOOSE_OPTIONS, "options"}, known, judged=(DEVICES,))
     if chosen:
         # who names a saved account means its key and its address, whatever is configured
         found = {name: value for name, value in found.items() if name not in {"ibmqx_token", "ibmqx_url"}}
     found = {name: value for name, value in found.items() if name not in merged}
     configured = {name: typed(name, value.value) for name, value in found.items()}
-    for name, value in _gathered(configured).items():
+    for name, value in gather_options(configured).items():
         given = merged.get(name)
         merged[name] = {**value, **given} if isinstance(given, dict) and isinstance(value, dict) else value
     hide_token(merged)
@@ -422,40 +351,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise explain(error, arguments, found) from None
-
-
-def _leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
-    """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment."""
-    written = _written_arguments(arguments)
-    if written is None:
-        return
-    configuration = sys.modules["pennylane"].default_config
-    for table in PENNYLANE:
-        for name in configuration[table]:
-            if name not in written:
-                arguments.pop(name, None)
-
-
-def _written_arguments(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments as they were written in the call of ``qml.device``; ``None`` if no such call, or one with ``config=``.
-
-    PennyLane mixes its file into the arguments before it makes a device, and equal values look alike. What was written
-    is known to the call alone, so it is asked.
-    """
-    frame = currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "device" and frame.f_globals.get("__package__") in _PENNYLANES:
-            place = frame.f_locals
-            mixed, default = place.get("options", {}), frame.f_globals.get("default_config")
-            # a device that is made by its class while PennyLane makes another one has arguments of its own
-            ours = all(
-                name in mixed and (mixed[name] is value or isinstance(value, SecretStr))
-                for name, value in arguments.items()
-            )
-            return place.get("kwargs") if ours and default and place.get("config") is default else None
-        frame = frame.f_back
-    return None
+        raise explain(Settings, error, arguments, found) from None
 
 
 def typed(name: str, value: Any) -> Any:
@@ -486,64 +382,3 @@ def hide_token(arguments: dict[str, Any]) -> None:
         arguments["ibmqx_token"] = SecretStr(token)
     elif token and not isinstance(token, SecretStr):
         arguments["ibmqx_token"] = type(token)  # it will be refused, and may hold a token all the same
-
-
-def sort_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the transpiler, and those of the primitives."""
-    transpile = {name: value for name, value in options.items() if name in _TRANSPILE_NAMES}
-    return transpile, {name: value for name, value in options.items() if name not in transpile}
-
-
-def _gathered(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Put options that stand by themselves where they belong."""
-    out: dict[str, Any] = {}
-    loose: dict[str, dict[str, Any]] = {"transpile_options": {}, "primitive_options": {}}
-    for name, value in arguments.items():
-        if name in _TRANSPILE_NAMES:
-            loose["transpile_options"][name] = value
-        elif name in _PRIMITIVE_NAMES and not (name == "simulator" and isinstance(value, str)):
-            # IBM's primitives have options of a simulator too, which are no text
-            loose["primitive_options"][name] = value
-        elif name == "options":
-            loose["primitive_options"].update(value or {})
-        else:
-            out[name] = value
-    for name, found in loose.items():
-        given = out.get(name) or {}
-        if found and isinstance(given, dict):
-            out[name] = {**found, **given}
-    return out
-
-
-def explain(
-    error: ValidationError,
-    arguments: dict[str, Any],
-    found: dict[str, Found],
-    model: type[BaseModel] = Settings,
-) -> ConfigurationError:
-    """The error for the first value that a model refuses.
-
-    Args:
-        error: What pydantic says.
-        arguments: Values that were given, by name.
-        found: Others, with the places where they were found.
-        model: What refuses them.
-    """
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    ours = model is Settings
-    name = str(first["loc"][0]) if first["loc"] else "backend" if ours else ""
-    source = found.get(name)
-    value = None if is_secret(name) else arguments.get(name, source.value if source else None)
-    shown = name if is_secret(name) or not name else f"{name}={value!r}"
-    reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
-    about = model.model_fields[name].description if name in model.model_fields else None
-    if ours:
-        # a rule of our own says what is allowed
-        about = "" if first["type"] == "value_error" else f" {name} is: {about}"
-    else:
-        about = f" ({name}: {about})" if about else ""
-    place = source.origin if source else "" if ours else model.__name__
-    text = f"{': '.join(filter(None, (place, shown, reason)))}.{about} Nothing was sent."
-    if source is not None and source.path is not None:
-        return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)
-    return ConfigurationError(text, argument=name, value=value)

@@ -39,12 +39,13 @@ from ..execution.batch import Batch, transpile_blocks
 from ..execution.budget import Budget, Spending
 from ..execution.charges import usage_of
 from ..execution.usage import Estimate
+from ..loose_options import LOOSE_OPTIONS
 from ..progress.display import Display
 from ..progress.pictures import draw_timeline
 from ..progress.tables import BatchList, html_facts
 from ..resources import RESOURCES, Resources
 from ..service.clock import CLOCK, Clock
-from ..settings import LOOSE_OPTIONS, Settings, hide_token
+from ..settings import Settings, hide_token
 from ..store.archive import CallRecord, archives
 from ..store.journal import Journal, Journals
 from ..store.ledger import Ledger

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
+from ..loose_options import LOOSE_OPTIONS
 from ..service.backends import LEAST_BUSY
-from ..settings import DEFAULT_SHOTS, LOOSE_OPTIONS, Settings
+from ..settings import DEFAULT_SHOTS, Settings
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots

@@ -22,11 +22,10 @@ from pydantic import (
 )
 
 from .._fork import ForkLock
-from ..config import Found, hide_secrets, is_secret, right_name
+from ..config import Found, explain, hide_secrets, is_secret, right_name
 from ..device.checks import whole_number
 from ..device.gather import results_of
 from ..exceptions import ConfigurationWarning
-from ..settings import explain
 
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
@@ -119,7 +118,7 @@ class BaseQExecutor(BaseModel):
         try:
             super().__init__(**{name: f.value for name, f in found.items()}, **given)
         except ValidationError as error:
-            raise explain(error, data, found, model=type(self)) from None
+            raise explain(type(self), error, data, found, type(self).__name__) from None
 
     @model_validator(mode="before")
     @classmethod

@@ -23,7 +23,8 @@ from ..device import ThreadedIBMQDevice
 from ..device.checks import check_override, whole_number
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError, CredentialsError, nearest
-from ..settings import DEFAULT_BACKEND, LOOSE_OPTIONS, MAY_BE_EMPTY, Settings, typed
+from ..loose_options import LOOSE_OPTIONS
+from ..settings import DEFAULT_BACKEND, MAY_BE_EMPTY, Settings, typed
 from ..simulators.local import is_local_name
 from ..store.archive import CallRecord, archives
 from .base import BaseQExecutor

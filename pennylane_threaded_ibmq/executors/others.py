@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ..config import Found
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError
-from ..settings import sort_options
+from ..loose_options import sort_options
 from ..simulators.local import is_local_name
 from ..stack import Stack, stack
 from .executor import DeviceExecutor, IBMQExecutor, known_device

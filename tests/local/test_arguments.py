@@ -9,7 +9,7 @@ import pennylane as qml
 import pytest
 from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
 
-from pennylane_threaded_ibmq import settings
+from pennylane_threaded_ibmq import loose_options
 from pennylane_threaded_ibmq.exceptions import (
     BackendError,
     ConfigurationError,
@@ -161,10 +161,10 @@ def test_loose_options_are_those_of_the_packages():
 
     from qiskit.transpiler import generate_preset_pass_manager
 
-    assert set(signature(generate_preset_pass_manager).parameters) >= settings._TRANSPILE_NAMES
+    assert set(signature(generate_preset_pass_manager).parameters) >= loose_options._TRANSPILE_NAMES
     fields = set(EstimatorOptions.__dataclass_fields__) | set(SamplerOptions.__dataclass_fields__)
-    assert fields >= settings._PRIMITIVE_NAMES
-    assert settings._PRIMITIVE_NAMES | {"_VERSION"} >= fields
+    assert fields >= loose_options._PRIMITIVE_NAMES
+    assert loose_options._PRIMITIVE_NAMES | {"_VERSION"} >= fields
 
 
 # -------------------------------------------------------------------------------------------- texts that say what to do

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from pennylane_threaded_ibmq.loose_options import LOOSE_OPTIONS
 from pennylane_threaded_ibmq.options import DeviceOptions
-from pennylane_threaded_ibmq.settings import _PRIMITIVE_NAMES, _TRANSPILE_NAMES, Settings
+from pennylane_threaded_ibmq.settings import Settings
 
 from .test_docs_examples import PAGES, python_blocks
 
@@ -230,7 +231,7 @@ def test_the_examples_of_the_documentation_pass_mypy(tmp_path):
 
 
 def test_every_option_has_a_type():
-    known = {*Settings.model_fields, *_TRANSPILE_NAMES, *_PRIMITIVE_NAMES, "options"}
+    known = {*Settings.model_fields, *LOOSE_OPTIONS, "options"}
     assert set(DeviceOptions.__annotations__) == known
 
 
