@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, as_completed, wait
 
 import networkx as nx
@@ -343,11 +342,19 @@ def test_the_executor_may_go_while_its_circuits_run():
 
 
 def test_run_later_returns_before_the_circuit_has_run():
-    circuit = qelectron(qml.set_shots(node(), 5), executors=aer())
+    executor, gate = aer(max_jobs=1), threading.Event()
+    circuit = qelectron(qml.set_shots(node(), 5), executors=executor)
     circuit(0.0)
-    started = time.monotonic()
+
+    def wait_for_gate():
+        """Steps of a lane, and no call of a service."""
+        yield from ()
+        gate.wait(60)
+
+    executor._device()._open().lanes.submit(wait_for_gate)
     futures = [circuit.run_later(0.0) for _ in range(5)]
-    assert not all(f.done() for f in futures) or time.monotonic() - started < 0.05
+    assert not any(f.done() for f in futures)
+    gate.set()
     assert [f.result(60) for f in futures] == [1] * 5
 
 
