@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pennylane as qml
@@ -41,11 +42,9 @@ def with_numbered_wires(tape: QuantumScript, wires: Wires) -> QuantumScript:
 
 
 def _check_known(tape: QuantumScript, wires: Wires) -> None:
-    known = wires.toset()
     # gate by gate: what a tape puts together when it is asked for its wires takes ten times as long
-    if not all(known.issuperset(wire_labels(op)) for op in tape.operations) or not all(
-        known.issuperset(mp.wires) for mp in tape.measurements
-    ):
+    used = chain(*map(wire_labels, tape.operations), *(mp.wires for mp in tape.measurements))
+    if not wires.toset().issuperset(used):
         lacking = [w for w in tape.wires if w not in wires]
         raise UnknownWireError(
             f"wires={wires.tolist()!r}: a circuit uses {lacking!r}, which the device of the QNode lacks. Give that device "

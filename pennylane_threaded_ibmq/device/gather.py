@@ -125,11 +125,11 @@ class CallHandle:
 
     def done(self) -> bool:
         """Whether every tape has its result or its error."""
-        return all(future.done() for future in self.futures)
+        return all(map(Future.done, self.futures))
 
     def cancelled(self) -> bool:
         """Whether it was given up before any of its results was there."""
-        return all(future.cancelled() for future in self.futures)
+        return all(map(Future.cancelled, self.futures))
 
     def flush(self) -> None:
         """Wait for no more calls: all that wait go, in this thread; where all slots are taken, when one is free."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 from pennylane.queuing import AnnotatedQueue, QueuingManager
 from pennylane.tape import QuantumTape
@@ -21,7 +21,8 @@ WAIT_SECS = 2.0
 
 def recording_lock() -> AbstractContextManager[Any]:
     """The re-entrant lock under which PennyLane records circuits."""
-    return cast("AbstractContextManager[Any]", getattr(AnnotatedQueue, "_lock", None) or nullcontext())
+    lock: AbstractContextManager[Any] = getattr(AnnotatedQueue, "_lock", None) or nullcontext()
+    return lock
 
 
 def holds_recording_lock() -> bool:

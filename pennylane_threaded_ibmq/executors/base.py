@@ -212,9 +212,12 @@ class BaseQExecutor(BaseModel):
         return limit
 
     def count(self, futures: Iterable[Future[Any]]) -> None:
-        """Count circuits as load until they are done."""
+        """Count circuits as load until they are done; those that are counted already stay so."""
+        circuits = self._runtime.circuits
         for future in futures:
-            self._runtime.circuits.add(future)
+            if future in circuits:
+                continue
+            circuits.add(future)
             # a method of the executor's: an unfinished future keeps it, and so its device, alive
             future.add_done_callback(self._forget)
 

@@ -236,10 +236,7 @@ class Archives:
         """The archive in the folder of what this package keeps, as it is now."""
         path = database_path()
         with self._lock:
-            archive = self._open.get(path)
-            if archive is None:
-                archive = self._open[path] = Archive(path)
-            return archive
+            return self._open.setdefault(path, Archive(path))
 
 
 def archives() -> Archives:
