@@ -8,7 +8,7 @@ lowered to rotations that have none.
 Controlled rotations are lowered too: Aer, given bindings, leaves them out of a circuit without a word
 (https://github.com/Qiskit/qiskit-aer/issues/2323).
 
-Angles are not written as expressions either: a step's angle is ``scale * parameter + offset``, computed for all
+Angles are not written as expressions either: a step's angle is ``scale * parameter``, computed for all
 rows at once with NumPy. So a template holds plain parameters only.
 """
 
@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 
 
 class Angle(NamedTuple):
-    """One angle of a step: ``scale * data[source] + offset``, in radians."""
+    """One angle of a step: ``scale * data[source]``, in radians."""
 
     source: int
     scale: float = 1.0
-    offset: float = 0.0
 
 
 class Step(NamedTuple):
@@ -122,7 +121,7 @@ _INVERSE = {gate: inverse for one, other in _PARTNERS for gate, inverse in ((one
 
 def _undone(step: Step) -> Step:
     """The inverse of a step: rotations turn back, and what is no rotation undoes itself unless it has a partner."""
-    angles = tuple(Angle(a.source, -a.scale, -a.offset) if isinstance(a, Angle) else -a for a in step.angles)
+    angles = tuple(Angle(a.source, -a.scale) if isinstance(a, Angle) else -a for a in step.angles)
     return Step(_INVERSE.get(step.gate, step.gate), step.wires, angles)
 
 

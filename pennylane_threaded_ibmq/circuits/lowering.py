@@ -51,17 +51,15 @@ class Lowered:
         parts: Its gates.
         sources: The angle of the tape that each column is made of.
         scales: What it is multiplied by.
-        offsets: What is added to it.
     """
 
     parts: list[Part] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
-    offsets: list[float] = field(default_factory=list)
 
     def values(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Columns from the angles of tapes: shape ``(rows, columns)``, radians."""
-        values: NDArray[np.float64] = angles[:, self.sources] * self.scales + self.offsets
+        values: NDArray[np.float64] = angles[:, self.sources] * self.scales
         return values
 
 
@@ -126,7 +124,6 @@ class _Writer:
         lowered = self._lowered
         lowered.sources.append(self._start + angle.source)
         lowered.scales.append(angle.scale)
-        lowered.offsets.append(angle.offset)
         return len(lowered.sources) - 1
 
 
@@ -202,4 +199,4 @@ def _steps(name: str, qubits: tuple[int, ...], write: Callable[[Angle], _Written
 
 
 def _number(data: Sequence[Any] | NDArray[np.float64], angle: Angle) -> _Written:
-    return float(data[angle.source]) * angle.scale + angle.offset, None
+    return float(data[angle.source]) * angle.scale, None

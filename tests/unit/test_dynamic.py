@@ -267,7 +267,7 @@ def test_values_whose_measurement_was_put_off_are_read_from_its_wire():
     none = MidCircuitNumbers()
     read_back = none.value(qml.expval(value[1] - 3 * value[0]))
     assert read_back.deferred
-    assert not read_back.listed
+    assert read_back.listed is False
     assert read_back.sources == (0, 1)
     assert read_back.values.tolist() == [0, 1, -3, -2]
     listed = none.value(qml.sample([value[1], value[0]]))
@@ -373,13 +373,16 @@ def test_postselections_that_shots_cannot_do():
     mid_circuit.check_postselection(chosen(expval, sample, shadow, batch=True, postselect=None), filling)
     with pytest.raises(UnsupportedCircuitError) as caught:
         mid_circuit.check_postselection(chosen(expval, postselect=0), filling)
-    assert str(caught.value).startswith(
-        "qml.measure(wires='q', postselect=0): postselect_mode='fill-shots' needs a simulator"
+    assert str(caught.value) == (
+        "qml.measure(wires='q', postselect=0): postselect_mode='fill-shots' needs a simulator that projects its state. Shots "
+        "that measure something else are dropped here: give postselect_mode='hw-like' or None. Nothing was sent."
     )
     for bad in (shadow, of_shadow):
         with pytest.raises(UnsupportedCircuitError, match="since a shadow needs every shot"):
             mid_circuit.check_postselection(chosen(expval, bad), rules())
-    with pytest.raises(UnsupportedCircuitError, match="together with parameter broadcasting"):
+    with pytest.raises(
+        UnsupportedCircuitError, match=r"the batch keep .* Run them one by one\. Nothing was sent\.$"
+    ):
         mid_circuit.check_postselection(chosen(expval, sample, batch=True), rules())
 
 
@@ -405,6 +408,18 @@ def test_a_deferred_outcome_is_measured_on_its_wire_at_the_end():
     assert not any(op.name.startswith("Conditional") for op in made.operations)
     # no projection, which no backend has
     assert not any("Projector" in op.name for op in made.operations)
+
+
+def test_a_deferred_reset_is_a_reset():
+    def record():
+        qml.RY(0.7, 0)
+        m = qml.measure(0, reset=True)
+        qml.cond(m, qml.X)(1)
+        qml.expval(qml.Z(0))
+        qml.expval(qml.Z(1))
+
+    (values,) = qml.devices.DefaultQubit().execute([mid_circuit.defer(recorded(record)).copy(shots=None)])
+    np.testing.assert_allclose(values, [1, np.cos(0.7)])
 
 
 def test_samples_are_filled_for_jax_alone():

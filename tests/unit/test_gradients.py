@@ -219,6 +219,8 @@ def test_a_tape_that_is_broadcast_has_an_axis_for_it():
     tapes, post = gradient_tapes(phase)
     assert tapes == ()
     assert post(()).shape == (3, 2)
+    everything = tape_of([qml.RX(0.3, 0), qml.X(1), qml.GlobalPhase(0.3)], [qml.probs()], [1])
+    close(gradient_tapes(everything)[1](()), np.zeros(4))
 
 
 def test_each_copy_of_a_shot_vector_has_its_jacobian():
@@ -456,6 +458,8 @@ def test_a_conditional_gate_without_a_rule_is_taken_apart():
     made = with_rules(conditional(Two, 0.4))
     names = [op.base.name for op in made.operations if op.name.startswith("Conditional")]
     assert names == ["RX", "Hadamard", "RZ"]
+    (value,) = {id(op.meas_val) for op in made.operations if op.name.startswith("Conditional")}
+    assert value != id(None)
     assert made.trainable_params == [1, 2, 3]
     kept = with_rules(conditional(Two, 0.4, trainable=False))
     assert [op.base.name for op in kept.operations if op.name.startswith("Conditional")] == ["Two"]
@@ -485,6 +489,11 @@ def test_variances_whose_rule_is_wrong_become_rows():
             transform(tape, **options)
     # options that are not given count for nothing
     assert len(shift_through_conditions(tape, broadcast=False, f0=None)[0]) == 1
+    # and those that are reach PennyLane's rule
+    plain = tape_of([qml.RY(0.4, 0), qml.RX(0.3, 0)], Z, [0, 1])
+    assert [t.batch_size for t in shift_through_conditions(plain, broadcast=True)[0]] == [2, 2]
+    assert [t.batch_size for t in shift_through_conditions(plain)[0]] == [None] * 4
+    assert len(shift_through_conditions(plain, argnum=[1])[0]) == 2
 
 
 def test_what_pennylane_would_hand_back_is_not_asked():
@@ -565,7 +574,7 @@ def test_variances_are_split_where_the_gradient_is_wanted():
     (made,), post = split_variances(trained)
     assert [type(mp).__name__ for mp in made.measurements] == ["ExpectationMP"] * 3 + ["VarianceMP"]
     assert made.trainable_params == [0]
-    assert made.shots == trained.shots
+    assert (made.operations, made.shots) == (trained.operations, trained.shots)
     assert post([(2.0, 7.0, 0.5, 0.75)]) == (3.0, 0.5, 0.75)
     assert post([((2.0, 7.0, 0.5, 0.75), (3.0, 10.0, 0.25, 1.0))]) == ((3.0, 0.5, 0.75), (1.0, 0.25, 1.0))
     (_,), post = split_variances(qml.tape.QuantumScript([qml.RY(grad(0.4), 0)], measurements[:1]))

@@ -113,6 +113,7 @@ def test_results_of_entries_together():
     assert join_broadcast([np.ones(2), np.zeros(2)]).tolist() == [[1, 1], [0, 0]]
     assert join_broadcast([{"0": 1}, {"1": 2}]) == [{"0": 1}, {"1": 2}]
     assert join_broadcast([["a"], ["b"]]) == [["a"], ["b"]]
+    assert join_broadcast([0.1]).tolist() == [0.1]
     first, second = join_broadcast([(0.1, {"0": 1}), (0.2, {"0": 2})])
     assert first.tolist() == [0.1, 0.2]
     assert second == [{"0": 1}, {"0": 2}]
@@ -155,19 +156,68 @@ def test_the_gates_of_an_operation_have_its_matrix(op):
     same_up_to_a_phase(matrix_of(gates, op), qml.matrix(op))
 
 
-def test_roots_that_pennylane_gives_other_gates_become_a_matrix():
-    """A power of a half is another root where an angle is more than a turn."""
-    (gate,) = own_gates(qml.pow(qml.RX(4.0 + 2 * np.pi, 0), 0.5, lazy=True))
-    assert gate.name in {"QubitUnitary", "RX"}
-    np.testing.assert_allclose(
-        abs(
-            np.trace(qml.matrix(gate).conj().T @ qml.pow(qml.RX(4.0 + 2 * np.pi, 0), 0.5, lazy=True).matrix())
-        ),
-        2,
-        atol=1e-9,
-    )
-    batch = qml.pow(qml.RX(np.array([0.3, 8.0]), 0), 0.5, lazy=True)
-    same_up_to_a_phase(matrix_of(own_gates(batch), batch), batch.matrix())
+class PhaseOfItsOwn(qml.operation.Operation):
+    """A gate whose decomposition leaves out a phase, which a control makes observable."""
+
+    num_wires = 1
+    num_params = 1
+    ndim_params = (0,)
+
+    @staticmethod
+    def compute_matrix(angle):
+        return np.diag([1, np.exp(1j * angle)])
+
+    @staticmethod
+    def compute_decomposition(angle, wires):
+        return [qml.RZ(angle, wires)]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        qml.pow(qml.PhaseShift(5.0, 0), 0.5, lazy=True),
+        qml.pow(qml.RX(8.0, 0), 1 / 3, lazy=True),
+        qml.pow(qml.PhaseShift(np.array([0.3, 5.0]), 0), 0.5, lazy=True),
+        qml.pow(qml.MultiRZ(8.0, range(6)), 1 / 3, lazy=True),
+        qml.adjoint(qml.pow(qml.PhaseShift(5.0, 0), 0.5, lazy=True), lazy=True),
+        qml.ctrl(qml.pow(qml.IsingXX(8.0, [1, 2]), 1 / 3, lazy=True), 0),
+        qml.ctrl(PhaseOfItsOwn(0.4, "b"), "a"),
+        qml.ctrl(PhaseOfItsOwn(0.4, "b"), ["a", 3], control_values=[False, True]),
+    ],
+    ids=lambda op: op.name,
+)
+def test_decompositions_that_are_of_another_operation_become_its_matrix(op):
+    """A power of a half is another root where an angle is more than a half turn."""
+    (gate,) = own_gates(op)
+    assert gate.name == "QubitUnitary"
+    assert gate.wires == op.wires
+    np.testing.assert_allclose(gate.data[0], op.matrix(), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("op", "names"),
+    [
+        (qml.pow(qml.PhaseShift(2.0, 0), 0.5, lazy=True), ["PhaseShift"]),
+        (qml.pow(qml.PhaseShift(5.0, 0), 2, lazy=True), ["PhaseShift"]),
+        # too large for a matrix to be looked at
+        (qml.pow(qml.MultiRZ(8.0, range(7)), 1 / 3, lazy=True), ["MultiRZ"]),
+        # not under a control, a phase is nobody's business
+        (PhaseOfItsOwn(0.4, 0), ["RZ"]),
+        (qml.adjoint(PhaseOfItsOwn(0.4, 0), lazy=True), ["Adjoint(RZ)"]),
+    ],
+    ids=lambda v: getattr(v, "name", ""),
+)
+def test_decompositions_that_are_right_are_kept(op, names):
+    assert [gate.name for gate in own_gates(op)] == names
+
+
+def test_wires_to_work_with_are_left_as_they_were():
+    op = qml.ctrl(qml.RZ(0.7, 3), [0, 1, 2], work_wires=[4, 5])
+    gates = own_gates(op)
+    used = {wire for gate in gates for wire in gate.wires}
+    assert used <= {0, 1, 2, 3, 4, 5}
+    plain = own_gates(qml.ctrl(PhaseOfItsOwn(0.7, 3), [0, 1, 2]))
+    assert [gate.name for gate in plain] == ["QubitUnitary"]
 
 
 def test_a_power_with_one_gate_is_a_list_of_one():
@@ -195,8 +245,8 @@ def test_what_has_a_matrix_only_is_its_matrix():
 
 
 def test_the_matrix_of_no_gates():
-    np.testing.assert_array_equal(matrix_of([], qml.CNOT([0, 1])), np.eye(4))
-    assert matrix_of([], qml.CNOT([0, 1])).dtype == np.complex128
+    np.testing.assert_array_equal(matrix_of([], qml.Toffoli([0, 1, 2])), np.eye(8))
+    assert matrix_of([], qml.Toffoli([0, 1, 2])).dtype == np.complex128
 
 
 STATE = np.array([0.5, 0.5j, -0.5, 0.5])
@@ -225,6 +275,7 @@ def test_a_prepared_state_as_gates():
         qml.StronglyEntanglingLayers(np.arange(6.0).reshape(1, 2, 3), [0, 1], ranges=[1], imprimitive=qml.CZ),
         qml.BasicEntanglerLayers(np.arange(6.0).reshape(2, 3), [0, 1, 2], rotation=qml.RY),
         qml.BasicEntanglerLayers(np.arange(6.0).reshape(2, 3), [0, 1, 2]),
+        qml.BasicEntanglerLayers(np.arange(3.0).reshape(1, 3), [0, 1, 2]),
         qml.SimplifiedTwoDesign(np.arange(3.0), np.arange(8.0).reshape(2, 2, 2), [0, 1, 2]),
         qml.AngleEmbedding(np.array([0.1, 0.1]), [0, 1], rotation="Y"),
     ],
@@ -312,6 +363,8 @@ def test_tensors_of_a_gradient_under_way():
         qml.exp(qml.X(0) @ qml.Z(1) + qml.Y(0), 0.3j),
         qml.exp(qml.Hermitian(np.array([[1, 2j], [-2j, 0]]), 0), 0.3j),
         qml.adjoint(qml.QubitUnitary(unitary(0.3), 0)),
+        qml.QubitUnitary(np.stack([np.array([[0, 1j], [1, 0]]), np.array([[0.6, -0.8], [0.8, 0.6]])]), 0),
+        qml.exp(qml.prod(qml.X(0), qml.Y(0)) - qml.prod(qml.X(0), qml.Y(0)), 0.3j),
         qml.ctrl(qml.exp(qml.X(0), 0.3j), 1),
         qml.s_prod(1j, qml.X(0)),
         qml.QFT([0, 1]),
@@ -411,6 +464,39 @@ def test_wires_that_the_device_of_a_node_lacks():
         changes.with_named_wires(tape_on([2, 0], [qml.counts()]), Wires([0, 1]))
 
 
+@pytest.mark.parametrize(
+    ("gates", "measured", "wanted"),
+    [
+        ([1, 0], [], [0, 1]),
+        ([2, 0], [], [2, 0]),
+        ([1, 0], [2], [0, 1, 2]),
+        ([1, 0], [3], [1, 0, 3]),
+        ([1], [0], [1, 0]),
+        (["b", "a"], [], ["b", "a"]),
+        ([0, 2], [1], [0, 2, 1]),
+    ],
+)
+def test_wires_of_a_circuit_without_a_register(gates, measured, wanted):
+    measurements = [qml.probs(wires=measured)] if measured else [qml.counts()]
+    tape = tape_on(gates, [*measurements, qml.sample()])
+    assert changes.wires_of(tape).tolist() == wanted
+    assert changes.with_named_wires(tape, None).measurements[-1].wires.tolist() == wanted
+
+
+def test_wires_as_their_places_among_others():
+    tape = tape_on(["b", "a"], [qml.probs(wires=["a"])], shots=3)
+    made = changes.with_numbered_wires(tape, Wires(["a", "c", "b"]))
+    assert [op.wires.tolist() for op in made.operations] == [[2], [0]]
+    assert made.measurements[0].wires.tolist() == [0]
+    assert made.shots == tape.shots
+    same = tape_on([0, 2], [qml.probs(wires=[0])])
+    assert changes.with_numbered_wires(same, Wires([0, 1, 2])) is same
+    assert changes.with_numbered_wires(same, Wires([2, 1, 0])) is not same
+    for lacking, known in ((["b", "a"], ["a"]), (["a"], [])):
+        with pytest.raises(UnknownWireError):
+            changes.with_numbered_wires(tape_on(lacking, [qml.probs(wires=["a"])]), Wires(known))
+
+
 def test_other_shots():
     tape = tape_on([0], [qml.counts()], shots=3)
     made = changes.with_shots(tape, qml.measurements.Shots(7))
@@ -455,8 +541,9 @@ def test_what_no_shots_can_give():
 
     with pytest.raises(UnsupportedCircuitError) as caught:
         checked(qml.expval(Odd(0)))
-    assert str(caught.value).startswith(
-        "Observable Odd(wires=[0]) of Expectation not supported on a device. Accepted: sums"
+    assert str(caught.value) == (
+        "Observable Odd(wires=[0]) of Expectation not supported on a device. Accepted: sums and products of Pauli operators, and "
+        "observables with diagonalizing gates, such as Hermitian, Projector and Hadamard. Nothing was sent."
     )
 
 

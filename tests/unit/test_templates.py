@@ -7,6 +7,7 @@ import pennylane as qml
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
+from qiskit.transpiler import CouplingMap, generate_preset_pass_manager
 
 from pennylane_threaded_ibmq.circuits.structure import StructureReader
 from pennylane_threaded_ibmq.circuits.template import BASE_BYTES, INSTRUCTION_BYTES, WORD_BYTES, Template
@@ -53,7 +54,7 @@ def test_a_setting_ends_in_its_basis(letter):
     np.testing.assert_allclose(abs(np.vdot(state, wanted)), 1, atol=1e-10)
     qubit = {w: i for i, w in enumerate(WIRES)}
     assert measured_bits(compiled.circuit) == {bit: qubit[w] for bit, w in enumerate(made.settings[0].wires)}
-    assert compiled.circuit.num_clbits == 2
+    assert [(register.name, len(register)) for register in compiled.circuit.cregs] == [("c", 2)]
     assert not made.dynamic
     assert made.wires == tuple(WIRES)
 
@@ -107,16 +108,29 @@ def test_columns_follow_the_parameters_that_are_left():
 
 
 def test_observables_stand_on_their_qubits():
-    words = qml.Hamiltonian([2.0, 3.0], [qml.X("b") @ qml.Z("a"), qml.Y(3)])
+    words = qml.Hamiltonian([2.0, 3.0], [qml.Y("b") @ qml.Z("a"), qml.Y(3)])
     made, data = template(OPS, [qml.expval(words), qml.expval(qml.Y(3))])
-    assert made.words == ((("a", "Z"), ("b", "X")), ((3, "Y"),))
+    assert made.words == ((("a", "Z"), ("b", "Y")), ((3, "Y"),))
     compiled, observables = made.estimator_circuit()
     assert made.estimator_circuit() is made.estimator_circuit()
-    assert [o.to_list() for o in observables] == [[("XIZ", 1)], [("IYI", 1)]]
+    assert [o.to_list() for o in observables] == [[("YIZ", 1)], [("IYI", 1)]]
     assert measured_bits(compiled.circuit) == {}
     wanted = qml.matrix(qml.tape.QuantumScript(OPS), wire_order=WIRES)[:, 0].reshape(2, 2, 2)
     state = final_state(compiled, made.values(data.angles))
     np.testing.assert_allclose(abs(np.vdot(state, wanted)), 1, atol=1e-10)
+
+
+def test_observables_follow_qubits_that_were_laid_out():
+    manager = generate_preset_pass_manager(
+        0,
+        coupling_map=CouplingMap.from_full(5),
+        initial_layout=[4, 0, 2],
+        basis_gates=["cx", "rz", "ry", "rx", "h"],
+    )
+    made, _ = template(OPS, [qml.expval(qml.Y("b") @ qml.Z("a"))], manager.run)
+    compiled, (observable,) = made.estimator_circuit()
+    assert compiled.circuit.num_qubits == 5
+    assert observable.to_list() == [("ZIYII", 1)]
 
 
 def test_a_random_basis_is_bound_after_the_tape():

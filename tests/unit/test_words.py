@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product as combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pennylane as qml
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pennylane_threaded_ibmq.circuits import pauli
 from pennylane_threaded_ibmq.circuits.pauli import pauli_sentence_of, product, square, word_of
+from pennylane_threaded_ibmq.circuits.readout import Kind, Readout
 
 LETTERS = ["I", "X", "Y", "Z"]
 
@@ -56,6 +59,20 @@ def test_the_square_of_a_sum(texts, seed):
     np.testing.assert_allclose(made, total @ total, atol=1e-12)
 
 
+def test_the_mean_of_a_square_for_each_row():
+    words = (word("XX"), word("YY"), word("ZI"))
+    products, pairs = square(words)
+    readout = Readout(Kind.WORDS, (), words=words, products=products, pairs=pairs)
+    rng = np.random.default_rng(0)
+    coeffs = rng.normal(size=(3, 3))
+    states = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
+    states /= np.linalg.norm(states, axis=1, keepdims=True)
+    values = np.array([[np.vdot(s, matrix(w) @ s).real for w in readout.all_words] for s in states])
+    for row, got in enumerate(readout.mean_square(coeffs, values)):
+        total = sum(c * matrix(w) for c, w in zip(coeffs[row], words, strict=True))
+        np.testing.assert_allclose(got, np.vdot(states[row], total @ total @ states[row]).real)
+
+
 def test_words_of_a_square_that_are_there_already_are_not_measured_again():
     products, pairs = square((word("X"), word("IX"), word("XX")))
     assert products == ()
@@ -63,6 +80,22 @@ def test_words_of_a_square_that_are_there_already_are_not_measured_again():
     # what anticommutes cancels
     assert square((word("X"), word("Z"))) == ((), ())
     assert square((word("XX"), word("ZZ"))) == ((word("YY"),), ((0, 1, -1.0, 2),))
+
+
+def test_words_as_older_pennylanes_need_them_put_together():
+    """Before 0.34 a product and a sum are made of their parts, which are all that those are asked for."""
+    # of one part: sentences are multiplied by another operator there
+    tensor = SimpleNamespace(name=["PauliX"], obs=[qml.X(0) @ qml.Z(1)])
+    bare = SimpleNamespace(name=["PauliX", "Hermitian"], obs=[qml.X(0), qml.Hermitian(np.eye(2), 1)])
+    total = SimpleNamespace(name="Hamiltonian", coeffs=[2.0, 3.0, 0.5], ops=[qml.X(0), tensor, qml.X(0)])
+    x, xz = qml.pauli.PauliWord({0: "X"}), qml.pauli.PauliWord({0: "X", 1: "Z"})
+    assert pauli._made(qml.X(0)) == {x: 1.0}
+    assert pauli._made(tensor) == {xz: 1.0}
+    assert pauli._made(total) == {x: 2.5, xz: 3.0}
+    assert isinstance(pauli._made(total), qml.pauli.PauliSentence)
+    assert pauli._made(SimpleNamespace(name="Hamiltonian", coeffs=[1.0, 1.0], ops=[qml.X(0), bare])) is None
+    assert pauli._made(bare) is None
+    assert pauli._made(qml.Hermitian(np.eye(2), 0)) is None
 
 
 def test_observables_without_words():
