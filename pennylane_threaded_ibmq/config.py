@@ -168,8 +168,8 @@ def find_values(
     Raises:
         ConfigurationFileError: A file cannot be read or is not TOML.
     """
-    asked = tuple((name, _variables(name) if name in variables else ()) for name in sorted(known))
-    values = _configuration(asked, executor, judged)()
+    names = tuple((name, _variables(name) if name in variables else ()) for name in sorted(known))
+    values = _configuration(names, executor, judged)()
     return {name: value for name, value in values if value is not None}
 
 
@@ -221,16 +221,16 @@ def _written_arguments(arguments: dict[str, Any]) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=32)
 def _configuration(
-    asked: tuple[tuple[str, tuple[str, ...]], ...], executor: str, judged: tuple[str, ...]
+    names: tuple[tuple[str, tuple[str, ...]], ...], executor: str, judged: tuple[str, ...]
 ) -> type[Configuration]:
     """The class whose fields are these names with these variables."""
     fields: dict[str, Any] = {
         name: (Any, Field(None, validation_alias=AliasChoices(*variables) if variables else None))
-        for name, variables in asked
+        for name, variables in names
     }
-    made = create_model("Configuration", __base__=Configuration, **fields)
-    made.own_table, made.judged_tables = executor, judged
-    return made
+    model = create_model("Configuration", __base__=Configuration, **fields)
+    model.own_table, model.judged_tables = executor, judged
+    return model
 
 
 def _variables(option: str) -> tuple[str, ...]:

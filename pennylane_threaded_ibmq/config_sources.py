@@ -227,13 +227,13 @@ def _table(path: Path, text: str, section: str) -> dict[str, Any]:
 
 def _line(text: str, key: str, section: str) -> int | None:
     """Line of a key in our table; the last one that fits, for a key may occur in other tables before."""
-    wanted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
     header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(re.escape, section.split("."))) + r"\s*\]")
     inside, place = False, None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.lstrip().startswith("["):
             inside = header.match(line) is not None
-        if wanted.match(line) and (inside or place is None):
+        if pattern.match(line) and (inside or place is None):
             place = number
             if inside:
                 return place

@@ -36,9 +36,9 @@ def with_numbered_wires(tape: QuantumScript, wires: Wires) -> QuantumScript:
     places = {wire: place for place, wire in enumerate(wires)}
     if all(wire == places[wire] for wire in tape.wires):
         return tape
-    made = qml.map_wires(tape, places)
+    result = qml.map_wires(tape, places)
     # a transform since PennyLane 0.33
-    return made if isinstance(made, QuantumScript) else made[0][0]
+    return result if isinstance(result, QuantumScript) else result[0][0]
 
 
 def _check_known(tape: QuantumScript, wires: Wires) -> None:

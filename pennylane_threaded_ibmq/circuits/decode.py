@@ -101,8 +101,8 @@ class _View:
         if home not in self.in_order:
             shots = self._mine(home).ordered(self.rng)
             # a service may give more shots than were asked for: samples and counts are as many as asked
-            asked = list(self.block.shots)[self.copy]
-            self.in_order[home] = shots if shots.shots <= asked else shots.shot_slice(0, asked)
+            number = list(self.block.shots)[self.copy]
+            self.in_order[home] = shots if shots.shots <= number else shots.shot_slice(0, number)
         return self.in_order[home]
 
     def valid_shots(self, home: int) -> list[ShotBits]:

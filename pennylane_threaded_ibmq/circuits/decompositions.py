@@ -41,9 +41,9 @@ def own_gates(op: Operator) -> list[Operator]:
     check_unitary(op)
     if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    made = op.decomposition()
+    decomposition = op.decomposition()
     # some powers decompose into one gate, which is no list
-    gates = [made] if isinstance(made, Operator) else list(made)
+    gates = [decomposition] if isinstance(decomposition, Operator) else list(decomposition)
     matrix = _other_matrix(gates, op) if _is_doubtful(op) else None
     return gates if matrix is None else [qml.QubitUnitary(matrix, wires=op.wires)]
 
@@ -92,15 +92,15 @@ def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex
     try:
         # PennyLane takes no root of a tensor of a gradient under way
         plain = bound(op, [np.asarray(unwrapped(number)) for number in op.data])
-        wanted = to_complex(plain.matrix())
+        own = to_complex(plain.matrix())
         product = None if others else matrix_of(gates, op)
     except (TypeError, ValueError, IndexError):
         # JAX is tracing, and there are no numbers yet; or PennyLane gives this operation no other numbers
         return None
-    if not np.allclose(wanted @ np.conj(np.swapaxes(wanted, -1, -2)), np.eye(wanted.shape[-1])):
+    if not np.allclose(own @ np.conj(np.swapaxes(own, -1, -2)), np.eye(own.shape[-1])):
         # a root of an angle of just a turn, which PennyLane computes from rounding
         return None
     if product is None:
-        return wanted
-    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(product), wanted)) / wanted.shape[-1]
-    return None if np.all(np.abs(overlap - 1) < AGREES) else wanted
+        return own
+    overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(product), own)) / own.shape[-1]
+    return None if np.all(np.abs(overlap - 1) < AGREES) else own

@@ -131,10 +131,10 @@ def gradient_tapes(tape: QuantumScript) -> tuple[tuple[QuantumScript, ...], Post
     with QueuingManager.stop_recording():
         measured = _measured(tape)
         parts = list(_chunks(tape, [s for s in shifts.values() if s.terms]))
-        made = [_row_tape(tape, part, measured) for part in parts]
+        tapes = [_row_tape(tape, part, measured) for part in parts]
         if coefficients:
-            made.append(tape.copy(measurements=[qml.expval(term) for _, term in coefficients.values()]))
-    return tuple(made), Combination(tape, shifts, coefficients, parts)
+            tapes.append(tape.copy(measurements=[qml.expval(term) for _, term in coefficients.values()]))
+    return tuple(tapes), Combination(tape, shifts, coefficients, parts)
 
 
 def _split_parameters(

@@ -112,13 +112,13 @@ def with_rules(tape: QuantumScript) -> QuantumScript:
         return tape
     with QueuingManager.stop_recording():
         operations = [part for op in tape.operations for part in (_ruled(op) if is_conditional(op) else [op])]
-    made = tape.copy(operations=operations)
+    result = tape.copy(operations=operations)
     if len(operations) == len(tape.operations):
-        made.trainable_params = tape.trainable_params
+        result.trainable_params = tape.trainable_params
     else:
-        parameters = made.get_parameters(trainable_only=False)
-        made.trainable_params = qml.math.get_trainable_indices(parameters)
-    return made
+        parameters = result.get_parameters(trainable_only=False)
+        result.trainable_params = qml.math.get_trainable_indices(parameters)
+    return result
 
 
 def _ruled(op: Operator) -> list[Operator]:
@@ -127,11 +127,11 @@ def _ruled(op: Operator) -> list[Operator]:
     if base.num_params == 0:
         return [op]
     if getattr(base, "grad_method", "F") == "A":
-        made = Conditional(op.meas_val, base)
-        made.grad_recipe = [
+        gate = Conditional(op.meas_val, base)
+        gate.grad_recipe = [
             [list(term) for term in shift_rule(base, index)] for index in range(base.num_params)
         ]
-        return [made]
+        return [gate]
     if base.has_decomposition and any(qml.math.requires_grad(p) for p in base.data):
         return [part for gate in base.decomposition() for part in _ruled(Conditional(op.meas_val, gate))]
     return [op]

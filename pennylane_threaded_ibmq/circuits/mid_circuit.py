@@ -92,12 +92,12 @@ def runs_natively(tape: QuantumScript, rules: MidCircuitRules) -> bool:
     """
     if rules.method == "deferred":
         return False
-    wanted = set()
+    needs = set()
     if any(is_conditional(op) for op in tape.operations):
-        wanted.add("if_else")
+        needs.add("if_else")
     if any(is_mid_measure(op) and op.reset for op in tape.operations):
-        wanted.add("reset")
-    missing = wanted - rules.operations() if wanted else wanted
+        needs.add("reset")
+    missing = needs - rules.operations() if needs else needs
     if missing and rules.method is not None:
         raise UnsupportedCircuitError(
             f"mcm_method={str(rules.method)!r}: backend {rules.backend()!r} lacks "
@@ -147,15 +147,17 @@ def defer(tape: QuantumScript) -> QuantumScript:
             MidMeasure(op.wires, reset=op.reset, meas_uid=op.meas_uid) if is_mid_measure(op) else op
             for op in tape.operations
         ]
-        (made,), _ = defer_measurements(
+        (deferral,), _ = defer_measurements(
             tape.copy(operations=free, measurements=[*tape.measurements, *probes]), reduce_postselected=False
         )
         count = len(tape.measurements)
         ends = [
             MidMeasure(probe.wires, postselect=op.postselect)
-            for op, probe in zip_strict(chosen, made.measurements[count:])
+            for op, probe in zip_strict(chosen, deferral.measurements[count:])
         ]
-        return made.copy(operations=[*made.operations, *ends], measurements=made.measurements[:count])
+        return deferral.copy(
+            operations=[*deferral.operations, *ends], measurements=deferral.measurements[:count]
+        )
 
 
 def padding(tape: QuantumScript, rules: MidCircuitRules) -> PostprocessingFn | None:

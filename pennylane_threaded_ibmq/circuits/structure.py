@@ -203,7 +203,7 @@ def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None
 
 
 def _bad_angle(
-    tape: QuantumScript, position: int, is_bad: Callable[[NDArray[Any]], bool], wanted: str
+    tape: QuantumScript, position: int, is_bad: Callable[[NDArray[Any]], bool], kind: str
 ) -> str | None:
     """An error about the first angle that is bad, if one is."""
     for index, op in enumerate(tape.operations):
@@ -214,7 +214,7 @@ def _bad_angle(
             if is_bad(number):
                 return (
                     f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the "
-                    f"parameter {number}; angles must be {wanted} numbers. Nothing was sent."
+                    f"parameter {number}; angles must be {kind} numbers. Nothing was sent."
                 )
     return None
 

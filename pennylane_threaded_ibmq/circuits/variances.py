@@ -89,8 +89,8 @@ def split_variances(tape: QuantumScript) -> tuple[list[QuantumScript], Callable[
     with QueuingManager.stop_recording():
         for mp, is_split in zip(tape.measurements, split):
             measurements += moments(mp.obs) if is_split else [mp]
-    made = QuantumScript(tape.operations, measurements, shots=tape.shots)
-    made.trainable_params = tape.trainable_params
+    result = QuantumScript(tape.operations, measurements, shots=tape.shots)
+    result.trainable_params = tape.trainable_params
 
     def joined(results: Any) -> Any:
         parts = iter(results)
@@ -102,7 +102,7 @@ def split_variances(tape: QuantumScript) -> tuple[list[QuantumScript], Callable[
         copies = isinstance(results[0][0], (tuple, list))
         return tuple(joined(copy) for copy in results[0]) if copies else joined(results[0])
 
-    return [made], post
+    return [result], post
 
 
 def _variance(mean: Any, mean_square: Any) -> Any:

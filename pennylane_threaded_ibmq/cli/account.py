@@ -125,14 +125,14 @@ def _executors_own(names: set[str], of_device: dict[str, Found]) -> list[dict[st
 
     from ..config import EXECUTOR_FIELDS, find_values
 
-    rows, known, shown = [], set(names), dict(of_device)
+    rows, known, values_so_far = [], set(names), dict(of_device)
     for executor, fields in EXECUTOR_FIELDS.items():
         known |= fields
         for name, one in find_values(known, names, executor=executor).items():
-            if one != shown.get(name):
+            if one != values_so_far.get(name):
                 value = "set" if isinstance(one.value, SecretStr) else one.value
                 rows.append({"name": f"{name} of {executor}", "value": value, "source": _source(one)})
-                shown[name] = one
+                values_so_far[name] = one
     return rows
 
 

@@ -56,10 +56,10 @@ def look_at_account(backend: str | None, instance: str | None, options: Mapping[
     """
     account = credentials(instance, options)
     if account is None:
-        wanted = backend is not None and not is_local_name(backend)
+        is_needed = backend is not None and not is_local_name(backend)
         yield Check(
             "account",
-            "bad" if wanted else "note",
+            "bad" if is_needed else "note",
             "none; circuits run on this machine",
             HOW_TO_GET_AN_ACCOUNT,
         )
@@ -97,22 +97,22 @@ def look_at_account(backend: str | None, instance: str | None, options: Mapping[
     yield _look_at_backends(backends, backend)
 
 
-def _look_at_backends(backends: tuple[BackendFacts, ...], wanted: str | None) -> Check:
+def _look_at_backends(backends: tuple[BackendFacts, ...], name: str | None) -> Check:
     names = [b.name for b in backends]
-    if wanted is not None and wanted != "least_busy" and not is_local_name(wanted):
-        facts = next((b for b in backends if b.name == wanted), None)
+    if name is not None and name != "least_busy" and not is_local_name(name):
+        facts = next((b for b in backends if b.name == name), None)
         if facts is None:
-            ended = retirement(wanted)
-            advice = f"{nearest(wanted, names)} threaded-ibmq backends lists them."
+            ended = retirement(name)
+            advice = f"{nearest(name, names)} threaded-ibmq backends lists them."
             if ended:
-                advice = f"{local_alternative(wanted)}. threaded-ibmq backends lists what there is."
-            found_none = f"the account has no {wanted}{': ' + ended if ended else ''}"
+                advice = f"{local_alternative(name)}. threaded-ibmq backends lists what there is."
+            found_none = f"the account has no {name}{': ' + ended if ended else ''}"
             return Check("backend", "bad", found_none, advice.strip())
         if not facts.online:
-            return Check("backend", "bad", f"{wanted} is offline", "threaded-ibmq backends lists the others.")
+            return Check("backend", "bad", f"{name} is offline", "threaded-ibmq backends lists the others.")
         numbers = ((facts.qubits, "qubit", "qubits"), (facts.queue, "job in the queue", "jobs in the queue"))
         known = [quantity(number, *nouns) for number, *nouns in numbers if number is not None]
-        return Check("backend", "ok", ", ".join((wanted, *known)))
+        return Check("backend", "ok", ", ".join((name, *known)))
     online = [b.name for b in backends if b.online]
     if not online:
         return Check("backends", "bad", "none is online", "threaded-ibmq backends lists them.")

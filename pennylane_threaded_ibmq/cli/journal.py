@@ -158,13 +158,13 @@ def batches_command(
       threaded-ibmq batches --tag night-run
     """
     journal = open_journal(journal_path)
-    shown = () if journal is None else journal.batches(limit=limit, only_open=only_open, tags=tags)
+    batches = () if journal is None else journal.batches(limit=limit, only_open=only_open, tags=tags)
     if as_json:
-        say_json([batch_json(batch) for batch in shown])
+        say_json([batch_json(batch) for batch in batches])
         return
     say_table(
         ("BATCH", "CREATED", "BACKEND", "TAPES", "JOBS", "STATE", "QPU S", "TAGS"),
-        [_row(batch) for batch in shown],
+        [_row(batch) for batch in batches],
         empty=f"The journal has no {'open ' if only_open else ''}batch{' with these tags' if tags else ''}.",
     )
 

@@ -28,8 +28,8 @@ def read_option(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
     for text in pairs:
         name, equals, value = text.partition("=")
         if not equals or not name or name in RESERVED:
-            taken = " the batch says it" if name in RESERVED else " write NAME=VALUE"
-            raise click.BadParameter(f"{text!r}:{taken}.")
+            advice = " the batch says it" if name in RESERVED else " write NAME=VALUE"
+            raise click.BadParameter(f"{text!r}:{advice}.")
         options[name] = read_value(value)
     return options
 

@@ -98,17 +98,17 @@ class LocalRun:
         """Run the tapes in this thread, unless that has happened."""
         with making_operators():
             fresh = [f for f in self.futures if not (f.done() or f.running())]
-            wanted = [f for f in fresh if f.set_running_or_notify_cancel()]
-            if not wanted:
+            waiting = [f for f in fresh if f.set_running_or_notify_cancel()]
+            if not waiting:
                 return
             try:
                 results = self._device.run(self._tapes)
             except BaseException as error:  # noqa: BLE001 - whoever waits must hear
-                for future in wanted:
+                for future in waiting:
                     future.set_exception(error)
                 return
             for future, result in zip_strict(self.futures, results):
-                if future in wanted:
+                if future in waiting:
                     future.set_result(result)
 
     def cancel(self) -> None:

@@ -161,9 +161,9 @@ def _circuit(data: bytes) -> QuantumCircuit:
 def pack(chunks: Sequence[Chunk]) -> list[bytes]:
     """Pieces as they are sent; a circuit that several share is written once, and read once by a worker."""
     circuits = {id(circuit): circuit for chunk in chunks for circuit in chunk.circuits}
-    written = {key: pickle.dumps(circuit) for key, circuit in circuits.items()}
+    pickles = {key: pickle.dumps(circuit) for key, circuit in circuits.items()}
     return [
-        pickle.dumps((replace(chunk, circuits=()), [written[id(circuit)] for circuit in chunk.circuits]))
+        pickle.dumps((replace(chunk, circuits=()), [pickles[id(circuit)] for circuit in chunk.circuits]))
         for chunk in chunks
     ]
 

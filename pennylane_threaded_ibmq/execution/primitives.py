@@ -175,8 +175,8 @@ def _bits(pub: Pub, part: _Part, result: PubData, job: SentJob) -> NDArray[np.ui
     return packed
 
 
-def _check_shape(shape: tuple[int, ...], wanted: tuple[int, ...], job: SentJob) -> None:
-    if shape != wanted:
+def _check_shape(shape: tuple[int, ...], right: tuple[int, ...], job: SentJob) -> None:
+    if shape != right:
         raise ResultError(
-            f"Job {job.job_id}: a PUB's result has shape {shape} instead of {wanted}.", job_ids=[job.job_id]
+            f"Job {job.job_id}: a PUB's result has shape {shape} instead of {right}.", job_ids=[job.job_id]
         )

@@ -90,14 +90,14 @@ class Mitigation:
     learned: int = 0
     calibrations: int = 0
 
-    def shots(self, wanted: int) -> int:
+    def shots(self, number: int) -> int:
         """Executions of a circuit, without the factors and the overhead."""
-        if not self.twirled or wanted <= 0:
-            return wanted
+        if not self.twirled or number <= 0:
+            return number
         each, many = self.shots_each, self.randomizations
         if each is None:
-            each = ceil(wanted / many) if many else max(64, ceil(wanted / 32))
-        return each * (many if many is not None else ceil(wanted / each))
+            each = ceil(number / many) if many else max(64, ceil(number / 32))
+        return each * (many if many is not None else ceil(number / each))
 
 
 def mitigation(primitive: str, options: Mapping[str, Any]) -> Mitigation:

@@ -41,16 +41,16 @@ def check_removed(place: Mapping[str, Any]) -> None:
         channels = {name: one.get("channel") for name, one in accounts.items()}
     except (OSError, ValueError, AttributeError):
         return
-    wanted = place.get("name")
-    looked_at = {name: channel for name, channel in channels.items() if wanted in (None, name)}
+    account = place.get("name")
+    looked_at = {name: channel for name, channel in channels.items() if account in (None, name)}
     if looked_at and set(looked_at.values()) == {REMOVED_CHANNEL}:
         raise CredentialsError(
             f"The account saved as {' and '.join(map(repr, looked_at))} in {file} is of the channel {REMOVED_CHANNEL!r}, which "
             "IBM switched off in July 2025: its key opens nothing any more. Get an API key at https://quantum.cloud.ibm.com and "
             "save it with QiskitRuntimeService.save_account(token=..., overwrite=True, set_as_default=True), or give it as "
             "ibmqx_token=. Nothing was sent.",
-            argument="account_name" if wanted else "ibmqx_token",
-            value=wanted,
+            argument="account_name" if account else "ibmqx_token",
+            value=account,
         )
 
 

@@ -140,7 +140,7 @@ def _budget(db: sqlite3.Connection, instance: str) -> tuple[float, float] | None
 
 def _spent(db: sqlite3.Connection, instance: str, days: float) -> float:
     since = time.time() - days * DAY_SECS
-    (spent,) = db.execute(
+    (secs,) = db.execute(
         "SELECT COALESCE(SUM(secs), 0) FROM spending WHERE instance=? AND at>?", (instance, since)
     ).fetchone()
-    return float(spent)
+    return float(secs)

@@ -51,10 +51,10 @@ class Queries:
             only_open: Those with results that no program has got and no later batch has taken over.
             tags: Those that have all of these tags.
         """
-        wanted = f"{_TAGGED} AND {_OPEN}" if only_open else _TAGGED
+        condition = f"{_TAGGED} AND {_OPEN}" if only_open else _TAGGED
         with self._reading() as db:
             rows = db.execute(
-                f"SELECT {BATCH_COLUMNS} FROM batches WHERE {wanted} "  # noqa: S608 - our own words
+                f"SELECT {BATCH_COLUMNS} FROM batches WHERE {condition} "  # noqa: S608 - our own words
                 "ORDER BY created DESC, rowid DESC LIMIT ?",
                 (json.dumps(list(tags)), limit),
             ).fetchall()

@@ -42,14 +42,14 @@ def write_tapes(tapes: Sequence[QuantumScript]) -> bytes:
         UnwritableError: One of them holds something that cannot be written as data.
     """
     writer = _Writer()
-    written = []
+    texts = []
     for position, tape in enumerate(tapes):
         try:
             parts = [writer.of_tape(part) for part in (tape.operations, tape.measurements)]
-            written.append(json.dumps([*parts, writer.write(tape.shots)], separators=(",", ":")))
+            texts.append(json.dumps([*parts, writer.write(tape.shots)], separators=(",", ":")))
         except UnwritableError as error:
             raise UnwritableError(f"tape {position}: {error}") from None
-    return zlib.compress(f'{{"format":{FORMAT},"tapes":[{",".join(written)}]}}'.encode(), 1)
+    return zlib.compress(f'{{"format":{FORMAT},"tapes":[{",".join(texts)}]}}'.encode(), 1)
 
 
 def read_tapes(data: bytes) -> tuple[QuantumScript, ...]:
@@ -81,8 +81,8 @@ class _Writer:
 
     def of_tape(self, members: Sequence[Any]) -> list[Any]:
         """Gates or measurements. One of each class is read back: PennyLane cannot put all together that it takes apart."""
-        written = [self.write(member) for member in members]
-        for member, before in zip_strict(members, written):
+        parts = [self.write(member) for member in members]
+        for member, before in zip_strict(members, parts):
             if type(member) not in self._proved:
                 self._proved.add(type(member))
                 try:
@@ -91,7 +91,7 @@ class _Writer:
                     same = False
                 if not same:
                     raise UnwritableError(f"{type(member).__name__} does not come back as it was")
-        return written
+        return parts
 
     def write(self, value: Any) -> Any:
         """A value as data."""

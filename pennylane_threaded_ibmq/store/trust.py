@@ -30,9 +30,9 @@ def is_mitigated(options: Mapping[str, Any]) -> bool:
         options: Options of the Estimator; without a resilience level the service takes 1.
     """
     resilience = options.get("resilience") or {}
-    wanted = ("measure_mitigation", "zne_mitigation", "pec_mitigation")
+    names = ("measure_mitigation", "zne_mitigation", "pec_mitigation")
     level = options.get("resilience_level")
-    return level != 0 or any(resilience.get(name) for name in wanted)
+    return level != 0 or any(resilience.get(name) for name in names)
 
 
 def check_values(

@@ -258,25 +258,25 @@ def _without(text: str, credentials: ClassicCredentials) -> str:
     return text.replace(secret.get_secret_value(), "<token>") if secret else text
 
 
-def _project(provider: Any, wanted: str | None) -> str:
+def _project(provider: Any, project: str | None) -> str:
     """The hub, group and project that pays. The client would warn of an unknown one, and charge another."""
     there = list(provider.instances())
-    if wanted is None:
+    if project is None:
         # the default of qiskit.ibmq; an account that lacks it has one of its own in front
         return DEFAULT_PROJECT if DEFAULT_PROJECT in there else str(there[0])
-    if wanted in there:
-        return wanted
-    asked, offered = wanted.split("/"), [name.split("/") for name in there]
+    if project in there:
+        return project
+    parts, offered = project.split("/"), [name.split("/") for name in there]
     for level, argument in enumerate(("hub", "group", "project")):
-        names = sorted({o[level] for o in offered if o[:level] == asked[:level]})
-        if asked[level] not in names:
+        names = sorted({o[level] for o in offered if o[:level] == parts[:level]})
+        if parts[level] not in names:
             raise ConfigurationError(
-                f"{argument}={asked[level]!r}: the account has no such {argument}.{nearest(asked[level], names)} It has "
+                f"{argument}={parts[level]!r}: the account has no such {argument}.{nearest(parts[level], names)} It has "
                 f"(hub/group/project): {', '.join(there)}. Nothing was sent.",
                 argument=argument,
-                value=asked[level],
+                value=parts[level],
             )
-    raise AssertionError(wanted)
+    raise AssertionError(project)
 
 
 def _backend(provider: Any, name: str, project: str, clock: Clock) -> Any:

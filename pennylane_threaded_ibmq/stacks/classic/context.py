@@ -183,9 +183,9 @@ def check_options(settings: Settings) -> None:
     if wrong:
         argument, reason = wrong[0]
         # proxies hold passwords
-        shown = "..." if argument == "proxies" else getattr(settings, argument)
+        value = "..." if argument == "proxies" else getattr(settings, argument)
         raise ConfigurationError(
-            f"{argument}={shown!r}: {reason}. Nothing was sent.",
+            f"{argument}={value!r}: {reason}. Nothing was sent.",
             argument=argument,
-            value=shown,
+            value=value,
         )

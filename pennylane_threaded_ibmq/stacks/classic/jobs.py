@@ -169,9 +169,9 @@ class ClassicJobs(JobService):
             # where it is kept, nobody asks for an access token, and the client sends none
             answer = requests.get(answer["url"], timeout=60).json()
         results = answer.get("results", [])
-        wanted = sum(len(_rows(values)) for _, values, _ in pubs)
-        if len(results) != wanted:
-            return [], f"{quantity(len(results), 'result')} instead of {wanted}."
+        number = sum(len(_rows(values)) for _, values, _ in pubs)
+        if len(results) != number:
+            return [], f"{quantity(len(results), 'result')} instead of {number}."
         out, start = [], 0
         for circuit, values, shots in pubs:
             stop = start + len(_rows(values))

@@ -37,8 +37,8 @@ def read_memory(memory: Sequence[str], num_clbits: int) -> NDArray[np.uint8]:
     # the last digit of each number goes into the last column; what is left of it reads as zero
     columns = np.arange(2 * nbytes) - (2 * nbytes - lengths)[:, None]
     inside = (columns >= 0) & (columns < letters.shape[1])
-    taken = np.take_along_axis(letters, np.where(inside, columns, 0), axis=1)
-    nibbles = np.where(inside, _digits()[taken], 0).astype(np.uint8)
+    digits = np.take_along_axis(letters, np.where(inside, columns, 0), axis=1)
+    nibbles = np.where(inside, _digits()[digits], 0).astype(np.uint8)
     return (nibbles[:, 0::2] * np.uint8(16)) | nibbles[:, 1::2]
 
 

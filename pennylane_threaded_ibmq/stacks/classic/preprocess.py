@@ -68,14 +68,14 @@ def prepare_classic(
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _defer_measurements(tape)
-    made = QuantumScript(tape.operations, _with_wires(tape, wires or wires_of(tape)), shots=shots)
-    lowered = _lowered_whole(made, name)
+    plain = QuantumScript(tape.operations, _with_wires(tape, wires or wires_of(tape)), shots=shots)
+    lowered = _lowered_whole(plain, name)
     if lowered is not None and (
         lowered.batch_size is None or (parametrise and not _has_batched_constant(lowered))
     ):
         return (lowered,), post
     # some operations show which of their numbers are a batch only in what they decompose into
-    tapes = [_lowered(entry, name) for entry in expand_broadcast(_lowered_where_possible(made, name))]
+    tapes = [_lowered(entry, name) for entry in expand_broadcast(_lowered_where_possible(plain, name))]
     return tapes, lambda results: post((join_broadcast(results),))
 
 
@@ -149,12 +149,12 @@ def _defer_measurements(tape: QuantumScript) -> QuantumScript:
         with qml.tape.QuantumTape() as recorded:
             defer()
         return recorded
-    (made,), _ = defer
-    if any(is_mid_measure(op) or is_conditional(op) for op in made.operations):
+    (result,), _ = defer
+    if any(is_mid_measure(op) or is_conditional(op) for op in result.operations):
         raise UnsupportedCircuitError(
             "A mid-circuit measurement could not be put off to the end of the circuit. Nothing was sent."
         )
-    return made
+    return result
 
 
 def _with_wires(tape: QuantumScript, wires: Wires) -> list[Any]:

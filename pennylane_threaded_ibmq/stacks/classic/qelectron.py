@@ -192,14 +192,14 @@ class _LaterCall(qml.QNode):
         if any(container.classical_cotransform for container in program):
             # PennyLane applies such a program to further circuits in between
             return program
-        made = TransformProgram()
+        result = TransformProgram()
         for container in program:
             once = _Once(container.transform)
             self._once.append(once)
             fresh = copy(container)
             fresh._transform = once  # noqa: SLF001 - there is no other way to change it
-            made.push_back(fresh)
-        return made
+            result.push_back(fresh)
+        return result
 
 
 def shots_of(device: Any) -> Shots:

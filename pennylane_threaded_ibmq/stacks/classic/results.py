@@ -59,8 +59,8 @@ def as_legacy(
     def one(result: Any) -> Any:
         parts = iter([result] if len(run) == 1 else result)
         shaped = iter([shape(part) for shape, part in zip_strict(run, parts)])
-        made = tuple(own[place]() if place in own else next(shaped) for place in range(len(measurements)))
-        return made[0] if len(made) == 1 else made
+        values = tuple(own[place]() if place in own else next(shaped) for place in range(len(measurements)))
+        return values[0] if len(values) == 1 else values
 
     def post(results: Any) -> Any:
         return tuple(one(copy) for copy in results[0]) if copies else one(results[0])

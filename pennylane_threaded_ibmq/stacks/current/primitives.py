@@ -48,17 +48,17 @@ def option_names(model: Any) -> set[str]:
     return {name for name in fields if name[0] != "_"}
 
 
-def choose_api(wanted: str, primitive: str, pubs: int, *, only: str | None = None) -> str:
+def choose_api(api: str, primitive: str, pubs: int, *, only: str | None = None) -> str:
     """Choose the kind of primitive that runs a job.
 
     Args:
-        wanted: ``"auto"``, ``"client"`` or ``"service"``.
+        api: ``"auto"``, ``"client"`` or ``"service"``.
         primitive: ``"sampler"`` or ``"estimator"``.
         pubs: PUBs of the job.
         only: The kind whose model the options fit, if it is one alone.
     """
-    if wanted != "auto":
-        return wanted
+    if api != "auto":
+        return api
     if only is not None:
         return only
     if not has_client_side():
