@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..circuits.shards import Limits, Shard, cut, spread_size
 from ..exceptions import ConfigurationError, JournalError
+from ..execution.batch import RunContext
+from ..execution.batch_journal import BatchJournal
+from ..execution.batch_service import BatchService
 from ..execution.chunks import BackendSpec
 from ..execution.engine import open_engine
 from ..execution.lanes import Lanes
@@ -47,8 +50,8 @@ SMALL = 20
 
 
 @dataclass(frozen=True, eq=False)
-class ExecutionContext:
-    """Everything that a device needs to run shards.
+class ExecutionContext(RunContext):
+    """Everything that a device needs to run batches.
 
     Attributes:
         name: Name of the backend.
@@ -56,8 +59,6 @@ class ExecutionContext:
         limits: What fits in one job of a service; ``None`` on this machine.
         estimator: Expectation values go through the Estimator.
         compiler: Transpiles for the backend.
-        site: Runs shards.
-        lanes: Carry them.
         jobs: Jobs of the service; ``None`` on this machine.
         instance: Who pays; empty on this machine.
         job_options: Options by which its jobs are recognised later; empty on this machine.
@@ -72,8 +73,6 @@ class ExecutionContext:
     limits: Limits | None
     estimator: bool
     compiler: Compiler
-    runner: LocalRunner | ServiceRunner
-    lanes: Lanes
     jobs: JobService | None = None
     instance: str = ""
     job_options: Mapping[str, Any] = field(default_factory=dict)
@@ -93,13 +92,8 @@ class ExecutionContext:
             tapes: Tapes of the batch.
             spread: ``"auto"`` may spread it over lanes where that is quicker.
         """
-        if (
-            shard_size == "auto"
-            and spread
-            and self.pacer is not None
-            and isinstance(self.runner, ServiceRunner)
-        ):
-            earlier = self.runner.open_cut(tapes, lambda size: cut(blocks, size, self.limits))
+        if shard_size == "auto" and spread and self.pacer is not None:
+            earlier = self.journal.earlier_cut(tapes, lambda size: cut(blocks, size, self.limits))
             if earlier is not None:
                 return earlier
             shard_size = self._spread_size(blocks, self.pacer)
@@ -136,10 +130,7 @@ class ExecutionContext:
     def close(self) -> None:
         """End all threads."""
         self.lanes.close()
-        if isinstance(self.runner, ServiceRunner):
-            self.runner.watcher.close()
-        elif isinstance(self.runner, EngineRunner):
-            self.runner.close()
+        self.runner.close()
 
 
 def is_on_this_machine(backend: Any) -> bool:
@@ -183,9 +174,13 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Execu
         spec = BackendSpec(settings.backend, settings.noise_model, settings.simulator_options)
         runner = EngineRunner(local, spec, open_engine(settings.engine), seeded=seeded)
         most = settings.max_jobs
-    lanes = Lanes(most, runner.open_inner)
     lightning = choose_lightning(settings, local)
     return ExecutionContext(
+        runner,
+        # a simulator of this machine is no lane's own
+        Lanes(most, lambda: None),
+        BatchJournal(),
+        None,
         local.name,
         lambda: local.num_qubits,
         None,
@@ -193,8 +188,6 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Execu
         OwnCompiler(lambda: local.backend, settings.pass_manager)
         if settings.compiles_otherwise
         else local.compiler,
-        runner,
-        lanes,
         fuse=None if lightning is None else lightning.fused,
         least_qubits=SMALL if later else 0,
     )
@@ -269,30 +262,35 @@ def open_remote(
     backend = jobs.backend
     journal = _journal(settings, resources)
     # who writes nothing down recognises nothing
+    name = str(backend.name)
     job_options = {} if journal is None else _job_options(settings, jobs, estimator=estimator)
-    pacer = resources.get(Pacers).of(instance, str(backend.name))
-    runner = ServiceRunner(
-        jobs,
-        open_inner,
-        settings.session,
-        instance=instance,
-        pacer=pacer,
-        journal=journal,
-        max_retries=settings.max_retries,
-        job_options=job_options,
+    pacer = resources.get(Pacers).of(instance, name)
+    batch_journal = BatchJournal(
+        journal,
+        name,
+        instance,
+        job_options,
         options="" if journal is None else canonical(jobs.options),
         by_circuits=settings.compiles_otherwise,
+    )
+    runner = ServiceRunner(
+        jobs,
+        batch_journal,
+        pacer,
+        max_retries=settings.max_retries,
         waits_for_usage=settings.on_usage_limit == "wait",
         learns_speed=simulates,
     )
     return ExecutionContext(
-        str(backend.name),
+        runner,
+        Lanes(settings.max_jobs, open_inner),
+        batch_journal,
+        BatchService(jobs, batch_journal, in_session=settings.session is not None),
+        name,
         lambda: backend.num_qubits,
         limits,
         estimator,
         _compiler(settings, backend, without=without, exact=exact, recognised=journal is not None),
-        runner,
-        Lanes(settings.max_jobs, runner.open_inner),
         jobs,
         instance,
         job_options,

@@ -35,9 +35,10 @@ from ..exceptions import (
     UnsupportedCircuitError,
     WaitTimeoutError,
 )
-from ..execution.batch import Batch, transpile_blocks
+from ..execution.batch import Batch, open_batch
 from ..execution.budget import Budget, Spending
 from ..execution.charges import usage_of
+from ..execution.prepare import prepare, transpile_blocks
 from ..execution.usage import Estimate
 from ..loose_options import LOOSE_OPTIONS
 from ..progress.display import Display
@@ -542,21 +543,18 @@ class BatchDevice:
             spending.check(_unsent(shards, like))
         stop_if_only_estimating(place, shards, len(tapes))
         progress = self._settings.progress
-        batch = Batch(
+        specs = prepare(shards, self._next_rng(), self._most_secs(estimate) if place.remote else None)
+        batch = open_batch(
             tapes,
-            shards,
-            place.runner,
-            place.lanes,
-            self._next_rng(),
-            resume,
+            specs,
+            place,
+            resume=resume,
+            tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
+            may_send=send,
+            spending=spending,
             qpu_secs=(lambda: estimate().qpu_secs) if place.remote else None,
             observers=(progress,) if callable(progress) else (),
-            spending=spending,
-            most_secs=self._most_secs(estimate) if place.remote else None,
-            tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
         )
-        if not send:
-            batch.collect_only()
         batch.start()
         return BatchHandle(
             batch,

@@ -197,7 +197,7 @@ class BatchHandle:
 
     def detach(self) -> None:
         """Wait no longer: nothing more is sent, and jobs are left to whoever runs the same tapes next, here or elsewhere."""
-        self._batch.let_go()
+        self._batch.release()
 
     @cached_property
     def futures(self) -> tuple[Future[Result], ...]:

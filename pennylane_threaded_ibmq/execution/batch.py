@@ -6,55 +6,65 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
 from .._quantity import quantity
-from ..circuits.decode import MISSING, decode_block
-from ..circuits.plan import Block
-from ..circuits.pubs import make_request, transpile
-from ..circuits.shards import Shard
+from ..circuits.decode import decode_block
 from ..exceptions import (
     DeviceClosedError,
     JobCancelledError,
     JobError,
     ShardFailedError,
     ThreadedIBMQError,
-    UnsupportedCircuitError,
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
 from ..service.calls import Steps
+from ..service.service import SentJob
 from ..service.usage import JobMetrics
 from ..store.records import ShardState
+from .batch_journal import BatchJournal
+from .batch_service import BatchService
 from .budget import Spending
 from .futures import TapeFuture, forked_error
 from .lanes import Lanes
-from .runner import JournalEntry, ShardRun, ShardRunner
+from .runner import BatchScope, ShardRun, ShardRunner, ShardSpec
+from .tape_results import Parts, TapeResults, merge
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
-    from typing_extensions import TypeAlias
 
     from .metadata import PubMetadata
 
 logger = logging.getLogger(__name__)
 
-LET_GO_SECS = 5.0
-"""How long a batch that is let go waits for what is just being sent."""
+RELEASE_SECS = 5.0
+"""How long a batch that is released waits for what is just being sent."""
 
 CANCEL_SECS = 30.0
-"""How long a batch that is cancelled and let go waits for it: what arrives then must be cancelled by somebody."""
+"""How long a batch that is cancelled and released waits for it: what arrives then must be cancelled by somebody."""
 
-K = TypeVar("K")
 
-Parts: TypeAlias = "dict[tuple[int, int], list[Any]]"
-"""For each tape and measurement, one result a copy of the shot vector."""
+@dataclass(frozen=True, eq=False)
+class RunContext:
+    """Where the batches of a device run.
+
+    Attributes:
+        runner: Runs shards.
+        lanes: Carry them.
+        journal: Where batches are written down.
+        service: What else is asked of the service; ``None`` on this machine.
+    """
+
+    runner: ShardRunner
+    lanes: Lanes
+    journal: BatchJournal
+    service: BatchService | None
 
 
 class Batch:
@@ -62,80 +72,38 @@ class Batch:
 
     Args:
         tapes: Preprocessed tapes.
-        shards: The batch, cut; each measurement of each tape is read from exactly one of them.
-        site: Where they run.
-        lanes: Who carries them.
-        rng: Source of the shards' random numbers.
-        resume: Take jobs from this batch of the journal only.
-        qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
-        observers: Told how far it has got.
-        spending: What its jobs may cost; ``None`` for anything.
-        most_secs: QPU seconds after which each job is stopped; ``None`` for the service's own limit.
-        tags: Tags of the user's, for its jobs.
+        specs: The batch, cut; each measurement of each tape is read from exactly one of them.
+        scope: What they have in common.
+        context: Where they run, and who carries them.
     """
 
     def __init__(
         self,
         tapes: Sequence[QuantumScript],
-        shards: Sequence[Shard],
-        runner: ShardRunner,
-        lanes: Lanes,
-        rng: np.random.Generator,
-        resume: str | None = None,
-        *,
-        qpu_secs: Callable[[], float] | None = None,
-        observers: Sequence[Observer] = (),
-        spending: Spending | None = None,
-        most_secs: Sequence[int] | None = None,
-        tags: tuple[str, ...] = (),
+        specs: Sequence[ShardSpec],
+        scope: BatchScope,
+        context: RunContext,
     ) -> None:
         self.tapes = tuple(tapes)
-        self._runner = runner
-        self._lanes = lanes
+        self.runs = tuple(ShardRun(spec, scope) for spec in specs)
+        self.batch_id = scope.batch_id
+        self.tracker = scope.tracker
+        self._context = context
         self._lock = threading.Lock()
-        self._parts: list[dict[int, list[Any]]] = [{} for _ in self.tapes]
-        self._results: list[Any] = [None] * len(self.tapes)
-        self._errors: dict[int, BaseException] = {}
-        self._settled = [False] * len(self.tapes)
-        self._futures: dict[int, TapeFuture] = {}
-        self._open = len(shards)
+        self._results = TapeResults(self.tapes, self.batch_id)
+        self._charges: dict[int, float] = {}
+        self._open = len(self.runs)
         self._leaving = False
         self._cancelled = False
         self._finished = threading.Event()
         self._pid = os.getpid()
-        # what cannot run is refused while it costs nothing, not even a line in the journal
-        for shard in shards:
-            transpile_blocks(shard.blocks)
-        seeds = [int(seed) for seed in rng.integers(0, 2**63, size=len(shards))]
-        entries = runner.register(self.tapes, shards, seeds, resume, tags) if shards else []
-        self.runs = tuple(_run(entry, shard) for entry, shard in zip_strict(entries, shards))
-        self.batch_id = entries[0].batch_id if entries else ""
-        self.tracker = ProgressTracker(
-            len(self.tapes), len(shards), batch_id=self.batch_id, qpu_secs=qpu_secs, observers=observers
-        )
-        for number, run in enumerate(self.runs):
-            run.report = partial(self.tracker.report, number)
-            run.wants_queue_info = self.tracker.looked_at
-            run.place = partial(self.tracker.place, number)
-            run.most_secs = None if most_secs is None else most_secs[number]
-            if spending is not None:
-                run.spend, run.charge = partial(spending.spend, number), spending.charge
-        for position, tape in enumerate(self.tapes):
-            if not tape.measurements:
-                self._results[position], self._settled[position] = (), True
-        if not shards:
+        if not self.runs:
             self._finished.set()
-
-    def collect_only(self) -> None:
-        """Take over the jobs that exist, and send nothing."""
-        for run in self.runs:
-            run.entry.may_send = False
 
     def start(self) -> None:
         """Hand all shards to the lanes."""
-        shared = self._runner.start(len(self.runs))
         for run in self.runs:
-            future = self._lanes.submit(partial(self._run_shard, run, shared))
+            future = self._context.lanes.submit(partial(self._run_shard, run))
             future.add_done_callback(partial(self._finish, run))
 
     @property
@@ -148,7 +116,7 @@ class Batch:
         return tuple(
             run.job.job_id
             for run in self.runs
-            if run.job is not None and any(p in positions for p in run.shard.positions)
+            if run.job is not None and any(p in positions for p in run.spec.shard.positions)
         )
 
     @property
@@ -164,11 +132,7 @@ class Batch:
     @property
     def open_job_ids(self) -> tuple[str, ...]:
         """Ids of the accepted jobs whose results some tape still waits for."""
-        return tuple(
-            run.job.job_id
-            for run in self.runs
-            if run.job is not None and not all(self._settled[p] for p in run.shard.positions)
-        )
+        return tuple(run.job.job_id for run in self._awaited() if run.job is not None)
 
     def done(self) -> bool:
         """Whether every tape has its result or its error."""
@@ -197,34 +161,35 @@ class Batch:
             ShardFailedError: Some tapes have no result and others do.
             ThreadedIBMQError: What all tapes failed with.
         """
-        if not self._errors:
-            self._runner.deliver(self.runs)
-            return tuple(self._results)
-        self.let_go()
-        first = self._errors[min(self._errors)]
-        if len(self._errors) == len(self.tapes) or not isinstance(first, ThreadedIBMQError):
+        errors = self._results.errors
+        if not errors:
+            self._deliver(self.runs)
+            return tuple(self._results.values)
+        self.release()
+        first = errors[min(errors)]
+        if len(errors) == len(self.tapes) or not isinstance(first, ThreadedIBMQError):
             raise first
-        failed = [r for r in self.runs if any(p in self._errors for p in r.shard.positions)]
+        failed = [r for r in self.runs if any(p in errors for p in r.spec.shard.positions)]
         raise ShardFailedError(
-            f"{len(failed)} of {len(self.runs)} jobs gave no result, so {len(self._errors)} of {len(self.tapes)} tapes "
+            f"{len(failed)} of {len(self.runs)} jobs gave no result, so {len(errors)} of {len(self.tapes)} tapes "
             f"have none. The first error: {first} Results of the others are in .results of this error; running the same "
             "tapes again, or dev.resume(), runs only what is missing.",
-            results=self._results,
-            errors=self._errors,
+            results=self._results.values,
+            errors=errors,
             job_ids=[r.job.job_id for r in failed if r.job is not None],
             batch_id=self.batch_id,
         ) from first
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Nobody waits any more: nothing more is sent, and what is under way may be taken over by another."""
         for run in self.runs:
             if run.job is None:
-                run.given_up.set()
+                run.give_up()
         # whoever takes over what is just being sent would look for its job too early, and pay again
         if self._cancelled:
             self._wait_idle(CANCEL_SECS)
         elif self.batch_id:
-            self._wait_idle(LET_GO_SECS)
+            self._wait_idle(RELEASE_SECS)
         if not self.batch_id:
             return
         with self._lock:
@@ -233,7 +198,7 @@ class Batch:
 
     def warn_of_unanswered(self) -> None:
         """Name the submissions that the service has not answered: their jobs may still arrive, and be paid for."""
-        tags = [run.entry.tag for run in self.runs if run.job is None and not run.idle.is_set()]
+        tags = [run.tag for run in self.runs if run.job is None and not run.idle.is_set()]
         if not tags:
             return
         back = (
@@ -255,15 +220,20 @@ class Batch:
 
         ``None`` where nothing is charged, and while the charge of one of the jobs is not known.
         """
-        charged = [self._runner.usage(run) for run in self.runs if run.job is not None]
-        known = [secs for secs in charged if secs is not None]
-        return sum(known) if known and len(known) == len(charged) else None
+        accepted = self._accepted()
+        for run, job, service in accepted:
+            if run.spec.number not in self._charges:
+                secs = service.usage(run, job)
+                if secs is not None:
+                    self._charges[run.spec.number] = secs
+        known = len(self._charges) == len(accepted)
+        return sum(self._charges.values()) if accepted and known else None
 
     def metadata(self) -> dict[int, tuple[PubMetadata, ...]]:
         """What the service said of tapes beside their numbers, by position, as far as there are results."""
         found: dict[int, tuple[PubMetadata, ...]] = {}
-        for run in self.runs:
-            for position, some in (self._runner.metadata(run) or {}).items():
+        for run, job, service in self._accepted():
+            for position, some in service.metadata(run, job).items():
                 found[position] = found.get(position, ()) + some
         return found
 
@@ -273,45 +243,45 @@ class Batch:
         Raises:
             ServiceError: The service did not answer properly.
         """
-        found = [self._runner.metrics(run) for run in self.runs if run.job is not None]
-        return tuple(one for one in found if one is not None)
+        return tuple(service.metrics(job) for _, job, service in self._accepted())
 
     def error(self, position: int) -> BaseException | None:
         """What a tape failed with, if it did."""
-        return self._errors.get(position)
+        return self._results.errors.get(position)
 
     def value(self, position: int) -> Result:
         """Result of one tape; ``None`` while there is none."""
-        return self._results[position]
+        return self._results.values[position]
 
     def future(self, position: int) -> TapeFuture:
         """The future of one tape; it cannot be cancelled by itself, since a job serves many tapes."""
-        with self._lock:
-            future = self._futures.get(position)
-            if future is None:
-                future = self._futures[position] = TapeFuture()
-                future.batch_id = self.batch_id
-                future.set_running_or_notify_cancel()
-                if not self._settled[position]:
-                    return future
-            else:
-                return future
-        self._resolve(position, future)
-        return future
+        return self._results.future(position)
 
     def cancel(self) -> None:
         """Give up: shards that wait are not sent, accepted jobs are cancelled."""
         self._cancelled = True
         for run in self.runs:
-            run.cancelled = True
-            run.given_up.set()
-        self._runner.cancel(
-            [
-                run
-                for run in self.runs
-                if run.job is not None and not all(self._settled[p] for p in run.shard.positions)
-            ]
-        )
+            run.give_up(cancel=True)
+        if self._context.service is not None:
+            self._context.service.cancel([run.job for run in self._awaited() if run.job is not None])
+
+    def _awaited(self) -> list[ShardRun]:
+        """Shards with a job whose result some tape still waits for."""
+        return [
+            run
+            for run in self.runs
+            if run.job is not None and not self._results.are_settled(run.spec.shard.positions)
+        ]
+
+    def _accepted(self) -> list[tuple[ShardRun, SentJob, BatchService]]:
+        """Shards with a job, each with it and the service; none on this machine."""
+        service = self._context.service
+        found = [(run, run.job) for run in self.runs]
+        return [(run, job, service) for run, job in found if job is not None and service is not None]
+
+    def _deliver(self, runs: Sequence[ShardRun]) -> None:
+        """Write down that the program has the results of some shards."""
+        self._context.journal.deliver(self.batch_id, [run.spec.number for run in runs])
 
     def _wait_idle(self, secs: float) -> None:
         """Wait until nothing of it is being sent, or looked for."""
@@ -326,121 +296,78 @@ class Batch:
         for run in busy:
             run.idle.wait(max(0.0, until - time.monotonic()))
 
-    def _run_shard(self, run: ShardRun, shared: Any) -> Steps[Parts]:
+    def _run_shard(self, run: ShardRun) -> Steps[Parts]:
         """What a lane does with a shard."""
         parts: Parts = {}
-        results = yield from self._runner.run(run, shared)
+        results = yield from self._context.runner.run(run)
         for request, result in zip_strict(run.requests, results):
-            _merge(parts, decode_block(request.block, result, run.rng))
+            merge(parts, decode_block(request.block, result, run.rng))
         return parts
 
     def _leave(self) -> None:
-        """Write down that the batch is let go, as soon as nothing of it is being sent."""
+        """Write down that the batch is released, as soon as nothing of it is being sent."""
         with self._lock:
             if not self._leaving or not all(run.idle.is_set() for run in self.runs):
                 return
             self._leaving = False
-        self._runner.let_go(self.batch_id)
+        self._context.journal.release(self.batch_id)
 
     def _finish(self, run: ShardRun, future: Future[Parts]) -> None:
         """What a lane brought, or what it failed with; whatever happens here, those who wait are told."""
-        settled: list[int] = []
         failure: BaseException | None = None
         parts: Parts = {}
         try:
             parts = future.result()
         except BaseException as error:  # noqa: BLE001 - a lane hands on whatever it met
             failure = _explained(error, run)
+        awaited, failure = self._results.take(run.spec.shard.positions, parts, failure)
         with self._lock:
-            try:
-                self._settle(run, parts, failure, settled)
-            except Exception as error:
-                logger.exception("results of a shard could not be put together")
-                failure = error
-                self._settle(run, {}, failure, settled)
             self._open -= 1
             last = self._open == 0
-            waiting = [(p, self._futures[p]) for p in settled if p in self._futures]
         try:
             run.report(_end(future, failure))
-            for position, one in waiting:
-                self._resolve(position, one)
-            if waiting and failure is None:
-                self._runner.deliver([run])
+            for position in awaited:
+                self._results.resolve(position)
+            if awaited and failure is None:
+                self._deliver([run])
             self._leave()
         finally:
             if last:
                 self._finished.set()
 
-    def _settle(self, run: ShardRun, parts: Parts, failure: BaseException | None, settled: list[int]) -> None:
-        """Take in what a shard gave; ``settled`` gets the tapes that have their result or error now."""
-        for (position, index), copies in parts.items():
-            _merge(self._parts[position], {index: copies})
-        for position in run.shard.positions:
-            if self._settled[position]:
-                continue
-            if failure is not None:
-                self._errors[position] = failure
-            elif self._complete(position):
-                self._results[position] = assemble(self.tapes[position], self._parts[position])
-            else:
-                continue
-            self._parts[position] = {}
-            self._settled[position] = True
-            settled.append(position)
 
-    def _complete(self, position: int) -> bool:
-        parts = self._parts[position]
-        whole = all(copy is not MISSING for copies in parts.values() for copy in copies)
-        return whole and len(parts) == len(self.tapes[position].measurements)
+def open_batch(
+    tapes: Sequence[QuantumScript],
+    specs: Sequence[ShardSpec],
+    context: RunContext,
+    *,
+    resume: str | None = None,
+    tags: tuple[str, ...] = (),
+    may_send: bool = True,
+    spending: Spending | None = None,
+    qpu_secs: Callable[[], float] | None = None,
+    observers: Sequence[Observer] = (),
+) -> Batch:
+    """Write a batch down, so that it can be started.
 
-    def _resolve(self, position: int, future: Future[Any]) -> None:
-        error = self._errors.get(position)
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(self._results[position])
-
-
-def assemble(tape: QuantumScript, parts: dict[int, list[Any]]) -> Result:
-    """Nest results as PennyLane wants them: shot copies outside, measurements inside."""
-    columns = [parts[i] for i in range(len(tape.measurements))]
-    copies = [tuple(c) if len(c) > 1 else c[0] for c in zip_strict(*columns)]
-    return tuple(copies) if tape.shots.has_partitioned_shots else copies[0]
-
-
-def _merge(parts: dict[K, list[Any]], more: Mapping[K, list[Any]]) -> None:
-    """Take in more results; copies of a shot vector may come from several shards."""
-    for key, copies in more.items():
-        have = parts.get(key, copies)
-        parts[key] = [b if a is MISSING else a for a, b in zip_strict(have, copies)]
-
-
-def _run(entry: JournalEntry, shard: Shard) -> ShardRun:
-    rng = np.random.default_rng(entry.seed)
-    return ShardRun(entry, shard, tuple(make_request(block, rng) for block in shard.blocks), rng)
-
-
-def transpile_blocks(blocks: Sequence[Block]) -> None:
-    """Transpile what blocks need, where that was not done before.
-
-    Raises:
-        UnsupportedCircuitError: One cannot be transpiled; it names the tape.
+    Args:
+        tapes: Preprocessed tapes.
+        specs: The batch, prepared.
+        context: Where it runs.
+        resume: Take jobs from this batch of the journal only.
+        tags: Tags of the user's, for its jobs.
+        may_send: Send what has no job; otherwise the jobs that exist are taken over, and nothing is sent.
+        spending: What its jobs may cost; ``None`` for anything.
+        qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
+        observers: Told how far it has got.
     """
-    for block in blocks:
-        _transpile(block)
-
-
-def _transpile(block: Block) -> None:
-    try:
-        transpile(block)
-    except ThreadedIBMQError:
-        raise
-    except Exception as error:
-        position = block.members[0].position
-        raise UnsupportedCircuitError(
-            f"Tape {position} cannot be transpiled for the backend: {error} Nothing was sent.", tape=position
-        ) from error
+    batch_id, specs = context.journal.open(tapes, specs, resume, tags) if specs else ("", specs)
+    tracker = ProgressTracker(
+        len(tapes), len(specs), batch_id=batch_id, qpu_secs=qpu_secs, observers=observers
+    )
+    ibm_batch = None if context.service is None else context.service.share(len(specs))
+    scope = BatchScope(len(specs), tracker, batch_id, tags, may_send, spending, ibm_batch)
+    return Batch(tapes, specs, scope, context)
 
 
 def _explained(error: BaseException, run: ShardRun) -> BaseException:
@@ -448,7 +375,7 @@ def _explained(error: BaseException, run: ShardRun) -> BaseException:
     if isinstance(error, CancelledError):
         return DeviceClosedError("The device was closed before this part of the batch was sent.")
     if isinstance(error, JobError):
-        error.tapes = run.shard.positions
+        error.tapes = run.spec.shard.positions
     return error
 
 

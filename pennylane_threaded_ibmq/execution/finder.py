@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..exceptions import ResultError
 from ..service.arrival import arrival_secs_since
 from ..service.outage import QUIET_SECS
 from ..service.service import JobService, SentJob
-from .primitives import primitive_pubs
+from .primitives import job_pubs
 from .recovery import Found, decide
-from .runner import refuse_given_up
 
 if TYPE_CHECKING:
     from ..store.records import Attempt
@@ -74,9 +73,9 @@ class JobFinder:
                 return self._choose(run, "", found)
             logger.info(
                 "whether a submission with tag %s arrived is not known; looking for it for %.0f s more",
-                run.entry.tag,
+                run.tag,
                 left,
-                extra=_extra(run),
+                extra=run.facts("sending"),
             )
             self._jobs.outage.pause(min(pause, left), partial(_check, run))
             pause = min(2 * pause, LONGEST_PAUSE_SECS)
@@ -98,11 +97,11 @@ class JobFinder:
     # ------------------------------------------------------------------------------------------------ inside
 
     def _listed(self, run: ShardRun) -> list[SentJob]:
-        return self._jobs.find(run.entry.tag, *self._kind(run), partial(_check, run))
+        return self._jobs.find(run.tag, *self._kind(run), partial(_check, run))
 
     def _named(self, run: ShardRun, job_id: str) -> list[SentJob]:
         """A job that no list shows: lists may lag behind, and another job in its place would be paid for too."""
-        job = self._jobs.known(job_id, run.entry.tag, *self._kind(run), partial(_check, run))
+        job = self._jobs.known(job_id, run.tag, *self._kind(run), partial(_check, run))
         if job is None:
             raise ResultError(
                 f"Job {job_id} was accepted by {self._jobs.backend.name}, and the service does not know it any more. It "
@@ -114,8 +113,7 @@ class JobFinder:
 
     def _kind(self, run: ShardRun) -> tuple[str, int]:
         """Primitive and number of PUBs of a shard's job."""
-        pubs = primitive_pubs(run.requests, self._jobs.most_shots, takes_rz=self._jobs.takes_rz)
-        return run.shard.blocks[0].primitive, len(pubs)
+        return run.spec.shard.blocks[0].primitive, len(job_pubs(run.requests, self._jobs))
 
     def _choose(self, run: ShardRun, wanted: str, found: list[SentJob]) -> SentJob | None:
         check = partial(_check, run)
@@ -123,7 +121,9 @@ class JobFinder:
         jobs = {job.job_id: job for job in found}
         for job_id in decision.cancel:
             logger.warning(
-                "job %s is one too many for its shard and is cancelled", job_id, extra=_extra(run, job_id)
+                "job %s is one too many for its shard and is cancelled",
+                job_id,
+                extra=run.facts("sending", job_id),
             )
             self._jobs.cancel(jobs[job_id])
         return jobs[decision.adopt] if decision.adopt else None
@@ -132,14 +132,4 @@ class JobFinder:
 def _check(run: ShardRun) -> None:
     """Look on for the job of a shard that is cancelled, as it must be cancelled too; for one that is let go, no longer."""
     if not run.cancelled:
-        refuse_given_up(run)
-
-
-def _extra(run: ShardRun, job_id: str = "") -> dict[str, Any]:
-    """What a line of the log is about."""
-    return {
-        "batch_id": run.entry.batch_id,
-        "shard": run.entry.number,
-        "job_id": job_id,
-        "state": "sending",
-    }
+        run.refuse_given_up()

@@ -13,17 +13,15 @@ from .._compat import zip_strict
 from ..circuits.decode import BlockResult
 from ..circuits.outcomes import ShotCounts
 from ..circuits.pubs import Pub, Request, collect
-from ..circuits.shards import Shard
 from ..exceptions import JobFailedError, ThreadedIBMQError
 from ..service.calls import Steps
 from ..simulators.local import LocalBackend
 from ..store.records import ShardState
 from .chunks import Chunk
-from .runner import JournalEntry, ShardRun, refuse_given_up
+from .runner import ShardRun
 
 if TYPE_CHECKING:
     import numpy as np
-    from pennylane.tape import QuantumScript
 
 
 class LocalRunner:
@@ -38,56 +36,24 @@ class LocalRunner:
         self.backend = backend
         self._seeded = seeded
 
-    def open_inner(self) -> None:
-        """A simulator of this machine needs no inner device."""
-
-    def register(
-        self,
-        tapes: Sequence[QuantumScript],  # noqa: ARG002 - the sites' face
-        shards: Sequence[Shard],  # noqa: ARG002
-        seeds: Sequence[int],
-        resume: str | None,  # noqa: ARG002
-        tags: tuple[str, ...] = (),  # noqa: ARG002
-    ) -> list[JournalEntry]:
-        """Nothing is paid here, so nothing is written down."""
-        return [JournalEntry(seed) for seed in seeds]
-
-    def start(self, shards: int) -> None:
-        """The shards of a batch share nothing here."""
-
-    def run(self, run: ShardRun, shared: None) -> Steps[list[BlockResult]]:  # noqa: ARG002 - the sites' face
+    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
         """Simulate one shard."""
         yield from ()  # no service is called
-        refuse_given_up(run)
+        run.refuse_given_up()
         run.report(ShardState.RUNNING)
         try:
             return run_local(run.requests, self.backend, run.rng, seeded=self._seeded)
         except ThreadedIBMQError:
             raise
         except Exception as error:
-            positions = ", ".join(map(str, run.shard.positions[:10]))
+            positions = ", ".join(map(str, run.spec.shard.positions[:10]))
             raise JobFailedError(
                 f"{self.backend.name} failed on tapes {positions}: {type(error).__name__}: {error} Nothing was charged; "
                 "run fewer tapes at once to see which it is."
             ) from error
 
-    def cancel(self, runs: Sequence[ShardRun]) -> None:
+    def close(self) -> None:
         """A simulation under way cannot be stopped; its result is dropped."""
-
-    def deliver(self, runs: Sequence[ShardRun]) -> None:
-        """Nothing was written down."""
-
-    def let_go(self, batch_id: str) -> None:
-        """Nothing was written down."""
-
-    def usage(self, run: ShardRun) -> None:
-        """Nothing is charged."""
-
-    def metadata(self, run: ShardRun) -> None:
-        """Nobody says anything."""
-
-    def metrics(self, run: ShardRun) -> None:
-        """There are no jobs."""
 
 
 def run_local(
@@ -136,7 +102,7 @@ def make_chunks(requests: Sequence[Request], rng: np.random.Generator, *, seeded
 def read_chunks(
     requests: Sequence[Request], found: Sequence[list[Any]], rng: np.random.Generator
 ) -> list[BlockResult]:
-    """Results of the pieces of :func:`make_pieces`, put together by block."""
+    """Results of the chunks of :func:`make_chunks`, put together by block."""
     results: dict[int, Any] = {}
     groups = _by_shots(requests)
     for group, counts in zip(groups, found):

@@ -26,7 +26,7 @@ from ..store.records import ShardState
 from .chunks import BackendSpec, Chunk, pack, run_chunk
 from .engine import Engine
 from .local import LocalRunner, make_chunks, read_chunks
-from .runner import ShardRun, refuse_given_up
+from .runner import ShardRun
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +63,13 @@ class EngineRunner(LocalRunner):
                 argument="engine",
             ) from error
 
-    def start(self, shards: int) -> int:  # type: ignore[override]
-        """Into how many chunks each shard of a batch is cut."""
-        return max(1, -(-PIECES_PER_WORKER * self._engine.workers() // max(1, shards)))
-
-    def run(self, run: ShardRun, shared: int) -> Steps[list[BlockResult]]:  # type: ignore[override]
+    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
         """Run one shard on the workers."""
         yield from ()  # no service is called
-        refuse_given_up(run)
+        run.refuse_given_up()
         run.report(ShardState.RUNNING)
         wholes = make_chunks(run.requests, run.rng, seeded=self._seeded)
-        most = shared if self.backend.is_aer else 1
+        most = self._most_chunks(run.scope.shards) if self.backend.is_aer else 1
         total = sum(whole.cost for whole in wholes)
         cuts = [whole.cut(ceil(most * whole.cost / total)) for whole in wholes]
         results = iter(self._run_all(run, [chunk for chunks, _ in cuts for chunk in chunks]))
@@ -84,8 +80,12 @@ class EngineRunner(LocalRunner):
         return read_chunks(run.requests, joined, run.rng)
 
     def close(self) -> None:
-        """Let go of the engine, which runs on."""
+        """Release the engine, which runs on."""
         self._engine.close()
+
+    def _most_chunks(self, shards: int) -> int:
+        """Into how many chunks each shard of a batch is cut at most."""
+        return max(1, -(-PIECES_PER_WORKER * self._engine.workers() // shards))
 
     def _run_all(self, run: ShardRun, chunks: Sequence[Chunk]) -> list[list[Any]]:
         sent = pack(chunks)
@@ -100,7 +100,7 @@ class EngineRunner(LocalRunner):
                 lost.append(number)
         try:
             while waiting:
-                refuse_given_up(run)
+                run.refuse_given_up()
                 for future in wait(waiting, timeout=LOOK_SECS, return_when=FIRST_COMPLETED).done:
                     number = waiting.pop(future)
                     try:
@@ -121,10 +121,10 @@ class EngineRunner(LocalRunner):
                 self._engine.name,
                 len(lost),
                 len(sent),
-                run.entry.number,
-                extra={"batch_id": "", "job_id": "", "shard": run.entry.number, "state": "running"},
+                run.spec.number,
+                extra=run.facts("running"),
             )
-            refuse_given_up(run)
+            run.refuse_given_up()
             for number, result in zip_strict(lost, self._run_here([sent[n] for n in lost])):
                 results[number] = result
         return results

@@ -23,7 +23,7 @@ from ..circuits.decode import BlockResult
 from ..circuits.outcomes import ShotBits
 from ..circuits.pubs import Pub, Request, collect
 from ..exceptions import ResultError
-from ..service.service import PubData, SentJob
+from ..service.service import JobService, PubData, SentJob
 from ..store.trust import check_outcomes, check_values
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def primitive_pubs(
         for pub in request.pubs
         for part in _parts(pub, most_shots, takes_rz=takes_rz)
     ]
+
+
+def job_pubs(requests: Sequence[Request], jobs: JobService) -> list[tuple[Any, ...]]:
+    """The same for jobs of one backend."""
+    return primitive_pubs(requests, jobs.most_shots, takes_rz=jobs.takes_rz)
 
 
 @dataclass(frozen=True)

@@ -1,148 +1,167 @@
-"""Where shards run, and what a lane is told of each."""
+"""A shard as it was planned, the same under way, and where it runs."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
 
 from ..circuits.decode import BlockResult
-from ..circuits.pubs import Request
+from ..circuits.pubs import make_request
 from ..circuits.shards import Shard
 from ..exceptions import JobCancelledError
+from ..progress.progress import ProgressTracker
 from ..service.calls import Steps
-from ..service.queue import QueueInfo
-from ..service.service import PubData, SentJob
-from ..service.usage import JobMetrics
-from ..store.records import ShardRecord
-
-if TYPE_CHECKING:
-    import numpy as np
-    from pennylane.tape import QuantumScript
-
-    from .metadata import PubMetadata
+from ..service.pace import Pacer
+from ..service.service import JobService, PubData, SentJob
+from ..store.records import ShardState
+from .budget import Spending
+from .shared import SharedBatch
 
 
-@dataclass(eq=False)
-class JournalEntry:
-    """A shard's place in the journal.
+@dataclass(frozen=True, eq=False)
+class ShardSpec:
+    """A shard as it was planned.
 
     Attributes:
-        seed: Seed of the shard's random numbers.
-        batch_id: Id of the batch; empty without a journal.
-        number: Place of the shard in the batch.
-        tag: Tag of its job.
-        tags: Tags of the user's, for its job.
-        claimed: A shard of an earlier program with the same content, whose job is taken over.
-        may_send: It may be sent, and paid for.
+        shard: What runs.
+        number: Its place in the batch.
+        seed: Seed of its random numbers.
+        most_secs: QPU seconds after which its job is stopped; ``None`` for the service's own limit.
+        tag: Tag of the job of its first attempt.
+        adopts: A shard of an earlier program has the same content, and its job is taken over.
     """
 
+    shard: Shard
+    number: int
     seed: int
-    batch_id: str = ""
-    number: int = 0
+    most_secs: int | None = None
     tag: str = ""
-    tags: tuple[str, ...] = ()
-    claimed: ShardRecord | None = None
-    may_send: bool = True
+    adopts: bool = False
 
 
-@dataclass(eq=False)
-class ShardRun:
-    """One shard under way. Its lane writes ``job`` and ``idle``; whoever gives up sets ``given_up``.
+@dataclass(frozen=True, eq=False)
+class BatchScope:
+    """What the shards of one batch have in common.
 
     Attributes:
-        entry: Its place in the journal.
-        shard: What runs.
-        requests: The same as PUBs.
+        shards: How many they are.
+        tracker: Is told how far each has got.
+        batch_id: Id of the batch; empty without a journal.
+        tags: Tags of the user's, for the jobs.
+        may_send: Shards may be sent, and paid for.
+        spending: What the jobs may cost; ``None`` for anything.
+        ibm_batch: IBM's Batch context, in which they are sent; ``None`` where there is no service.
+    """
+
+    shards: int
+    tracker: ProgressTracker
+    batch_id: str = ""
+    tags: tuple[str, ...] = ()
+    may_send: bool = True
+    spending: Spending | None = None
+    ibm_batch: SharedBatch | None = None
+
+
+class ShardRun:
+    """One shard under way. Its lane alone changes it; anybody may give it up.
+
+    Args:
+        spec: What runs.
+        scope: What it shares with the other shards of its batch.
+
+    Attributes:
         rng: Random numbers of this shard alone, so that lanes need not take turns.
+        requests: What runs, as PUBs.
+        tag: Tag of the job of the attempt that it is at.
         job: The accepted job, once there is one.
-        slotted: The job holds a slot of the backend.
+        slot: Pacer of the backend, of which it holds a slot.
+        answers: What the service said of each PUB beside the numbers; empty until its result is there.
         given_up: Nothing of it is to be sent any more.
         cancelled: Its job is not wanted either; set before ``given_up``.
         idle: Cleared while it is being sent, and nobody can know whether its job exists.
-        report: Tells where it got to: ``report(phase, job_id=..., fraction=...)``.
-        curious: Whether somebody wants to know its place in the queue now.
-        place: Tells that place.
-        spend: Reserves what sending it is estimated to use, or refuses: ``spend(tag)``.
-        charge: Tells what was charged for a sending: ``charge(tag, seconds)``.
-        most_secs: QPU seconds after which its job is stopped; ``None`` for the service's own limit.
-        usage_secs: QPU seconds that its job was charged, once that is known.
-        answers: What the service said of each PUB beside the numbers; empty until its result is there.
     """
 
-    entry: JournalEntry
-    shard: Shard
-    requests: tuple[Request, ...]
-    rng: np.random.Generator
-    job: SentJob | None = None
-    slotted: bool = False
-    given_up: threading.Event = field(default_factory=threading.Event)
-    cancelled: bool = False
-    idle: threading.Event = field(default_factory=threading.Event)
-    report: Callable[..., None] = lambda *_, **__: None
-    wants_queue_info: Callable[[], bool] = lambda: False
-    place: Callable[[QueueInfo], None] = lambda _: None
-    spend: Callable[[str], None] = lambda _: None
-    charge: Callable[[str, float], None] = lambda _, __: None
-    most_secs: int | None = None
-    usage_secs: float | None = None
-    answers: tuple[PubData, ...] = ()
-
-    def __post_init__(self) -> None:
+    def __init__(self, spec: ShardSpec, scope: BatchScope) -> None:
+        self.spec = spec
+        self.scope = scope
+        self.rng = np.random.default_rng(spec.seed)
+        self.requests = tuple(make_request(block, self.rng) for block in spec.shard.blocks)
+        self.tag = spec.tag
+        self.job: SentJob | None = None
+        self.slot: Pacer | None = None
+        self.answers: tuple[PubData, ...] = ()
+        self.given_up = threading.Event()
+        self.cancelled = False
+        self.idle = threading.Event()
         self.idle.set()
+
+    def report(self, state: ShardState, *, job_id: str = "", fraction: float = 0.0) -> None:
+        """Tell how far it has got."""
+        self.scope.tracker.report(self.spec.number, state, job_id=job_id, fraction=fraction)
+
+    def give_up(self, *, cancel: bool = False) -> None:
+        """Send nothing more of it.
+
+        Args:
+            cancel: Its job is not wanted either.
+        """
+        if cancel:
+            self.cancelled = True
+        self.given_up.set()
+
+    def refuse_given_up(self) -> None:
+        """Stop here if nothing more is to be sent.
+
+        Raises:
+            JobCancelledError: The batch was cancelled or let go.
+        """
+        if self.given_up.is_set():
+            raise JobCancelledError(
+                f"The batch was {'cancelled' if self.cancelled else 'let go'} before this part of it was sent.",
+                job_ids=() if self.job is None else (self.job.job_id,),
+            )
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Whether it has a job is not known while the block runs."""
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.idle.set()
+
+    def take(self, job: SentJob, jobs: JobService) -> None:
+        """Have a job from here on; one that arrives after the batch was cancelled is cancelled too."""
+        self.job = job
+        if self.cancelled:
+            jobs.cancel(job)
+
+    def free_slot(self) -> None:
+        """Give back the slot that it holds, if it holds one."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.leave()
+
+    def facts(self, state: str, job_id: str = "") -> dict[str, Any]:
+        """What a line of the log is about."""
+        return {
+            "batch_id": self.scope.batch_id,
+            "shard": self.spec.number,
+            "job_id": job_id,
+            "state": state,
+        }
 
 
 class ShardRunner(Protocol):
-    """Where shards run: this machine, or a service."""
+    """Where shards run: this machine, an engine, or a service."""
 
-    def open_inner(self) -> Any:
-        """Make the inner device of a lane, in its thread."""
-
-    def register(
-        self,
-        tapes: Sequence[QuantumScript],
-        shards: Sequence[Shard],
-        seeds: Sequence[int],
-        resume: str | None,
-        tags: tuple[str, ...] = (),
-    ) -> list[JournalEntry]:
-        """Write a batch down before anything of it is sent."""
-
-    def start(self, shards: int) -> Any:
-        """What the shards of one batch share."""
-
-    def run(self, run: ShardRun, shared: Any) -> Steps[list[BlockResult]]:
+    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
         """Run one shard in a lane, by steps whose calls the lane makes; one result a request."""
 
-    def cancel(self, runs: Sequence[ShardRun]) -> None:
-        """Stop jobs that were accepted."""
-
-    def deliver(self, runs: Sequence[ShardRun]) -> None:
-        """The program has the results of some shards."""
-
-    def let_go(self, batch_id: str) -> None:
-        """Nobody waits for this batch any more."""
-
-    def usage(self, run: ShardRun) -> float | None:
-        """QPU seconds that a shard's job was charged; ``None`` where nothing is charged."""
-
-    def metadata(self, run: ShardRun) -> Mapping[int, tuple[PubMetadata, ...]] | None:
-        """What the service said of each tape of a shard beside its numbers; ``None`` where there is no service."""
-
-    def metrics(self, run: ShardRun) -> JobMetrics | None:
-        """Charge and times of a shard's job; ``None`` where there are no jobs."""
-
-
-def refuse_given_up(run: ShardRun) -> None:
-    """Stop here if nothing more is to be sent.
-
-    Raises:
-        JobCancelledError: The batch was cancelled or let go.
-    """
-    if run.given_up.is_set():
-        job_ids = () if run.job is None else (run.job.job_id,)
-        raise JobCancelledError(
-            f"The batch was {'cancelled' if run.cancelled else 'let go'} before this part of it was sent.",
-            job_ids=job_ids,
-        )
+    def close(self) -> None:
+        """End what it has open."""

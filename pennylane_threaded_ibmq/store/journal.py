@@ -242,7 +242,7 @@ class Journal(Queries):
                 [(batch, n) for n in numbers],
             )
 
-    def let_go(self, batch: str) -> None:
+    def release(self, batch: str) -> None:
         """Nobody waits for this batch any more: what it has under way may be adopted."""
         with self._writing() as db:
             db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))

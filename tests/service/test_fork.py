@@ -215,7 +215,7 @@ def test_a_fork_does_not_wait_for_a_login_of_its_parent(start, script):
 
 def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     """Twenty forks, while another thread does nothing but take and release the locks of journals and pacers."""
-    use = "RESOURCES.get(Journals).at(Path(FOLDER) / 'journal').let_go('nobody'), RESOURCES.get(Pacers).of('a', 'b').accepted()"
+    use = "RESOURCES.get(Journals).at(Path(FOLDER) / 'journal').release('nobody'), RESOURCES.get(Pacers).of('a', 'b').accepted()"
     head = (
         "from pathlib import Path\n"
         "from pennylane_threaded_ibmq.resources import RESOURCES\n"

@@ -11,6 +11,7 @@ import pytest
 from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
+from pennylane_threaded_ibmq.execution.primitives import job_pubs
 from pennylane_threaded_ibmq.loopback import JobStatus
 from pennylane_threaded_ibmq.service.job import ListedJob
 from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
@@ -166,7 +167,7 @@ def test_a_job_that_is_followed_for_another_submission_first(loopback, device):
     """The submission that the id belongs to comes late, and gets its job all the same."""
     service = loopback(job_secs=0.5)
     dev = device(shard_size=2, max_jobs=2)
-    watcher = dev._open().runner.watcher
+    watcher = dev._open().runner._reader.watcher
     follow, followed, names = watcher.follow, threading.Event(), []
 
     def followed_now(*arguments):
@@ -242,8 +243,8 @@ def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
     service.wait_for_jobs(1, JobStatus.QUEUED)
     service.wait_for_requests("GET /jobs/{id}", 2)  # the list was looked at before
     place, (run,) = dev._open(), handle._batch.runs
-    tags = (place.runner._tag, run.entry.tag)
-    steps = place.jobs.submit("estimator", place.runner._pubs(run), None, tags)
+    tags = (place.journal.tag, run.tag)
+    steps = place.jobs.submit("estimator", job_pubs(run.requests, place.jobs), None, tags)
     call = next(steps)
     with pytest.raises(StopIteration) as end:
         steps.send(call.ask(LanePrimitives(place.jobs.backend)))

@@ -163,7 +163,7 @@ def test_what_was_accepted_meanwhile_is_not_sent_again(tmp_path):
     slow, quick = Journal(tmp_path / "j"), Journal(tmp_path / "j")
     new = [NewShard("same", 1, (0,), "old")]
     first, _ = slow.begin("b", "i", (), new)
-    slow.let_go(first)
+    slow.release(first)
     batches = [journal.begin("b", "i", (), new, resume=first)[0] for journal in (slow, quick)]
     seen = slow.attempt(batches[0], 0)
     assert not seen.is_being_sent
