@@ -103,7 +103,7 @@ def ours(sizes: list[int]) -> dict[str, float]:
 @contextmanager
 def parts() -> Iterator[dict[str, Stopwatch]]:
     """Watch what the device spends its time on."""
-    from pennylane_threaded_ibmq.device import core
+    from pennylane_threaded_ibmq.device import planner
     from pennylane_threaded_ibmq.execution import batch
     from pennylane_threaded_ibmq.simulators.local import LocalBackend
     from pennylane_threaded_ibmq.stacks.current import device as current
@@ -111,7 +111,7 @@ def parts() -> Iterator[dict[str, Stopwatch]]:
     watches = {name: Stopwatch() for name in PARTS}
     places = [
         (current, "prepare_tape"),
-        (core, "plan"),
+        (planner, "plan"),
         (LocalBackend, "sample"),
         (batch, "decode_block"),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from ..execution.charges import ask_charges, usage_of
+from ..store.records import is_digest
 
 if TYPE_CHECKING:
     from ..store.journal import Journal
@@ -97,3 +98,24 @@ def refuse_other_place(batch: BatchRecord, place: ExecutionContext) -> None:
                 argument="batch_id",
                 value=batch.id,
             )
+
+
+def refuse_other_options(batch: BatchRecord, place: ExecutionContext) -> None:
+    """Refuse a batch that was sent with other options: its jobs would not be recognised, and would be paid for again.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    for name, value in batch.options.items():
+        here = place.job_options.get(name, value)
+        if here == value:
+            continue
+        if is_digest(value) or is_digest(here):
+            text = f"was sent with other {name} than this device has. Make a device with the same"
+        else:
+            text = f"was sent with {name}={value!r}, and this device has {name}={here!r}. Make a device with {name}={value!r}"
+        raise ConfigurationError(
+            f"batch {batch.id!r} {text}. Nothing was sent.",
+            argument=name,
+            value=None if is_digest(here) else here,
+        )

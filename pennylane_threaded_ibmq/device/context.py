@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ..circuits.shards import Limits, Shard, cut, spread_size
+from ..circuits.shards import Limits, Shard
 from ..exceptions import ConfigurationError, JournalError
 from ..execution.batch import RunContext
 from ..execution.batch_journal import BatchJournal
@@ -36,7 +36,6 @@ from ..store.records import DIGEST
 from .simulator import choose_lightning, refuse_simulator
 
 if TYPE_CHECKING:
-    from ..circuits.plan import Block
     from ..circuits.template import Fuse
     from ..resources import Resources
     from ..settings import Settings
@@ -80,34 +79,6 @@ class ExecutionContext(RunContext):
     fuse: Fuse | None = None
     least_qubits: int = 0
     pacer: Pacer | None = None
-
-    def cut(
-        self, blocks: Sequence[Block], shard_size: int | Literal["auto"], tapes: int, *, spread: bool = True
-    ) -> tuple[Shard, ...]:
-        """Cut a batch into shards.
-
-        Args:
-            blocks: Its blocks.
-            shard_size: Tapes in a shard, or ``"auto"``.
-            tapes: Tapes of the batch.
-            spread: ``"auto"`` may spread it over lanes where that is quicker.
-        """
-        if shard_size == "auto" and spread and self.pacer is not None:
-            earlier = self.journal.earlier_cut(tapes, lambda size: cut(blocks, size, self.limits))
-            if earlier is not None:
-                return earlier
-            shard_size = self._spread_size(blocks, self.pacer)
-        return cut(blocks, shard_size, self.limits)
-
-    def _spread_size(self, blocks: Sequence[Block], pacer: Pacer) -> int | Literal["auto"]:
-        assert self.limits is not None
-        weigh = self.limits.weigh
-        return spread_size(
-            len({member.position for block in blocks for member in block.members}),
-            sum(weigh(block).of(block.rows).circuits for block in blocks),
-            int(min(self.lanes.most, pacer.slots)),
-            pacer.speed.circuit_secs,
-        )
 
     @property
     def remote(self) -> bool:

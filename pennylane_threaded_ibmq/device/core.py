@@ -5,80 +5,62 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
-from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
-from pennylane.tape import QuantumScript
 
-from .._compat import without_prefix
 from .._fork import FORKS
 from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
-from ..circuits.observables import is_own_measurement
-from ..circuits.plan import Block, join, plan
-from ..circuits.shards import Limits, Shard, cut_like
-from ..circuits.structure import TapeData
-from ..circuits.template import Template
+from ..circuits.plan import join
+from ..circuits.shards import Shard
 from ..exceptions import (
     BackendError,
-    ConfigurationError,
     DeviceClosedError,
-    JournalError,
-    UnsupportedCircuitError,
     WaitTimeoutError,
 )
-from ..execution.batch import Batch, open_batch
-from ..execution.budget import Budget, Spending
-from ..execution.charges import usage_of
-from ..execution.prepare import prepare, transpile_blocks
+from ..execution.batch import open_batch
+from ..execution.prepare import prepare
 from ..execution.usage import Estimate
 from ..loose_options import LOOSE_OPTIONS
 from ..progress.display import Display
-from ..progress.pictures import draw_timeline
-from ..progress.tables import BatchList, html_facts
+from ..progress.tables import html_facts
 from ..resources import RESOURCES, Resources
 from ..service.clock import CLOCK, Clock
 from ..settings import Settings, hide_token
 from ..store.archive import CallRecord, archives
-from ..store.journal import Journal, Journals
-from ..store.ledger import Ledger
-from ..store.records import BatchRecord, ShardState, is_digest
-from .charges import LateCharges, ask_usage, refuse_other_place
-from .checks import how_to_make, register, tapes_of
+from ..store.records import BatchRecord
+from .charges import LateCharges, refuse_other_options, refuse_other_place
+from .checks import tapes_of
 from .context import SMALL, ExecutionContext
 from .estimation import stop_if_only_estimating
 from .garbage import collector
 from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
 from .handle import BatchHandle, Origin
 from .interrupts import handle_termination
+from .journal_access import JournalAccess
+from .planner import Plan, Planner, Preparation, make_ready
 from .recording import RecordingLocks, making_operators
+from .spending_limits import SpendingLimits, unsent
 from .tag_blocks import TagBlocks, block_tags
-from .templates import SharedTemplate, TemplateStore
 from .variants import OF_JOBS, changed_arguments, shots_argument
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pennylane.measurements import Shots
+    from pennylane.tape import QuantumScript
     from pennylane.typing import ResultBatch
     from pennylane.wires import Wires
-    from typing_extensions import Self, TypeAlias, Unpack
+    from typing_extensions import Self, Unpack
 
     from ..options import DeviceOptions
 
 
-Preparation: TypeAlias = "Callable[[QuantumScript], tuple[Sequence[QuantumScript], Any]]"
-"""Makes one tape ready: tapes that can run, and what makes its result from theirs; ``None`` for nothing."""
-
-
-class BatchDevice:
+class BatchDevice(JournalAccess):
     """Runs batches of tapes. PennyLane's own device class comes beside it, and brings ``wires`` and ``tracker``."""
 
     wires: Any
@@ -103,16 +85,14 @@ class BatchDevice:
         self._settings = settings
         self._open_workplace = open_workplace
         self._seeds = np.random.SeedSequence(settings.seed_simulator)
-        self._templates = TemplateStore(settings.template_bytes)
+        self._planner = Planner(settings, self.wires)
         self._lock = threading.Lock()
         self._workplace: ExecutionContext | None = None
         self._gatherer: Gatherer | None = None
         self._closed = False
-        self._shots_warned = False
         self._charges = LateCharges()
         self._display = Display(settings.progress)
-        most = settings.budget_secs
-        self._budget = None if most is None else Budget("budget_secs", most, "this device")
+        self._limits = SpendingLimits(settings)
         self._recording = RecordingLocks()
         self._tags = TagBlocks(settings.job_tags)
         FORKS.watch(self)
@@ -123,10 +103,6 @@ class BatchDevice:
     @abstractmethod
     def _preparation(self) -> Preparation:
         """What makes the tapes of one batch ready."""
-
-    @abstractmethod
-    def _notify(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
-        """Tell an active tracker of a finished batch."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {quantity(len(self.wires), 'wire') if self.wires else 'any wires'}, backend {self._backend_label()!r}>"
@@ -190,7 +166,7 @@ class BatchDevice:
         if "budget_secs" not in changes:
             self.share_budget(other)
         if {LOOSE_OPTIONS.get(name, name) for name in changes} <= OF_JOBS:
-            self._templates = other._templates
+            self._planner.templates = other._planner.templates
         self._tags.follow(other._tags)
         with other._lock:
             self._seeds = other._seeds.spawn(1)[0]
@@ -208,7 +184,7 @@ class BatchDevice:
         Returns:
             A tuple of ``n`` results in the order of the tapes.
         """
-        return self._wait(self.submit(circuits))
+        return self._wait(self._submit(tapes_of(circuits)))
 
     @overload
     def submit(
@@ -257,7 +233,7 @@ class BatchDevice:
         """
         tapes, started = tapes_of(circuits), time.time()
         placed = tapes
-        if wires is not None and self._places_wires:
+        if wires is not None and self._planner.places_wires:
             with making_operators():
                 placed = tuple(with_numbered_wires(tape, wires) for tape in tapes)
         handle = self._gather(placed) if gather else self._submit(placed)
@@ -277,7 +253,7 @@ class BatchDevice:
             if len(calls) > 1:
                 blocks = join([call.blocks for call in calls], [len(call.tapes) for call in calls])
                 # they come one by one, and lanes that are free have taken others before
-                shards = self._open().cut(blocks, self._settings.shard_size, len(tapes), spread=False)
+                shards = self._planner.cut(self._open(), blocks, len(tapes), spread=False)
             return self._start(tuple(tapes), origins, tags=calls[0].tags, shards=shards)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
@@ -286,8 +262,8 @@ class BatchDevice:
         with making_operators(), collector().rest(len(tapes)):
             made, origins = self._prepare(tapes)
             # what is wrong with one call is no matter of the others
-            blocks = self._plan(made, origins)
-            shards = place.cut(blocks, self._settings.shard_size, len(made))
+            blocks = self._planner.plan(place, made, origins)
+            shards = self._planner.cut(place, blocks, len(made))
         with self._lock:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
@@ -340,10 +316,7 @@ class BatchDevice:
         record = journal.batch(batch_id)
         place = self._open()
         refuse_other_place(record, place)
-        for name, value in record.options.items():
-            if place.job_options.get(name, value) != value:
-                # its jobs would not be recognised, and would be paid for again
-                raise _made_otherwise(batch_id, name, value, place.job_options[name])
+        refuse_other_options(record, place)
         return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
 
     def job_tags(self, *tags: str) -> AbstractContextManager[None]:
@@ -359,77 +332,6 @@ class BatchDevice:
             ConfigurationError: There is none, or one that cannot be a tag.
         """
         return self._tags.block(block_tags(tags))
-
-    def usage(self, batch: BatchHandle | str) -> float | None:
-        """QPU seconds that IBM charged for a batch, asked for as long as they are not known.
-
-        IBM computes a charge after a job has ended. What is known is written into the handle, its tracker and the journal, counted
-        in budgets, and not asked for again.
-
-        Args:
-            batch: A handle, or the id of a batch of the journal, from :meth:`batches`, a handle or an error.
-
-        Returns:
-            The seconds, 0 included; ``None`` while they are not known, and where nothing is charged.
-
-        Raises:
-            ConfigurationError: It is neither, or is one of another backend or instance.
-            JournalError: There is no journal or no such batch.
-        """
-        if isinstance(batch, BatchHandle):
-            return batch.usage_secs
-        given: object = batch
-        if not isinstance(given, str) or not given:
-            raise ConfigurationError(
-                f"batch={batch!r}: a handle or the id of a batch is needed, such as batch_id of a handle or of an error; "
-                "dev.batches() lists them.",
-                argument="batch",
-                value=batch,
-            )
-        known = usage_of(self._journal().batch(batch))
-        waiting = self._charges.find(batch)
-        if known is None and waiting is None:
-            return ask_usage(self._journal(), batch, self._open())
-        return known if waiting is None else waiting.usage_secs
-
-    def _track(self, tracker: Any, batch: Batch, handle: BatchHandle) -> None:
-        """Tell a tracker of a finished batch, and of earlier ones whose charge has become known."""
-        self._charges.ask_again()
-        self._notify(tracker, batch, handle)
-        if handle.usage_pending:
-            self._charges.remember(handle)
-
-    def batches(self, limit: int = 100, *, tags: Sequence[str] = ()) -> BatchList:
-        """The latest batches of the journal, newest first, of all programs and backends; a table in a notebook.
-
-        Args:
-            limit: Most to list.
-            tags: Only those that have all of these tags.
-
-        Raises:
-            JournalError: There is no journal.
-            ConfigurationError: ``tags`` is no list of tags.
-        """
-        wanted = block_tags(tags) if tags else ()
-        return BatchList(self._journal().batches(limit=limit, tags=wanted))
-
-    def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:
-        """A batch of the journal over time, as a figure of matplotlib.
-
-        Args:
-            batch_id: Its id, from :meth:`batches`, a handle or an error.
-            dark: For a dark background.
-
-        Raises:
-            JournalError: There is no journal or no such batch.
-        """
-        return draw_timeline(self._journal().batch(batch_id), dark=dark)
-
-    def _journal(self) -> Journal:
-        path = self._settings.journal_file
-        if path is None:
-            raise JournalError("journal=False: this device keeps no journal.")
-        return self._resources.get(Journals).at(path)
 
     def _wait(self, handle: BatchHandle) -> ResultBatch:
         """Wait for a batch whose handle nobody else has."""
@@ -449,23 +351,7 @@ class BatchDevice:
     def _prepare(
         self, tapes: tuple[QuantumScript, ...], prepare: Preparation | None = None
     ) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
-        made: list[QuantumScript] = []
-        origins: list[Origin] = []
-        prepare = prepare or self._preparation()
-        for position, tape in enumerate(tapes):
-            if not isinstance(tape, QuantumScript):
-                raise UnsupportedCircuitError(
-                    f"Tape {position} is a {type(tape).__name__}, not a QuantumScript.{how_to_make(tape)} Nothing was sent.",
-                    tape=position,
-                )
-            try:
-                ready, post = prepare(tape)
-            except UnsupportedCircuitError as error:
-                raise type(error)(f"Tape {position}: {error}", tape=position) from None
-            unchanged = len(ready) == 1 and post is None
-            origins.append(Origin(len(made), len(made) + len(ready), None if unchanged else post))
-            made += ready
-        return tuple(made), origins
+        return make_ready(tapes, prepare or self._preparation())
 
     def close(self) -> None:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
@@ -487,7 +373,7 @@ class BatchDevice:
         if not in_child:
             return
         self._lock, self._workplace, self._gatherer = threading.Lock(), None, None
-        self._templates = TemplateStore(self._settings.template_bytes)
+        self._planner = Planner(self._settings, self.wires)
         self._charges = LateCharges()
         self._display = Display(self._settings.progress)
         if self._settings.seed_simulator is None:
@@ -536,23 +422,21 @@ class BatchDevice:
             )
         send = send and not place.retired
         like = None if resume is None else self._journal().batch(resume)
-        shards = self._cut(tapes, origins, like) if shards is None else shards
-        estimate = lru_cache(maxsize=None)(lambda: place.estimate(shards, ask=False))
-        spending = self._spending(place, estimate) if place.remote and send else None
+        plan = Plan(tapes, self._cut(tapes, origins, like) if shards is None else shards, place)
+        spending = self._limits.spending(plan) if send else None
         if spending is not None:
-            spending.check(_unsent(shards, like))
-        stop_if_only_estimating(place, shards, len(tapes))
+            spending.check(unsent(plan.shards, like))
+        stop_if_only_estimating(plan)
         progress = self._settings.progress
-        specs = prepare(shards, self._next_rng(), self._most_secs(estimate) if place.remote else None)
         batch = open_batch(
             tapes,
-            specs,
+            prepare(plan.shards, self._next_rng(), self._limits.most_secs(plan)),
             place,
             resume=resume,
             tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
             may_send=send,
             spending=spending,
-            qpu_secs=(lambda: estimate().qpu_secs) if place.remote else None,
+            qpu_secs=(lambda: plan.estimate.qpu_secs) if place.remote else None,
             observers=(progress,) if callable(progress) else (),
         )
         batch.start()
@@ -577,147 +461,17 @@ class BatchDevice:
         origins: Sequence[Origin] = (),
         like: BatchRecord | None = None,
     ) -> tuple[Shard, ...]:
-        place, size = self._open(), self._settings.shard_size
-        blocks = self._plan(tapes, origins)
-        if like is None:
-            return place.cut(blocks, size, len(tapes))
-        return cut_like(blocks, [shard.tapes for shard in like.shards], size, place.limits)
-
-    def _plan(self, tapes: tuple[QuantumScript, ...], origins: Sequence[Origin]) -> tuple[Block, ...]:
-        """Group tapes into blocks, compiled where that can be refused."""
         place = self._open()
-        try:
-            blocks = plan(
-                tapes,
-                self._templates,
-                self._make_template,
-                estimator=place.estimator,
-                parametrise=self._settings.parametrise,
-                equal_shots=place.limits is not None and place.limits.equal_shots,
-            )
-        except UnsupportedCircuitError as error:
-            raise _of_the_users_tape(error, origins) from error.__cause__
-        if place.limits is not None:
-            # what cannot be compiled has an error of its own, and what is compiled can be weighed
-            transpile_blocks(blocks)
-            self._check_shots(blocks, place.limits, place.name)
-        return blocks
-
-    def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:
-        """Refuse more shots than the service runs; warn, once, of more than the backend speaks of."""
-        asked = max((int(b.shots.total_shots or 0) for b in blocks if b.primitive == "sampler"), default=0)
-        if limits.shots is not None and asked > limits.shots:
-            raise ConfigurationError(
-                f"shots={asked}: backend {backend!r} runs a circuit at most {limits.shots} times. Use fewer shots, or several "
-                "tapes whose results you average. Nothing was sent.",
-                argument="shots",
-                value=asked,
-            )
-        with self._lock:
-            warned, self._shots_warned = (
-                self._shots_warned,
-                self._shots_warned or (limits.stated_shots is not None and asked > limits.stated_shots),
-            )
-        if self._shots_warned and not warned:
-            warnings.warn(
-                f"shots={asked}: backend {backend!r} speaks of at most {limits.stated_shots}, which IBM no longer enforces. The "
-                "job is sent; if it fails, use fewer shots, or several tapes whose results you average.",
-                UserWarning,
-                stacklevel=2,
-            )
-
-    def _most_secs(self, estimate: Callable[[], Estimate]) -> list[int] | None:
-        """After how many QPU seconds each job of a batch is stopped, where the user wants that."""
-        overrun = self._settings.max_overrun
-        return None if overrun is None else [ceil(overrun * secs) for secs in estimate().secs_by_job]
+        blocks = self._planner.plan(place, tapes, origins)
+        return self._planner.cut(place, blocks, len(tapes), like=like)
 
     def share_budget(self, other: BatchDevice) -> None:
         """Spend from the budget of another device too, whose place this one takes."""
-        self._budget = other._budget
-
-    def _spending(self, place: ExecutionContext, estimate: Callable[[], Estimate]) -> Spending | None:
-        """What a batch may cost, where there is a limit; nothing is estimated where there is none."""
-        most, path = self._settings.max_usage_secs, self._settings.journal_file
-        budgets = [] if most is None else [Budget("max_usage_secs", most, "it")]
-        if self._budget is not None:
-            budgets.append(self._budget)
-        ledger = None if path is None or not path.exists() else Ledger(path)
-        if ledger is not None and not ledger.has_budget(place.instance):
-            ledger = None
-        if not budgets and ledger is None:
-            return None
-        return Spending(budgets, ledger, place.instance, estimate())
+        self._limits.budget = other._limits.budget
 
     def _next_rng(self) -> np.random.Generator:
         with self._lock:
             return np.random.default_rng(self._seeds.spawn(1)[0])
-
-    @property
-    def _places_wires(self) -> bool:
-        """Whether it matters which wire is which: wire i is qubit i of what a user's layout or pass manager gets."""
-        return (
-            self._settings.transpile_options.get("initial_layout") is not None
-            or self._settings.compiles_otherwise
-        )
-
-    def _make_template(self, tape: QuantumScript, data: TapeData) -> Template:
-        place = self._open()
-        used = set(tape.wires)
-        # a layout of the user's names all qubits of the register, so the register has all wires
-        layout = self._settings.transpile_options.get("initial_layout")
-        # circuits that stay as they are have wire i on qubit i, and a pass manager may say where each wire goes
-        whole = self._places_wires
-        known = self.wires or register(tape, layout, whole=whole)
-        # a user's own measurement is given the samples of all wires of the device
-        whole = whole or any(is_own_measurement(mp) for mp in tape.measurements)
-        wires = [w for w in known if whole or w in used]
-        wires += [w for w in tape.wires if w not in set(wires)]
-        most = None if len(wires) <= place.least_qubits else place.count_qubits()
-        if most is not None and len(wires) > most:
-            raise BackendError(
-                f"A tape uses {len(wires)} wires; backend {place.name!r} has {most} qubits. Nothing was sent.",
-                argument="wires",
-                value=len(wires),
-            )
-        return SharedTemplate(
-            tape,
-            data,
-            wires,
-            place.compiler,
-            parametrise=self._settings.parametrise,
-            fuse=place.fuse,
-            route=place.compiler.route,
-        )
-
-
-def _of_the_users_tape(error: UnsupportedCircuitError, origins: Sequence[Origin]) -> UnsupportedCircuitError:
-    """An error with the place of the tape that the user gave: an expanded broadcast moves those after it."""
-    for position, origin in enumerate(origins):
-        if error.tape is not None and origin.start <= error.tape < origin.stop:
-            text = without_prefix(str(error), f"Tape {error.tape}")
-            return type(error)(f"Tape {position}{text}", tape=position)
-    return error
-
-
-def _made_otherwise(batch_id: str, name: str, value: Any, here: Any) -> ConfigurationError:
-    """What is said of a batch whose jobs this device would not recognise."""
-    if is_digest(value) or is_digest(here):
-        text = f"was sent with other {name} than this device has. Make a device with the same"
-    else:
-        text = f"was sent with {name}={value!r}, and this device has {name}={here!r}. Make a device with {name}={value!r}"
-    return ConfigurationError(
-        f"batch {batch_id!r} {text}. Nothing was sent.",
-        argument=name,
-        value=None if is_digest(here) else here,
-    )
-
-
-def _unsent(shards: Sequence[Shard], like: BatchRecord | None) -> list[int]:
-    """Which shards have to be paid for: of a batch that is taken up, those that have no job."""
-    if like is None or [s.positions for s in shards] != [s.tapes for s in like.shards]:
-        return list(range(len(shards)))
-    sent = {ShardState.SENDING, ShardState.ACCEPTED, ShardState.DONE}
-    return [i for i, shard in enumerate(like.shards) if shard.state not in sent]
 
 
 def _close_here(context: ExecutionContext, pid: int) -> None:

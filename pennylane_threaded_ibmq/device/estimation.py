@@ -7,12 +7,10 @@ IBM Quantum is estimated, the estimate is added to the file as a line of JSON, a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 
-from ..circuits.shards import Shard
 from ..settings import estimates_file
-from .context import ExecutionContext
+from .planner import Plan
 
 
 class OnlyEstimated(SystemExit):
@@ -22,21 +20,20 @@ class OnlyEstimated(SystemExit):
     """
 
 
-def stop_if_only_estimating(place: ExecutionContext, shards: Sequence[Shard], tapes: int) -> None:
+def stop_if_only_estimating(plan: Plan) -> None:
     """End the program, if it is one that only estimates and this batch would be sent.
 
     Args:
-        place: Where the batch runs; nothing happens on this machine.
-        shards: The batch, cut.
-        tapes: How many it has.
+        plan: The batch; nothing happens where it runs on this machine.
 
     Raises:
         OnlyEstimated: The estimate is in the file.
     """
     path = estimates_file()
-    if path is None or not place.remote:
+    if path is None or not plan.context.remote:
         return
-    estimate = {"backend": place.name, "tapes": tapes, **asdict(place.estimate(shards, ask=True))}
+    found = plan.context.estimate(plan.shards, ask=True)
+    estimate = {"backend": plan.context.name, "tapes": len(plan.tapes), **asdict(found)}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(estimate) + "\n")
     raise OnlyEstimated(0)

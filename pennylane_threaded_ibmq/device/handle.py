@@ -300,7 +300,7 @@ class BatchHandle:
     def call_at_ends(self, function: Callable[[Future[Any]], object]) -> None:
         """Call a function when a job has ended, for each of them."""
         for run in self._batch.runs:
-            self._batch.future(run.shard.positions[0]).add_done_callback(function)
+            self._batch.future(run.spec.shard.positions[0]).add_done_callback(function)
 
     def _future(self, origin: Origin) -> Future[Any]:
         if origin.post is None:

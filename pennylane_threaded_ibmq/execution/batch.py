@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RELEASE_SECS = 5.0
-"""How long a batch that is released waits for what is just being sent."""
+"""Longest wait of a batch that is released for what is just being sent."""
 
 CANCEL_SECS = 30.0
-"""How long a batch that is cancelled and released waits for it: what arrives then must be cancelled by somebody."""
+"""Longest wait of a batch that is cancelled and released: what arrives then must be cancelled by somebody."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """Where the batches of a device run.
+    """The things that run the batches of a device.
 
     Attributes:
         runner: Runs shards.

@@ -198,7 +198,7 @@ class BatchJournal:
     # ---------------------------------------------------------------------------------------------------- inside
 
     def _content(self, shard: Shard) -> str:
-        """By what a shard is recognised when a program runs again."""
+        """The text by which a shard is recognised when a program runs again."""
         return shard.content(self.options, *([circuits_text(shard)] if self.by_circuits else []))
 
     def _new_tag(self) -> str:

@@ -1,4 +1,4 @@
-"""What a batch asks the service at which its jobs run, beside running them."""
+"""Questions of a batch to the service at which its jobs run, beside running them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BatchService:
         return secs
 
     def metadata(self, run: ShardRun, job: SentJob) -> dict[int, tuple[PubMetadata, ...]]:
-        """What the service said of each tape of a shard beside its numbers."""
+        """Metadata of each tape of a shard, as the service said it beside the numbers."""
         if not run.answers:
             return {}
         most, takes_rz = self._jobs.most_shots, self._jobs.takes_rz

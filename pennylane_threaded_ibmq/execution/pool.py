@@ -84,7 +84,7 @@ class EngineRunner(LocalRunner):
         self._engine.close()
 
     def _most_chunks(self, shards: int) -> int:
-        """Into how many chunks each shard of a batch is cut at most."""
+        """Most chunks into which each shard of a batch is cut."""
         return max(1, -(-PIECES_PER_WORKER * self._engine.workers() // shards))
 
     def _run_all(self, run: ShardRun, chunks: Sequence[Chunk]) -> list[list[Any]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def prepare(
     shards: Sequence[Shard], rng: np.random.Generator, most_secs: Sequence[int] | None = None
 ) -> tuple[ShardSpec, ...]:
-    """What is to run for each shard.
+    """Compile the shards of a batch, and give each its seed.
 
     Args:
         shards: The batch, cut.

@@ -46,7 +46,7 @@ class ShardSpec:
 
 @dataclass(frozen=True, eq=False)
 class BatchScope:
-    """What the shards of one batch have in common.
+    """The things that the shards of one batch have in common.
 
     Attributes:
         shards: How many they are.
@@ -128,7 +128,7 @@ class ShardRun:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Whether it has a job is not known while the block runs."""
+        """Mark that nobody knows whether it has a job while the block runs."""
         self.idle.clear()
         try:
             yield
@@ -148,7 +148,7 @@ class ShardRun:
             slot.leave()
 
     def facts(self, state: str, job_id: str = "") -> dict[str, Any]:
-        """What a line of the log is about."""
+        """Fields of a line of the log."""
         return {
             "batch_id": self.scope.batch_id,
             "shard": self.spec.number,
@@ -158,7 +158,7 @@ class ShardRun:
 
 
 class ShardRunner(Protocol):
-    """Where shards run: this machine, an engine, or a service."""
+    """A place where shards run: this machine, an engine, or a service."""
 
     def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
         """Run one shard in a lane, by steps whose calls the lane makes; one result a request."""

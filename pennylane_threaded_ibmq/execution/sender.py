@@ -27,7 +27,7 @@ USAGE_SECS = 300.0
 """Between two tries at an instance that has met its usage limit."""
 
 MOST_SENDINGS = 5
-"""How often a shard is sent whose job does not exist although the service answered; one that is out is sent to again later."""
+"""Times that a shard is sent whose job does not exist although the service answered; one that is out is sent to again later."""
 
 LONGEST_SENDING_PAUSE_SECS = 30.0
 """Between two sendings of a shard."""

@@ -25,7 +25,7 @@ Parts: TypeAlias = "dict[tuple[int, int], list[Any]]"
 
 
 class TapeResults:
-    """What the tapes of one batch gave so far, and who waits for it. Safe for several threads.
+    """Results of the tapes of one batch so far, and the futures that wait for them. Safe for several threads.
 
     Args:
         tapes: The batch; a tape that measures nothing has its result from the beginning.

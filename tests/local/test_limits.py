@@ -46,7 +46,8 @@ def expectation(angle=0.3):
 def blocks_of():
     """Plan tapes for a system: ``blocks_of(tapes)``."""
     with qml.device("threaded.ibmq", wires=2, backend="fake_manila") as dev:
-        yield lambda tapes: plan(tapes, TemplateStore(), dev._make_template, estimator=True)
+        make_template = partial(dev._planner.make_template, dev._open())
+        yield lambda tapes: plan(tapes, TemplateStore(), make_template, estimator=True)
 
 
 def limits(options=None, **most):

@@ -202,7 +202,7 @@ def test_angles_under_conditions_are_parameters_of_one_template(dev):
     for x in range(8):
         sampled(circuit, dev, float(x), 0.1 * x, shots=5)
     assert dev.transpiles == 1
-    assert len(dev._templates) == 1
+    assert len(dev._planner.templates) == 1
 
 
 @pytest.mark.parametrize("change", ["reset", "postselect", "condition"])
@@ -218,7 +218,7 @@ def test_what_differs_has_its_own_template(dev, change):
 
     for option in (False, True):
         sampled(circuit, dev, option, shots=5)
-    assert len(dev._templates) == 2
+    assert len(dev._planner.templates) == 2
 
 
 def test_one_wire_is_enough(dev):
@@ -247,7 +247,7 @@ def test_snapshots_of_real_backends(backend):
         return qml.expval(qml.Z(1)), qml.expval(m0)
 
     assert np.allclose(sampled(circuit, dev, 0.8, shots=4000), exact(circuit, 0.8), atol=0.15)
-    ((_, template),) = dev._templates._templates.values()
+    ((_, template),) = dev._planner.templates._templates.values()
     native = template.sampler_circuit(0).circuit
     assert native.has_control_flow_op() is (backend == "fake_torino")
     from qiskit import qpy

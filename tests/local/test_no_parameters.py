@@ -1,5 +1,7 @@
 """Several rows of a circuit without parameters, on simulators of this machine."""
 
+from functools import partial
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -83,7 +85,8 @@ def test_a_qnode_without_parameters_on_the_estimator():
 )
 def test_how_twins_are_sent_to_a_service(measurement, most_shots, takes_rz, expected):
     with qml.device("threaded.ibmq", wires=2, backend="fake_manila") as dev:
-        (block,) = plan(twins(5, 200, measurement), TemplateStore(), dev._make_template, estimator=True)
+        make_template = partial(dev._planner.make_template, dev._open())
+        (block,) = plan(twins(5, 200, measurement), TemplateStore(), make_template, estimator=True)
         request = make_request(block, np.random.default_rng(0))
     pubs = primitive_pubs([request], most_shots, takes_rz=takes_rz)
     estimator = block.primitive == "estimator"

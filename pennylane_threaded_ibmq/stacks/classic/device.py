@@ -11,9 +11,10 @@ from pennylane.tape import QuantumScript  # noqa: TC002 - PennyLane evaluates th
 
 from ...circuits.gates import NATIVE_GATES
 from ...device.checks import check_shots, check_wires
-from ...device.core import BatchDevice, Preparation
+from ...device.core import BatchDevice
 from ...device.handle import BatchHandle
 from ...device.legacy import WholeBatchDevice
+from ...device.planner import Preparation
 from ...execution.batch import Batch
 from ...settings import DEFAULT_SHOTS, hide_token, load_settings
 from .context import check_options, is_local_here, open_classic

@@ -18,9 +18,10 @@ from ...circuits.mid_circuit import MidCircuitRules, check_mcm_method
 from ...circuits.tensors import converted, wants_numpy
 from ...device.checks import check_shots, check_wires
 from ...device.context import is_on_this_machine
-from ...device.core import BatchDevice, Preparation
+from ...device.core import BatchDevice
 from ...device.garbage import collector
 from ...device.handle import BatchHandle, Origin
+from ...device.planner import Preparation
 from ...execution.batch import Batch
 from ...settings import DEFAULT_SHOTS, hide_token, load_settings
 from .context import open_platform

@@ -1,0 +1,12 @@
+"""The way of a batch at a service is the one that the docs draw."""
+
+import pennylane as qml
+from way import check, followed
+
+
+def test_a_batch_goes_the_way_that_is_drawn(loopback, device):
+    loopback()
+    tape = qml.tape.QuantumScript([qml.RX(0.3, 0)], [qml.expval(qml.Z(0))], shots=100)
+    with followed() as (called, returned):
+        device().batch_execute([tape, tape])
+    check("at a service", called, returned)
