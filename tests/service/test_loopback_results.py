@@ -182,7 +182,7 @@ def test_estimator_agrees_with_the_state(backend, name):
     laid_out = [observable.apply_layout(compiled.layout) for observable in observables]
     pub = EstimatorV2(device).run([(compiled, laid_out, values)], precision=0.02).result(timeout=120)[0]
     assert pub.data.evs.shape == (4, 3)
-    assert np.all(np.abs(pub.data.evs - exact) <= 5 * pub.data.stds + 1e-9)
+    assert np.all(np.abs(pub.data.evs - exact) <= 8 * pub.data.stds + 1e-9)
     assert np.all(pub.data.stds[:, 2] == 0)
     assert pub.metadata["shots"] == 2500
     assert pub.metadata["target_precision"] == 0.02
