@@ -169,21 +169,17 @@ class BatchJournal:
                     batch_id,
                 )
 
-    def note_running(self, run: ShardRun) -> None:
-        """Note that a shard's job was seen to run; if that fails, nothing but the picture of the batch is the poorer."""
-        if self.journal is not None:
-            try:
+    def note_seen(self, run: ShardRun, info: QueueInfo) -> None:
+        """Note that a shard's job runs, or where it waits; if that fails, only pages and pictures are the poorer."""
+        if self.journal is None:
+            return
+        try:
+            if info.running:
                 self.journal.running(*_place(run))
-            except JournalError as error:
-                logger.warning("%s", error)
-
-    def note_place(self, run: ShardRun, info: QueueInfo) -> None:
-        """Note where a shard's job waits; if that fails, nothing but the pages is the poorer."""
-        if self.journal is not None and not info.running:
-            try:
+            else:
                 self.journal.place(*_place(run), info.position, info.starts_at)
-            except JournalError as error:
-                logger.warning("%s", error)
+        except JournalError as error:
+            logger.warning("%s", error)
 
     def charge(self, run: ShardRun, job_tag: str, secs: float) -> None:
         """Note what a shard's job was charged, in the budgets of its instance too."""

@@ -10,7 +10,7 @@ from ..service.queue import QueueInfo
 from ..service.service import SentJob
 
 FIRST_SECS = 5.0
-"""How long a job waits before its place is asked for: most jobs of a simulator are done by then."""
+"""Seconds that a job waits before its place is asked for: most jobs of a simulator are done by then."""
 
 AGAIN_SECS = 30.0
 """Shortest time between two questions of a device, however many jobs it has."""
@@ -19,35 +19,30 @@ TROUBLE_SECS = 300.0
 """The same after one that was not answered properly."""
 
 
-def _nothing() -> None:
-    """Do not care whether it runs."""
-
-
-def _not_curious() -> bool:
-    return False
-
-
 def _ignore(_: QueueInfo) -> None:
-    """Do not care for its place."""
+    """Do not care where it stands."""
+
+
+def _no() -> bool:
+    return False
 
 
 @dataclass(frozen=True, eq=False)
 class Listener:
-    """Who wants to know how a job fares.
+    """The ear of whoever follows a job.
 
     Attributes:
-        running: Called once if a look happens to show that it runs; a list of jobs does not.
-        curious: Whether somebody wants to know its place in the queue now.
-        place: Told its place.
+        seen: Called with where the job stands, as far as a look happens to show that; once if it runs, which a list of
+            jobs does not show.
+        wants_queue_info: Whether somebody wants to know its place in the queue now.
     """
 
-    running: Callable[[], None] = _nothing
-    wants_queue_info: Callable[[], bool] = _not_curious
-    place: Callable[[QueueInfo], None] = _ignore
+    seen: Callable[[QueueInfo], None] = _ignore
+    wants_queue_info: Callable[[], bool] = _no
 
 
 class QueuePoller:
-    """When to ask next. Used by the watcher's thread alone.
+    """Asks for places, and knows when to ask next. Used by the watcher's thread alone.
 
     Args:
         ask: Asks for the place of one job.
@@ -75,7 +70,7 @@ class QueuePoller:
         for job, since, listeners in waiting:
             if now - since < FIRST_SECS or not any(listener.wants_queue_info() for listener in listeners):
                 continue
-            place = self._ask(job)
-            self._next = time.monotonic() + (TROUBLE_SECS if place is None else AGAIN_SECS)
-            return None if place is None else (job, place)
+            info = self._ask(job)
+            self._next = time.monotonic() + (TROUBLE_SECS if info is None else AGAIN_SECS)
+            return None if info is None else (job, info)
         return None

@@ -67,9 +67,7 @@ class ResultReader:
     def _result(self, run: ShardRun, job: SentJob) -> list[BlockResult]:
         """Wait for a job and read its result."""
         try:
-            listener = Listener(
-                partial(self._runs, run), run.scope.tracker.looked_at, partial(self._waits, run)
-            )
+            listener = Listener(partial(self._seen, run), run.scope.tracker.looked_at)
             state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, job_pubs(run.requests, self._jobs))
         except (JobFailedError, WrongJobError) as error:
@@ -99,15 +97,13 @@ class ResultReader:
         self._learn_speed(run, job)
         return found
 
-    def _runs(self, run: ShardRun) -> None:
-        """The watcher happened to see that a shard's job runs."""
-        run.report(ShardState.RUNNING)
-        self._journal.note_running(run)
-
-    def _waits(self, run: ShardRun, info: QueueInfo) -> None:
-        """The service has said where a shard's job waits."""
-        run.scope.tracker.place(run.spec.number, info)
-        self._journal.note_place(run, info)
+    def _seen(self, run: ShardRun, info: QueueInfo) -> None:
+        """The watcher happened to see that a shard's job runs, or where it waits."""
+        if info.running:
+            run.report(ShardState.RUNNING)
+        else:
+            run.report(ShardState.ACCEPTED, queue=info)
+        self._journal.note_seen(run, info)
 
     def _learn_speed(self, run: ShardRun, job: SentJob) -> None:
         """Let a finished job of a simulator tell how long its circuits ran."""

@@ -17,6 +17,7 @@ from ..exceptions import JobCancelledError
 from ..progress.progress import ProgressTracker
 from ..service.calls import Steps
 from ..service.pace import Pacer
+from ..service.queue import QueueInfo
 from ..service.service import JobService, PubData, SentJob
 from ..store.records import ShardState
 from .budget import Spending
@@ -100,9 +101,11 @@ class ShardRun:
         self.idle = threading.Event()
         self.idle.set()
 
-    def report(self, state: ShardState, *, job_id: str = "", fraction: float = 0.0) -> None:
+    def report(
+        self, state: ShardState, *, job_id: str = "", fraction: float = 0.0, queue: QueueInfo | None = None
+    ) -> None:
         """Tell how far it has got."""
-        self.scope.tracker.report(self.spec.number, state, job_id=job_id, fraction=fraction)
+        self.scope.tracker.report(self.spec.number, state, job_id=job_id, fraction=fraction, queue=queue)
 
     def give_up(self, *, cancel: bool = False) -> None:
         """Send nothing more of it.

@@ -22,6 +22,7 @@ from ..exceptions import DeviceClosedError, ServiceError
 from ..service import arrival
 from ..service.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
 from ..service.outage import Puzzle
+from ..service.queue import QueueInfo
 from ..service.service import JobService, ListedJob, SentJob
 from ..service.states import State, UnknownStateError
 from .queue import Listener, QueuePoller
@@ -58,7 +59,7 @@ class _Watched:
     refusals: int = 0
     puzzling: bool = False
     runs: bool = False
-    told: int = 0
+    aware: int = 0
     listeners: list[Listener] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
 
@@ -77,7 +78,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._fresh = False
-        self._places = QueuePoller(jobs.place)
+        self._poller = QueuePoller(jobs.place)
 
     def follow(self, job: SentJob, listener: Listener | None = None) -> Future[State]:
         """Follow a job; the future gets its final state. Two that follow one job share its future.
@@ -136,7 +137,7 @@ class Watcher:
             interval = min(interval * GROWTH or FIRST_INTERVAL_SECS, most)
             if self._look(watched):
                 interval = 0.0
-            self._look_for_a_place()
+            self._poll_queue()
 
     def _look(self, watched: list[_Watched]) -> bool:
         """One tick; whether a job has finished."""
@@ -277,26 +278,27 @@ class Watcher:
     def _tell_running(self, watched: _Watched) -> None:
         with self._wake:
             watched.runs = True
-            new, watched.told = watched.listeners[watched.told :], len(watched.listeners)
+            new, watched.aware = watched.listeners[watched.aware :], len(watched.listeners)
         for listener in new:
-            listener.running()
+            listener.seen(QueueInfo(running=True))
 
-    def _look_for_a_place(self) -> None:
+    def _poll_queue(self) -> None:
         """Ask for a place in the queue, if it is time and somebody wants to know."""
         with self._wake:
             waiting = [(w.job, w.since, list(w.listeners)) for w in self._watched.values() if not w.runs]
-        found = None if self._closed else self._places.look(waiting)
-        if found is None:
+        answer = None if self._closed else self._poller.look(waiting)
+        if answer is None:
             return
-        job, place = found
+        job, info = answer
         with self._wake:
             watched = self._watched.get(_key(job))
         if watched is None:
             return
-        if place.running:
+        if info.running:
             self._tell_running(watched)
+            return
         for listener in watched.listeners:
-            listener.place(place)
+            listener.seen(info)
 
     def _settle(self, watched: _Watched, state: State) -> None:
         with self._wake:

@@ -90,6 +90,7 @@ class _ShardProgress:
     attempt: int = 1
     job_id: str = ""
     fraction: float = 0.0
+    queue: QueueInfo | None = None
 
 
 class ProgressTracker:
@@ -124,7 +125,6 @@ class ProgressTracker:
         self._shards = [_ShardProgress() for _ in range(shards)]
         self._steps = [Step(self._started, i, 1, ShardState.PLANNED) for i in range(shards)]
         self._retries = 0
-        self._place: tuple[int, QueueInfo] | None = None
         self._looked = -LOOKING_SECS
 
     @property
@@ -133,7 +133,15 @@ class ProgressTracker:
         with self._lock:
             return tuple(self._steps)
 
-    def report(self, shard: int, phase: ShardState, *, job_id: str = "", fraction: float = 0.0) -> None:
+    def report(
+        self,
+        shard: int,
+        phase: ShardState,
+        *,
+        job_id: str = "",
+        fraction: float = 0.0,
+        queue: QueueInfo | None = None,
+    ) -> None:
         """A shard got to a phase.
 
         Args:
@@ -141,28 +149,13 @@ class ProgressTracker:
             phase: The phase; ``PLANNED`` begins another attempt.
             job_id: Its job, once there is one.
             fraction: How much of it is finished.
+            queue: Its job's place in the queue, where the service told it; of no account once the shard has moved on.
         """
         if not self._observers:
-            self._step(shard, phase, job_id, fraction)
+            self._step(shard, phase, job_id, fraction, queue)
             return
         with self._telling:
-            if self._step(shard, phase, job_id, fraction):
-                self._notify()
-
-    def place(self, shard: int, place: QueueInfo) -> None:
-        """The service told the place of a shard's job in the queue.
-
-        Args:
-            shard: Its place in the batch.
-            place: Its job's place in the queue.
-        """
-        with self._telling:
-            with self._lock:
-                known = None if self._shards[shard].phase is not ShardState.ACCEPTED else (shard, place)
-                if known == self._place:
-                    return
-                self._place = known
-            if self._observers:
+            if self._step(shard, phase, job_id, fraction, queue):
                 self._notify()
 
     def looked_at(self) -> bool:
@@ -185,20 +178,23 @@ class ProgressTracker:
     def _estimated(self) -> float | None:
         return None if self._qpu_secs is None else self._qpu_secs()
 
-    def _step(self, number: int, phase: ShardState, job_id: str, fraction: float) -> bool:
+    def _step(
+        self, number: int, phase: ShardState, job_id: str, fraction: float, queue: QueueInfo | None
+    ) -> bool:
         """Write a step down; ``False`` if it says nothing new."""
         with self._lock:
             shard = self._shards[number]
             job_id = job_id or ("" if phase is ShardState.PLANNED else shard.job_id)
-            if (shard.phase, shard.job_id, shard.fraction) == (phase, job_id, fraction):
+            same = (shard.phase, shard.job_id, shard.fraction) == (phase, job_id, fraction)
+            if same and queue in (None, shard.queue):
+                return False
+            if queue is not None and shard.phase is not phase:
                 return False
             if phase is ShardState.PLANNED:
                 shard.attempt += 1
                 self._retries += 1
             moved = shard.phase is not phase
-            shard.phase, shard.job_id, shard.fraction = phase, job_id, fraction
-            if self._place is not None and self._place[0] == number:
-                self._place = None
+            shard.phase, shard.job_id, shard.fraction, shard.queue = phase, job_id, fraction, queue
             now = time.time()
             if moved:
                 self._steps.append(Step(now, number, shard.attempt, phase, job_id))
@@ -220,7 +216,7 @@ class ProgressTracker:
         fraction = finished / total if total else 1.0
         now = self._ended or time.time()
         elapsed = max(0.0, now - self._started)
-        place = QueueInfo() if self._place is None else self._place[1]
+        queue = next((shard.queue for shard in self._shards if shard.queue is not None), QueueInfo())
         return Progress(
             self.batch_id,
             self._tapes,
@@ -238,8 +234,8 @@ class ProgressTracker:
             elapsed * (1 - fraction) / fraction if fraction else None,
             None,
             tuple(shard.job_id for shard in self._shards if shard.job_id),
-            place.position,
-            None if place.starts_at is None else max(0.0, place.starts_at - now),
+            queue.position,
+            None if queue.starts_at is None else max(0.0, queue.starts_at - now),
         )
 
     def _notify(self) -> None:

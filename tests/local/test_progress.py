@@ -8,6 +8,7 @@ import textwrap
 import threading
 import types
 from dataclasses import FrozenInstanceError
+from functools import partial
 
 import numpy as np
 import pennylane as qml
@@ -141,8 +142,9 @@ def test_a_place_in_the_queue_is_kept_until_its_shard_moves_on(monkeypatch):
     tracker = ProgressTracker(2, 2, qpu_secs=lambda: 4.0, observers=[seen.append])
     tracker.report(0, ShardState.ACCEPTED, job_id="a")
     tracker.report(1, ShardState.ACCEPTED, job_id="b")
-    tracker.place(0, QueueInfo(12, starts_at=160.0))
-    tracker.place(0, QueueInfo(12, starts_at=160.0))
+    tracker.report(0, ShardState.ACCEPTED, queue=QueueInfo(12, starts_at=160.0))
+    tracker.report(0, ShardState.ACCEPTED, queue=QueueInfo(12, starts_at=160.0))
+    tracker.report(0, ShardState.ACCEPTED)
     assert len(seen) == 3, "the same place is no news"
     now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (12, 60.0, 64.0)
@@ -151,8 +153,9 @@ def test_a_place_in_the_queue_is_kept_until_its_shard_moves_on(monkeypatch):
     tracker.report(0, ShardState.RUNNING)
     now = tracker.progress()
     assert (now.queue_position, now.start_secs, now.left_secs) == (None, None, None)
-    tracker.place(0, QueueInfo(1))
-    assert tracker.progress().queue_position is None, "what runs has no place"
+    tracker.report(0, ShardState.ACCEPTED, queue=QueueInfo(1))
+    now = tracker.progress()
+    assert (now.queue_position, now.running) == (None, 2), "what runs has no place, and stays where it is"
 
 
 def test_somebody_looks_on_who_gave_a_function_or_asked_within_a_minute(monkeypatch):
@@ -298,7 +301,7 @@ def test_a_live_line_stays_a_line_with_words_in_it_however_narrow_the_terminal(w
     tracker = ProgressTracker(876, 40, qpu_secs=lambda: 4.0)
     for shard in range(20):
         tracker.report(shard, ShardState.ACCEPTED, job_id=f"j{shard}")
-    tracker.place(0, QueueInfo(12, starts_at=4e9))
+    tracker.report(0, ShardState.ACCEPTED, queue=QueueInfo(12, starts_at=4e9))
     line = BatchBar(Loop(0.0, 1, 10, 100), Console(file=screen, width=width))
     line.show(tracker.progress())
     line.console.print(line.get_renderable())
@@ -584,22 +587,22 @@ def test_both_who_follow_one_job_are_told_once_that_it_runs():
             return State.DONE if self.end.is_set() and self.looks > 2 else State.RUNNING
 
         def place(self, job):
-            raise AssertionError("nobody is curious")
+            raise AssertionError("nobody wants to know")
 
-    jobs, told = Jobs(), []
+    jobs, seen = Jobs(), []
     both = threading.Event()
 
-    def hear(name):
-        told.append(name)
-        if len(told) == 2:
+    def see(name, info):
+        seen.append((name, info))
+        if len(seen) == 2:
             both.set()
 
     watcher = Watcher(jobs)
     job = SentJob("job", "sampler", 1, "device-shard", None)
-    first = watcher.follow(job, Listener(lambda: hear("first")))
-    second = watcher.follow(job, Listener(lambda: hear("second")))
+    first = watcher.follow(job, Listener(partial(see, "first")))
+    second = watcher.follow(job, Listener(partial(see, "second")))
     assert both.wait(120)
     jobs.end.set()
     assert first.result(120) is second.result(120) is State.DONE
-    assert told == ["first", "second"]
+    assert seen == [("first", QueueInfo(running=True)), ("second", QueueInfo(running=True))]
     watcher.close()
