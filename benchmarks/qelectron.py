@@ -28,7 +28,11 @@ ROUNDS = 300
 
 
 def overhead(persist_data, layers):
-    """Seconds a call of the plain QNode takes, and seconds that a qelectron adds; lower quartiles of alternating calls."""
+    """Seconds a call of the plain QNode takes, and seconds that a qelectron adds; lower quartiles of alternating calls.
+
+    The share is one of the whole call of the plain QNode on this machine's simulator, PennyLane's part included: the smallest call
+    there is. Where a job of a service runs, the same milliseconds are a share of a second or more.
+    """
     wires = 4
     options = {"seed_simulator": 1}
     dev = qml.device("threaded.ibmq", wires=wires, **options)
