@@ -1,4 +1,4 @@
-"""Where a device works: chosen once from its settings, this machine or a service."""
+"""The execution context of a device: chosen once from its settings, this machine or a service."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def open_remote(
 def _compiler(
     settings: Settings, backend: Any, *, without: frozenset[str], exact: bool, recognised: bool
 ) -> Compiler:
-    """What compiles circuits for a backend of a service."""
+    """The compiler of circuits for a backend of a service."""
     if settings.compiles_otherwise:
         return OwnCompiler(backend, settings.pass_manager, without=without, recognised=recognised)
     options = {"optimization_level": QPU_OPTIMIZATION_LEVEL, **settings.transpile_options}

@@ -1,4 +1,4 @@
-"""What the devices of both stacks share: opening a backend, running batches, coming back to them."""
+"""The base of the devices of both stacks: opening a backend, running batches, coming back to them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class BatchDevice(JournalAccess):
 
     @abstractmethod
     def _preparation(self) -> Preparation:
-        """What makes the tapes of one batch ready."""
+        """The preparation that makes the tapes of one batch ready."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {quantity(len(self.wires), 'wire') if self.wires else 'any wires'}, backend {self._backend_label()!r}>"
@@ -133,7 +133,7 @@ class BatchDevice(JournalAccess):
 
     @property
     def transpiles(self) -> int:
-        """How many circuits this device has laid out and routed so far; a gradient after the first transpiles none."""
+        """Number of circuits that this device has laid out and routed so far; a gradient after the first transpiles none."""
         return 0 if self._workplace is None else self._workplace.compiler.transpiles
 
     def with_options(self, **options: Unpack[DeviceOptions]) -> Self:
@@ -286,7 +286,7 @@ class BatchDevice(JournalAccess):
         return call
 
     def estimate(self, circuits: QuantumScript | Sequence[QuantumScript]) -> Estimate:
-        """What tapes would take: jobs, circuits, shots, QPU seconds, and what is left on the instance.
+        """Estimate what tapes would take: jobs, circuits, shots, QPU seconds, and what is left on the instance.
 
         Args:
             circuits: One tape, or ``n`` tapes.
@@ -388,7 +388,7 @@ class BatchDevice(JournalAccess):
         self.close()
 
     def _open(self) -> ExecutionContext:
-        """Where this device's shards run; opened when first needed."""
+        """The context in which this device's shards run; opened when first needed."""
         with self._lock:
             if self._workplace is None:
                 context = self._open_workplace(

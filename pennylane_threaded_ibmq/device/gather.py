@@ -40,7 +40,7 @@ IDLE_SECS = 1.0
 
 @dataclass(frozen=True)
 class Gap:
-    """How long calls wait for others; each batch that is on its way adds twice as much.
+    """Seconds for which calls wait for others; each batch that is on its way adds twice as much.
 
     Attributes:
         next_secs: For the next one.
@@ -206,7 +206,7 @@ class CallHandle:
 
 
 class _Arrivals(NamedTuple):
-    """What a call waits for."""
+    """The arrivals that a call waits for."""
 
     futures: Sequence[TapeFuture]
     batch: BatchHandle | None
@@ -216,7 +216,7 @@ class _Arrivals(NamedTuple):
         return not wait_for(self.futures, timeout).not_done
 
     def progress(self) -> Progress:
-        """How far the batch is that carries them."""
+        """The progress of the batch that carries them."""
         assert self.batch is not None
         return self.batch.progress
 

@@ -1,4 +1,4 @@
-"""What ``submit`` returns: a batch that runs, its futures and its jobs."""
+"""The handle that ``submit`` returns: a batch that runs, its futures and its jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which preprocessed tapes a user's tape became.
+    """The preprocessed tapes that a user's tape became.
 
     Attributes:
         start: First of them.
@@ -117,7 +117,7 @@ class BatchHandle:
 
     @property
     def jobs_left(self) -> int:
-        """How many of its jobs have not ended, those that are not sent yet among them."""
+        """Number of its jobs that have not ended, those that are not sent yet among them."""
         return self._batch.shards_left
 
     @property
@@ -132,7 +132,7 @@ class BatchHandle:
 
     @property
     def progress(self) -> Progress:
-        """How far the batch has got, at once; while somebody asks, the watcher also asks for places in the queue."""
+        """The progress of the batch, at once; while somebody asks, the watcher also asks for places in the queue."""
         return self._batch.progress()
 
     @property
@@ -150,7 +150,7 @@ class BatchHandle:
 
     @property
     def metadata(self) -> tuple[tuple[PubMetadata, ...], ...]:
-        """What IBM's primitives say of each tape beside its numbers, such as standard errors, mitigation and timing.
+        """Metadata of each tape from IBM's primitives, such as standard errors, mitigation and timing.
 
         One entry a tape, in the order of the tapes: a record for each PUB that served it, the same for both primitives and for both
         kinds of them. The entry of a tape without a result is empty, and so are all on this machine.
@@ -167,7 +167,7 @@ class BatchHandle:
         return self._usage_secs is None and bool(self._batch.job_ids)
 
     def metrics(self) -> tuple[JobMetrics, ...]:
-        """What IBM charged for each job and how long it queued and ran, in the order of ``job_ids``; one request a job.
+        """Charge of each job, and how long it queued and ran, in the order of ``job_ids``; one request a job.
 
         Returns:
             One record a job, empty on this machine; in each, ``None`` stands for what IBM does not say or does not know yet.
@@ -346,5 +346,5 @@ def _gather(parts: Sequence[Future[Any]], make: Callable[[tuple[Any, ...]], Any]
 
 
 def what_runs_on(job_ids: Sequence[str]) -> str:
-    """What is said of jobs that nobody waits for any more."""
+    """A sentence on jobs that nobody waits for any more."""
     return f"Jobs {', '.join(job_ids)} run on" if job_ids else "What was submitted runs on"

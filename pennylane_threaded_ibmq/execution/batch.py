@@ -121,12 +121,12 @@ class Batch:
 
     @property
     def shards_left(self) -> int:
-        """How many shards have not ended."""
+        """Number of shards that have not ended."""
         return self._open
 
     @property
     def jobs(self) -> tuple[Any, ...]:
-        """What the client knows those jobs by, in the same order."""
+        """The client's objects of those jobs, in the same order."""
         return tuple(run.job.handle for run in self.runs if run.job is not None)
 
     @property
@@ -149,7 +149,7 @@ class Batch:
         return self._finished.wait(timeout)
 
     def progress(self) -> Progress:
-        """How far it has got."""
+        """The progress so far."""
         return self.tracker.progress()
 
     def results(self) -> tuple[Result, ...]:
@@ -230,7 +230,7 @@ class Batch:
         return sum(self._charges.values()) if accepted and known else None
 
     def metadata(self) -> dict[int, tuple[PubMetadata, ...]]:
-        """What the service said of tapes beside their numbers, by position, as far as there are results."""
+        """Metadata of tapes as the service said it, by position, as far as there are results."""
         found: dict[int, tuple[PubMetadata, ...]] = {}
         for run, job, service in self._accepted():
             for position, some in service.metadata(run, job).items():
@@ -246,7 +246,7 @@ class Batch:
         return tuple(service.metrics(job) for _, job, service in self._accepted())
 
     def error(self, position: int) -> BaseException | None:
-        """What a tape failed with, if it did."""
+        """The error that a tape failed with, if it did."""
         return self._results.errors.get(position)
 
     def value(self, position: int) -> Result:
@@ -297,7 +297,7 @@ class Batch:
             run.idle.wait(max(0.0, until - time.monotonic()))
 
     def _run_shard(self, run: ShardRun) -> Steps[Parts]:
-        """What a lane does with a shard."""
+        """Run a shard in a lane."""
         parts: Parts = {}
         results = yield from self._context.runner.run(run)
         for request, result in zip_strict(run.requests, results):
@@ -313,7 +313,7 @@ class Batch:
         self._context.journal.release(self.batch_id)
 
     def _finish(self, run: ShardRun, future: Future[Parts]) -> None:
-        """What a lane brought, or what it failed with; whatever happens here, those who wait are told."""
+        """Take in what a lane brought, or what it failed with; whatever happens here, those who wait are told."""
         failure: BaseException | None = None
         parts: Parts = {}
         try:
@@ -380,7 +380,7 @@ def _explained(error: BaseException, run: ShardRun) -> BaseException:
 
 
 def _end(future: Future[Any], failure: BaseException | None) -> ShardState:
-    """How a shard ended."""
+    """The state in which a shard ended."""
     if future.cancelled() or isinstance(failure, JobCancelledError):
         return ShardState.CANCELLED
     return ShardState.DONE if failure is None else ShardState.FAILED

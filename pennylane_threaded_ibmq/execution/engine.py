@@ -20,7 +20,7 @@ UNKNOWN_WORKERS = 8
 """Workers that a cluster is taken to get which has none yet."""
 
 START_SECS = 120
-"""How long a process may take to start before it counts as one that starts."""
+"""Seconds that a process may take to start before it counts as one that starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def _of_client(client: Any, close: Callable[[], None]) -> Engine:
 
 
 def _workers_of(executor: Executor) -> int:
-    """How many functions an executor runs at once: the standard library's and mpi4py's say it in different words."""
+    """Number of functions that an executor runs at once: the standard library's and mpi4py's say it in different words."""
     for word in ("_max_workers", "num_workers", "max_workers"):
         number = getattr(executor, word, None)
         if isinstance(number, int) and number > 0:

@@ -23,7 +23,7 @@ FIRST_PAUSE_SECS = 0.25
 LONGEST_PAUSE_SECS = 10.0
 
 AFTER_OUTAGE_SECS = 30.0
-"""How long a list of jobs may lag behind a service that was out when it was asked for it."""
+"""Seconds for which a list of jobs may lag behind a service that was out when it was asked for it."""
 
 
 class JobFinder:

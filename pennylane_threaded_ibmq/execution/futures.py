@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Waiting(Protocol):
-    """What may still have to be sent, or run."""
+    """A batch that may still have to be sent, or run."""
 
     def flush(self) -> None:
         """Send all that wait, in this thread."""

@@ -179,7 +179,7 @@ class Lanes:
 
 
 class _Lane:
-    """What a lane owns; used by its thread alone.
+    """The state of a lane; used by its thread alone.
 
     Args:
         open_inner: Makes its inner device.

@@ -34,7 +34,7 @@ PIECES_PER_WORKER = 2
 """More even out workers of different speed; each costs a message."""
 
 LOOK_SECS = 0.25
-"""How often a waiting lane looks whether its batch was cancelled."""
+"""Seconds between two looks of a waiting lane whether its batch was cancelled."""
 
 
 class EngineRunner(LocalRunner):

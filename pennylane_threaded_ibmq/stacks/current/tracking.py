@@ -33,7 +33,7 @@ def track(tracker: Any, batch: Batch, usage_secs: float | None) -> None:
 
 
 def costs_of(tape: QuantumScript) -> dict[str, Any]:
-    """What a tape takes, in PennyLane's words."""
+    """Costs of a tape, in PennyLane's words."""
     executions, shots = get_num_shots_and_executions(tape)
     specs = tape.specs
     return {
