@@ -81,7 +81,7 @@ def test_each_gate_has_the_matrix_that_pennylane_gives_it(name, adjoint):
 
 def test_the_table_is_the_same_when_it_is_made_again():
     """A change of what makes it shows in the copy alone: the table was made when the module was imported."""
-    again = runpy.run_path(gates.__file__)
+    again = runpy.run_path(gates.__file__, run_name=gates.__name__)
     for name in ("LOWERING", "ANGLES"):
         assert again[name] == getattr(gates, name)
 

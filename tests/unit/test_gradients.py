@@ -193,6 +193,13 @@ def test_coefficients_are_differentiated_by_their_terms():
             np.array(-np.sin(0.5)),
         ),
     )
+    # no other measurement depends on them
+    tape = tape_of([qml.RY(0.3, 0), qml.RX(0.5, 1)], [qml.expval(qml.Z(0)), qml.expval(WORDS)], [2, 3])
+    tapes, post = gradient_tapes(tape)
+    close(
+        post(exact(tapes)),
+        ((np.array(0.0),) * 2, (np.array(np.sin(0.3) * np.cos(0.5)), np.array(-np.sin(0.5)))),
+    )
     tape = tape_of([qml.RY(0.3, 0), qml.RX(0.5, 1)], [qml.expval(WORDS)], [3])
     tapes, post = gradient_tapes(tape)
     assert len(tapes) == 1

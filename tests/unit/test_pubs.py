@@ -45,6 +45,8 @@ def test_an_estimator_has_a_pub_for_each_copy():
     (block,) = blocks_of([tape(qml.expval(qml.X(0)), qml.expval(qml.Y(1)), shots=[10, 20])], estimator=True)
     request = make_request(block, RNG(0))
     assert [pub.shots for pub in request.pubs] == [10, 20]
+    assert {id(pub.circuit) for pub in request.pubs} == {id(block.template.estimator_circuit()[0].circuit)}
+    assert request.recipes == {}
     assert all(pub.setting == -1 and pub.values.tolist() == [[0.1, 0.5]] for pub in request.pubs)
     assert all([o.to_list() for o in pub.observables] == [[("IX", 1)], [("YI", 1)]] for pub in request.pubs)
     result = collect(request, [np.array([[0.25], [0.5]]), np.array([[0.75], [-1.0]])], RNG(0))
@@ -119,6 +121,7 @@ def test_each_shot_of_a_shadow_comes_back_with_its_basis(single):
     seen = np.zeros((2, 40), dtype=int)
     results = []
     for pub in request.pubs:
+        assert pub.circuit is block.template.sampler_circuit(pub.setting).circuit
         assert pub.slots.shape == (len(pub.values), pub.shots, 2)
         bits = np.zeros((len(pub.values), pub.shots, 1), dtype=np.uint8)
         for row, slots in enumerate(pub.slots):
@@ -194,8 +197,18 @@ def test_expectation_values_from_a_shadow():
     np.testing.assert_allclose(value, 9 * (1 + 1 + 0) / 3)
 
 
+def test_a_shadow_of_another_wire_and_the_median_of_its_parts():
+    (block,) = blocks_of([tape(qml.shadow_expval(qml.Z(1), seed=1, k=3), shots=6)])
+    recipes = np.array([[[2], [2], [2], [0], [2], [2]]], dtype=np.int8)
+    outcomes = shots_of(block, 0, [["0", "0", "1", "0", "1", "1"]])
+    (value,) = read_shadow(block.template.readouts[0], outcomes, recipes)
+    # means of two shots each; the fourth has another basis
+    np.testing.assert_allclose(value, np.median([3, -1.5, -3]))
+
+
 def test_settings_of_a_block_keep_their_results_apart():
-    (block,) = blocks_of([tape(qml.classical_shadow(wires=[0], seed=4), qml.expval(qml.X(1)), shots=4)])
+    last = [qml.expval(qml.X(1)), qml.expval(qml.Z(1))]
+    (block,) = blocks_of([tape(qml.classical_shadow(wires=[0], seed=4), *last, shots=4)])
     request = make_request(block, RNG(0))
     results = []
     for pub in request.pubs:
@@ -205,7 +218,7 @@ def test_settings_of_a_block_keep_their_results_apart():
             results.append(ShotBits(np.ones((len(pub.values), pub.shots, 1), dtype=np.uint8)))
     result = collect(request, results, RNG(0))
     decoded = decode_block(block, result, RNG(0))
-    assert decoded[0, 1] == [0.5]
+    assert decoded[0, 1] == decoded[0, 2] == [0.5]
     (shadow,) = decoded[0, 0]
     assert shadow[0].ravel().tolist() == [1, 1, 1, 1]
     np.testing.assert_array_equal(shadow[1], np.random.RandomState(4).randint(0, 3, size=(4, 1)))

@@ -209,3 +209,106 @@ def test_a_users_own_measurement_is_given_all_wires():
     settings, (readout,) = planned(Mine(wires=qml.wires.Wires(["b"])))
     assert settings[0].wires == tuple(WIRES)
     assert readout.labels == tuple(WIRES)
+
+
+class Odd(qml.operation.Operator):
+    """An observable that is made as a test needs it."""
+
+    num_wires = None
+    is_hermitian = False
+    has_matrix = True
+    has_diagonalizing_gates = True
+
+    def __init__(self, wires, diagonal, gates=(), off=0.0):
+        super().__init__(wires=wires)
+        self.diagonal, self.gates, self.off = diagonal, gates, off
+
+    def matrix(self, wire_order=None):
+        made = np.diag(np.asarray(self.diagonal, dtype=complex))
+        made[0, -1] += self.off
+        return made
+
+    def eigvals(self):
+        return np.asarray(self.diagonal)
+
+    def diagonalizing_gates(self):
+        return list(self.gates)
+
+
+class Claimed(Odd):
+    """The same, said to be Hermitian."""
+
+    is_hermitian = True
+
+
+def test_what_has_no_real_values_is_refused_by_its_name():
+    parts = "Measure its Hermitian and anti-Hermitian parts, (A + A†)/2 and (A - A†)/2i, one by one. Nothing was sent."
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        planned(qml.expval(Odd("a", [1, -1], off=0.5)))
+    assert str(caught.value).endswith(f" is not Hermitian, so its values are not real numbers. {parts}")
+    with pytest.raises(
+        UnsupportedCircuitError, match=r"^expval\(.* is no observable: it has the eigenvalue 1"
+    ):
+        planned(qml.expval(Claimed("a", [1 + 0.5j, -1])))
+    planned(qml.expval(Odd("a", [1, -1], off=1e-7)))
+    # so many wires are not looked at
+    wide = np.ones(2**11)
+    planned(qml.expval(Odd(range(11), wide, off=0.5)))
+    with pytest.raises(UnsupportedCircuitError, match="not Hermitian"):
+        planned(qml.expval(Odd(range(10), np.ones(2**10), off=0.5)))
+
+
+def test_gates_that_turn_an_observable_are_taken_apart():
+    (setting,), _ = planned(qml.expval(Odd(["a", "b"], [1, 2, 3, 4], [qml.CRot(0.1, 0.2, 0.3, ["a", "b"])])))
+    order = ["a", "b"]
+    np.testing.assert_allclose(
+        qml.matrix(qml.tape.QuantumScript(setting.rotations), wire_order=order),
+        qml.CRot(0.1, 0.2, 0.3, order).matrix(),
+        atol=1e-12,
+    )
+
+    class Closed(qml.operation.Operation):
+        num_wires = 1
+        num_params = 0
+
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        planned(qml.expval(Odd("a", [1, 2], [Closed(wires="a")])))
+    assert (
+        str(caught.value) == "The basis change Closed, needed to measure an observable, has no decomposition."
+    )
+
+
+def test_coefficients_of_a_shadow_are_real():
+    with pytest.raises(UnsupportedCircuitError, match=r"^shadowexpval.* it has the coefficient 0\+1j"):
+        planned(qml.shadow_expval(qml.s_prod(1j, qml.X("a"))))
+
+
+def test_values_midway_are_read_where_final_samples_are():
+    values = [qml.measure("a"), qml.measure("b")]
+    kinds = [qml.expval(values[0]), qml.probs(op=values[1]), qml.var(values[0]), qml.counts(values[1])]
+    final = [qml.expval(qml.X("c")), qml.sample(wires=["c"])]
+    operations = [v.measurements[0] for v in values]
+    tape = qml.tape.QuantumScript(operations, [*kinds, *final], shots=10)
+    data = StructureReader().read(tape, 0)
+    settings, readouts = plan_measurements(tape, data, WIRES, first=2)
+    (home,) = {i for i, s in enumerate(settings) if dict(s.basis)["c"] == "Z"}
+    assert [r.settings for r in readouts[:4]] == [(home,)] * 4
+    assert [r.bits for r in readouts[:4]] == [(0,), (1,), (0,), (1,)]
+    assert all(r.anywhere is True for r in readouts[:4])
+
+
+def test_statistics_take_the_shots_of_other_settings():
+    _, readouts = planned(
+        qml.probs(wires=["a"]),
+        qml.expval(qml.Projector([1], "a")),
+        qml.expval(qml.Z("a") @ qml.X("b")),
+        qml.expval(qml.Z("a") @ qml.Z("b")),
+    )
+    for readout in readouts[:1]:
+        assert len(readout.sources(0, {0, 1})) == 2
+        assert len(readout.sources(0, {readout.settings[0]})) == 1
+    user = qml.measurements.ExpectationMP(wires=qml.wires.Wires(["a"]), eigvals=np.array([1.0, 3.0]))
+    _, (own, *_) = planned(user, qml.expval(qml.Z("a") @ qml.X("b")), qml.expval(qml.Z("a") @ qml.Z("b")))
+    assert len(own.sources(0, {0, 1})) == 2
+    with pytest.raises(UnsupportedCircuitError, match=r"has the eigenvalue 1\+1j"):
+        planned(qml.measurements.ExpectationMP(wires=qml.wires.Wires(["a"]), eigvals=np.array([1.0, 1 + 1j])))

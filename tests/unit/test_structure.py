@@ -115,6 +115,11 @@ def test_what_is_no_angle_is_refused_by_its_name(value, words, gate):
     assert caught.value.tape == 4
 
 
+def test_a_matrix_before_it_hides_no_bad_angle():
+    with pytest.raises(UnsupportedCircuitError, match=r"^Tape 2: operation 1, RX on wires"):
+        StructureReader().read(tape([qml.QubitUnitary(np.eye(2), 0), qml.RX(np.nan, 0)]), 2)
+
+
 def test_complex_numbers_without_an_imaginary_part_are_angles():
     np.testing.assert_array_equal(read([qml.RX(0.25 + 0j, 0)]).angles, [[0.25]])
 

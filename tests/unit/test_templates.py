@@ -350,11 +350,14 @@ def test_a_diagonal_gate_beside_what_is_measured_is_routed():
     ops = [qml.RX(0.1, "a"), qml.RX(0.2, "b"), qml.CZ(["a", "b"])]
     route, _ = routing(trims=True)
     whole = []
+    own = [qml.Hermitian(np.array([[1.0, 0.5], [0.5, 2.0]]), wire) for wire in ("a", "b")]
     made, _ = template(
         ops,
         [
             qml.expval(qml.Z("a")),
             qml.expval(qml.X("a")),
+            qml.expval(own[0] @ own[1]),
+            qml.classical_shadow(wires=["a", "b"]),
             qml.expval(qml.Hermitian(np.diag([1.0, 2]) + 0.1, "a")),
         ],
         lambda c: whole.append(c) or c,
