@@ -37,6 +37,10 @@ BROADCAST = [
     (qml.Rot(TWO, 0.5, 3 * TWO, 0), lambda i: qml.Rot(TWO[i], 0.5, 3 * TWO[i], 0)),
     (qml.QubitUnitary(STACK, 0), lambda i: qml.QubitUnitary(STACK[i], 0)),
     (qml.adjoint(qml.RX(TWO, 0), lazy=True), lambda i: qml.adjoint(qml.RX(TWO[i], 0), lazy=True)),
+    (
+        qml.adjoint(qml.pow(qml.RX(TWO, 0), 3, lazy=True), lazy=True),
+        lambda i: qml.adjoint(qml.pow(qml.RX(TWO[i], 0), 3, lazy=True), lazy=True),
+    ),
     (qml.pow(qml.RX(TWO, 0), 3, lazy=True), lambda i: qml.pow(qml.RX(TWO[i], 0), 3, lazy=True)),
     (
         qml.prod(qml.RX(TWO, 0), qml.RY(0.4, 0), qml.RZ(2 * TWO, 1)),

@@ -278,6 +278,13 @@ def test_gates_that_turn_an_observable_are_taken_apart():
     )
 
 
+def test_probabilities_are_of_outcomes_whatever_their_values():
+    (setting,), _ = planned(qml.probs(op=qml.s_prod(1j, qml.X("a"))))
+    assert setting.basis == (("a", "X"),)
+    with pytest.raises(UnsupportedCircuitError, match="it has the coefficient"):
+        planned(qml.counts(qml.s_prod(1j, qml.X("a"))))
+
+
 def test_coefficients_of_a_shadow_are_real():
     with pytest.raises(UnsupportedCircuitError, match=r"^shadowexpval.* it has the coefficient 0\+1j"):
         planned(qml.shadow_expval(qml.s_prod(1j, qml.X("a"))))
