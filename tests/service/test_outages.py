@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 from ladder import ladder, right
 from outages import FAULTS, OUTAGE_SECS, FastDevice, Line, kept_port
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, ServiceError, WaitTimeoutError
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus, LoopbackConfig, LoopbackService
@@ -47,8 +48,9 @@ def fast(tmp_path):
 class Trouble:
     """A service and the line to it, which go out together."""
 
-    def __init__(self, service, port):
+    def __init__(self, service, port, is_told):
         self.service = service
+        self._is_told = is_told
         self.line = Line(service.port, port)
 
     def begin(self, kind):
@@ -65,13 +67,12 @@ class Trouble:
 
     @contextmanager
     def out(self, kind, dev):
-        """Out while the block runs and for twenty minutes of the device's, once it has noticed."""
+        """Out while the block runs and for twenty minutes of the device's, once it has told the user."""
         clock = dev._clock
         self.begin(kind)
         try:
             yield
-            while kind != "refused" and not self.service.counters.faults:
-                threading.Event().wait(0.05)
+            wait_until(self._is_told)
             over = clock.now() + OUTAGE_SECS
             threading.Event().wait(max(0.0, clock.pause(over - clock.now())))
         finally:
@@ -79,13 +80,17 @@ class Trouble:
 
 
 @pytest.fixture
-def trouble(loopback):
+def trouble(loopback, caplog):
     """Start a service whose line can be cut."""
+
+    def is_told():
+        return any("has not answered since" in record.getMessage() for record in caplog.records)
+
     with ExitStack() as stack:
 
         def start(**fields):
             port = stack.enter_context(kept_port())
-            made = Trouble(loopback(direct=True, **fields), port)
+            made = Trouble(loopback(direct=True, **fields), port, is_told)
             stack.callback(made.line.cut)
             return made
 
