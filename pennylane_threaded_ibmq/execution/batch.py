@@ -23,7 +23,6 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
-from ..service.calls import Steps
 from ..service.service import SentJob
 from ..service.usage import JobMetrics
 from ..store.records import ShardState
@@ -296,10 +295,10 @@ class Batch:
         for run in busy:
             run.idle.wait(max(0.0, until - time.monotonic()))
 
-    def _run_shard(self, run: ShardRun) -> Steps[Parts]:
-        """Run a shard in a lane."""
+    def _run_shard(self, run: ShardRun, lane: Any) -> Parts:
+        """Run a shard in a lane, through what that owns."""
         parts: Parts = {}
-        results = yield from self._context.runner.run(run)
+        results = self._context.runner.run(run, lane)
         for request, result in zip_strict(run.requests, results):
             merge(parts, decode_block(request.block, result, run.rng))
         return parts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..exceptions import ResultError
 from ..service.arrival import arrival_secs_since
 from ..service.outage import QUIET_SECS
+from ..service.retry import RetryPolicy
 from ..service.service import JobService, SentJob
 from .primitives import job_pubs
 from .recovery import Found, decide
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECS = 0.25
-LONGEST_PAUSE_SECS = 10.0
+_LOOKS = RetryPolicy(0.25, 10.0)
 
 AFTER_OUTAGE_SECS = 30.0
 """Seconds for which a list of jobs may lag behind a service that was out when it was asked for it."""
@@ -59,8 +59,9 @@ class JobFinder:
         """
         clock = self._jobs.outage.clock
         until = clock.now() + secs
-        pause = FIRST_PAUSE_SECS
+        looks = 0
         while True:
+            looks += 1
             # before the look, which may take as long as an outage
             began = clock.now()
             left = until - began
@@ -77,8 +78,7 @@ class JobFinder:
                 left,
                 extra=run.facts("sending"),
             )
-            self._jobs.outage.pause(min(pause, left), partial(_check, run))
-            pause = min(2 * pause, LONGEST_PAUSE_SECS)
+            self._jobs.outage.pause(min(_LOOKS.pause_secs(looks), left), partial(_check, run))
 
     def take_over(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
         """The job of an earlier program; ``None`` if there is none that is good for something.

@@ -14,7 +14,6 @@ from ..circuits.decode import BlockResult
 from ..circuits.outcomes import ShotCounts
 from ..circuits.pubs import Pub, Request, collect
 from ..exceptions import JobFailedError, ThreadedIBMQError
-from ..service.calls import Steps
 from ..simulators.local import LocalBackend
 from ..store.records import ShardState
 from .chunks import Chunk
@@ -36,9 +35,8 @@ class LocalRunner:
         self.backend = backend
         self._seeded = seeded
 
-    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
+    def run(self, run: ShardRun, _lane: Any = None) -> list[BlockResult]:
         """Simulate one shard."""
-        yield from ()  # no service is called
         run.refuse_given_up()
         run.report(ShardState.RUNNING)
         try:

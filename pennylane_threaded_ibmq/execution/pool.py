@@ -20,7 +20,6 @@ from typing import Any
 from .._compat import zip_strict
 from ..circuits.decode import BlockResult
 from ..exceptions import ConfigurationError, JobFailedError
-from ..service.calls import Steps
 from ..simulators.local import LocalBackend
 from ..store.records import ShardState
 from .chunks import BackendSpec, Chunk, pack, run_chunk
@@ -63,9 +62,8 @@ class EngineRunner(LocalRunner):
                 argument="engine",
             ) from error
 
-    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
+    def run(self, run: ShardRun, _lane: Any = None) -> list[BlockResult]:
         """Run one shard on the workers."""
-        yield from ()  # no service is called
         run.refuse_given_up()
         run.report(ShardState.RUNNING)
         wholes = make_chunks(run.requests, run.rng, seeded=self._seeded)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from ..circuits.decode import BlockResult
 from ..exceptions import JobCancelledError, JobFailedError
-from ..service.calls import Steps
 from ..service.errors import PASSING_JOB_CODES
 from ..service.pace import Pacer
 from ..service.service import JobService
@@ -51,11 +51,11 @@ class ServiceRunner:
         self._reader = ResultReader(jobs, journal, finder, pacer.speed if learns_speed else None)
         self._max_retries = max_retries
 
-    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
+    def run(self, run: ShardRun, lane: Any) -> list[BlockResult]:
         """Send one shard, wait for its job and fetch the result; again if the job failed for a reason that can pass."""
         assert run.scope.ibm_batch is not None
         with run.scope.ibm_batch.sending() as batch:
-            job = self._adopter.take_over(run) or (yield from self._sender.send(run, batch))
+            job = self._adopter.take_over(run) or self._sender.send(run, lane, batch)
         for left in reversed(range(self._max_retries + 1)):
             try:
                 return self._reader.read(run, job)
@@ -67,7 +67,7 @@ class ServiceRunner:
             # without a job, so that whoever releases the batch meanwhile stops this sending too
             run.job = None
             run.report(ShardState.PLANNED)
-            job = self._adopter.job_of_others(run, failed=run.tag) or (yield from self._sender.send(run))
+            job = self._adopter.job_of_others(run, failed=run.tag) or self._sender.send(run, lane)
         raise AssertionError(left)
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from ..circuits.pubs import make_request
 from ..circuits.shards import Shard
 from ..exceptions import JobCancelledError
 from ..progress.progress import ProgressTracker
-from ..service.calls import Steps
 from ..service.pace import Pacer
 from ..service.queue import QueueInfo
 from ..service.service import JobService, PubData, SentJob
@@ -163,8 +162,8 @@ class ShardRun:
 class ShardRunner(Protocol):
     """A place where shards run: this machine, an engine, or a service."""
 
-    def run(self, run: ShardRun) -> Steps[list[BlockResult]]:
-        """Run one shard in a lane, by steps whose calls the lane makes; one result a request."""
+    def run(self, run: ShardRun, lane: Any, /) -> list[BlockResult]:
+        """Run one shard in a lane, through what that owns; one result a request."""
 
     def close(self) -> None:
         """End what it has open."""

@@ -9,14 +9,15 @@ from typing import Any
 
 from ..exceptions import SubmissionError, ThreadedIBMQError
 from ..service.arrival import arrival_secs
-from ..service.calls import Steps
 from ..service.errors import Trouble, is_outage, judge_submission, retry_after
 from ..service.marks import mark_pubs
 from ..service.pace import Pacer
+from ..service.retry import RetryPolicy
 from ..service.service import JobService, SentJob
 from ..store.records import ShardState
 from .batch_journal import BatchJournal
 from .finder import JobFinder
+from .heartbeat import Heartbeat
 from .primitives import job_pubs
 from .runner import ShardRun
 from .usage_limit import UsageLimit
@@ -31,6 +32,8 @@ MOST_SENDINGS = 5
 
 LONGEST_SENDING_PAUSE_SECS = 30.0
 """Between two sendings of a shard."""
+
+_SENDINGS = RetryPolicy(0.4, LONGEST_SENDING_PAUSE_SECS, MOST_SENDINGS)
 
 
 class JobSender:
@@ -57,18 +60,20 @@ class JobSender:
         self._finder = finder
         self._pacer = pacer
         self._usage_limit = usage_limit
+        self._heartbeat = Heartbeat()
 
-    def send(self, run: ShardRun, batch: Any = None) -> Steps[SentJob]:
+    def send(self, run: ShardRun, lane: Any, batch: Any = None) -> SentJob:
         """Send a shard whose attempt is this batch's to send as one job, as often as it takes for the service to have exactly one.
 
         Args:
             run: The shard.
+            lane: What its lane owns that it is sent through.
             batch: IBM's Batch in which it is sent, if there is one.
         """
         try:
             self._reserve(run)
             try:
-                return (yield from self._send_until_accepted(run, job_pubs(run.requests, self._jobs), batch))
+                return self._send_until_accepted(run, job_pubs(run.requests, self._jobs), lane, batch)
             finally:
                 self._jobs.outage.forget(run)
         except BaseException:
@@ -93,7 +98,7 @@ class JobSender:
             self._journal.note(run, ShardState.FAILED, error=str(error))
             raise
 
-    def _send_until_accepted(self, run: ShardRun, pubs: Sequence[Any], batch: Any) -> Steps[SentJob]:
+    def _send_until_accepted(self, run: ShardRun, pubs: Sequence[Any], lane: Any, batch: Any) -> SentJob:
         tries = odd = 0
         while True:
             while not self._pacer.enter(run.given_up):
@@ -103,7 +108,7 @@ class JobSender:
             job = None
             with run.busy():
                 try:
-                    job = yield from self._send_once(run, pubs, batch)
+                    job = self._send_once(run, pubs, lane, batch)
                 except SubmissionError as error:
                     trouble = judge_submission(error)
                     if trouble is Trouble.PENDING_LIMIT:
@@ -122,7 +127,7 @@ class JobSender:
                         tries += 1
                         known = trouble is not Trouble.UNKNOWN
                         odd += not self._is_out(run, error)
-                        job = self._after_trouble(run, error, known=known, last=odd == MOST_SENDINGS)
+                        job = self._after_trouble(run, error, known=known, last=_SENDINGS.is_over(odd))
                 finally:
                     if job is None:
                         run.free_slot()
@@ -136,10 +141,9 @@ class JobSender:
             if limited:
                 run.given_up.wait(USAGE_SECS)
             elif tries:
-                pause = min(0.2 * 2 ** min(tries, 10), LONGEST_SENDING_PAUSE_SECS)
-                self._jobs.outage.pause(pause, run.refuse_given_up)
+                self._jobs.outage.pause(_SENDINGS.pause_secs(tries), run.refuse_given_up)
 
-    def _send_once(self, run: ShardRun, pubs: Sequence[Any], batch: Any) -> Steps[SentJob]:
+    def _send_once(self, run: ShardRun, pubs: Sequence[Any], lane: Any, batch: Any) -> SentJob:
         self._journal.begin_sending(run)
         run.report(ShardState.SENDING)
         try:
@@ -147,9 +151,9 @@ class JobSender:
             still = partial(self._journal.note, run, ShardState.SENDING)
             tags = (self._journal.tag, run.tag, *run.scope.tags)
             kind = run.spec.shard.blocks[0].primitive
-            job = yield from self._jobs.submit(
-                kind, mark_pubs(pubs, run.tag), batch, tags, still, run.spec.most_secs
-            )
+            marked = mark_pubs(pubs, run.tag)
+            with self._heartbeat.during(still):
+                job = self._jobs.submit(kind, marked, lane, batch, tags, run.spec.most_secs)
         except SubmissionError:
             raise
         except BaseException as error:

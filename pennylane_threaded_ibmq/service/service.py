@@ -11,7 +11,6 @@ from .._quantity import quantity
 from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError, SubmissionError
 from .answers import in_words
 from .asking import ANSWER_SECS, ask_aside, ask_within
-from .calls import Call, Steps
 from .client import ServiceClient
 from .errors import (
     NoAnswerError,
@@ -71,30 +70,28 @@ class JobService(ServiceClient):
         self,
         primitive: str,
         pubs: Sequence[Any],
+        lane: Any,
         batch: Any,
         tags: Sequence[str],
-        beat: Callable[[], None] = _nothing,
         most_secs: int | None = None,
-    ) -> Steps[SentJob]:
-        """Send one job, by a call that is made in a lane.
+    ) -> SentJob:
+        """Send one job, once.
 
         Args:
             primitive: ``"sampler"`` or ``"estimator"``.
             pubs: PUBs in the primitive's form.
+            lane: What the lane owns that it is sent through.
             batch: A context for several jobs, as of :meth:`open_batch`; ``None`` for the lane's own session or backend.
             tags: Tags by which the job can be found again: one of its device, one of its own, then the user's.
-            beat: Called now and then while there is no answer.
             most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
 
         Raises:
             SubmissionError: The service did not accept the job, or did not say which it is.
         """
-
-        def send(lane: Any) -> tuple[str, Any]:
-            return self._send(primitive, pubs, lane, batch, tags, most_secs)
-
         try:
-            job_id, handle = yield Call(send, "a job", SEND_SECS, self.outage.clock.limit(SEND_SECS), beat)
+            job_id, handle = self._within(
+                SEND_SECS, lambda: self._send(primitive, pubs, lane, batch, tags, most_secs), "a job"
+            )
         except Exception as error:
             # an answer that cannot be read is an error of any kind, and the job may exist
             raise SubmissionError(

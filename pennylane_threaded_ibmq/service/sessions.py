@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Session
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 from urllib3 import Retry
 from urllib3.exceptions import (
@@ -29,7 +28,6 @@ from urllib3.exceptions import (
 )
 
 from .asking import ANSWER_SECS, secs_left
-from .calls import is_abandoned
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,20 +81,15 @@ class SendOnce(BoundedRepeats):
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Waits no longer for an answer than whoever asks, and sends no job for somebody who has given up.
+    """Waits no longer for an answer than whoever asks, and asks nothing when that time is over.
 
-    Before it sends a job the client asks for usage and status. Where those stay silent for long, whoever sends has given up,
-    looked for the job in vain and sent it again, when the client gets to it.
+    So no job leaves late: before it sends one the client asks for usage and status, which may stay silent for long.
     """
 
     def send(
         self, request: Any, stream: bool = False, timeout: Any = None, *others: Any, **named: Any
     ) -> Any:
         """Send a request."""
-        if request.method == "POST" and is_abandoned():
-            raise RequestsConnectionError(
-                "Nobody waits for this job any more; it was not sent.", request=request
-            )
         left = secs_left()
         if not left:
             raise ReadTimeout("Nobody waits for this answer any more; it was not asked for.", request=request)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from functools import partial
 
 import numpy as np
 import pennylane as qml
@@ -21,12 +20,6 @@ def tapes(count=4):
     return [
         qml.tape.QuantumScript([qml.RY(0.1 * i, 0)], [qml.expval(qml.Z(0))], shots=100) for i in range(count)
     ]
-
-
-def calls(function):
-    """Steps that call a function, and no service."""
-    yield from ()
-    return function()
 
 
 def fail():
@@ -51,7 +44,7 @@ def test_a_callback_ends_nothing_but_itself(end):
     gate, after = threading.Event(), threading.Event()
     dev = qml.device("threaded.ibmq", wires=1, max_jobs=1)
     lanes = dev._open().lanes
-    lanes.submit(partial(calls, lambda: gate.wait(60)))
+    lanes.submit(lambda _: gate.wait(60))
     handle = dev.submit(tapes())
     first = handle.futures[0]
     first.add_done_callback(lambda _: end())
@@ -88,11 +81,11 @@ def test_an_observer_that_leaves_is_not_called_again():
 def test_a_lane_outlives_what_a_task_leaves_behind():
     lanes = Lanes(1, lambda: None)
     gate = threading.Event()
-    future = lanes.submit(partial(calls, lambda: gate.wait(60)))
+    future = lanes.submit(lambda _: gate.wait(60))
     future.add_done_callback(lambda _: sys.exit())
     gate.set()
     assert future.result(60)
-    assert lanes.submit(partial(calls, lambda: "alive")).result(60) == "alive"
+    assert lanes.submit(lambda _: "alive").result(60) == "alive"
     lanes.close()
 
 
@@ -101,7 +94,7 @@ def test_futures_keep_their_device():
 
     def submit():
         dev = qml.device("threaded.ibmq", wires=1, max_jobs=1)
-        dev._open().lanes.submit(partial(calls, lambda: gate.wait(60)))
+        dev._open().lanes.submit(lambda _: gate.wait(60))
         return dev.submit(tapes()).futures
 
     futures = submit()
@@ -123,7 +116,7 @@ def test_a_gathered_future_keeps_the_device_and_a_callback_may_leave():
 
     def submit():
         dev = qml.device("threaded.ibmq", wires=1, max_jobs=1)
-        dev._open().lanes.submit(partial(calls, lambda: gate.wait(60)))
+        dev._open().lanes.submit(lambda _: gate.wait(60))
         return dev.submit([tape]).futures[0]
 
     future = submit()
@@ -146,7 +139,7 @@ def test_run_later_outlives_a_callback_that_leaves():
     gate, after = threading.Event(), threading.Event()
     executor = IBMQExecutor(shots=100, max_jobs=1)
     later = qelectron(circuit, executors=executor)
-    executor._device()._open().lanes.submit(partial(calls, lambda: gate.wait(60)))
+    executor._device()._open().lanes.submit(lambda _: gate.wait(60))
     futures = [later.run_later(0.1 * i) for i in range(3)]
     futures[0].add_done_callback(lambda _: sys.exit())
     futures[0].add_done_callback(lambda _: after.set())

@@ -1,4 +1,4 @@
-"""Lanes by themselves: whose thread makes a call, what is noted while it lasts, and who goes on if no answer comes."""
+"""Lanes by themselves: whose thread carries a task, and what is noted while a submission lasts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import threading
 
 import pytest
 
-from pennylane_threaded_ibmq.execution import call_monitor
+from pennylane_threaded_ibmq.execution import heartbeat
 from pennylane_threaded_ibmq.execution.lanes import Lanes
-from pennylane_threaded_ibmq.service.calls import Call
-from pennylane_threaded_ibmq.service.errors import NoAnswerError
 
 LONG = 60.0
 
@@ -22,79 +20,76 @@ def lanes():
     made.close()
 
 
-def ask(call):
-    """Steps that make one call, and hand on its answer with the thread that goes on."""
-    try:
-        answer = yield call
-    except NoAnswerError as error:
-        answer = error
-    return answer, threading.current_thread()
-
-
-def test_a_call_is_made_in_the_thread_that_owns_what_it_goes_through(lanes):
-    call = Call(lambda owner: (owner, threading.current_thread()), "a question", LONG, LONG)
-    (owner, caller), after = lanes.submit(lambda: ask(call)).result(LONG)
-    assert owner is caller is after
-    assert caller is not threading.current_thread()
+def test_a_task_is_carried_in_the_thread_that_owns_what_it_goes_through(lanes):
+    owner, carrier = lanes.submit(lambda inner: (inner, threading.current_thread())).result(LONG)
+    assert owner is carrier
+    assert carrier is not threading.current_thread()
     # and so is the next one
-    (again, _), _ = lanes.submit(lambda: ask(call)).result(LONG)
-    assert again is owner
+    assert lanes.submit(lambda inner: inner).result(LONG) is owner
 
 
-def test_an_error_of_a_call_is_thrown_into_its_steps(lanes):
+def test_an_error_of_a_task_is_its_futures_and_the_lane_goes_on(lanes):
     def fail(_):
-        raise NoAnswerError("said the service")
+        raise ValueError("said the task")
 
-    answer, _ = lanes.submit(lambda: ask(Call(fail, "a question", LONG, LONG))).result(LONG)
-    assert str(answer) == "said the service"
+    with pytest.raises(ValueError, match="said the task"):
+        lanes.submit(fail).result(LONG)
+    assert lanes.submit(lambda _: "here").result(LONG) == "here"
 
 
-def test_a_call_that_lasts_is_noted_again_and_again(lanes, monkeypatch):
-    monkeypatch.setattr(call_monitor, "BEAT_SECS", 0.01)
-    thrice = threading.Semaphore(0)
-    beats = []
+def test_a_lane_that_cannot_be_opened_fails_its_tasks_one_by_one():
+    opened = []
 
-    def beat():
-        beats.append(threading.current_thread())
-        thrice.release()
-        if len(beats) == 1:
+    def open_inner():
+        opened.append(threading.current_thread())
+        raise OSError("no device")
+
+    lanes = Lanes(1, open_inner)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no device"):
+            lanes.submit(lambda _: "never").result(LONG)
+    assert len(set(opened)) == 1
+    assert len(opened) == 2
+    lanes.close()
+
+
+@pytest.fixture
+def beating(monkeypatch):
+    """Notes come fast."""
+    monkeypatch.setattr(heartbeat, "BEAT_SECS", 0.01)
+    return heartbeat.Heartbeat()
+
+
+def test_what_lasts_is_noted_again_and_again(beating):
+    noted = threading.Semaphore(0)
+    threads = []
+
+    def note():
+        threads.append(threading.current_thread())
+        noted.release()
+        if len(threads) == 1:
             raise OSError("a full disk ends nothing")
 
-    def wait(_):
-        return all(thrice.acquire(timeout=LONG) for _ in range(3))
-
-    answer, after = lanes.submit(lambda: ask(Call(wait, "a question", LONG, LONG, beat))).result(LONG)
-    assert answer
-    assert after not in beats
-
-
-def test_where_no_answer_comes_another_thread_goes_on(lanes):
-    free, callers = threading.Event(), []
-
-    def stay(owner):
-        callers.append(owner)
-        free.wait(LONG)
-        return "too late"
-
-    answer, after = lanes.submit(lambda: ask(Call(stay, "a question", 9.0, 0.05))).result(LONG)
-    assert str(answer) == "The service gave no answer to a question within 9 s."
-    (stuck,) = callers
-    assert after is not stuck
-    assert after.name == stuck.name
-    assert stuck.abandoned
-    assert not after.abandoned
-    # one lane it is still, and it owns another thing
-    call = Call(lambda owner: owner, "a question", LONG, LONG)
-    assert lanes.submit(lambda: ask(call)).result(LONG) == (after, after)
-    free.set()
-    stuck.join(LONG)
-    assert not stuck.is_alive()
+    with beating.during(note):
+        assert all(noted.acquire(timeout=LONG) for _ in range(3))
+    assert threading.current_thread() not in threads
+    threads[-1].join(LONG)
+    assert not threads[-1].is_alive()
 
 
-def test_work_that_comes_meanwhile_waits_for_the_lane_and_not_for_the_answer(lanes):
-    free = threading.Event()
-    first = lanes.submit(lambda: ask(Call(lambda _: free.wait(LONG), "a question", 9.0, 0.05)))
-    second = lanes.submit(lambda: ask(Call(lambda _: "here", "a question", LONG, LONG)))
-    assert second.result(LONG)[0] == "here"
-    assert isinstance(first.result(LONG)[0], NoAnswerError)
-    free.set()
+def test_one_thread_notes_all_that_lasts(beating):
+    threads = {"one": [], "other": []}
+    noted = {name: threading.Semaphore(0) for name in threads}
+
+    def note(name):
+        threads[name].append(threading.current_thread())
+        noted[name].release()
+
+    with beating.during(lambda: note("one")):
+        with beating.during(lambda: note("other")):
+            assert all(noted[name].acquire(timeout=LONG) for name in threads)
+        # what is over is not waited for, and what lasts is noted on
+        before = len(threads["one"])
+        while len(threads["one"]) < before + 2:
+            assert noted["one"].acquire(timeout=LONG)
+    assert len({*threads["one"], *threads["other"]}) == 1

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from pennylane_threaded_ibmq.service.calls import is_abandoned
 from pennylane_threaded_ibmq.service.errors import (
     PASSING_JOB_CODES,
     NoAnswerError,
@@ -218,7 +217,3 @@ def test_codes_whose_advice_is_to_try_again(code):
 @pytest.mark.parametrize("code", [1000, 1002, 1007, 1009, 1012, 3458, 8999, 10000])
 def test_codes_that_come_again(code):
     assert code not in PASSING_JOB_CODES
-
-
-def test_this_thread_is_nobody_that_was_replaced():
-    assert is_abandoned() is False
