@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from ..exceptions import ResultError
-from ..service.service import JobService, SentJob
+from ..service.job import SentJob
+from ..service.service import JobService
 from ..store.records import Attempt, ShardState
 from .batch_journal import BatchJournal
 from .finder import JobFinder

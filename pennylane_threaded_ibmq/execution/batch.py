@@ -23,7 +23,7 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
-from ..service.service import SentJob
+from ..service.job import SentJob
 from ..service.usage import JobMetrics
 from ..store.records import ShardState
 from .batch_journal import BatchJournal

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 
 from .._quantity import quantity
-from ..service.service import JobService, SentJob
+from ..service.job import SentJob
+from ..service.service import JobService
 from ..service.usage import JobMetrics
 from .batch_journal import BatchJournal
 from .metadata import PubMetadata, metadata_by_tape
@@ -36,21 +36,8 @@ class BatchService:
         return SharedBatch(self._jobs, 0 if self._in_session else shards)
 
     def cancel(self, jobs: Sequence[SentJob]) -> None:
-        """Cancel jobs, all at once: each may take its time at a service in trouble."""
-        unanswered: list[str] = []
-
-        def cancel(job: SentJob) -> None:
-            if not self._jobs.cancel(job):
-                unanswered.append(job.job_id)
-
-        threads = [
-            threading.Thread(target=cancel, args=(job,), name="threaded-ibmq-cancel", daemon=True)
-            for job in jobs
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        """Cancel jobs."""
+        unanswered = self._jobs.cancel(jobs)
         if unanswered:
             logger.warning(
                 "%s not cancelled yet, as %s does not answer: %s. That happens when it does, while this "

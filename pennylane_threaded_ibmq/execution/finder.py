@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import ResultError
 from ..service.arrival import arrival_secs_since
+from ..service.job import SentJob
 from ..service.outage import QUIET_SECS
 from ..service.retry import RetryPolicy
-from ..service.service import JobService, SentJob
+from ..service.service import JobService
 from .primitives import job_pubs
 from .recovery import Found, decide
 
@@ -125,7 +126,7 @@ class JobFinder:
                 job_id,
                 extra=run.facts("sending", job_id),
             )
-            self._jobs.cancel(jobs[job_id])
+        self._jobs.cancel([jobs[job_id] for job_id in decision.cancel])
         return jobs[decision.adopt] if decision.adopt else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..circuits.pubs import Pub, Request
-from ..service.service import PubData, SentJob
+from ..service.job import PubData, SentJob
 from .primitives import count_parts
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from ..circuits.decode import BlockResult
 from ..circuits.outcomes import ShotBits
 from ..circuits.pubs import Pub, Request, collect
 from ..exceptions import ResultError
-from ..service.service import JobService, PubData, SentJob
+from ..service.job import PubData, SentJob
+from ..service.service import JobService
 from ..store.trust import check_outcomes, check_values
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from functools import partial
 
 from ..circuits.decode import BlockResult
 from ..exceptions import JobCancelledError, JobFailedError, ResultError
+from ..service.job import SentJob
 from ..service.queue import QueueInfo
-from ..service.service import JobService, SentJob
+from ..service.service import JobService
 from ..service.speed import Speed
 from ..store.records import ShardState
 from ..store.trust import is_mitigated

@@ -15,9 +15,10 @@ from ..circuits.pubs import make_request
 from ..circuits.shards import Shard
 from ..exceptions import JobCancelledError
 from ..progress.progress import ProgressTracker
+from ..service.job import PubData, SentJob
 from ..service.pace import Pacer
 from ..service.queue import QueueInfo
-from ..service.service import JobService, PubData, SentJob
+from ..service.service import JobService
 from ..store.records import ShardState
 from .budget import Spending
 from .shared import SharedBatch
@@ -141,7 +142,7 @@ class ShardRun:
         """Have a job from here on; one that arrives after the batch was cancelled is cancelled too."""
         self.job = job
         if self.cancelled:
-            jobs.cancel(job)
+            jobs.cancel([job])
 
     def free_slot(self) -> None:
         """Give back the slot that it holds, if it holds one."""

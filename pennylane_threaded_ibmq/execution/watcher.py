@@ -21,9 +21,10 @@ from .._quantity import quantity
 from ..exceptions import DeviceClosedError, ServiceError
 from ..service import arrival
 from ..service.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
+from ..service.job import ListedJob, SentJob
 from ..service.outage import Puzzle
 from ..service.queue import QueueInfo
-from ..service.service import JobService, ListedJob, SentJob
+from ..service.service import JobService
 from ..service.states import State, UnknownStateError
 from .queue import Listener, QueuePoller
 
@@ -258,7 +259,7 @@ class Watcher:
                     logger.warning(
                         "job %s was created twice; its twin %s is cancelled", one.job.job_id, job_id
                     )
-                    self._jobs.cancel(listed)
+                    self._jobs.cancel([listed])
                 else:
                     self._give_up(one, _wrong(one.job, f"does not carry the tag that {job_id} carries"))
 

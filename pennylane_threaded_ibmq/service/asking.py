@@ -60,8 +60,7 @@ def ask_within(seconds: float, ask: Callable[[], T], what: str, clock: Clock = C
 def ask_aside(seconds: float, ask: Callable[[], T], what: str, clock: Clock = CLOCK) -> T:
     """Ask a service in a thread of its own, and leave that behind where there is no answer in time.
 
-    For what no session can bound: logins and looks around an account, since the client makes its sessions on the way, and
-    cancellations, which are tried on when nobody waits for them any more.
+    For what no session can bound: logins and looks around an account, since the client makes its sessions on the way.
 
     Args:
         seconds: Longest wait, as the user is told.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from .._compat import zip_strict
 from .._printable import printable
 from .._quantity import quantity
 from ..exceptions import DeviceClosedError, JobError, ResultError, ServiceError, SubmissionError
 from .answers import in_words
-from .asking import ANSWER_SECS, ask_aside, ask_within
+from .asking import ANSWER_SECS, ask_within
 from .client import ServiceClient
 from .errors import (
-    NoAnswerError,
     PuzzlingAnswerError,
     is_cut,
     is_outage,
@@ -27,8 +29,6 @@ from .queue import QueueInfo, read_place
 from .retry import RetryPolicy
 from .states import Ending, State, UnknownStateError, error_of
 from .usage import JobMetrics, read_metrics
-
-__all__ = ["JobService", "ListedJob", "PubData", "SentJob"]
 
 logger = logging.getLogger(__name__)
 
@@ -242,34 +242,23 @@ class JobService(ServiceClient):
         except _DamagedResultError:
             raise self._damaged(job, problems) from None
 
-    def cancel(self, job: SentJob | ListedJob) -> bool:
-        """Cancel a job; one that is already finished stays as it is.
+    def cancel(self, jobs: Sequence[SentJob | ListedJob]) -> list[str]:
+        """Cancel jobs, all at once, as each may take its time at a service in trouble; what is finished stays as it is.
 
         Returns:
-            Whether the service has answered. If not, within :data:`CANCEL_SECS`, the job is cancelled as soon as it answers
-            again and the device is open.
+            Ids of those to which the service has not answered within :data:`CANCEL_SECS`. They are cancelled in the background,
+            as soon as it answers again and while the device is open.
         """
-        what = f"the cancellation of job {job.job_id}"
-
-        def once() -> None:
-            try:
-                self._cancel(job.handle)
-            except self.already_finished_error:
-                logger.debug("job %s was finished before it could be cancelled", job.job_id)
-
-        def until_answered() -> None:
-            try:
-                self.outage.ask(lambda: self._ask(once, what))
-            except ServiceError as error:
-                logger.warning("job %s could not be cancelled: %s", job.job_id, error)
-            except DeviceClosedError:
-                logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
-
-        try:
-            ask_aside(CANCEL_SECS, until_answered, what, self.outage.clock)
-        except NoAnswerError:
-            return False
-        return True
+        threads = [
+            threading.Thread(target=self._cancel_one, args=(job,), name="threaded-ibmq-cancel", daemon=True)
+            for job in jobs
+        ]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + self.outage.clock.limit(CANCEL_SECS)
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return [job.job_id for job, thread in zip_strict(jobs, threads) if thread.is_alive()]
 
     # ------------------------------------------------------------------------------------------------------ inside
 
@@ -294,6 +283,22 @@ class JobService(ServiceClient):
             raise service_error(
                 error, f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}", kind
             ) from error
+
+    def _cancel_one(self, job: SentJob | ListedJob) -> None:
+        """Cancel a job, as late as it has to be."""
+
+        def once() -> None:
+            try:
+                self._cancel(job.handle)
+            except self.already_finished_error:
+                logger.debug("job %s was finished before it could be cancelled", job.job_id)
+
+        try:
+            self.outage.ask(lambda: self._ask(once, f"the cancellation of job {job.job_id}"))
+        except ServiceError as error:
+            logger.warning("job %s could not be cancelled: %s", job.job_id, error)
+        except DeviceClosedError:
+            logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
 
     def _download(
         self, job: SentJob, pubs: Sequence[Any], check: Callable[[], None]
