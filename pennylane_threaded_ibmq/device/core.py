@@ -301,7 +301,7 @@ class BatchDevice(JournalAccess):
         """Take up a batch of the journal: results that are there are fetched, the rest is waited for or sent.
 
         Args:
-            batch_id: Its id, from :meth:`batches`, a handle or an error.
+            batch_id: Its id, from ``dev.batches()``, a handle or an error.
             send: Whether to send parts whose job does not exist or gave no result. ``False`` costs nothing: the tapes
                 of such parts get a ``SubmissionError``.
 

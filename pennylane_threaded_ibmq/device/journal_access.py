@@ -46,7 +46,7 @@ class JournalAccess:
         in budgets, and not asked for again.
 
         Args:
-            batch: A handle, or the id of a batch of the journal, from :meth:`batches`, a handle or an error.
+            batch: A handle, or the id of a batch of the journal, from ``dev.batches()``, a handle or an error.
 
         Returns:
             The seconds, 0 included; ``None`` while they are not known, and where nothing is charged.
@@ -96,7 +96,7 @@ class JournalAccess:
         """A batch of the journal over time, as a figure of matplotlib.
 
         Args:
-            batch_id: Its id, from :meth:`batches`, a handle or an error.
+            batch_id: Its id, from ``dev.batches()``, a handle or an error.
             dark: For a dark background.
 
         Raises:

@@ -30,7 +30,7 @@ class ShardState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     QUEUED = ACCEPTED
-    """Another name, of those who look on: a job that is accepted and not seen to run waits in the queue."""
+    """The name of those who look on, as a job that is accepted and not seen to run waits in the queue."""
 
     @property
     def final(self) -> bool:
