@@ -5,14 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..stack import Stack, stack
+from ..stack import stack
 
 if TYPE_CHECKING:
     from ..stacks.current.device import ThreadedIBMQDevice
 
 __all__ = ["ThreadedIBMQDevice"]
-
-_HOMES = {Stack.CURRENT: "..stacks.current.device", Stack.CLASSIC: "..stacks.classic.device"}
 
 
 def __getattr__(name: str) -> Any:
@@ -22,5 +20,5 @@ def __getattr__(name: str) -> Any:
         StackError: What is installed is neither stack.
     """
     if name == "ThreadedIBMQDevice":
-        return import_module(_HOMES[stack()], __name__).ThreadedIBMQDevice
+        return import_module(f"..stacks.{stack().value}.device", __name__).ThreadedIBMQDevice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

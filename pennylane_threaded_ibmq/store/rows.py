@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..exceptions import JournalError
 from .records import Attempt, BatchRecord, ShardRecord, ShardState, Step
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 BATCH_COLUMNS = "id, backend, instance, created, tapes, options, tags, content IS NOT NULL AS resumable"
 """Without the tapes, which can be large."""
@@ -35,61 +37,21 @@ class Reader:
         self, row: sqlite3.Row, shards: Iterable[sqlite3.Row], steps: Iterable[sqlite3.Row]
     ) -> BatchRecord:
         """A batch with its shards and steps."""
-
-        def cell(name: str, read: Callable[[Any], T]) -> T:
-            return self._cell(row, name, read, f"batch {row['id']!r}")
-
-        return BatchRecord(
-            cell("id", _text),
-            cell("backend", _text),
-            cell("instance", _text),
-            cell("created", _moment),
-            cell("tapes", _count),
-            tuple(map(self.shard, shards)),
-            tuple(map(self.step, steps)),
-            cell("options", _options),
-            bool(row["resumable"]),
-            cell("tags", _tags),
+        return self._record(
+            BatchRecord,
+            row,
+            f"batch {row['id']!r}",
+            shards=tuple(map(self.shard, shards)),
+            steps=tuple(map(self.step, steps)),
         )
 
     def shard(self, row: sqlite3.Row) -> ShardRecord:
         """A shard."""
-
-        def cell(name: str, read: Callable[[Any], T]) -> T:
-            return self._cell(row, name, read, f"shard {row['number']!r} of batch {row['batch']!r}")
-
-        return ShardRecord(
-            cell("batch", _text),
-            cell("number", _count),
-            cell("tapes", _positions),
-            cell("state", ShardState),
-            cell("tag", _text),
-            cell("job_id", _text),
-            cell("attempt", _count),
-            cell("delivered", _truth),
-            cell("seed", _seed),
-            cell("usage_secs", _seconds),
-            cell("error", _text),
-            cell("changed", _moment),
-            cell("adopted", _truth),
-            cell("adopter", _text),
-            cell("queue_position", _position),
-            cell("starts_at", _seconds),
-        )
+        return self._record(ShardRecord, row, f"shard {row['number']!r} of batch {row['batch']!r}")
 
     def step(self, row: sqlite3.Row) -> Step:
         """A step of a shard."""
-
-        def cell(name: str, read: Callable[[Any], T]) -> T:
-            return self._cell(row, name, read, f"a step of batch {row['batch']!r}")
-
-        return Step(
-            cell("at", _moment),
-            cell("number", _count),
-            cell("attempt", _count),
-            cell("state", ShardState),
-            cell("job_id", _text),
-        )
+        return self._record(Step, row, f"a step of batch {row['batch']!r}")
 
     def attempt(self, row: sqlite3.Row, is_alive: Callable[[str], bool]) -> Attempt:
         """The attempt that a shard is at.
@@ -98,19 +60,20 @@ class Reader:
             row: The shard, and the owner of its sender.
             is_alive: Whether the process of an owner lives.
         """
+        where = f"the shard with the tag {row['tag']!r}"
+        attempt = self._record(Attempt, row, where)
+        lives = bool(attempt.sender) and is_alive(self._cell(row, "owner", _text, where))
+        return attempt if lives else replace(attempt, sender="")
 
-        def cell(name: str, read: Callable[[Any], T]) -> T:
-            return self._cell(row, name, read, f"the shard with the tag {row['tag']!r}")
-
-        sender = cell("sender", _text)
-        lives = bool(sender) and is_alive(cell("owner", _text))
-        return Attempt(
-            cell("tag", _text),
-            cell("state", ShardState),
-            cell("job_id", _text),
-            sender if lives else "",
-            cell("changed", _moment),
-        )
+    def _record(self, kind: Callable[..., R], row: sqlite3.Row, where: str, **known: Any) -> R:
+        """A record whose fields are cells of a row, each read by its type."""
+        for field in fields(cast("Any", kind)):
+            if field.name not in known:
+                column = _COLUMNS.get(field.name, field.name)
+                known[field.name] = self._cell(
+                    row, column, _READERS.get(column) or _READERS[field.type], where
+                )
+        return kind(**known)
 
     def _cell(self, row: sqlite3.Row, name: str, read: Callable[[Any], T], where: str) -> T:
         try:
@@ -178,3 +141,22 @@ def _tags(value: Any) -> tuple[str, ...]:
     if not isinstance(tags, list):
         raise TypeError
     return tuple(map(_text, tags))
+
+
+_COLUMNS = {"shard": "number", "phase": "state"}
+"""Columns of another name than the field's."""
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _count,
+    "int | None": _position,
+    "bool": _truth,
+    "float": _moment,
+    "float | None": _seconds,
+    "tuple[int, ...]": _positions,
+    "tuple[str, ...]": _tags,
+    "dict[str, Any]": _options,
+    "ShardState": ShardState,
+    "seed": _seed,
+}
+"""Readers of cells, by the type of the field; of a seed, which can be larger than SQLite's numbers, by its name."""
