@@ -15,6 +15,7 @@ from contextlib import closing
 import numpy as np
 import pennylane as qml
 import pytest
+from fresh import run_fresh
 from pennylane.tape import QuantumScript
 
 from pennylane_threaded_ibmq.exceptions import RecordsWarning
@@ -155,9 +156,7 @@ def in_child(answers):
         answers.put(archives().here().flush(LIMIT_SECS))
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there are no forks here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_writes_its_own_calls():
+def write_in_a_fork():
     future = Future()
     archives().here().follow(CallRecord("Parent", "here"), [TAPE], [future])
     fork = multiprocessing.get_context("fork")
@@ -169,4 +168,9 @@ def test_a_forked_process_writes_its_own_calls():
     assert child.exitcode == 0
     future.set_result(np.array([0.5, 0.5]))
     assert archives().here().flush(LIMIT_SECS)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there are no forks here")
+def test_a_forked_process_writes_its_own_calls():
+    run_fresh(write_in_a_fork)
     assert [row["executor"] for row in rows(database_path())] == ["Child", "Parent"]

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, wait
 import numpy as np
 import pennylane as qml
 import pytest
+from fresh import run_fresh
 from pennylane.tape import QuantumScript
 
 from pennylane_threaded_ibmq.device.recording import recording_lock
@@ -235,9 +236,8 @@ def in_child(dev, call, answers):
     answers.put(dev.submit(flip(0.0), gather=True).results(LIMIT_SECS)[0].tolist())
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there are no forks here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_begins_anew(dev):
+def begin_anew_in_a_fork():
+    dev = qml.device("threaded.ibmq", seed_simulator=1)
     fork = multiprocessing.get_context("fork")
     answers = fork.SimpleQueue()
     with recording_lock():
@@ -249,3 +249,8 @@ def test_a_forked_process_begins_anew(dev):
     child.join(LIMIT_SECS)
     assert child.exitcode == 0
     assert call.results(LIMIT_SECS)[0].tolist() == [0, 1]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there are no forks here")
+def test_a_forked_process_begins_anew():
+    run_fresh(begin_anew_in_a_fork)

@@ -92,7 +92,8 @@ def test_a_gradient_is_one_job_and_few_requests(platform, new_client):
     gradient = qml.grad(cost)(weights)
     np.testing.assert_allclose(gradient, qml.grad(exact)(weights), atol=0.1)
     assert service.counters.jobs == 2  # the value, and the gradient
-    assert service.counters.requests <= 20  # login and backend included
+    polls = service.counters.by_route["GET /jobs"]  # as many as the jobs take time
+    assert service.counters.requests - polls <= 18  # login and backend included
     assert {job.program_id for job in service.jobs} == programs(new_client, "estimator")
     assert dev.transpiles == 1
     with qml.Tracker(dev) as tracker:

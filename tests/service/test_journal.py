@@ -9,11 +9,11 @@ import time
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pennylane as qml
 import pytest
+from journal_writer import write_batches
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
 from pennylane_threaded_ibmq.loopback import Instance, JobStatus
@@ -142,20 +142,6 @@ def test_a_damaged_journal_is_a_clear_error(path):
         Journal(path)
 
 
-def _write(path):
-    journal = Journal(path)
-    claimed = []
-    for n in range(10):
-        batch, (claim,) = journal.begin("b", "i", (), [NewShard("shared", n, (0,), uuid4().hex)])
-        if not claim:
-            journal.move(batch, 0, ShardState.SENDING)
-        journal.move(batch, 0, ShardState.DONE)
-        journal.deliver(batch, [0])
-        claimed += [claim.job_id] if claim else []
-    journal.close()
-    return claimed
-
-
 def test_eight_processes_write_one_journal(path):
     """Each begins, moves and delivers batches; no row is lost, none is given twice, and nobody is locked out."""
     dead = Journal(path)
@@ -164,9 +150,9 @@ def test_eight_processes_write_one_journal(path):
     for n in range(40):
         dead.move(batch, n, ShardState.ACCEPTED, job_id=f"job-{n}")
     dead.close()
-    context = multiprocessing.get_context("fork")  # a new interpreter would spend seconds on imports
-    with context.Pool(8) as pool:
-        claimed = list(chain.from_iterable(pool.map(_write, [path] * 8, chunksize=1)))
+    # nothing of this process, which has many threads, is forked, and the writers import neither PennyLane nor Qiskit
+    with multiprocessing.get_context("spawn").Pool(8) as pool:
+        claimed = list(chain.from_iterable(pool.map(write_batches, [path] * 8, chunksize=1)))
     assert sorted(claimed) == sorted(f"job-{n}" for n in range(40))
     journal = Journal(path)
     assert cell(path, "SELECT COUNT(*) FROM batches") == 81
