@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 
 
-def ladder(count, shots=300):
+def ladder(count, shots=1000):
     return [
         qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.PauliZ(1))], shots=shots)
         for angle in np.linspace(0, np.pi, count)
@@ -15,5 +15,5 @@ def ladder(count, shots=300):
 
 def right(results):
     np.testing.assert_allclose(
-        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.3
+        np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=0.2
     )

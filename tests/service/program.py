@@ -23,7 +23,7 @@ from pennylane_threaded_ibmq.service import arrival
 def ladder():
     """Two dozen tapes, twelve shards of this program."""
     return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=200)
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=1000)
         for angle in np.linspace(0, np.pi, 24)
     ]
 

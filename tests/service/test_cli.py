@@ -50,7 +50,7 @@ def start_command(*arguments, **options):
 
 def ladder(count):
     return [
-        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=500)
+        qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=1000)
         for angle in np.linspace(0, np.pi, count)
     ]
 
@@ -479,12 +479,12 @@ LOOKS = """
     answers = []
     for _ in range(20):
         try:
-            answers.append(requests.post("https://iam.cloud.ibm.com/identity/token", form, timeout=10).status_code)
+            answers.append(requests.post("https://iam.cloud.ibm.com/identity/token", form, timeout=60).status_code)
         except requests.RequestException:
             answers.append("lost")
     print("answers", sorted(set(map(str, answers))))
     try:
-        requests.get("https://example.org", timeout=10)
+        requests.get("https://example.org", timeout=60)
     except requests.RequestException:
         print("refused")
 """

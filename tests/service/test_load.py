@@ -11,7 +11,7 @@ import pytest
 
 from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
 
-SHOTS = 50
+SHOTS = 100
 
 
 def tapes(count, shots=SHOTS):
@@ -70,7 +70,7 @@ def test_two_hundred_jobs_are_watched_together(loopback, device, ours):
     service.wait_for_jobs(200, JobStatus.QUEUED, timeout_secs=200)
     service.reset_counters()
     # a look is one list; only jobs that were accepted while it was made are asked for by themselves
-    service.wait_for_requests("GET /jobs", 3, timeout_secs=60)
+    service.wait_for_requests("GET /jobs", 3, timeout_secs=200)
     routes = service.counters.by_route
     assert routes["GET /jobs"] <= 6
     assert routes.get("GET /jobs/{id}", 0) <= 50
@@ -82,7 +82,7 @@ def test_two_hundred_jobs_are_watched_together(loopback, device, ours):
 def test_ten_thousand_tapes_are_one_job(loopback, device):
     service = loopback()
     dev = device(backend=SIMULATOR, max_jobs=1)  # it is not spread
-    batch = tapes(10_000, shots=20)
+    batch = tapes(10_000)
     dev.batch_execute(batch[:2])  # what is loaded or transpiled once does not count
     tracemalloc.start()
     try:

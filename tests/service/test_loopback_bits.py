@@ -59,7 +59,7 @@ def test_lone_qubits_are_followed_as_aer_would(noise):
     expression = alone.assign_parameters({angle: 2 * Parameter("h")})
     values = np.array([[0.2], [0.9], [2.5]])
     works = [Work(alone, values), Work(entangled, values), Work(expression, values / 2)]
-    found = [bits.mean(axis=1) for bits in sample_bits(engine_of("ibm_manila", noise=noise), works, 40_000)]
+    found = [bits.mean(axis=1) for bits in sample_bits(engine_of("ibm_manila", noise=noise), works, 100_000)]
     assert np.allclose(found[0], found[1], atol=0.015)
     assert np.allclose(found[0], found[2], atol=0.015)
 

@@ -69,7 +69,7 @@ def test_shot_vectors_and_other_tapes_keep_their_places(loopback, device):
 def test_twins_are_rows_of_one_pub_each_with_shots_of_its_own(loopback, device, primitive, seed, new_client):
     service = loopback(seed=seed)
     dev = device(primitive=primitive)
-    handle = dev.submit(twins(4, 2000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1) + 0.5 * qml.X(0))))
+    handle = dev.submit(twins(4, 20_000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1) + 0.5 * qml.X(0))))
     results = handle.result()
     pubs = service.counters.pubs
     if primitive == "estimator":
@@ -77,8 +77,8 @@ def test_twins_are_rows_of_one_pub_each_with_shots_of_its_own(loopback, device, 
         assert pubs == 1 + new_client
     else:
         assert pubs == 2
-    assert np.allclose(results, -1.5, atol=0.15)
-    # four that are equal by chance would be one in 60 000
+    assert np.allclose(results, -1.5, atol=0.05)
+    # four that are equal by chance would be one in ten million
     assert len(set(map(float, results))) > 1 or (primitive == "sampler" and new_client and seed is not None)
 
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 from qiskit_ibm_runtime import QiskitRuntimeService
 from urllib3.exceptions import NewConnectionError
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.exceptions import (
     ConfigurationError,
@@ -44,7 +45,7 @@ def ladder(count, shots=500):
     ]
 
 
-def right(results, atol=0.2):
+def right(results, atol=0.3):
     np.testing.assert_allclose(
         np.array(results, dtype=float), np.cos(np.linspace(0, np.pi, len(results))), atol=atol
     )
@@ -67,12 +68,8 @@ def test_each_step_is_written_down_before_the_next(loopback, device):
     service.hold()
     handle = dev.submit(ladder(4))
     service.wait_for_jobs(2, JobStatus.QUEUED)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        (record,) = dev.batches()
-        if {s.state for s in record.shards} == {ShardState.ACCEPTED}:
-            break
-        time.sleep(0.02)
+    wait_until(lambda: {s.state for s in dev.batches()[0].shards} == {ShardState.ACCEPTED})
+    (record,) = dev.batches()
     assert set(record.job_ids) == {job.id for job in service.jobs}
     assert record.id == handle.batch_id
     assert [s.tapes for s in record.shards] == [(0, 1), (2, 3)]
@@ -80,7 +77,7 @@ def test_each_step_is_written_down_before_the_next(loopback, device):
         (job,) = [j for j in service.jobs if j.id == shard.job_id]
         assert shard.tag in job.tags
     service.release()
-    right(handle.result(30))
+    right(handle.result(120))
     (record,) = dev.batches()
     assert {s.state for s in record.shards} == {ShardState.DONE}
     assert record.delivered
@@ -182,7 +179,7 @@ def test_running_again_takes_over_what_was_not_delivered(loopback, device, finis
     second = device(shard_size=2)
     handle = second.submit(ladder(6))
     service.release()
-    right(handle.result(30))
+    right(handle.result(120))
     assert service.counters.jobs == 3
     assert sorted(handle.job_ids) == sorted(job.id for job in service.jobs)
     right(second.batch_execute(ladder(6)))  # delivered: these are new samples
@@ -214,8 +211,8 @@ def test_what_a_living_program_waits_for_is_not_taken_over(loopback, device):
     first, second = dev.submit(ladder(3)), dev.submit(ladder(3))
     service.wait_for_jobs(2, JobStatus.QUEUED)
     service.release()
-    right(first.result(30))
-    right(second.result(30))
+    right(first.result(120))
+    right(second.result(120))
     assert first.job_ids != second.job_ids
 
 
@@ -243,7 +240,7 @@ def test_a_timeout_says_how_to_come_back(loopback, device):
     service.release()
     right(device().batch_execute(ladder(3)))  # the same tapes find the job
     assert service.counters.jobs == 1
-    right(device().resume(caught.value.batch_id).result(30))  # and so does its name, at any time
+    right(device().resume(caught.value.batch_id).result(120))  # and so does its name, at any time
     assert service.counters.jobs == 1
 
 
@@ -254,7 +251,7 @@ def test_resume_by_id_runs_only_what_is_missing(loopback, device):
     with pytest.raises(ShardFailedError) as caught:
         dev.batch_execute(ladder(6))
     assert service.counters.jobs == 3
-    right(dev.resume(caught.value.batch_id).result(30))
+    right(dev.resume(caught.value.batch_id).result(120))
     assert service.counters.jobs == 4
 
 
@@ -264,7 +261,7 @@ def test_resume_of_what_is_not_there(loopback, device):
     with pytest.raises(JournalError, match="'nothing' is not in the journal"):
         dev.resume("nothing")
     handle = dev.submit(ladder(2))
-    handle.result(30)
+    handle.result(120)
     with pytest.raises(ConfigurationError, match="ibm_manila"):
         device(backend="ibm_lima").resume(handle.batch_id)
 
@@ -387,7 +384,7 @@ def test_slots_that_others_hold_are_waited_for(loopback, device):
     service.wait_for_requests("POST /jobs", 2)
     service.release()
     right(handle.result(60))
-    held.result(30)
+    held.result(120)
 
 
 def test_cancelling_ends_the_wait_for_a_slot(loopback, device):
@@ -483,7 +480,7 @@ def test_a_submission_slower_than_its_program_is_waited_for(start, program, tmp_
     service = start()
     service.inject(Fault(effect="stall", secs=8.0, on="POST /jobs$", times=3))
     child = program(service, shard_size=8)
-    service.wait_for_requests("POST /jobs", 3, timeout_secs=60)
+    service.wait_for_requests("POST /jobs", 3, timeout_secs=200)
     child.kill()
     child.communicate()
     assert service.jobs == ()
