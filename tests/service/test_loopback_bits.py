@@ -95,7 +95,7 @@ def test_noise_of_idle_qubits_is_their_readout():
     circuit = QuantumCircuit(5, 5)
     circuit.measure(range(5), range(5))
     engine = engine_of("ibm_manila", noise=True)
-    (bits,) = sample_bits(engine, [Work(circuit, np.empty((2, 0)))], 40_000)
+    (bits,) = sample_bits(engine, [Work(circuit, np.empty((2, 0)))], 200_000)
     wrong = [engine.qubit_errors(qubit).readout[0, 1] for qubit in range(5)]
     assert min(wrong) > 0.001
     assert np.allclose(bits.mean(axis=(0, 1)), wrong, atol=0.004)

@@ -187,8 +187,8 @@ def test_readout_errors_are_mitigated(backend):
         )
         for level in (0, 1)
     ]
-    missing = device.properties().qubit_property(3)["prob_meas0_prep1"][0]
-    assert found[0] == pytest.approx(-1 + 2 * missing, abs=0.015)
+    missing = device.properties().readout_error(3)  # Aer's model of it is symmetric
+    assert found[0] == pytest.approx(-1 + 2 * missing, abs=0.01)
     assert found[1] == pytest.approx(-1, abs=0.025)
     assert abs(found[1] + 1) < abs(found[0] + 1)
 
