@@ -17,6 +17,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from click.testing import CliRunner
+from waiting import wait_until
 
 from pennylane_threaded_ibmq._private import who_else_can_write
 from pennylane_threaded_ibmq.cli import main
@@ -51,9 +52,7 @@ def begun(journal, name, content=()):
 
 
 def wait_until_accepted(dev):
-    deadline = time.monotonic() + 60
-    while dev.batches()[0].shards[0].state is not ShardState.ACCEPTED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: dev.batches()[0].shards[0].state is ShardState.ACCEPTED)
 
 
 # ------------------------------------------------------------------------------------------------- whose it is

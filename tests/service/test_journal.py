@@ -14,6 +14,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from journal_writer import write_batches
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
 from pennylane_threaded_ibmq.loopback import Instance, JobStatus
@@ -249,9 +250,7 @@ def test_two_who_resume_one_batch_both_get_it(loopback, device):
     dev = device()
     handle = dev.submit(tapes(3))
     service.wait_for_jobs(1, JobStatus.QUEUED)
-    deadline = time.monotonic() + 20
-    while dev.batches()[0].shards[0].state is not ShardState.ACCEPTED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: dev.batches()[0].shards[0].state is ShardState.ACCEPTED)
     others = [dev.resume(handle.batch_id) for _ in range(2)]
     service.wait_for_requests("GET /jobs/{id}", 2)
     service.release()

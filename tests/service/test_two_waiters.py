@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from contextlib import closing
 
 import numpy as np
 import pennylane as qml
 import pytest
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.exceptions import JournalError
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
@@ -30,13 +30,6 @@ def right(results):
     np.testing.assert_allclose(results, np.cos(np.linspace(0, np.pi, len(results))), atol=0.2)
 
 
-def until(happened):
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def accepted(dev, jobs):
     return lambda: len({s.job_id for b in dev.batches() for s in b.shards if s.state == "accepted"}) == jobs
 
@@ -55,7 +48,7 @@ def test_an_owner_and_two_who_resume_send_a_failed_job_again_once(loopback, devi
     service.hold()
     owner = device()
     handle = owner.submit(ladder(3))
-    until(accepted(owner, 1))
+    wait_until(accepted(owner, 1))
     others = [device().resume(handle.batch_id) for _ in range(2)]
     service.wait_for_requests("GET /jobs/{id}", 2)
     service.release()
@@ -90,13 +83,13 @@ def test_who_follows_takes_the_turn_of_one_that_gives_up(loopback, device, tmp_p
     first = device(shard_size=1, max_jobs=2)
     handle = first.submit(ladder(2))
     service.wait_for_jobs(1, JobStatus.QUEUED)
-    until(accepted(first, 1))
+    wait_until(accepted(first, 1))
     tags = {s.tag for s in first.batches()[0].shards}
     first.close()
     kill(tmp_path)
     one, other = (device(shard_size=1).resume(handle.batch_id) for _ in range(2))
     # what was not sent is the turn of one of them, who waits for a slot
-    until(lambda: {s.tag for b in first.batches() for s in b.shards} - tags)
+    wait_until(lambda: {s.tag for b in first.batches() for s in b.shards} - tags)
     one.detach()
     service.release()
     right(other.result(120))
