@@ -57,8 +57,8 @@ def halves(manager: Any, target: Any, level: int | None) -> Halves | None:
         level: Its optimization level; ``None`` for whichever Qiskit takes.
 
     Returns:
-        The halves; ``None`` where there is nothing to route, where the level is not known, or where Qiskit does not tell where qubits end: before 0.45, and at
-        level 3 before 1.1, which takes out swaps that nothing follows.
+        The halves; ``None`` where there is nothing to route, where the level is not known, or where Qiskit does not tell where
+        qubits end: before 0.45, and at level 3 before 1.1, which takes out swaps that nothing follows.
     """
     from qiskit.transpiler import StagedPassManager, passes
     from qiskit.transpiler.layout import TranspileLayout

@@ -38,7 +38,7 @@ from pennylane_threaded_ibmq.store.records import NewShard, ShardState
 SMALL = "ibm_manila"
 
 
-def ladder(count, shots=500):
+def ladder(count, shots=1200):
     return [
         qml.tape.QuantumScript([qml.RY(angle, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))], shots=shots)
         for angle in np.linspace(0, np.pi, count)
@@ -462,7 +462,7 @@ def test_a_batch_beyond_the_allowed_usage_is_refused(loopback, device):
         dev.batch_execute(ladder(20, shots=1000))
     assert caught.value.argument == "max_usage_secs"
     assert service.counters.jobs == 0
-    right(dev.batch_execute(ladder(3)))
+    right(dev.batch_execute(ladder(3, shots=700)))
 
 
 def test_on_this_machine_nothing_is_charged():
