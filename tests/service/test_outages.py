@@ -6,6 +6,7 @@ Time runs fast for the device, and the outages are real: connections that are re
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from outages import FAULTS, OUTAGE_SECS, FastDevice, Line, kept_port
 from waiting import wait_until
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError, ServiceError, WaitTimeoutError
-from pennylane_threaded_ibmq.loopback import Fault, JobStatus, LoopbackConfig, LoopbackService
+from pennylane_threaded_ibmq.loopback import JobStatus, LoopbackConfig, LoopbackService
 from pennylane_threaded_ibmq.service import arrival
 
 KINDS = [*FAULTS, "refused"]
@@ -154,20 +155,20 @@ def test_while_jobs_are_waited_for(trouble, fast, told, kind):
 
 @pytest.mark.parametrize("kind", ["reset", "503"])
 def test_while_results_are_fetched(trouble, fast, told, kind):
+    """One job: with several, lists of those that still run would answer meanwhile."""
     out = trouble()
-    dev = fast(shard_size=2, ibmqx_url=out.line.url)
+    dev = fast(shard_size=6, ibmqx_url=out.line.url)
     out.service.hold()
     handle = dev.submit(ladder(6))
-    out.service.wait_for_jobs(3, JobStatus.QUEUED)
-    out.service.inject(Fault(effect="stall", on=r"GET /jobs/\{id\}/results", times=None))
+    out.service.wait_for_jobs(1, JobStatus.QUEUED)
+    results = "GET /jobs/{id}/results"
+    out.service.inject(FAULTS[kind].model_copy(update={"on": re.escape(results)}))
     out.service.release()
-    out.service.wait_for_requests(r"GET /jobs/{id}/results", 1)
-    out.service.inject(Fault(effect="reset", on=r"GET /jobs/\{id\}/results", times=1))
+    out.service.wait_for_requests(results, 1)
     with out.out(kind, dev):
-        out.service.clear_faults()
-        out.begin(kind)
+        assert not handle.done()
     right(handle.result(120))
-    assert len(out.service.jobs) == 3
+    assert len(out.service.jobs) == 1
     told()
 
 
