@@ -22,12 +22,16 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 ROOT = Path(__file__).resolve().parents[2]
 
 HEAD = """
-import os, signal, sys, threading, time
+import os, signal, threading, time
+from pathlib import Path
 import numpy as np
 import pennylane as qml
 
 def wait_for(word):
-    assert sys.stdin.readline().strip() == word
+    deadline = time.monotonic() + 300
+    while not Path(FOLDER, word).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 def say(word):
     print(word, flush=True)
@@ -42,9 +46,10 @@ def make(**options):
 
 
 class Script:
-    """A program of its own that is told on its standard input when to go on."""
+    """A program of its own that is told by files when to go on: its forks share its standard input, and would take what it is told there."""
 
     def __init__(self, code: str, folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder
         self._child = subprocess.Popen(
             [
                 sys.executable,
@@ -54,7 +59,6 @@ class Script:
                 f"FOLDER = {str(folder)!r}\n{HEAD}\n{textwrap.dedent(code)}",
             ],
             env=environment,
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -69,10 +73,8 @@ class Script:
             raise AssertionError(f"{line!r} instead of {word!r}: {self._child.communicate()[1]}")
 
     def tell(self, word: str) -> None:
-        """Let it go on."""
-        assert self._child.stdin is not None
-        self._child.stdin.write(word + "\n")
-        self._child.stdin.flush()
+        """Let it go on, or one of its forks."""
+        (self._folder / word).touch()
 
     def end(self) -> None:
         """Wait for the end of it and of all that it forked."""
@@ -87,7 +89,7 @@ class Script:
     def close(self) -> None:
         """Let go of it, whatever it does."""
         self._child.kill()
-        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+        for stream in (self._child.stdout, self._child.stderr):
             stream.close()
         self._child.wait()
 
@@ -149,7 +151,6 @@ def test_what_a_worker_sends_after_its_parent_has_ended_is_in_the_journal(start,
 def test_a_worker_writes_down_what_its_parent_does_not_remove(script, tmp_path):
     running = script(
         """
-        from pathlib import Path
         from pennylane_threaded_ibmq.resources import RESOURCES
         from pennylane_threaded_ibmq.store.journal import Journals
         from pennylane_threaded_ibmq.store.records import NewShard
@@ -217,7 +218,6 @@ def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     """Twenty forks, while another thread does nothing but take and release the locks of journals and pacers."""
     use = "RESOURCES.get(Journals).at(Path(FOLDER) / 'journal').release('nobody'), RESOURCES.get(Pacers).of('a', 'b').accepted()"
     head = (
-        "from pathlib import Path\n"
         "from pennylane_threaded_ibmq.resources import RESOURCES\n"
         "from pennylane_threaded_ibmq.store.journal import Journals\n"
         "from pennylane_threaded_ibmq.service.pace import Pacers\n"
@@ -245,7 +245,6 @@ def test_a_fork_does_not_wait_for_what_its_parent_records(script):
 def test_a_fork_does_not_keep_its_dead_parent_alive(script, tmp_path):
     running = script(
         """
-        from pathlib import Path
         from pennylane_threaded_ibmq.resources import RESOURCES
         from pennylane_threaded_ibmq.store.journal import Journals
         from pennylane_threaded_ibmq.store.records import NewShard, ShardState
