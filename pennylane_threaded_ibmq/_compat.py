@@ -10,13 +10,15 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from enum import StrEnum
+    from functools import cached_property
     from importlib.metadata import EntryPoint
 
 __all__ = [
     "AnyFuture",
     "StrEnum",
+    "cached_property",
     "end_pool",
     "entry_points",
     "load_toml",
@@ -35,6 +37,26 @@ def _zip_strict(*iterables: Any) -> Iterator[tuple[Any, ...]]:
         yield row
 
 
+class _CachedProperty:
+    """``functools.cached_property`` as it is from Python 3.12 on.
+
+    Before, all objects of a class share one lock: who computes it for one object would keep others waiting, and a fork for ever.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, _: type[Any], name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, _: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._function(instance)
+        return value
+
+
 # Type checkers see the names of today's Python, whichever they are told to check for.
 if TYPE_CHECKING:
     AnyFuture = Future[Any]
@@ -44,6 +66,10 @@ if TYPE_CHECKING:
 else:
     AnyFuture = Future
     zip_strict = partial(zip, strict=True) if sys.version_info >= (3, 10) else _zip_strict
+    if sys.version_info >= (3, 12):
+        from functools import cached_property
+    else:
+        cached_property = _CachedProperty
     if sys.version_info >= (3, 11):
         from enum import StrEnum
     else:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._compat import cached_property
 from ..simulators.fusion import FusedCircuit
 from ..simulators.program import Program
 from ..simulators.routed import Routed

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .._compat import cached_property
 from .._quantity import quantity
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch

@@ -6,12 +6,11 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pennylane.tape import QuantumScript
 
-from .._compat import without_prefix
+from .._compat import cached_property, without_prefix
 from ..circuits.observables import is_own_measurement
 from ..circuits.plan import Block, plan
 from ..circuits.shards import Limits, Shard, cut, cut_like, spread_size

@@ -6,7 +6,6 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 
-from .._compat import zip_strict
+from .._compat import cached_property, zip_strict
 from .responses import JobRefusedError
 
 if TYPE_CHECKING:

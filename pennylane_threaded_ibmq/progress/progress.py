@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .._compat import cached_property
 from .._quantity import quantity
 from ..service.queue import QueueInfo
 from ..store.records import ShardState, Step

@@ -6,9 +6,9 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Set
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .._compat import cached_property
 from ..exceptions import ConfigurationError, nearest
 from .isa import check_isa
 from .routed import TRIMS, Halves, Routed, final_places, halves

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._compat import without_prefix, zip_strict
+from .._compat import cached_property, without_prefix, zip_strict
 from ..exceptions import BackendError, ConfigurationError, nearest
 from .aer_options import check_aer_options
 from .aer_pool import AerPool

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ast
 import collections.abc
+import threading
 from pathlib import Path
 
 import pytest
 
 from pennylane_threaded_ibmq import _compat
-from pennylane_threaded_ibmq._compat import StrEnum, without_prefix, without_suffix, zip_strict
+from pennylane_threaded_ibmq._compat import (
+    StrEnum,
+    cached_property,
+    without_prefix,
+    without_suffix,
+    zip_strict,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +47,47 @@ def test_members_of_an_enumeration_print_as_their_text():
 def test_ends_are_cut_as_str_does(text, part):
     assert without_prefix(text, part) == text.removeprefix(part)
     assert without_suffix(text, part) == text.removesuffix(part)
+
+
+@pytest.mark.parametrize("kind", [cached_property, _compat._CachedProperty])
+class TestCachedProperty:
+    def test_it_is_computed_once_and_has_its_documentation(self, kind):
+        calls = []
+
+        class Room:
+            @kind
+            def size(self):
+                """Its size."""
+                calls.append(self)
+                return len(calls)
+
+        room = Room()
+        assert (room.size, room.size, calls, Room.size.__doc__) == (1, 1, [room], "Its size.")
+
+    def test_one_object_does_not_wait_for_another(self, kind):
+        entered, leave = threading.Event(), threading.Event()
+
+        class Room:
+            slow = False
+
+            @kind
+            def size(self):
+                if self.slow:
+                    entered.set()
+                    assert leave.wait(60)
+                return 1
+
+        slow = Room()
+        slow.slow = True
+        thread = threading.Thread(target=lambda: slow.size)
+        thread.start()
+        assert entered.wait(60)
+        other = threading.Thread(target=lambda: Room().size, daemon=True)
+        other.start()
+        other.join(60)
+        assert not other.is_alive()
+        leave.set()
+        thread.join()
 
 
 # ------------------------------------------------------------------------------------- what Python 3.8 cannot evaluate

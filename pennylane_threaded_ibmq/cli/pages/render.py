@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import click
 
+from ..._compat import cached_property
 from ..._printable import printable
 from .views import Views
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..._compat import cached_property
 from ..._quantity import quantity
 from ...service.errors import status_code
 from ...service.job import ListedJob, PubData, SentJob

@@ -6,9 +6,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
 from typing import Any, TypeVar
 
+from ..._compat import cached_property
 from ...service.asking import ANSWER_SECS
 from ...service.connections import connections, renew_login
 from ...service.errors import is_outage, status_code

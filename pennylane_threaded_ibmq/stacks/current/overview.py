@@ -6,12 +6,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from math import log2
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..._compat import without_prefix
+from ..._compat import cached_property, without_prefix
 from ...exceptions import ServiceError
 from ...resources import RESOURCES
 from ...service.account import Credentials, log_in

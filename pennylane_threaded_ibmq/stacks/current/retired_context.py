@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from ..._compat import cached_property
 from ...circuits.limits import SERVICE_MOST, weigh
 from ...circuits.shards import Limits
 from ...device.context import ExecutionContext, open_remote
