@@ -30,7 +30,8 @@ class Forks:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._lock = threading.Lock()
+        # whoever is made may be so by a finalizer, which runs in any thread at any moment
+        self._lock = threading.RLock()
         self._known: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
         self._ready: dict[int, Forkable] = {}
         if hasattr(os, "register_at_fork"):
@@ -62,7 +63,7 @@ class Forks:
         self._turn.release()
 
     def _in_child(self) -> None:
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._lock, self._turn = threading.RLock(), threading.Lock()
         self._notify(in_child=True)
 
     def _notify(self, *, in_child: bool) -> None:

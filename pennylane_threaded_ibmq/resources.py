@@ -22,7 +22,8 @@ class Resources:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # one may be asked for while another is made, and by a finalizer at any moment
+        self._lock = threading.RLock()
         self._made: dict[type[Any], Any] = {}
         FORKS.watch(self)
 
@@ -56,7 +57,7 @@ class Resources:
     def after_fork(self, *, in_child: bool) -> None:
         """Forget all in the child."""
         if in_child:
-            self._lock, self._made = threading.Lock(), {}
+            self._lock, self._made = threading.RLock(), {}
 
 
 RESOURCES = Resources()

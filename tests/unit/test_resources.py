@@ -41,6 +41,15 @@ def test_whoever_brings_others_shares_nothing():
     assert mine.get(Pacers).of("i", "b") is not RESOURCES.get(Pacers).of("i", "b")
 
 
+def test_one_may_need_another():
+    class Needy:
+        def __init__(self):
+            self.pacers = resources.get(Pacers)
+
+    resources = Resources()
+    assert resources.get(Needy).pacers is resources.get(Pacers)
+
+
 def test_what_is_closed_is_closed_in_reverse_and_made_anew(closed):
     with Resources() as resources:
         first = resources.get(Opened)
