@@ -19,7 +19,7 @@ from ..progress.pictures import draw_timeline
 from ..progress.progress import Progress
 from ..progress.tables import html_shards
 from ..progress.timeline import Timeline, make_timeline
-from ..service.usage import JobMetrics
+from ..service.metrics import JobMetrics
 from .interrupts import termination_interrupts
 
 if TYPE_CHECKING:

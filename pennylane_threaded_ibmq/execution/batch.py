@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
 from ..service.job import SentJob
-from ..service.usage import JobMetrics
+from ..service.metrics import JobMetrics
 from ..store.records import ShardState
 from .batch_journal import BatchJournal
 from .batch_service import BatchService

@@ -12,7 +12,7 @@ from .._compat import zip_strict
 from .._tags import OWN_PREFIX
 from ..circuits.shards import Shard, circuits_text
 from ..exceptions import JournalError
-from ..service.queue import QueueInfo
+from ..service.metrics import QueueInfo
 from ..store.journal import Journal
 from ..store.records import Attempt, NewShard, ShardState
 from .runner import ShardRun, ShardSpec

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from .._quantity import quantity
 from ..service.job import SentJob
+from ..service.metrics import JobMetrics
 from ..service.service import JobService
-from ..service.usage import JobMetrics
 from .batch_journal import BatchJournal
 from .metadata import PubMetadata, metadata_by_tape
 from .runner import ShardRun

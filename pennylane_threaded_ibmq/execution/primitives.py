@@ -24,8 +24,8 @@ from ..circuits.outcomes import ShotBits
 from ..circuits.pubs import Pub, Request, collect
 from ..exceptions import ResultError
 from ..service.job import PubData, SentJob
+from ..service.result_checks import check_outcomes, check_values
 from ..service.service import JobService
-from ..store.trust import check_outcomes, check_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

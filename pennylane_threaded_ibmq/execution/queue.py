@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..service.job import SentJob
-from ..service.queue import QueueInfo
+from ..service.metrics import QueueInfo
 
 FIRST_SECS = 5.0
 """Seconds that a job waits before its place is asked for: most jobs of a simulator are done by then."""

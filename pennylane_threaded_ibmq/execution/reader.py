@@ -8,11 +8,11 @@ from functools import partial
 from ..circuits.decode import BlockResult
 from ..exceptions import JobCancelledError, JobFailedError, ResultError
 from ..service.job import SentJob
-from ..service.queue import QueueInfo
+from ..service.metrics import QueueInfo
+from ..service.pace import Speed
+from ..service.result_checks import is_mitigated
 from ..service.service import JobService
-from ..service.speed import Speed
 from ..store.records import ShardState
-from ..store.trust import is_mitigated
 from .batch_journal import BatchJournal
 from .finder import JobFinder
 from .metadata import without_numbers

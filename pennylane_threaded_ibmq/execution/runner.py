@@ -16,8 +16,8 @@ from ..circuits.shards import Shard
 from ..exceptions import JobCancelledError
 from ..progress.progress import ProgressTracker
 from ..service.job import PubData, SentJob
+from ..service.metrics import QueueInfo
 from ..service.pace import Pacer
-from ..service.queue import QueueInfo
 from ..service.service import JobService
 from ..store.records import ShardState
 from .budget import Spending

@@ -11,7 +11,7 @@ from ..exceptions import SubmissionError, ThreadedIBMQError
 from ..service.arrival import arrival_secs
 from ..service.errors import Trouble, is_outage, judge_submission, retry_after
 from ..service.job import SentJob
-from ..service.marks import mark_pubs
+from ..service.metadata import mark_pubs
 from ..service.pace import Pacer
 from ..service.retry import RetryPolicy
 from ..service.service import JobService

@@ -22,8 +22,8 @@ from ..exceptions import DeviceClosedError, ServiceError
 from ..service import arrival
 from ..service.errors import PuzzlingAnswerError, is_outage, is_unknown_job, status_code
 from ..service.job import ListedJob, SentJob
+from ..service.metrics import QueueInfo
 from ..service.outage import Puzzle
-from ..service.queue import QueueInfo
 from ..service.service import JobService
 from ..service.states import State, UnknownStateError
 from .queue import Listener, QueuePoller

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .._compat import cached_property
 from .._quantity import quantity
-from ..service.queue import QueueInfo
+from ..service.metrics import QueueInfo
 from ..store.records import ShardState, Step
 
 if TYPE_CHECKING:

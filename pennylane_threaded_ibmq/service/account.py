@@ -21,13 +21,12 @@ from .answers import http_status
 from .asking import ask_aside
 from .backends import LEAST_BUSY, LOGIN_SECS, Wanted, find_backend, quiet_client
 from .clock import CLOCK, Clock
-from .connections import connections
 from .errors import NoAnswerError, is_outage, is_unreachable
 from .instances import instance_of
 from .outage import Outage
 from .retired import local_alternative, retired_name, retirement
 from .saved import account_at, check_removed
-from .sessions import send_jobs_once
+from .sessions import connections, send_jobs_once
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -17,9 +17,9 @@ from ..simulators.local import larger_simulators
 from .answers import in_words
 from .asking import ask_aside
 from .clock import Clock
-from .connections import connections
 from .errors import NoAnswerError, service_error
 from .retired import local_alternative, retirement
+from .sessions import connections
 
 T = TypeVar("T")
 

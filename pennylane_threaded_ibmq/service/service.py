@@ -24,11 +24,10 @@ from .errors import (
     status_code,
 )
 from .job import ListedJob, PubData, SentJob
+from .metrics import JobMetrics, QueueInfo, read_metrics, read_place
 from .outage import Outage
-from .queue import QueueInfo, read_place
 from .retry import RetryPolicy
 from .states import Ending, State, UnknownStateError, error_of
-from .usage import JobMetrics, read_metrics
 
 logger = logging.getLogger(__name__)
 

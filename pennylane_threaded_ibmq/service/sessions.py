@@ -1,10 +1,12 @@
-"""Rules for the sessions of IBM's clients: no answer is waited for without a limit, and no job is sent twice.
+"""Sessions of IBM's clients: no answer is waited for without a limit, no job is sent twice, and a login is renewed.
 
 The clients give their sessions a limit for connecting and none for reading, so that whoever asks a silent service hangs for good.
 And they repeat a request that was answered with 500, 502, 503, 504 or 52x, since IBM's own service takes that well; behind a
 proxy also one whose connection broke, as that is taken for the proxy's trouble. Where such a request creates a job, the service
 may have taken it all the same: then there are two jobs, and the second is paid for unless it is seen while it waits. Here it is
 sent once, and whoever sent it looks for the job by its tag before it is sent again.
+
+They renew an access token by the clock alone: one that is withdrawn earlier makes every request fail with 401.
 
 A session of ``requests`` takes other rules for some addresses. A client without one is left as it is.
 """
@@ -27,10 +29,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from ..exceptions import ServiceError
 from .asking import ANSWER_SECS, secs_left
+from .errors import NoAnswerError, status_code
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
 
 _UNSENT = (NewConnectionError, ConnectTimeoutError)
 _PERHAPS_SENT = (ProtocolError, ProxyError, ReadTimeoutError, SSLError)
@@ -131,3 +136,40 @@ def _set_rules(client: Any, path: str, kind: type[BoundedRepeats]) -> None:
         status_forcelist=rules.status_forcelist,
     )
     session.mount(address, BoundedAdapter(max_retries=repeats))
+
+
+def renew_login(service: Any) -> None:
+    """Get a new access token for all connections of a service object of the client's.
+
+    Args:
+        service: The service.
+
+    Raises:
+        NoAnswerError: IBM's login did not answer.
+        ServiceError: It does not accept the API key any more.
+    """
+    refused: Exception | None = None
+    auths = [getattr(client._session, "auth", None) for client in connections(service)]  # noqa: SLF001 - nothing public leads there
+    for manager in filter(None, (getattr(auth, "tm", None) for auth in auths)):
+        # a request that failed less than a minute ago is taken for one under way
+        manager.expire_time = manager.request_time = 0
+        try:
+            manager.get_token()
+        except Exception as error:  # noqa: BLE001 - the error would lead to the request, which holds the key
+            refused = error
+            break
+    if refused is None:
+        return
+    text = f"{type(refused).__name__}, status {status_code(refused)}"
+    if status_code(refused) in {400, 401, 403}:
+        raise ServiceError(
+            f"IBM Quantum does not accept the API key any more ({text}). Check it at https://quantum.cloud.ibm.com.",
+            status_code=401,
+        )
+    raise NoAnswerError(f"The login at IBM Quantum could not be renewed ({text}).")
+
+
+def connections(service: Any) -> list[Any]:
+    """The clients of all instances that a service object is connected to."""
+    clients = (service._get_api_client(), *service._get_api_clients().values())  # noqa: SLF001 - as above
+    return list({id(client): client for client in clients}.values())

@@ -22,13 +22,15 @@ from pennylane.tape import QuantumScript
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
-from .parts import put_together, take_apart
 
 FORMAT = 1
 """Number of the format inside; the journal has its own for what a batch's tapes are kept as."""
 
 MOST_MEASURED = 12
 """Mid-circuit measurements in a value whose outcomes are written as a table."""
+
+_ABOUT = ("all_outcomes", "seed", "k")
+"""Attributes that a measurement of an older PennyLane has beside its observable and wires."""
 
 
 class UnwritableError(ValueError):
@@ -126,7 +128,7 @@ class _Writer:
             known = False
         if not known:
             raise UnwritableError(f"{kind.__name__} is no class of PennyLane's")
-        return lambda value: ["o", name, *map(self.write, take_apart(value))]
+        return lambda value: ["o", name, *map(self.write, _take_apart(value))]
 
     def _conditional(self, value: Any) -> list[Any]:
         return ["q", self.write(value.meas_val), self.write(getattr(value, "base", None) or value.then_op)]
@@ -140,6 +142,22 @@ class _Writer:
         outcomes = product((0, 1), repeat=len(value.measurements))
         table = [value.processing_fn(*bits) for bits in outcomes]
         return ["m", self.write(list(value.measurements)), self.write(table)]
+
+
+def _take_apart(value: Any) -> tuple[Any, ...]:
+    """The parts of a gate, observable or measurement, as values that hold no code."""
+    if hasattr(value, "_flatten"):
+        return tuple(value._flatten())  # noqa: SLF001 - PennyLane's own way to do this
+    if isinstance(value, MeasurementProcess):
+        observable = getattr(value, "H", None) if value.obs is None else value.obs
+        about = {name: getattr(value, name) for name in _ABOUT if hasattr(value, name)}
+        return observable, value.wires if observable is None and value.wires else None, about
+    if type(value).__name__ == "Tensor":
+        return (list(value.obs),)
+    if type(value).__name__ == "Hamiltonian":
+        return list(value.coeffs), list(value.ops)
+    # its hyperparameters follow from its class, or it does not come back as it was
+    return list(value.data), value.wires, dict(value.hyperparameters)
 
 
 def _write_array(value: Any) -> Any:
@@ -187,7 +205,24 @@ def _read_list(*parts: Any) -> list[Any]:
 
 
 def _read_object(name: str, *parts: Any) -> Any:
-    return put_together(_find(name), *_read_list(*parts))
+    return _put_together(_find(name), *_read_list(*parts))
+
+
+def _put_together(kind: Any, *parts: Any) -> Any:
+    """Put together what :func:`_take_apart` took apart."""
+    if hasattr(kind, "_unflatten"):
+        return kind._unflatten(*parts)  # noqa: SLF001 - as above
+    if issubclass(kind, MeasurementProcess):
+        observable, wires, about = parts
+        if observable is not None:
+            return kind(observable, **about)
+        return kind(wires=wires, **about)
+    if kind.__name__ == "Tensor":
+        return kind(*parts[0])
+    if kind.__name__ == "Hamiltonian":
+        return kind(*parts)
+    data, wires, _ = parts
+    return kind(*data, wires=wires)
 
 
 def _read_conditional(value: Any, base: Any) -> Any:

@@ -30,8 +30,8 @@ from pennylane_threaded_ibmq.progress.bar import BatchBar
 from pennylane_threaded_ibmq.progress.progress import LOOKING_SECS, ProgressTracker
 from pennylane_threaded_ibmq.progress.words import Loop, clock
 from pennylane_threaded_ibmq.service.job import SentJob
+from pennylane_threaded_ibmq.service.metrics import QueueInfo, read_place
 from pennylane_threaded_ibmq.service.outage import Outage
-from pennylane_threaded_ibmq.service.queue import QueueInfo, read_place
 from pennylane_threaded_ibmq.service.states import State
 from pennylane_threaded_ibmq.store.records import ShardState
 

@@ -14,8 +14,8 @@ from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
 from pennylane_threaded_ibmq.execution.primitives import job_pubs
 from pennylane_threaded_ibmq.loopback import JobStatus
 from pennylane_threaded_ibmq.service.job import ListedJob
+from pennylane_threaded_ibmq.service.result_checks import check_outcomes, check_values, is_mitigated
 from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
-from pennylane_threaded_ibmq.store.trust import check_outcomes, check_values, is_mitigated
 
 JOB = SimpleNamespace(job_id="job-1")
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, JournalError
 from pennylane_threaded_ibmq.service.errors import LONGEST_HEADER_SECS, retry_after
-from pennylane_threaded_ibmq.service.usage import charged_secs, read_metrics
+from pennylane_threaded_ibmq.service.metrics import charged_secs, read_metrics
 
 
 @pytest.mark.parametrize(

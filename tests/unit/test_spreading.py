@@ -6,7 +6,7 @@ import pytest
 
 from pennylane_threaded_ibmq.circuits.shards import spread_size
 from pennylane_threaded_ibmq.service.clock import Clock
-from pennylane_threaded_ibmq.service.speed import AGAIN_SECS, Speed
+from pennylane_threaded_ibmq.service.pace import AGAIN_SECS, Speed
 
 
 @pytest.mark.parametrize(

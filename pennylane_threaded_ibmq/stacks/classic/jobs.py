@@ -20,7 +20,7 @@ from ..._compat import cached_property
 from ..._quantity import quantity
 from ...service.errors import status_code
 from ...service.job import ListedJob, PubData, SentJob
-from ...service.marks import read_mark
+from ...service.metadata import read_mark
 from ...service.outage import Outage
 from ...service.service import JobService
 from ...service.states import Ending, State, UnknownStateError, read_code

@@ -10,16 +10,14 @@ from typing import Any, TypeVar
 
 from ..._compat import cached_property
 from ...service.asking import ANSWER_SECS
-from ...service.connections import connections, renew_login
 from ...service.errors import is_outage, status_code
 from ...service.job import ListedJob, PubData, SentJob
-from ...service.marks import read_mark
-from ...service.metadata import read_facts
+from ...service.metadata import read_facts, read_mark
+from ...service.metrics import charged_secs
 from ...service.outage import Outage
 from ...service.service import JobService
-from ...service.sessions import bound_waits
+from ...service.sessions import bound_waits, connections, renew_login
 from ...service.states import Ending, State, UnknownStateError, read_code
-from ...service.usage import charged_secs
 from .client import one_number_of_shots
 from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet

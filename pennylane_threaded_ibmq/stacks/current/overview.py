@@ -18,7 +18,7 @@ from ...service.answers import in_words
 from ...service.asking import ANSWER_SECS, ask_aside
 from ...service.errors import service_error
 from ...service.instances import Pins
-from ...service.usage import charged_secs
+from ...service.metrics import charged_secs
 from ...simulators.local import AER_NAMES
 from ...simulators.snapshots import snapshot_classes
 from .client import AUTO_INSTANCE

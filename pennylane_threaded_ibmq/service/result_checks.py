@@ -12,7 +12,7 @@ from ..exceptions import ResultError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..service.job import SentJob
+    from .job import SentJob
 
 ROUNDING = 1e-6
 
