@@ -14,7 +14,7 @@ from .._quantity import quantity
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
 from ..execution.futures import TapeFuture
-from ..progress.display import Display, html_bar
+from ..progress.display import Display, page_line
 from ..progress.pictures import draw_timeline
 from ..progress.progress import Progress
 from ..progress.tables import html_shards
@@ -189,7 +189,7 @@ class BatchHandle:
         return draw_timeline(self._timeline(), dark=dark)
 
     def _repr_html_(self) -> str:
-        return html_bar(self.progress) + html_shards(self._timeline())
+        return page_line(self.progress)._repr_html_() + html_shards(self._timeline())
 
     def _timeline(self) -> Timeline:
         title = f"batch {self.batch_id}" if self.batch_id else "batch on this machine"

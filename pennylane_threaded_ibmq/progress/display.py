@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from .progress import Progress
@@ -193,6 +193,46 @@ class PlainLines:
             self.stream.flush()
 
 
+@dataclass(frozen=True)
+class PageLine:
+    """The line of a batch for a page, which needs no widgets: HTML that takes its colours from the page, and text.
+
+    Attributes:
+        words: How far the batch is, in words.
+        percent: The same as a number; ``None`` for one that went well, whose full bar would say nothing.
+        before: What has run before it; empty for nothing.
+    """
+
+    words: str
+    percent: int | None
+    before: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"threaded.ibmq: {self.before}; now {self.words}"
+            if self.before
+            else f"threaded.ibmq: {self.words}"
+        )
+
+    def _repr_html_(self) -> str:
+        bar = (
+            ""
+            if self.percent is None
+            else f"<progress max='100' value='{self.percent}' style='width:16em' aria-label='progress of the batch'></progress>"
+        )
+        before = f"<span style='opacity:.7'>before: {self.before}</span>" if self.before else ""
+        return (
+            "<div style='display:flex;flex-wrap:wrap;gap:.75em;align-items:center;"
+            f"font-family:var(--jp-ui-font-family,sans-serif)'>{bar}<span>{self.words}</span>{before}</div>"
+        )
+
+
+def page_line(progress: Progress, before: str = "") -> PageLine:
+    """The line of a batch at one moment, with what ran before it, if anything did."""
+    is_good = progress.finished and not went_wrong(progress)
+    return PageLine(describe(progress), None if is_good else round(100 * progress.fraction), before)
+
+
 class NotebookBar:
     """A bar that replaces itself, one a cell, in any notebook.
 
@@ -201,30 +241,18 @@ class NotebookBar:
     """
 
     def __init__(self, loop: Loop) -> None:
-        from .bar import BatchBar
-
-        self._bar = BatchBar(loop)
+        self._loop = loop
         self._handle: Any = None
-        self._cell: object = None
+        self._last: tuple[object, PageLine] | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Draw it anew."""
+        """Draw it anew, if it says something new."""
         from IPython import get_ipython
         from IPython.display import display
 
-        new = self._bar.show(progress)
-        cell = get_ipython().execution_count
-        if self._handle is None or cell != self._cell:
-            self._cell = cell
-            self._handle = display(self._bar, display_id=True)
-        elif new:
-            self._handle.update(self._bar)
-
-
-def html_bar(progress: Progress) -> str:
-    """The bar of a batch as HTML."""
-    from .bar import BatchBar
-
-    bar = BatchBar(Loop(0.0))
-    bar.show(progress)
-    return bar.html()
+        line, cell = page_line(progress, self._loop.describe()), get_ipython().execution_count
+        before, self._last = self._last, (cell, line)
+        if before is None or before[0] != cell:
+            self._handle = display(line, display_id=True)
+        elif before[1] != line:
+            self._handle.update(line)

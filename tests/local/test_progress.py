@@ -276,12 +276,19 @@ def test_a_handle_knows_its_progress():
 def test_a_live_line_is_drawn_only_when_it_says_something_new(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.time", lambda: now[0])
-    line = BatchBar(Loop(0.0), Console(file=io.StringIO()))
+    screen = io.StringIO()
     tracker = ProgressTracker(2, 2)
-    drawn = [line.show(tracker.progress()) for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5)]
-    assert drawn == [True, False, False, True, False], "the clock has two values"
-    tracker.report(0, ShardState.RUNNING)
-    assert line.show(tracker.progress())
+    with BatchBar(Loop(0.0), Console(file=screen, force_terminal=True)) as line:
+
+        def draws(at):
+            now[0], before = at, len(screen.getvalue())
+            line.show(tracker.progress())
+            return len(screen.getvalue()) > before
+
+        drawn = [draws(at) for at in (100.0, 100.4, 100.9, 101.0, 101.5)]
+        assert drawn == [True, False, False, True, False], "the clock has two values"
+        tracker.report(0, ShardState.RUNNING)
+        assert draws(101.5)
 
 
 @pytest.mark.parametrize(("done", "colour"), [(ShardState.DONE, 32), (ShardState.FAILED, 31), (None, 36)])
@@ -488,8 +495,8 @@ def notebook(monkeypatch):
     shown, updated = [], []
     shell = type("ZMQInteractiveShell", (), {"kernel": object(), "execution_count": 1})()
     package = types.SimpleNamespace(get_ipython=lambda: shell)
-    handle = types.SimpleNamespace(update=lambda bar: updated.append(bar.html()))
-    module = types.SimpleNamespace(display=lambda bar, display_id: shown.append(bar.html()) or handle)
+    handle = types.SimpleNamespace(update=lambda bar: updated.append(bar._repr_html_()))
+    module = types.SimpleNamespace(display=lambda bar, display_id: shown.append(bar._repr_html_()) or handle)
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     monkeypatch.delenv("CI", raising=False)
@@ -502,8 +509,17 @@ def test_a_notebook_gets_one_bar_that_replaces_itself(notebook):
     waited = Waited(tracker, 3, lambda: tracker.report(0, ShardState.DONE))
     assert display.Display(True).wait(waited, None)
     (first,), (second,) = notebook.shown, notebook.updated
+    assert "<progress max='100' value='0'" in first
     assert "2 planned" in first
+    assert "<progress max='100' value='50'" in second
     assert "1 planned, 1 done" in second
+
+
+@pytest.mark.parametrize(("end", "bar"), [(ShardState.DONE, False), (ShardState.FAILED, True)])
+def test_a_notebook_shows_no_bar_of_what_went_well(notebook, end, bar):
+    tracker = ProgressTracker(1, 1)
+    assert display.Display(True).wait(Waited(tracker, 0, lambda: tracker.report(0, end)), None)
+    assert ("<progress max='100' value='100'" in notebook.updated[-1]) is bar
 
 
 def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
@@ -550,7 +566,7 @@ def test_a_kernel_shows_a_bar_a_cell_as_a_page_and_as_text():
     bars = [[o.data for o in cell.outputs if o.output_type == "display_data"] for cell in book.cells]
     assert [len(bar) for bar in bars] == [0, 1, 1]
     (first,), (loop,) = bars[1:]
-    assert "2 shards: 2 done" in first["text/html"]
+    assert "<span>2 shards: 2 done" in first["text/html"]
     assert "2 shards: 2 done" in first["text/plain"]
     assert "5 batches, 20 circuits in 0:0" in loop["text/html"]
 
