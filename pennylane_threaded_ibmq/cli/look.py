@@ -40,10 +40,9 @@ def serve_command(*, port: int, limit: int, journal_path: Path | None) -> None:
       threaded-ibmq serve --port 8321
     """
     from .pages.server import make_app, new_key
-    from .pages.views import Views
 
     key = new_key()
-    app = make_app(Views(journal_path, limit), key)
+    app = make_app(journal_path, limit, key)
     with socket.socket() as listening:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,11 +87,10 @@ def report_command(*, output: Path, limit: int, journal_path: Path | None, as_js
       threaded-ibmq report -o report
       threaded-ibmq report -o report --limit 500 --json
     """
-    from .pages.site import write_site
-    from .pages.views import Views
+    from .pages.render import Pages
 
     try:
-        files = write_site(Views(journal_path, limit), output)
+        files = Pages(journal_path, limit).write(output)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror or error}.") from None
     if as_json:

@@ -14,7 +14,6 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.cli.pages.render import Pages
-from pennylane_threaded_ibmq.cli.pages.views import Views
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
 from pennylane_threaded_ibmq.settings import load_settings
 
@@ -164,7 +163,7 @@ def test_batches_are_found_by_their_tags_wherever_they_are_shown(loopback, devic
     assert f"night-run, {evil}" in told("show", both.id, "--offline", *journal)
     assert "night-run, &lt;b&gt;x&lt;/b&gt; 100%" in dev.batches()._repr_html_()
     assert "night-run" in dev._repr_html_()
-    pages = Pages(Views(tmp_path / "journal.sqlite", 10))
+    pages = Pages(tmp_path / "journal.sqlite", 10)
     for page in (pages.index(), pages.batch(both.id)):
         assert "night-run, &lt;b&gt;x&lt;/b&gt; 100%" in page
 

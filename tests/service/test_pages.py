@@ -24,8 +24,6 @@ from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.cli.app import main
 from pennylane_threaded_ibmq.cli.journal import shard_wait
 from pennylane_threaded_ibmq.cli.pages.render import Pages
-from pennylane_threaded_ibmq.cli.pages.site import write_site
-from pennylane_threaded_ibmq.cli.pages.views import Views
 from pennylane_threaded_ibmq.exceptions import JournalError
 from pennylane_threaded_ibmq.execution import queue
 from pennylane_threaded_ibmq.store.history import circuits
@@ -160,15 +158,18 @@ def test_what_waits_in_the_queue_says_since_when_and_where(loopback, home, monke
         assert (shard.queue_position, shard.starts_at is not None) == (1, True)
         said = shard_wait(found, shard)
         assert re.fullmatch(r"queued since [-\d: ]{19}, place 1, expected to start [-\d: ]{19}", said)
-        pages = Pages(Views(None, 10))
+        pages = Pages(None, 10)
         assert said in pages.index()
         assert said in pages.batch(found.id)
         assert said in CliRunner().invoke(main, ["show", found.id, "--offline"]).stdout
+        for page in (pages.index(), pages.batch(found.id)):
+            assert '<progress max="1" value="0"' in page
         dev._journal().running(found.id, 0)
         assert re.fullmatch(r"runs since [-\d: ]{19}", shard_wait(dev.batches()[0], shard))
         service.release()
         handle.result()
         assert "since" not in pages.batch(found.id)
+        assert "<progress" not in pages.batch(found.id), "all is delivered"
 
 
 def test_nobody_sees_a_page_without_the_key(batch, serve):
@@ -198,10 +199,10 @@ def change(home, found):
 
 def test_no_name_can_be_more_than_text(batch, home):
     _, found = batch
-    pages = Pages(Views(None, 10))
+    pages = Pages(None, 10)
     plain = [Reader(text).tags for text in (pages.index(), pages.batch(found.id))]
     change(home, found)
-    pages = Pages(Views(None, 10))
+    pages = Pages(None, 10)
     for before, text in zip(plain, (pages.index(), pages.batch(found.id)), strict=True):
         read = Reader(text)
         assert [tag for tag in read.tags if tag != "a"] == [tag for tag in before if tag != "a"]
@@ -213,7 +214,7 @@ def test_no_name_can_be_more_than_text(batch, home):
 def test_pages_are_written_into_a_folder_for_their_owner_alone(batch, tmp_path):
     _, found = batch
     folder = tmp_path / "site"
-    files = write_site(Views(None, 10), folder)
+    files = Pages(None, 10).write(folder)
     assert files[0] == folder / "index.html"
     for file in files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -242,7 +243,7 @@ def test_what_executors_ran_is_shown(home):
     (record,) = circuits(home / "qelectron.sqlite3", 10)
     assert (record.circuit, record.parameters) == ("RX on 0; expval(Z(0))", "0.25")
     assert (record.backend, record.shots, record.error) == ("fake_lima", "100", "")
-    page = Reader(Pages(Views(None, 10)).circuits())
+    page = Reader(Pages(None, 10).circuits())
     assert "RX on 0; expval(Z(0))" in page.text
     (home / "broken.sqlite3").write_bytes(b"no database" * 100)
     with pytest.raises(JournalError, match=r"broken\.sqlite3"):
@@ -250,7 +251,7 @@ def test_what_executors_ran_is_shown(home):
 
 
 def test_nothing_to_show_is_said_and_makes_no_file(home):
-    pages = Pages(Views(None, 10))
+    pages = Pages(None, 10)
     assert "Nothing was sent" in pages.index()
     assert "No executor has written" in pages.circuits()
     assert pages.batch("x") is None

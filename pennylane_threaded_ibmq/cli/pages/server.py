@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,6 @@ import click
 from ..._printable import printable
 from ...exceptions import ThreadedIBMQError
 from .render import STATIC, Pages
-from .views import Views
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,11 +37,12 @@ def new_key() -> str:
     return secrets.token_urlsafe(16)
 
 
-def make_app(views: Views, key: str) -> Any:
+def make_app(journal_path: Path | None, limit: int, key: str) -> Any:
     """The pages as a web application, all of them below the key.
 
     Args:
-        views: What they show.
+        journal_path: File of the journal; ``None`` for the usual one.
+        limit: Most batches, and most circuits, to show.
         key: First part of every address.
 
     Raises:
@@ -57,7 +58,7 @@ def make_app(views: Views, key: str) -> Any:
             "pages need starlette: pip install 'pennylane-threaded-ibmq[pages]'."
         ) from None
 
-    site = _Site(Pages(views, root=f"/{key}/", live=LOOK_SECS), key)
+    site = _Site(Pages(journal_path, limit, root=f"/{key}/", live=LOOK_SECS), key)
     # sync functions, which Starlette runs in threads: they read files and draw
     routes = [
         Route("/{key}/", site.index),
