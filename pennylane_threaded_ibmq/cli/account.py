@@ -12,9 +12,8 @@ import click
 
 from .._quantity import quantity
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .account_options import account_options
-from .helping import Command
-from .output import json_option, note, say_json, say_table
+from .options import Command, account_options, json_option
+from .output import note, say_json, say_table
 
 if TYPE_CHECKING:
     from ..config import Found

@@ -1,4 +1,4 @@
-"""The commands under one name, and what an error becomes."""
+"""The commands under one name, completion of their words, and what an error becomes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,39 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
 from .._printable import printable
 from .._version import __version__
 from .account import backends_command, config_command
 from .budget import budget_command
-from .completion import completion_command
 from .doctor import doctor_command
 from .estimate import estimate_command
-from .helping import unraw
 from .journal import batches_command, cancel_command, prune_command, show_command
 from .look import report_command, serve_command
-from .records import printable_records
+from .options import Command, unraw
+from .output import printable_records
 from .rehearse import rehearse_command
 from .resume import resume_command
 from .timeline import timeline_command
+
+
+@click.command("completion", cls=Command, short_help="Print what a shell needs to complete commands.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    r"""Print what a shell needs to complete commands and options.
+
+    \b
+    Examples:
+      echo 'eval "$(threaded-ibmq completion bash)"' >> ~/.bashrc
+      threaded-ibmq completion fish > ~/.config/fish/completions/threaded-ibmq.fish
+    """
+    completion = get_completion_class(shell)
+    assert completion is not None
+    command = ctx.find_root().command
+    click.echo(completion(command, {}, "threaded-ibmq", "_THREADED_IBMQ_COMPLETE").source())
+
 
 COMMANDS = (
     doctor_command,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from .helping import Command
-from .journal import journal_option
-from .output import json_option, say_json, say_table
+from .options import Command, journal_option, json_option
+from .output import say_json, say_table
 
 
 @click.command("budget", cls=Command, short_help="Show or set what may be spent on an instance.")

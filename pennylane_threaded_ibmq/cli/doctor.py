@@ -12,9 +12,8 @@ import click
 
 from .._compat import entry_points
 from .._version import __version__
-from .account_options import account_options
-from .helping import Command
-from .output import json_option, say, say_json, span
+from .options import Command, account_options, json_option
+from .output import say, say_json, span
 
 if TYPE_CHECKING:
     from .first_run import FirstRun

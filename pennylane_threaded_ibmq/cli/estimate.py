@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from .._variables import ESTIMATE_VARIABLE
-from .helping import Command
-from .output import json_option, say_facts, say_json, span
+from .options import Command, json_option
+from .output import say_facts, say_json, span
 
 
 @click.command(

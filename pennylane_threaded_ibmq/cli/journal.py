@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._quantity import quantity
-from .account_options import account_options
-from .helping import Command
-from .output import iso, json_option, moment, note, say_facts, say_json, say_table
-from .types import duration
+from .options import Command, account_options, duration, journal_option, json_option
+from .output import iso, moment, note, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
     from ..store.journal import Journal
     from ..store.records import BatchRecord, ShardRecord
-
-C = TypeVar("C", bound="Callable[..., Any]")
-
-
-def journal_option(command: C) -> C:
-    """Give a command ``--journal``."""
-    return click.option(
-        "--journal",
-        "journal_path",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File of the journal, as given to the device.  [default: the usual file]",
-    )(command)
 
 
 def open_journal(path: Path | None) -> Journal | None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from .._quantity import quantity
-from .helping import Command
-from .journal import journal_option
-from .output import json_option, note, say, say_json
+from .options import Command, journal_option, json_option
+from .output import note, say, say_json
 
 limit_option = click.option(
     "-n",

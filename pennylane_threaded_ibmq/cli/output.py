@@ -1,24 +1,19 @@
-"""Output of commands: JSON, a table in a terminal, plain columns in a pipe."""
+"""Output of commands: JSON, a table in a terminal, plain columns in a pipe; and log records that no terminal obeys."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from .._compat import zip_strict
 from .._printable import printable
-
-C = TypeVar("C", bound="Callable[..., Any]")
-
-
-def json_option(command: C) -> C:
-    """Give a command ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def say_json(value: Any) -> None:
@@ -57,12 +52,12 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
         say("  ".join(padded).rstrip())
 
 
-def say_facts(facts: Mapping[str, Any]) -> None:
+def say_facts(facts: Mapping[str, Any], *, indent: str = "", err: bool = False) -> None:
     """Print names and values, one a line; what is ``None`` is left out."""
     known = {name: value for name, value in facts.items() if value is not None}
     width = max(map(len, known), default=0)
     for name, value in known.items():
-        say(f"{name.ljust(width)}  {printable(str(value))}")
+        say(f"{indent}{name.ljust(width)}  {printable(str(value))}", err=err)
 
 
 def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
@@ -93,3 +88,30 @@ def span(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+_TRACES = logging.Formatter()
+
+
+class PrintableRecord(logging.LogRecord):
+    """A record whose text no terminal obeys, whoever writes it: IBM's client has a handler of its own."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.exc_info and self.exc_info[0] is not None:
+            self.exc_text = printable(_TRACES.formatException(self.exc_info), lines=True)
+
+    def getMessage(self) -> str:  # noqa: N802 - the name of logging
+        """The text."""
+        return printable(super().getMessage(), lines=True)
+
+
+@contextmanager
+def printable_records() -> Iterator[None]:
+    """Make such records in this process, in which no program of the user's logs."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(PrintableRecord)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(before)

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .helping import Command
-from .output import json_option, note, say_json
+from .options import Command, duration, json_option, share
+from .output import note, say_json
 from .report import Rehearsal, make_report, say_report
-from .types import duration, share
 
 if TYPE_CHECKING:
     from ..loopback import LoopbackConfig

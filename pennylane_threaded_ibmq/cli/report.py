@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._quantity import quantity
-from .output import note, span
+from .output import note, say_facts, span
 
 if TYPE_CHECKING:
     from ..loopback import Counters, JobRecord, LoopbackConfig
@@ -110,6 +110,7 @@ def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
 def say_report(report: dict[str, Any]) -> None:
     """Print a report for people, on standard error: standard output is the program's."""
     queued, limit = report["queued_secs"], report["usage_limit_secs"]
+    refusals = report["submissions_not_accepted"]
     of = "" if limit is None else f" of {span(limit)}"
     facts = {
         "program": f"exit code {report['exit_code']} after {span(report['secs'])}",
@@ -121,17 +122,11 @@ def say_report(report: dict[str, Any]) -> None:
         "QPU seconds": f"{report['usage_secs']:.2f}{of}",
         "queued": f"{span(queued['total'])} over all jobs, {span(queued['longest'])} the longest",
         "requests": f"{report['requests']}, of them {quantity(report['submissions'], 'submission')}",
+        "not accepted": f"{quantity(refusals, 'submission')}, by limits or faults" if refusals else None,
+        "faults met": ", ".join(f"{number} {effect}" for effect, number in report["faults"].items()) or None,
     }
-    if report["submissions_not_accepted"]:
-        facts["not accepted"] = (
-            f"{quantity(report['submissions_not_accepted'], 'submission')}, by limits or faults"
-        )
-    if report["faults"]:
-        facts["faults met"] = ", ".join(f"{number} {effect}" for effect, number in report["faults"].items())
-    width = max(map(len, facts))
     note("\nRehearsal (nothing was sent to IBM)")
-    for name, value in facts.items():
-        note(f"  {name.ljust(width)}  {value}")
+    say_facts(facts, indent="  ", err=True)
     if report["problems"]:
         note("What failed, or would have failed:")
         for problem in report["problems"]:

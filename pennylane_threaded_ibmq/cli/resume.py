@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._quantity import quantity
-from .account_options import read_value
-from .helping import Command
-from .journal import find_batch, journal_option
-from .output import json_option, note, say_json
-from .types import duration
+from .journal import find_batch
+from .options import Command, device_options, duration, journal_option, json_option
+from .output import note, say_json
 
 if TYPE_CHECKING:
     from ..store.records import BatchRecord
@@ -22,16 +20,11 @@ ADVICE = " --send sends what is missing, and it is paid for."
 RESERVED = frozenset({"backend", "instance", "journal", "wires", "shots", "ibmqx_token"})
 
 
-def read_option(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` with Python's literals as values; other text stands for itself."""
-    options: dict[str, Any] = {}
-    for text in pairs:
-        name, equals, value = text.partition("=")
-        if not equals or not name or name in RESERVED:
-            advice = " the batch says it" if name in RESERVED else " write NAME=VALUE"
-            raise click.BadParameter(f"{text!r}:{advice}.")
-        options[name] = read_value(value)
-    return options
+def _advice(name: str) -> str:
+    """The advice on an option that cannot be given."""
+    if name in RESERVED:
+        return "the batch says it"
+    return "" if name else "write NAME=VALUE"
 
 
 @click.command("resume", cls=Command, short_help="Collect the results of a batch, or send the rest.")
@@ -44,13 +37,8 @@ def read_option(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 )
 @click.option("--timeout", type=duration, help="Longest wait, such as 10m.  [default: for ever]")
 @click.option("--send", is_flag=True, help="Also send, and pay for, what has no job or whose job failed.")
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    callback=read_option,
-    metavar="NAME=VALUE",
-    help="An option for the device; those that shape its jobs, such as primitive, are in the journal.",
+@device_options(
+    "An option for the device; those that shape its jobs, such as primitive, are in the journal.", _advice
 )
 @journal_option
 @json_option

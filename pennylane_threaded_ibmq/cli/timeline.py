@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._quantity import quantity
-from .helping import Command
-from .journal import find_batch, journal_option
-from .output import iso, json_option, note, say_json, say_table, span
+from .journal import find_batch
+from .options import Command, journal_option, json_option
+from .output import iso, note, say_json, say_table, span
 
 if TYPE_CHECKING:
     from ..progress.timeline import Timeline

@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from pennylane_threaded_ibmq._version import __version__
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.cli.journal import positions
+from pennylane_threaded_ibmq.cli.options import duration, share
 from pennylane_threaded_ibmq.cli.rehearse import NEEDED
 from pennylane_threaded_ibmq.cli.report import Rehearsal, make_report, say_report
 from pennylane_threaded_ibmq.cli.resume import plain
-from pennylane_threaded_ibmq.cli.types import duration, share
 from pennylane_threaded_ibmq.loopback import Counters, JobRecord, JobStatus, LoopbackConfig
 from pennylane_threaded_ibmq.store.journal import Journal
 from pennylane_threaded_ibmq.store.records import NewShard
