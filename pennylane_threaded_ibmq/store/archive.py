@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
 
-TOGETHER_SECS = 0.2
-"""Seconds for which finished calls are collected for one transaction."""
+TOGETHER_SECS = 0.1
+"""Seconds for which finished calls are collected for one transaction, and after which the end of the program is seen."""
 IDLE_SECS = 2.0
 """After how long without calls the writing thread ends and the file is closed."""
 
@@ -179,12 +179,15 @@ class Archive:
         program, needed = threading.main_thread(), time.monotonic()
         while True:
             # not woken by each call, it takes no time from the next one
-            program.join(TOGETHER_SECS)
+            time.sleep(TOGETHER_SECS)
+            # before Python 3.13 whoever waits in join may hold the main thread's lock just when the interpreter, as it ends, asserts
+            # that it is free; and what the program did before it ended is written below
+            ended = not program.is_alive()
             self.flush()
             with self._lock:
                 if self._calls:
                     needed = time.monotonic()
-                if not program.is_alive() or time.monotonic() - needed > IDLE_SECS:
+                if ended or time.monotonic() - needed > IDLE_SECS:
                     self._thread = None
                     break
         with self._turn:

@@ -173,6 +173,25 @@ def test_what_a_program_did_last_is_written_when_it_ends(gather):
     assert (record.executor, record.result, record.shots) == ("Mine", "[0.0, 1.0]", "10")
 
 
+def work_in_a_child():
+    with qml.device("threaded.ibmq") as dev:
+        dev.submit(TAPE, record=CallRecord("Child", "here")).result()
+
+
+def leave_the_writing_to_a_child():
+    child = multiprocessing.get_context("fork").Process(target=work_in_a_child)
+    child.start()
+    child.join(LIMIT_SECS)
+    assert child.exitcode == 0
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there are no forks here")
+def test_what_a_worker_did_last_is_written_when_it_ends():
+    """A worker of multiprocessing leaves without the functions that wait for the end of a program."""
+    run_fresh(leave_the_writing_to_a_child)
+    assert [row["executor"] for row in rows(database_path())] == ["Child"]
+
+
 def in_child(answers):
     with qml.device("threaded.ibmq") as dev:
         handle = dev.submit(TAPE, record=CallRecord("Child", "here"))
