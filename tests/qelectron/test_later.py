@@ -346,12 +346,7 @@ def test_run_later_returns_before_the_circuit_has_run():
     circuit = qelectron(qml.set_shots(node(), 5), executors=executor)
     circuit(0.0)
 
-    def wait_for_gate():
-        """Steps of a lane, and no call of a service."""
-        yield from ()
-        gate.wait(60)
-
-    executor._device()._open().lanes.submit(wait_for_gate)
+    executor._device()._open().lanes.submit(lambda _: gate.wait(60))
     futures = [circuit.run_later(0.0) for _ in range(5)]
     assert not any(f.done() for f in futures)
     gate.set()
