@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -159,10 +158,11 @@ class QCluster(BaseQExecutor):
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Spread circuits over the members and return at once; one future a circuit, in order."""
         batch, members = Batch(qscripts_list), []
-        chosen: Counter[int] = Counter()
+        chosen: dict[int, int] = {}
         for tape in batch:
-            members.append(self.choose(tape, chosen))
-            chosen[id(members[-1])] += 1
+            member = self.choose(tape, chosen)
+            members.append(member)
+            chosen[id(member)] = chosen.get(id(member), 0) + 1
         ready = list(map(with_executors_shots, batch, members))
         futures: dict[int, Future[Any]] = {}
         try:
@@ -191,6 +191,9 @@ class QCluster(BaseQExecutor):
         limits = [owner.timeout_of(futures) for owner in owners.values()]
         finite = [limit for limit in limits if limit is not None]
         return max(finite) if finite and len(finite) == len(limits) else None
+
+    def count(self, futures: Iterable[Future[Any]]) -> None:
+        """Nothing: members count what they take."""
 
     def close(self) -> None:
         """Close all members."""

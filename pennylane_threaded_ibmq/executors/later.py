@@ -16,16 +16,13 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol, cast
 
-import numpy as np
 import pennylane as qml
-from pennylane import numpy as pnp
 from pennylane.tape import QuantumScript
 from pennylane.transforms import convert_to_numpy_parameters
 
 from ..device.gather import overdue
 from ..device.recording import Guard, recording_lock
 from ..execution.futures import TapeFuture
-from ..stack import Stack, stack
 from .route import Selecting, Ticket
 
 
@@ -40,9 +37,11 @@ class LaterFuture(TapeFuture):
         complete: Makes the result from theirs.
     """
 
+    handle: Ticket | None
+
     def __init__(self, ticket: Ticket | None = None, complete: Callable[[], Any] | None = None) -> None:
-        super().__init__()
-        self._ticket, self._complete = ticket, complete
+        super().__init__(ticket)
+        self._complete = complete
         self._lock = threading.RLock()
         self._outcome: tuple[Any, Exception | None] | None = None
         self._left = set(() if ticket is None else ticket.futures)
@@ -52,7 +51,7 @@ class LaterFuture(TapeFuture):
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far; calls that were sent together share them."""
-        return () if self._ticket is None else self._ticket.job_ids
+        return () if self.handle is None else self.handle.job_ids
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result.
@@ -78,8 +77,8 @@ class LaterFuture(TapeFuture):
         """Give the call up; its jobs are cancelled unless other calls share them. ``False`` if it is done."""
         if not self._give_up():
             return False
-        if self._ticket is not None:
-            self._ticket.cancel()
+        if self.handle is not None:
+            self.handle.cancel()
         return True
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -110,20 +109,16 @@ class LaterFuture(TapeFuture):
 
     def _wait(self, timeout: float | None) -> tuple[Any, BaseException | None]:
         """The result, or what the call failed with."""
-        ticket = self._ticket
-        self._flush()
+        ticket = self.handle
+        limit = ticket.timeout_s if timeout is None and ticket is not None else None
         try:
-            error = super().exception(ticket.timeout_s if timeout is None and ticket is not None else timeout)
+            error = super().exception(timeout if limit is None else limit)
         except FutureTimeoutError:
-            if timeout is None and ticket is not None and not self.done():
-                raise overdue(ticket.futures, ticket.timeout_s or 0.0) from None
+            if limit is not None and ticket is not None and not self.done():
+                raise overdue(ticket.futures, limit) from None
             # before Python 3.11 the other is no TimeoutError
             raise TimeoutError from None
         return (None, error) if error is not None else self._finish()
-
-    def _flush(self) -> None:
-        if self._ticket is not None and not self.done():
-            self._ticket.flush()
 
     def _finish(self) -> tuple[Any, Exception | None]:
         if self._outcome is None and self._complete is None:
@@ -225,51 +220,3 @@ def _as_numpy(tape: QuantumScript) -> QuantumScript:
         return tape
     made = convert_to_numpy_parameters(tape)
     return made if isinstance(made, QuantumScript) else made[0][0]
-
-
-def as_plain(value: Any, qnode: Any, tape: Any, args: Any, kwargs: Any) -> Any:
-    """The result of a call of a qelectron, of the types of the plain QNode.
-
-    Without shots, PennyLane differentiates a simulator by backpropagation, which gives tensors to autograd; circuits of
-    executors are differentiated by shifts, which give arrays.
-    """
-    if tape is None or tape.shots or not _is_for_autograd(qnode, args, kwargs):
-        return value
-    return _as_tensors(value) if passes_through(qnode) else value
-
-
-def passes_through(qnode: Any) -> bool:
-    """Whether PennyLane differentiates the plain QNode by backpropagation, where it has no shots."""
-    return qnode.diff_method == "best" and _has_backprop(qnode)
-
-
-def framework_of(args: Any, kwargs: Any) -> str | None:
-    """JAX or Torch, if the arguments of a call are of one of them; else ``None``."""
-    found = qml.math.get_interface(*args, *kwargs.values())
-    return found if found in ("jax", "torch") else None
-
-
-def _is_for_autograd(qnode: Any, args: Any, kwargs: Any) -> bool:
-    interface = getattr(qnode.interface, "value", qnode.interface)
-    if interface == "auto":
-        found = qml.math.get_interface(*args, *kwargs.values())
-        # PennyLane of the classic stack takes plain numbers for autograd's
-        return found == "autograd" or (found == "numpy" and stack() is Stack.CLASSIC)
-    # by backpropagation the arguments count, and not what was named
-    return bool(interface == "autograd" and framework_of(args, kwargs) is None)
-
-
-def _has_backprop(qnode: Any) -> bool:
-    device = getattr(qnode, "_original_device", qnode.device)
-    device = getattr(device, "target_device", device)
-    if not hasattr(device, "capabilities") or not hasattr(device, "short_name"):
-        return type(device).__name__ in {"DefaultQubit", "DefaultMixed"}
-    return bool({"passthru_interface", "passthru_devices"} & set(device.capabilities()))
-
-
-def _as_tensors(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, (list, tuple)):
-        return type(value)(_as_tensors(one) for one in value)
-    return pnp.tensor(value) if isinstance(value, (np.ndarray, np.floating)) else value

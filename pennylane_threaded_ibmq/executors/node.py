@@ -8,7 +8,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
+import numpy as np
 import pennylane as qml
+from pennylane import numpy as pnp
 
 from ..circuits.changes import with_shots
 from ..exceptions import ConfigurationError
@@ -17,7 +19,7 @@ from ..stack import stack
 from .base import BaseQExecutor
 from .cluster import QCluster, check_executors, check_selector
 from .executor import IBMQExecutor
-from .later import LaterCall, LaterFuture, as_plain, submit_later
+from .later import LaterCall, LaterFuture, submit_later
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,6 +45,8 @@ class QElectron(qml.QNode):
     _tape: Any
     _of_last_call: ClassVar[tuple[str, ...]] = ("_tape", "_qfunc_output")
     """Attributes that PennyLane's own tools look at after a call."""
+    _autograd_like: ClassVar[tuple[str, ...]] = ("autograd",)
+    """Frameworks whose arguments PennyLane takes for autograd's, where no interface is named."""
 
     @property
     def executors(self) -> tuple[BaseQExecutor, ...]:
@@ -55,7 +59,7 @@ class QElectron(qml.QNode):
         try:
             with self.device.guard.held():
                 value = super(QElectron, call).__call__(*args, **kwargs)
-                return as_plain(value, self.original_qnode, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
+                return self.as_plain(value, call._tape, args, kwargs)  # noqa: SLF001 - the same class's
         finally:
             for name in self._of_last_call:
                 setattr(self, name, getattr(call, name))
@@ -83,6 +87,29 @@ class QElectron(qml.QNode):
             self._tape = with_shots(self._tape, shots)
         # PennyLane of the classic stack gives nothing
         return None if given is None else self._tape
+
+    def as_plain(self, value: Any, tape: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a call, of the types of the plain QNode's.
+
+        Without shots, PennyLane differentiates a simulator by backpropagation, which gives tensors to autograd; circuits of
+        executors are differentiated by shifts, which give arrays.
+        """
+        if tape is None or tape.shots or not self._is_for_autograd(args, kwargs):
+            return value
+        return _as_tensors(value) if self._passes_through else value
+
+    def _is_for_autograd(self, args: Any, kwargs: Any) -> bool:
+        interface = self.original_qnode.interface
+        if interface not in ("auto", "autograd"):
+            return False
+        framework = qml.math.get_interface(*args, *kwargs.values())
+        # by backpropagation the arguments count, and not what was named
+        return framework in self._autograd_like if interface == "auto" else framework not in ("jax", "torch")
+
+    @property
+    @abstractmethod
+    def _passes_through(self) -> bool:
+        """Whether PennyLane differentiates the plain QNode by backpropagation, where it has no shots."""
 
     @abstractmethod
     def _one_call(self, args: Any, kwargs: Any) -> Self:
@@ -190,3 +217,11 @@ def _no_qnode(given: Any) -> str:
             "the line next to the function is @qml.qnode."
         )
     return f"qelectron got {given!r} ({type(given).__name__}), which is no QNode."
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_tensors(one) for one in value)
+    return pnp.tensor(value) if isinstance(value, (np.ndarray, np.floating)) else value

@@ -30,9 +30,9 @@ def steps(function, *args):
     return count
 
 
-@pytest.fixture
-def pair():
-    """A QNode of the device, and the same as a qelectron."""
+@pytest.fixture(params=[1, 2])
+def pair(request):
+    """A QNode of the device, and the same as a qelectron of one executor, and of a cluster of two."""
 
     @qml.qnode(qml.device("threaded.ibmq", wires=WIRES), shots=100, diff_method="parameter-shift")
     def circuit(weights):
@@ -45,7 +45,7 @@ def pair():
         return qml.probs(wires=range(WIRES))
 
     with IBMQExecutor() as executor:
-        yield circuit, qelectron(circuit, executors=executor)
+        yield circuit, qelectron(circuit, executors=[executor] * request.param)
 
 
 def angles(layers):

@@ -299,7 +299,7 @@ def test_a_call_that_is_cancelled_twice_leaves_the_job_to_those_that_share_it(lo
     circuit = qelectron(node(), executors=make(IBMQExecutor, backend=SIMULATOR))
     with qml.queuing.AnnotatedQueue._lock:  # nothing is sent while a circuit is recorded
         first, second = circuit.run_later(0.0), circuit.run_later(np.pi)
-    second._ticket.flush()
+    second.handle.flush()
     for _ in range(2):
         assert first.cancel()
     assert second.result(60) == -1

@@ -118,4 +118,4 @@ def test_a_cancelled_call_cancels_its_job(loopback):
     wait_until(lambda: future.job_ids)
     assert future.cancel()
     with pytest.raises(JobError):
-        future._ticket.futures[0].handle._batch.futures[0].result(120)
+        future.handle.futures[0].handle._batch.futures[0].result(120)

@@ -20,7 +20,7 @@ from pennylane.wires import Wires
 from ...circuits.changes import with_shots
 from ...device.legacy import WholeBatchDevice
 from ...device.recording import Guard
-from ...executors.later import Deferral, as_plain
+from ...executors.later import Deferral
 from ...executors.node import QElectron
 from ...executors.route import Selecting, Ticket
 
@@ -76,6 +76,7 @@ class StackQElectron(QElectron):
     """
 
     _of_last_call = ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs")
+    _autograd_like = ("autograd", "numpy")
 
     execute_kwargs: dict[str, Any]
     gradient_kwargs: dict[str, Any]
@@ -102,6 +103,16 @@ class StackQElectron(QElectron):
         call = copy(self)
         call._on(self.device.for_one_call(shots))  # noqa: SLF001 - the same class's
         return call
+
+    @property
+    def _passes_through(self) -> bool:
+        plain = self.original_qnode
+        device = plain._original_device  # noqa: SLF001 - see __init__
+        if not hasattr(device, "short_name"):
+            simulates = type(device).__name__ in {"DefaultQubit", "DefaultMixed"}
+        else:
+            simulates = not {"passthru_interface", "passthru_devices"}.isdisjoint(device.capabilities())
+        return bool(plain.diff_method == "best" and simulates)
 
     def __copy__(self) -> Self:
         fresh = type(self).__new__(type(self))
@@ -178,7 +189,7 @@ class _LaterCall(qml.QNode):
     def complete(self) -> Any:
         """The result of the call."""
         value = self._deferral.replay(lambda cache: self._run(self._call.interface, cache))
-        return as_plain(value, self._call.original_qnode, self._call._tape, self._args, self._kwargs)  # noqa: SLF001 - same
+        return self._call.as_plain(value, self._call._tape, self._args, self._kwargs)  # noqa: SLF001 - our own QNode
 
     def _run(self, interface: Any, cache: Any) -> Any:
         self._interface = interface

@@ -17,7 +17,7 @@ from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_typ
 from ...circuits.gradients import gradient_method
 from ...circuits.tensors import wants_numpy
 from ...device.recording import Guard
-from ...executors.later import Deferral, as_plain, framework_of, passes_through
+from ...executors.later import Deferral
 from ...executors.node import QElectron
 from ...executors.route import Selecting, Ticket
 from .tracking import costs_of
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ...executors.base import BaseQExecutor
+
+
+_BACKPROPAGATION = ExecutionConfig(gradient_method="backprop")
 
 
 class SelectorDevice(Selecting, Device):
@@ -117,15 +120,20 @@ class StackQElectron(QElectron):
         By backpropagation PennyLane does so whatever interface is named, but for JAX under Torch's; by shifts it would drop
         the derivatives.
         """
-        if self.interface in ("auto", "numpy", "torch") or not passes_through(self.original_qnode):
+        if self.interface in ("auto", "numpy", "torch") or not self._passes_through:
             return self
-        shots, interface = self.device.common_shots, framework_of(args, kwargs)
+        shots, framework = self.device.common_shots, qml.math.get_interface(*args, *kwargs.values())
         analytic = not (self.shots if shots is None else shots)
-        if not analytic or interface in (None, self.interface):
+        if not analytic or framework not in ("jax", "torch") or framework == self.interface:
             return self
         call = copy(self)
-        call.interface = interface
+        call.interface = framework
         return call
+
+    @property
+    def _passes_through(self) -> bool:
+        plain = self.original_qnode
+        return bool(plain.diff_method == "best" and plain.device.supports_derivatives(_BACKPROPAGATION))
 
 
 class _LaterCall:
@@ -161,7 +169,7 @@ class _LaterCall:
         if constant and qnode.interface != "auto":
             value = _convert_to_interface(value, qml.math.Interface(qnode.interface))
         value = _to_qfunc_output_type(value, self._output, tape.shots.has_partitioned_shots)
-        return as_plain(value, qnode.original_qnode, tape, self._args, self._kwargs)
+        return qnode.as_plain(value, tape, self._args, self._kwargs)
 
     def _execute(self, interface: Any, cache: Any) -> Any:
         qnode = self._qnode
