@@ -139,12 +139,12 @@ class CallHandle:
     def cancel(self) -> None:
         """Give the call up: it is not sent; or its jobs are cancelled, once no other call shares them."""
         with self._lock:
-            waited = not self.done()
+            running = not self.done()
             for future in self.futures:
                 if not future.done() and future.cancel():
                     # what waits for several futures wakes up only at this
                     future.set_running_or_notify_cancel()
-        if waited and self._batch is not None and self._nobody_waits():
+        if running and self._batch is not None and self._nobody_waits():
             self._batch.cancel()
 
     def results(self, timeout: float | None = None) -> ResultBatch:
@@ -181,7 +181,7 @@ class CallHandle:
         batch.fulfil(self.futures, start)
 
     def fail(self, error: BaseException) -> None:
-        """Nothing was sent; does nothing to a call that was."""
+        """Fail, unless the call was sent."""
         for future in self.futures if self._batch is None else ():
             with suppress(InvalidStateError):
                 future.set_exception(error)
@@ -248,12 +248,12 @@ class Gatherer:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
             self._waiting.append(call)
-            overdue = self._pause() == 0.0
+            due = self._pause() == 0.0
             if self._thread is None:
                 load_native()
                 self._thread = threading.Thread(target=self._work, name="threaded-ibmq-gather", daemon=True)
                 self._thread.start()
-        if overdue:
+        if due:
             # the gathering thread may find no moment between the circuits that this one records
             self._send_due()
 
@@ -331,12 +331,12 @@ class Gatherer:
         return max(0.0, due - time.monotonic())
 
     def _work(self) -> None:
-        needed = time.monotonic()
+        last_use = time.monotonic()
         while True:
             with self._state:
                 if self._waiting:
-                    pause, needed = self._pause(), time.monotonic()
-                elif time.monotonic() - needed > IDLE_SECS:
+                    pause, last_use = self._pause(), time.monotonic()
+                elif time.monotonic() - last_use > IDLE_SECS:
                     self._thread = None
                     return
                 else:
@@ -350,8 +350,8 @@ class Gatherer:
 
 def handles_of(futures: Iterable[Any]) -> tuple[Any, ...]:
     """The handles that futures are part of, each once; futures of a user's own have none."""
-    found = (getattr(future, "handle", None) for future in futures)
-    return tuple({id(one): one for one in found if one is not None}.values())
+    handles = (getattr(future, "handle", None) for future in futures)
+    return tuple({id(handle): handle for handle in handles if handle is not None}.values())
 
 
 def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:

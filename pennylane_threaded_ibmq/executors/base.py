@@ -111,14 +111,14 @@ class BaseQExecutor(BaseModel):
     def __init__(self, **data: Any) -> None:
         # first, and in place: tools that print the variables of a traceback show them
         hide_secrets(data)
-        found = self._look_up(data)
-        given = {name: value for name, value in data.items() if name not in found}
+        defaults = self._look_up(data)
+        arguments = {name: value for name, value in data.items() if name not in defaults}
         for name in data:
             self._warn_of_typo(name)
         try:
-            super().__init__(**{name: f.value for name, f in found.items()}, **given)
+            super().__init__(**{name: default.value for name, default in defaults.items()}, **arguments)
         except ValidationError as error:
-            raise explain(type(self), error, data, found, type(self).__name__) from None
+            raise explain(type(self), error, data, defaults, type(self).__name__) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -157,8 +157,7 @@ class BaseQExecutor(BaseModel):
     def load(self) -> float:
         """Circuits that were taken and are not finished, for each that can run at once."""
         # in a forked process, those of the parent have ended
-        taken = sum(not future.done() for future in self._runtime.circuits.copy())
-        return taken / self.slots
+        return sum(not future.done() for future in self._runtime.circuits.copy()) / self.slots
 
     @property
     def slots(self) -> int:
@@ -238,9 +237,9 @@ class BaseQExecutor(BaseModel):
         known = cls.model_fields.keys() | cls.known_extras
         if name in known:
             return
-        meant = right_name(name, known)
-        if meant is not None:
-            text = f"it is kept and not used. Did you mean {meant!r}?"
+        suggestion = right_name(name, known)
+        if suggestion is not None:
+            text = f"it is kept and not used. Did you mean {suggestion!r}?"
         elif is_secret(name):
             text = "it looks like a secret, so it is hidden, and it is not used."
         else:

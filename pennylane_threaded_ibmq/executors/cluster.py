@@ -29,11 +29,10 @@ Member = TypeVar("Member")
 
 def check_selector(selector: Any) -> Selector:
     """Refuse what cannot choose."""
-    named = isinstance(selector, str) and selector in SELECTORS
-    if named or (callable(selector) and not isinstance(selector, type)):
-        chosen: Selector = selector
-        return chosen
-    raise _unknown_selector(selector)
+    known = isinstance(selector, str) and selector in SELECTORS
+    if not known and (not callable(selector) or isinstance(selector, type)):
+        raise _unknown_selector(selector)
+    return cast("Selector", selector)
 
 
 def check_executors(value: Any) -> tuple[BaseQExecutor, ...]:
@@ -49,9 +48,9 @@ def check_executors(value: Any) -> tuple[BaseQExecutor, ...]:
         raise _no_executors(
             "executors=[]: give at least one executor, for example executors=[IBMQExecutor()].", value
         )
-    checked = []
-    for position, given in enumerate(members):
-        member = _revive(given) if isinstance(given, dict) else given
+    executors = []
+    for position, entry in enumerate(members):
+        member = _revive(entry) if isinstance(entry, dict) else entry
         if not isinstance(member, BaseQExecutor):
             call = f" Make one of it: {member.__name__}()." if isinstance(member, type) else ""
             raise _no_executors(
@@ -59,8 +58,8 @@ def check_executors(value: Any) -> tuple[BaseQExecutor, ...]:
                 f"which is no executor.{call}",
                 member,
             )
-        checked.append(member)
-    return tuple(checked)
+        executors.append(member)
+    return tuple(executors)
 
 
 class QCluster(BaseQExecutor):
@@ -100,9 +99,9 @@ class QCluster(BaseQExecutor):
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore from a pickle."""
         super().__setstate__(state)
-        packed = self.__dict__["selector"]
-        if isinstance(packed, _Portable):
-            self.__dict__["selector"] = packed.selector
+        selector = self.__dict__["selector"]
+        if isinstance(selector, _Portable):
+            self.__dict__["selector"] = selector.selector
 
     @property
     def backend_name(self) -> str:
@@ -116,7 +115,7 @@ class QCluster(BaseQExecutor):
 
     @property
     def takes_tensors(self) -> bool:
-        """If all members do, and nobody else looks at the circuits."""
+        """Whether all members take them, and nobody else looks at the circuits."""
         ours = isinstance(self.selector, str) and type(self).batch_submit is QCluster.batch_submit
         return ours and all(member.takes_tensors for member in self.executors)
 
@@ -125,13 +124,13 @@ class QCluster(BaseQExecutor):
         for member in self.executors:
             yield from member.leaves()
 
-    def choose(self, circuit: QuantumScript, chosen: Mapping[int, int]) -> BaseQExecutor:
+    def choose(self, circuit: QuantumScript, unsent: Mapping[int, int]) -> BaseQExecutor:
         """The member that runs a circuit.
 
         Args:
             circuit: The circuit.
-            chosen: Circuits of the same batch that each member was chosen for, by ``id``; not sent yet, they are no part
-                of its load.
+            unsent: Number of circuits of the same batch that each member was chosen for, by ``id``; they are no part of its
+                load.
 
         Raises:
             SelectorError: A selector returned something that is not one of its executors.
@@ -142,27 +141,27 @@ class QCluster(BaseQExecutor):
         if selector == "random":
             return random.choice(members)  # noqa: S311 - spreads work; the global generator, so that a seed repeats it
         if selector == "least_busy":
-            return min(members, key=lambda member: member.load + chosen.get(id(member), 0) / member.slots)
+            return min(members, key=lambda member: member.load + unsent.get(id(member), 0) / member.slots)
         if not callable(selector):
             raise _unknown_selector(selector)
-        found = selector(circuit, list(members))
-        if any(found is member for member in members):
-            return cast("BaseQExecutor", found)
+        choice = selector(circuit, list(members))
+        if any(choice is member for member in members):
+            return cast("BaseQExecutor", choice)
         raise SelectorError(
-            f"The selector {_name(selector)} returned {found!r} ({type(found).__name__}), which is not one of the "
+            f"The selector {_name(selector)} returned {choice!r} ({type(choice).__name__}), which is not one of the "
             f"{len(members)} executors it was given. Return one of them. Nothing was sent.",
             argument="selector",
-            value=found,
+            value=choice,
         )
 
     def batch_submit(self, qscripts_list: Iterable[QuantumScript]) -> list[Future[Any]]:
         """Spread circuits over the members and return at once; one future a circuit, in order."""
         batch, members = Batch(qscripts_list), []
-        chosen: dict[int, int] = {}
+        unsent: dict[int, int] = {}
         for tape in batch:
-            member = self.choose(tape, chosen)
+            member = self.choose(tape, unsent)
             members.append(member)
-            chosen[id(member)] = chosen.get(id(member), 0) + 1
+            unsent[id(member)] = unsent.get(id(member), 0) + 1
         ready = list(map(with_executors_shots, batch, members))
         futures: dict[int, Future[Any]] = {}
         try:
@@ -186,7 +185,7 @@ class QCluster(BaseQExecutor):
         return [results[place] for place in range(len(futures))]
 
     def timeout_of(self, futures: Iterable[Future[Any]]) -> float | None:
-        """That of the most patient member of those that took the circuits."""
+        """Longest wait of the most patient of the members that took the circuits; ``None`` for no end."""
         owners = {id(o): o for o in map(self._runtime.owners.get, futures) if o is not None}
         limits = [owner.timeout_of(futures) for owner in owners.values()]
         finite = [limit for limit in limits if limit is not None]

@@ -249,7 +249,7 @@ class IBMQExecutor(DeviceExecutor):
 
     @property
     def takes_tensors(self) -> bool:
-        """Our device reads them as they are; a class with a ``batch_submit`` of its own may not expect them."""
+        """Whether our device reads them; a class with a ``batch_submit`` of its own may not expect any."""
         return self.runs_on == OWN_DEVICE and type(self).batch_submit is DeviceExecutor.batch_submit
 
     def _recipe(self) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -268,13 +268,15 @@ class IBMQExecutor(DeviceExecutor):
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
         # where circuits run is never configured by a file
         known = (cls.model_fields.keys() | cls.known_extras) - {"runs_on"}
-        given = {name for name, value in data.items() if name not in MAY_BE_EMPTY or value not in (None, "")}
+        arguments = {
+            name for name, value in data.items() if name not in MAY_BE_EMPTY or value not in (None, "")
+        }
         if data.get("runs_on", OWN_DEVICE) != OWN_DEVICE:
             # what is configured for IBM Quantum says nothing of it
-            given.add("backend")
-        found = find_values(known, Settings.model_fields.keys() | EXECUTORS_ONLY, executor=cls.__name__)
+            arguments.add("backend")
+        values = find_values(known, Settings.model_fields.keys() | EXECUTORS_ONLY, executor=cls.__name__)
         return {
             name: one if name in cls.model_fields else replace(one, value=typed(name, one.value))
-            for name, one in found.items()
-            if name not in given
+            for name, one in values.items()
+            if name not in arguments
         }

@@ -193,9 +193,9 @@ class Deferral:
         self._submitting = False
         if self._cache is None:
             return run(self._cached)
-        used = dict(self._cached)
-        value = run(used)
-        self._cache.update(used)
+        cache = dict(self._cached)
+        value = run(cache)
+        self._cache.update(cache)
         return value
 
     def _run(self, batch: Sequence[QuantumScript]) -> Sequence[Any]:
@@ -210,13 +210,13 @@ class Deferral:
         if self._cache is None:
             # a gradient may ask for further circuits together with the call's own, which come first
             return [*results, *self._inner.run(batch[len(first) :])]
-        known = dict(zip((tape.hash for tape in first), results))
-        rest = iter(self._inner.run([tape for tape in batch if tape.hash not in known]))
-        return [known[tape.hash] if tape.hash in known else next(rest) for tape in batch]
+        by_hash = dict(zip((tape.hash for tape in first), results))
+        rest = iter(self._inner.run([tape for tape in batch if tape.hash not in by_hash]))
+        return [by_hash[tape.hash] if tape.hash in by_hash else next(rest) for tape in batch]
 
 
 def _as_numpy(tape: QuantumScript) -> QuantumScript:
     if qml.math.get_interface(*tape.get_parameters(trainable_only=False)) == "numpy":
         return tape
-    made = convert_to_numpy_parameters(tape)
-    return made if isinstance(made, QuantumScript) else made[0][0]
+    result = convert_to_numpy_parameters(tape)
+    return result if isinstance(result, QuantumScript) else result[0][0]

@@ -81,12 +81,12 @@ class QElectron(qml.QNode):
 
         PennyLane then sees the shots that will be used, as it must where they are a vector.
         """
-        given = super().construct(args, kwargs)
+        tape = super().construct(args, kwargs)
         shots = self.device.common_shots
         if shots is not None and shots != self._tape.shots:
             self._tape = with_shots(self._tape, shots)
         # PennyLane of the classic stack gives nothing
-        return None if given is None else self._tape
+        return None if tape is None else self._tape
 
     def as_plain(self, value: Any, tape: Any, args: Any, kwargs: Any) -> Any:
         """The result of a call, of the types of the plain QNode's.
@@ -199,24 +199,23 @@ def _wrap(qnode: Any, target: BaseQExecutor, name: str | None, description: str 
             argument="diff_method",
             value=qnode.diff_method,
         )
-    made: QElectron = import_module(f"..stacks.{stack().value}.qelectron", __package__).StackQElectron(
-        qnode, target
-    )
-    made.name = name if name is not None else str(getattr(qnode.func, "__name__", ""))
-    made.description = description if description is not None else str(qnode.func.__doc__ or "")
-    return made
+    module = import_module(f"..stacks.{stack().value}.qelectron", __package__)
+    electron: QElectron = module.StackQElectron(qnode, target)
+    electron.name = name if name is not None else str(getattr(qnode.func, "__name__", ""))
+    electron.description = description if description is not None else str(qnode.func.__doc__ or "")
+    return electron
 
 
-def _no_qnode(given: Any) -> str:
-    if isinstance(given, (BaseQExecutor, list, tuple)):
-        return f"qelectron got {type(given).__name__} where a QNode belongs: pass executors by name, executors=..."
-    if callable(given):
-        called = cast(str, getattr(given, "__name__", repr(given)))
+def _no_qnode(value: Any) -> str:
+    if isinstance(value, (BaseQExecutor, list, tuple)):
+        return f"qelectron got {type(value).__name__} where a QNode belongs: pass executors by name, executors=..."
+    if callable(value):
+        name = cast(str, getattr(value, "__name__", repr(value)))
         return (
-            f"qelectron got {called!r} ({type(given).__name__}), which is no QNode. Put @qelectron above @qml.qnode(...): "
+            f"qelectron got {name!r} ({type(value).__name__}), which is no QNode. Put @qelectron above @qml.qnode(...): "
             "the line next to the function is @qml.qnode."
         )
-    return f"qelectron got {given!r} ({type(given).__name__}), which is no QNode."
+    return f"qelectron got {value!r} ({type(value).__name__}), which is no QNode."
 
 
 def _as_tensors(value: Any) -> Any:

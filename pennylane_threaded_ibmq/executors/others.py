@@ -104,16 +104,16 @@ class QiskitExecutor(IBMQExecutor):
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
         if not data.get("instance") and data.get("cloud_instance"):
             data["instance"] = data["cloud_instance"]
-        found = super()._look_up(data)
-        device = found["device"].value if "device" in found else data.get("device", "local_sampler")
+        values = super()._look_up(data)
+        device = values["device"].value if "device" in values else data.get("device", "local_sampler")
         if device == "local_sampler" and "backend" not in data:
             # what is configured for IBM Quantum says nothing of it
-            found["backend"] = Found("aer_simulator", "default")
-        if "options" in found and found["options"].value == _WRITTEN_BY_COVALENT:
-            del found["options"]
-        if "cloud_instance" in found and not data.get("instance"):
-            found.setdefault("instance", found["cloud_instance"])
-        return found
+            values["backend"] = Found("aer_simulator", "default")
+        if "options" in values and values["options"].value == _WRITTEN_BY_COVALENT:
+            del values["options"]
+        if "cloud_instance" in values and not data.get("instance"):
+            values.setdefault("instance", values["cloud_instance"])
+        return values
 
     @field_validator("device")
     @classmethod

@@ -88,8 +88,8 @@ class Selecting:
         """The shots that all executors put in the place of the QNode's; ``None`` if they do not agree on any."""
         first, *others = [leaf.shots_override for leaf in self.executors]
         # no Shots is compared with None: before PennyLane 0.32 that is an error
-        agreed = first is not None and all(other is not None and other == first for other in others)
-        return first if agreed else None
+        alike = first is not None and all(other is not None and other == first for other in others)
+        return first if alike else None
 
     def send(self, circuits: Sequence[QuantumScript]) -> Ticket:
         """Choose executors and hand the circuits over, at least one; see :func:`submit`."""
@@ -151,17 +151,17 @@ def give_up(futures: Iterable[Any]) -> None:
         future.cancel()
 
 
-def _one_each(found: Iterable[Any], circuits: Sized, executor: BaseQExecutor, method: str) -> list[Any]:
+def _one_each(values: Iterable[Any], circuits: Sized, executor: BaseQExecutor, method: str) -> list[Any]:
     """Refuse what an executor of the user's gives, if it is not one a circuit."""
-    given = list(found)
-    if len(given) != len(circuits):
+    entries = list(values)
+    if len(entries) != len(circuits):
         raise ConfigurationError(
-            f"{type(executor).__name__}.{method} gave {len(given)} for {quantity(len(circuits), 'circuit')}: it must give one a "
+            f"{type(executor).__name__}.{method} gave {len(entries)} for {quantity(len(circuits), 'circuit')}: it must give one a "
             "circuit, in order.",
             argument="executors",
             value=executor,
         )
-    return given
+    return entries
 
 
 def with_executors_shots(tape: QuantumScript, executor: BaseQExecutor) -> QuantumScript:

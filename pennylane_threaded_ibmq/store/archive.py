@@ -153,8 +153,8 @@ class Archive:
         """
         if self._broken or not futures:
             return
-        began = time.time() if submitted_at is None else submitted_at
-        call = _Call(record, tuple(tapes), tuple(futures), job_ids, began)
+        start = time.time() if submitted_at is None else submitted_at
+        call = _Call(record, tuple(tapes), tuple(futures), job_ids, start)
         for future in futures:
             future.add_done_callback(lambda _: call.ends.append(time.time()))
         with self._lock:
@@ -176,7 +176,7 @@ class Archive:
         return True
 
     def _work(self) -> None:
-        program, needed = threading.main_thread(), time.monotonic()
+        program, last_use = threading.main_thread(), time.monotonic()
         while True:
             # not woken by each call, it takes no time from the next one
             time.sleep(TOGETHER_SECS)
@@ -186,8 +186,8 @@ class Archive:
             self.flush()
             with self._lock:
                 if self._calls:
-                    needed = time.monotonic()
-                if ended or time.monotonic() - needed > IDLE_SECS:
+                    last_use = time.monotonic()
+                if ended or time.monotonic() - last_use > IDLE_SECS:
                     self._thread = None
                     break
         with self._turn:

@@ -83,25 +83,25 @@ class ExecutorRegistry:
             self._tokens[name] = token
         return name
 
-    def token(self, given: Any) -> SecretStr:
+    def token(self, value: Any) -> SecretStr:
         """The token that a reference stands for; of one from another process: whatever is configured here."""
-        if isinstance(given, SecretStr):
-            return given
-        if given is None or not str(given).startswith(_REFERENCE):
-            return SecretStr(str(given or ""))
+        if isinstance(value, SecretStr):
+            return value
+        if value is None or not str(value).startswith(_REFERENCE):
+            return SecretStr(str(value or ""))
         with self._lock:
-            kept = self._tokens.get(str(given))
-        if kept is not None:
-            return kept
-        found = find_token()
-        if not found:
+            token = self._tokens.get(str(value))
+        if token is not None:
+            return token
+        plain = find_token()
+        if not plain:
             # without a token the circuits would run on this machine, in the place of the service that was meant
             raise CredentialsError(
                 "The executor was made with a token in another process, which keeps it, and none is configured here. Set "
                 "IBMQX_TOKEN, or ibmqx_token in covalent.conf, where Covalent's workers run. Nothing was sent.",
                 argument="ibmqx_token",
             )
-        return SecretStr(found)
+        return SecretStr(plain)
 
     def runtime(self, options: dict[str, Any]) -> Runtime:
         """The runtime that runs circuits on a device with these options.
@@ -169,7 +169,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
 
     @classmethod
     def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
-        return {name: found for name, found in super()._look_up(data).items() if name in _GO_ALONG}
+        return {name: value for name, value in super()._look_up(data).items() if name in _GO_ALONG}
 
     @field_validator("ibmqx_token", mode="before")
     @classmethod
@@ -225,7 +225,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
         return [future.result() for future in list(futures_list)]
 
     def _record(self) -> None:
-        """None of ours: Covalent's own database has the circuits, and job ids are in the results' metadata."""
+        """No record: Covalent's own database has the circuits, and job ids are in the results' metadata."""
 
     def _with_shots(self, tape: QuantumScript) -> QuantumScript:
         info = self.qelectron_info
@@ -242,13 +242,13 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
     def _converted(self, source: Future[Any], ticket: Ticket) -> TapeFuture:
         """The future of a circuit, with Covalent's result object as its result."""
         future = TapeFuture(ticket)
-        began = time.perf_counter()
+        start = time.perf_counter()
 
         def finish(source: Future[Any]) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(self._result(source.result(), time.perf_counter() - began, ticket.job_ids))
+                future.set_result(self._result(source.result(), time.perf_counter() - start, ticket.job_ids))
             except BaseException as error:  # noqa: BLE001 - whoever waits must hear
                 future.set_exception(error)
 
@@ -285,15 +285,15 @@ def register(*, replace: bool = False) -> type[ThreadedIBMQExecutor]:
     Returns:
         The class.
     """
-    wanted = (ThreadedIBMQExecutor, IBMQExecutor) if replace else (ThreadedIBMQExecutor,)
-    changed = [cls for cls in wanted if getattr(_executors, cls.__name__, None) is not cls]
-    for cls in changed:
+    classes = (ThreadedIBMQExecutor, IBMQExecutor) if replace else (ThreadedIBMQExecutor,)
+    new = [cls for cls in classes if getattr(_executors, cls.__name__, None) is not cls]
+    for cls in new:
         setattr(_executors, cls.__name__, cls)
-    if changed:
+    if new:
         copyreg.pickle(type(qml.gradients.param_shift), _by_name)
         # it may hold executors of the class that had the name
         get_cached_executor.cache_clear()
-    return wanted[-1]
+    return classes[-1]
 
 
 def _by_name(gradient: Any) -> Any:

@@ -140,20 +140,20 @@ class StackQElectron(QElectron):
 
 
 class _Once:
-    """A transform that is applied once to each of its tapes, in order; whatever it made is given again."""
+    """A transform that is applied once to each of its tapes, in order; after that, it gives what it made."""
 
     def __init__(self, transform: Callable[..., Any]) -> None:
         functools.update_wrapper(self, transform)
         self._transform = transform
-        self._made: list[Any] = []
+        self._results: list[Any] = []
         self.turn = 0
 
     def __call__(self, tape: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply it, or give what it made."""
-        if self.turn == len(self._made):
-            self._made.append(self._transform(tape, *args, **kwargs))
+        if self.turn == len(self._results):
+            self._results.append(self._transform(tape, *args, **kwargs))
         self.turn += 1
-        return self._made[self.turn - 1]
+        return self._results[self.turn - 1]
 
 
 class _LaterCall(qml.QNode):
@@ -172,14 +172,14 @@ class _LaterCall(qml.QNode):
         self._transform_program = self._each_once(call.transform_program)
         shots = {} if call._qfunc_uses_shots_arg else {"shots": _legacy(shots_of(call.device))}  # noqa: SLF001 - our own QNode
         call.construct(args, {**kwargs, **shots})
-        self._recorded: tuple[Any, Any] | None = None
+        self._recording: tuple[Any, Any] | None = None
 
     def construct(self, args: Any, kwargs: Any) -> None:
         """Give the recorded circuit; PennyLane records others in between, to differentiate the classical part."""
-        if self._recorded is None:
+        if self._recording is None:
             super().construct(args, kwargs)
             return
-        (self._tape, self._qfunc_output), self._recorded = self._recorded, None
+        (self._tape, self._qfunc_output), self._recording = self._recording, None
         kwargs.pop("shots", None)
 
     def submit(self) -> Ticket | None:
@@ -194,7 +194,7 @@ class _LaterCall(qml.QNode):
     def _run(self, interface: Any, cache: Any) -> Any:
         self._interface = interface
         self.execute_kwargs = {**self._call.execute_kwargs, "cache": cache}
-        self._recorded = (self._call._tape, self._call._qfunc_output)  # noqa: SLF001 - our own QNode
+        self._recording = (self._call._tape, self._call._qfunc_output)  # noqa: SLF001 - our own QNode
         for transform in self._once:
             transform.turn = 0
         return super().__call__(*self._args, **dict(self._kwargs))
