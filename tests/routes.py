@@ -8,7 +8,7 @@ import pennylane as qml
 from pennylane_threaded_ibmq.circuits.readout import Kind
 from pennylane_threaded_ibmq.circuits.structure import StructureReader
 from pennylane_threaded_ibmq.circuits.template import Template
-from pennylane_threaded_ibmq.simulators.isa import foreign_instruction
+from pennylane_threaded_ibmq.simulators.targets import foreign_instruction
 
 WIRES = 5
 PAULI = {"X": qml.PauliX, "Y": qml.PauliY, "Z": qml.PauliZ}

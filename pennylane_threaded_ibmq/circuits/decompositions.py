@@ -7,7 +7,7 @@ sign where its own matrix is close to one of a turn. So those that may be wrong 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pennylane as qml
@@ -15,14 +15,15 @@ from pennylane.operation import Operator
 from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
 from pennylane.tape import QuantumScript
 
+from ..exceptions import UnsupportedCircuitError
 from .broadcast import bound
 from .gates import is_conditional
 from .layers import layer_gates
-from .precision import double_state, to_complex, unwrapped
-from .unitarity import MOST_MATRIX_WIRES, check_unitary, layers_of
+from .pauli import pauli_sentence_of
+from .precision import ROUNDING, double_state, to_complex, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,3 +105,88 @@ def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex
         return own
     overlap = np.abs(np.einsum("...ij,...ij->...", np.conj(product), own)) / own.shape[-1]
     return None if np.all(np.abs(overlap - 1) < AGREES) else own
+
+
+MOST_MATRIX_WIRES = 6
+"""Wires of the largest matrix that stands in for a missing decomposition; a backend needs 4**n gates for it."""
+
+EXPONENTIALS = frozenset({"Exp", "Evolution"})
+
+ANY_MATRIX = frozenset(
+    {
+        "QubitUnitary",
+        "DiagonalQubitUnitary",
+        "SProd",
+        "Sum",
+        "LinearCombination",
+        "Hamiltonian",
+        "Hermitian",
+        "Projector",
+    }
+)
+"""Operators that need not be unitary."""
+
+
+def check_unitary(op: Operator) -> None:
+    """Refuse an operation that is not unitary, or wraps something that is not.
+
+    Only what may not be is looked at: exponentials, matrices, sums and complex angles.
+
+    Args:
+        op: An operation that is about to be decomposed.
+
+    Raises:
+        UnsupportedCircuitError: It is not unitary.
+    """
+    part = next((part for part in layers_of(op) if _may_not_be_unitary(part)), None)
+    if part is None:
+        return
+    try:
+        off = _deviation(part)
+    except TypeError:
+        # JAX is tracing, and there are no numbers yet
+        return
+    if not off < ROUNDING:
+        raise UnsupportedCircuitError(
+            f"{op.name} on wires {op.wires.tolist()} is no gate: {part} is not unitary (off by {off:.3g}). Nothing was sent."
+        )
+
+
+def layers_of(op: Operator) -> Iterator[Any]:
+    """An operation, what it wraps, and so on."""
+    part: Any = op
+    while part is not None:
+        yield part
+        # templates have a base too, of which they are the evolution
+        part = part.base if isinstance(part, SymbolicOp) else None
+
+
+def _may_not_be_unitary(part: Any) -> bool:
+    if part.name in ANY_MATRIX or part.name in EXPONENTIALS:
+        return True
+    if isinstance(part, SymbolicOp):
+        return False
+    return any("complex" in str(getattr(number, "dtype", type(number))) for number in part.data)
+
+
+def _deviation(part: Any) -> float:
+    """Distance of a diagonal from phases, of an exponent from an imaginary one, of a matrix from a unitary one."""
+    if part.name == "DiagonalQubitUnitary":
+        return float(np.max(np.abs(np.abs(to_complex(part.data[0])) - 1)))
+    if part.name not in EXPONENTIALS:
+        return _off_unitary(part)
+    sentence = pauli_sentence_of(part.base)
+    if sentence is None:
+        return _off_unitary(part)
+    factor = to_complex(part.coeff)
+    real = [np.max(np.abs((factor * to_complex(coeff)).real)) for coeff in sentence.values()]
+    return float(max(real, default=0.0))
+
+
+def _off_unitary(part: Any) -> float:
+    """Distance of a matrix times its adjoint from the identity; 0 where the matrix is too large to look at."""
+    if not part.has_matrix or len(part.wires) > MOST_MATRIX_WIRES:
+        return 0.0
+    matrix = to_complex(part.matrix())
+    product = matrix @ np.swapaxes(matrix.conj(), -1, -2)
+    return float(np.max(np.abs(product - np.eye(matrix.shape[-1]))))

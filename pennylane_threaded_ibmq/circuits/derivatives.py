@@ -24,8 +24,7 @@ from ..exceptions import UnsupportedCircuitError
 from .broadcast import bound, expand_broadcast, join_broadcast
 from .changes import only_result
 from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
-from .jacobian import Combination, blocks_of, has_variance
-from .shift_rules import Shifts, Term, shift_rule
+from .jacobian import Combination, Shifts, Term, blocks_of, has_variance, shift_rule
 from .structure import to_numpy
 from .variances import has_moments, moments
 

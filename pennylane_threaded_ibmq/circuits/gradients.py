@@ -20,7 +20,7 @@ from ..exceptions import UnsupportedCircuitError
 from .changes import only_result
 from .derivatives import can_differentiate, gradient_tapes
 from .gates import is_conditional
-from .shift_rules import shift_rule
+from .jacobian import shift_rule
 from .variances import has_wrong_rule
 
 if TYPE_CHECKING:

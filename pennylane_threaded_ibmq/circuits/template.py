@@ -7,7 +7,7 @@ vector; ``columns`` says how the data of a tape become its values. It keeps no l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,13 @@ import numpy as np
 
 from .._compat import cached_property
 from ..simulators.fusion import FusedCircuit
-from ..simulators.program import Program
+from ..simulators.program import BARRIER, MEASURE, RESET, STATE, UNITARY, Placed, Program
 from ..simulators.routed import Routed
 from .dynamic import Condition, postselection, qiskit_condition
 from .gates import is_mid_measure
 from .limits import JobSize, circuit_size
 from .lowering import basis_change, last_diagonals, lower
 from .measure import plan_measurements
-from .qiskit_gates import append_gates
 from .readout import Setting
 from .structure import TapeData
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 Transpile: TypeAlias = "Callable[[QuantumCircuit], QuantumCircuit]"
 Route: TypeAlias = "Callable[[QuantumCircuit], Routed | None]"
 Fuse: TypeAlias = "Callable[[Program], FusedCircuit | None]"
-
 
 BASE_BYTES, INSTRUCTION_BYTES, WORD_BYTES = 64_000, 700, 1_000
 """Memory of a template itself, of each instruction of its circuits and of each word. Measured as growth of the process:
@@ -263,3 +261,39 @@ class Template:
         append_gates(circuit, basis_change(setting, place_of, len(self._lowered.sources)), self._parameters)
         for bit, wire in enumerate(setting.wires, start=setting.first):
             circuit.measure(place_of[wire], bit)
+
+
+def append_gates(circuit: QuantumCircuit, gates: Iterable[Placed], parameters: Sequence[Any]) -> None:
+    """Append gates.
+
+    Args:
+        circuit: Where to.
+        gates: The gates.
+        parameters: The parameter of each column.
+    """
+    for gate in gates:
+        if gate.gate == BARRIER:
+            circuit.barrier(gate.qubits)
+        elif gate.gate == MEASURE:
+            circuit.measure(gate.qubits[0], gate.bit)
+        elif gate.gate == RESET:
+            circuit.reset(gate.qubits[0])
+        elif gate.array is not None:
+            # Qiskit counts a matrix's qubits from the other end
+            circuit.append(_of_array(gate), gate.qubits[::-1])
+        else:
+            # Qiskit has a short way for each gate of its library: the method of its name
+            method = getattr(circuit, gate.gate[: -len("Gate")].lower())
+            method(*_angles(gate, parameters), *gate.qubits)
+
+
+def _of_array(gate: Placed) -> Any:
+    from qiskit.circuit.library import StatePreparation, UnitaryGate
+
+    return {UNITARY: UnitaryGate, STATE: StatePreparation}[gate.gate](gate.array)
+
+
+def _angles(gate: Placed, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    if gate.column is not None:
+        return (parameters[gate.column],)
+    return () if gate.angle is None else (gate.angle,)

@@ -16,9 +16,9 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from .changes import only_result
+from .decompositions import MOST_MATRIX_WIRES
 from .pauli import pauli_sentence_of
 from .precision import to_complex
-from .unitarity import MOST_MATRIX_WIRES
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator

@@ -22,7 +22,7 @@ from ..exceptions import DeviceClosedError, WaitTimeoutError
 from ..execution.futures import TapeFuture
 from ..progress.display import Display
 from ..progress.progress import Progress
-from ..simulators.native import load_native
+from ..simulators.compile import load_native
 from .handle import BatchHandle, Origin, what_runs_on
 from .interrupts import termination_interrupts
 from .recording import holds_recording_lock, making_operators

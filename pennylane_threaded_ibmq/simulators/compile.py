@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._compat import cached_property
 from ..exceptions import ConfigurationError, nearest
-from .isa import check_isa
 from .routed import TRIMS, Halves, Routed, final_places, halves
-from .targets import reduced_target
+from .targets import check_isa, reduced_target
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -21,6 +20,18 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
     # Native passes of Qiskit use a pool of threads. A forked child has none of them and would wait for them for ever, unless
     # it says, as Qiskit's own workers do, that it is one of many.
     os.register_at_fork(after_in_child=lambda: os.environ.setdefault("QISKIT_IN_PARALLEL", "TRUE"))
+
+
+def load_native() -> None:
+    """Load Qiskit in this thread, for another that is about to use it.
+
+    The allocator of Qiskit 2.6's compiled part can end the process with a segmentation fault when its pool of threads starts, if
+    a thread beside the main one has loaded it: in ``_mi_subproc``, below ``mi_thread_init`` of a worker of ``rayon``. Seen
+    in notebooks, with calls that a thread of ours prepared; never where the thread that called had loaded it.
+    """
+    import qiskit
+
+    _ = qiskit.QuantumCircuit  # the compiled part comes with it
 
 
 class Compiler:
@@ -183,23 +194,20 @@ def check_transpile_options(options: Mapping[str, Any]) -> None:
     ]
     for name in options:
         if name in backend_options:
-            raise ConfigurationError(
-                f"transpile_options: {name!r} is set by the backend. To transpile for another one, give "
-                "compile_backend=. Nothing was sent.",
-                argument="transpile_options",
-                value=dict(options),
+            raise _refused(
+                f"{name!r} is set by the backend. To transpile for another one, give compile_backend=",
+                options,
             )
         if name not in known:
-            raise ConfigurationError(
-                f"transpile_options: unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
-                "Nothing was sent.",
-                argument="transpile_options",
-                value=dict(options),
+            raise _refused(
+                f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}", options
             )
     level = options.get("optimization_level")
     if level is not None and level not in (0, 1, 2, 3):
-        raise ConfigurationError(
-            f"transpile_options: optimization_level={level!r}; it is 0, 1, 2 or 3. Nothing was sent.",
-            argument="transpile_options",
-            value=dict(options),
-        )
+        raise _refused(f"optimization_level={level!r}; it is 0, 1, 2 or 3", options)
+
+
+def _refused(problem: str, options: Mapping[str, Any]) -> ConfigurationError:
+    return ConfigurationError(
+        f"transpile_options: {problem}. Nothing was sent.", argument="transpile_options", value=dict(options)
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import ConfigurationError
 from .canonical import NoCanonicalFormError, canonical
 from .compile import Compiler
-from .isa import foreign_instruction
+from .targets import foreign_instruction
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

@@ -17,7 +17,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from scipy.stats import chi2, unitary_group
 
-from pennylane_threaded_ibmq.circuits.qiskit_gates import append_gates
+from pennylane_threaded_ibmq.circuits.template import append_gates
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
 from pennylane_threaded_ibmq.simulators import lightning
 from pennylane_threaded_ibmq.simulators.fusion import DIAGONAL, ENTANGLING, FIXED, GENERATORS, can_fuse, fuse

@@ -24,8 +24,8 @@ from pennylane_threaded_ibmq.circuits.gates import (
     late_preparations,
 )
 from pennylane_threaded_ibmq.circuits.lowering import basis_change, constant_gates, last_diagonals, lower
-from pennylane_threaded_ibmq.circuits.qiskit_gates import append_gates
 from pennylane_threaded_ibmq.circuits.readout import Setting
+from pennylane_threaded_ibmq.circuits.template import append_gates
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 from pennylane_threaded_ibmq.simulators.program import Placed
 

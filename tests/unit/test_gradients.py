@@ -24,7 +24,7 @@ from pennylane_threaded_ibmq.circuits.gradients import (
     shift_through_conditions,
     with_rules,
 )
-from pennylane_threaded_ibmq.circuits.shift_rules import shift_rule
+from pennylane_threaded_ibmq.circuits.jacobian import shift_rule
 from pennylane_threaded_ibmq.circuits.variances import (
     has_moments,
     has_wrong_rule,

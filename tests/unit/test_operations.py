@@ -14,10 +14,15 @@ from scipy.sparse import csr_matrix
 
 from pennylane_threaded_ibmq.circuits import changes, tape_checks, tensors
 from pennylane_threaded_ibmq.circuits.broadcast import bound, expand_broadcast, is_broadcast, join_broadcast
-from pennylane_threaded_ibmq.circuits.decompositions import matrix_of, own_gates, prepared
+from pennylane_threaded_ibmq.circuits.decompositions import (
+    check_unitary,
+    layers_of,
+    matrix_of,
+    own_gates,
+    prepared,
+)
 from pennylane_threaded_ibmq.circuits.layers import layer_gates
 from pennylane_threaded_ibmq.circuits.precision import double_state, double_unitary, to_complex, unwrapped
-from pennylane_threaded_ibmq.circuits.unitarity import check_unitary, layers_of
 from pennylane_threaded_ibmq.exceptions import UnknownWireError, UnsupportedCircuitError
 
 TWO = np.array([0.1, 0.2])

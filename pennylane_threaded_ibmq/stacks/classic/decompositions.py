@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pennylane as qml
 
-from ...circuits.decompositions import KEEPS_PHASES, matrix_of, own_gates
+from ...circuits.decompositions import (
+    EXPONENTIALS,
+    KEEPS_PHASES,
+    MOST_MATRIX_WIRES,
+    check_unitary,
+    matrix_of,
+    own_gates,
+)
 from ...circuits.pauli import pauli_sentence_of
-from ...circuits.unitarity import EXPONENTIALS, MOST_MATRIX_WIRES, check_unitary
 from ...exceptions import UnsupportedCircuitError
 
 if TYPE_CHECKING:
