@@ -52,16 +52,15 @@ def join_broadcast(results: ResultBatch) -> Result:
     return qml.math.stack(results)
 
 
-def is_broadcast(op: Operator) -> bool:
-    """Whether any number of an operation has an entry for each member of a batch."""
-    return any(_batched(op)) or any(qml.math.ndim(p) > 0 for p in _exponents(op))
-
-
 def _entry(op: Operator, index: int) -> Operator:
     flags = _batched(op)
     data = [d[index] if flag else d for d, flag in zip(op.data, flags)]
-    if isinstance(op, Pow) and (any(flags) or _exponents(op)):
-        return _power(op, data, index)
+    if isinstance(op, Pow):
+        # exponents are no part of its data; and a copy of a power keeps the batch size of its base
+        several = qml.math.ndim(op.z) > 0
+        if several or any(flags):
+            base = bound(op.base, data) if data else op.base
+            return qml.pow(base, op.z[index] if several else op.z, lazy=True)
     return bound(op, data) if any(flags) else op
 
 
@@ -99,14 +98,3 @@ def _batched(op: Operator) -> list[bool]:
     if isinstance(op, SymbolicOp):
         return _batched(op.base)
     return [qml.math.ndim(d) > n for d, n in zip(op.data, op.ndim_params)] if op.data else []
-
-
-def _exponents(op: Operator) -> list[Any]:
-    """Exponents of an operation that is a power; they are no part of its data."""
-    return [op.z] if isinstance(op, Pow) and qml.math.ndim(op.z) > 0 else []
-
-
-def _power(op: Operator, data: Sequence[Any], index: int) -> Operator:
-    # made anew: a copy of a power keeps the batch size of its base
-    base = bound(op.base, data) if data else op.base
-    return qml.pow(base, op.z[index] if _exponents(op) else op.z, lazy=True)

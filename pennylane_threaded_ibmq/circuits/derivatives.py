@@ -23,8 +23,9 @@ from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from .broadcast import bound, expand_broadcast, join_broadcast
 from .changes import only_result
-from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
+from .gates import ANGLES, CONSTANT_GATES, is_conditional
 from .jacobian import Combination, Shifts, Term, blocks_of, has_variance, shift_rule
+from .mid_circuit import postselections
 from .structure import to_numpy
 from .variances import has_moments, moments
 
@@ -52,7 +53,7 @@ def can_differentiate(tape: QuantumScript) -> bool:
     """
     return (
         all(_is_measured_by_rows(mp) for mp in tape.measurements)
-        and not any(is_mid_measure(op) and op.postselect is not None for op in tape.operations)
+        and not postselections(tape)
         and all(_has_terms(mp) for mp in tape.measurements)
         and all(_ends_in_angles(op) for op in tape.operations if _is_trainable(op))
     )

@@ -77,6 +77,11 @@ def check_mcm_method(method: str | None) -> None:
         )
 
 
+def postselections(tape: QuantumScript) -> list[MidMeasure]:
+    """The mid-circuit measurements of a tape that let only some shots count."""
+    return [op for op in tape.operations if is_mid_measure(op) and op.postselect is not None]
+
+
 def measures_midway(tape: QuantumScript) -> bool:
     """Whether a tape measures in the middle."""
     return any(is_mid_measure(op) or is_conditional(op) for op in tape.operations)
@@ -113,10 +118,11 @@ def check_postselection(tape: QuantumScript, rules: MidCircuitRules) -> None:
     Raises:
         UnsupportedCircuitError: One of a tape's measurements and its postselection do not go together.
     """
-    chosen = [op for op in tape.operations if is_mid_measure(op) and op.postselect is not None]
-    if not chosen:
+    operations = postselections(tape)
+    if not operations:
         return
-    name = f"qml.measure(wires={chosen[0].wires[0]!r}, postselect={chosen[0].postselect})"
+    first = operations[0]
+    name = f"qml.measure(wires={first.wires[0]!r}, postselect={first.postselect})"
     if rules.postselect_mode == "fill-shots":
         raise UnsupportedCircuitError(
             f"{name}: postselect_mode='fill-shots' needs a simulator that projects its state. Shots that measure "
@@ -140,9 +146,9 @@ def defer(tape: QuantumScript) -> QuantumScript:
     PennyLane's transform projects the state for a postselection, which only a simulator can. So it is given the
     tape without postselection, and asked, by a sample of each outcome in question, on which wire it ends.
     """
-    chosen = [op for op in tape.operations if is_mid_measure(op) and op.postselect is not None]
+    operations = postselections(tape)
     with QueuingManager.stop_recording():
-        probes = [SampleMP(MeasurementValue([op])) for op in chosen]
+        probes = [SampleMP(MeasurementValue([op])) for op in operations]
         free = [
             MidMeasure(op.wires, reset=op.reset, meas_uid=op.meas_uid) if is_mid_measure(op) else op
             for op in tape.operations
@@ -153,7 +159,7 @@ def defer(tape: QuantumScript) -> QuantumScript:
         count = len(tape.measurements)
         ends = [
             MidMeasure(probe.wires, postselect=op.postselect)
-            for op, probe in zip_strict(chosen, deferral.measurements[count:])
+            for op, probe in zip_strict(operations, deferral.measurements[count:])
         ]
         return deferral.copy(
             operations=[*deferral.operations, *ends], measurements=deferral.measurements[:count]
@@ -164,9 +170,7 @@ def padding(tape: QuantumScript, rules: MidCircuitRules) -> PostprocessingFn | N
     """For JAX: fill samples up to the number of shots, as PennyLane's simulators do; ``None`` if not needed."""
     if rules.postselect_mode != "pad-invalid-samples":
         return None
-    if not any(is_mid_measure(op) and op.postselect is not None for op in tape.operations):
-        return None
-    if not any(isinstance(mp, SampleMP) for mp in tape.measurements):
+    if not postselections(tape) or not any(isinstance(mp, SampleMP) for mp in tape.measurements):
         return None
     several = len(tape.measurements) > 1
     copies = list(tape.shots)

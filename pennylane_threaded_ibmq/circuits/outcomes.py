@@ -122,10 +122,6 @@ class ShotBits:
         ends = np.cumsum(sizes)
         return [self.shot_slice(end - size, end) for size, end in zip_strict(sizes, ends.tolist())]
 
-    def select(self, rows: slice) -> ShotBits:
-        """The outcomes of some of the rows."""
-        return ShotBits(self.packed[rows])
-
     def keep(self, bits: Sequence[int], values: Sequence[int]) -> ShotCounts:
         """Only the shots in which ``bits`` read ``values``."""
         rows, shots = np.nonzero(_agree(self.packed, bits, values))
@@ -219,14 +215,6 @@ class ShotCounts:
         row_of, weights = self.row_of[agree], self.weights[agree]
         valid = np.bincount(row_of, weights=weights, minlength=self.rows).astype(np.int64)
         return ShotCounts(row_of, self.packed[agree], weights, self.rows, self.shots, valid)
-
-    def select(self, rows: slice) -> ShotCounts:
-        """The outcomes of some of the rows."""
-        start, stop, _ = rows.indices(self.rows)
-        lo, hi = np.searchsorted(self.row_of, [start, stop])
-        return ShotCounts(
-            self.row_of[lo:hi] - start, self.packed[lo:hi], self.weights[lo:hi], stop - start, self.shots
-        )
 
     def ordered(self, rng: np.random.Generator) -> ShotBits:
         """Shots in an order: independent shots are exchangeable, so a random order is a faithful one."""

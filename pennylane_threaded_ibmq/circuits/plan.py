@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
     from typing_extensions import TypeAlias
+
+_T = TypeVar("_T")
 
 MakeTemplate: TypeAlias = "Callable[[QuantumScript, TapeData], Template]"
 
@@ -93,11 +95,6 @@ class Block:
         """Settings that must be measured."""
         return tuple(dict.fromkeys(s for i in self.readouts for s in self.template.readouts[i].settings))
 
-    @property
-    def executions(self) -> int:
-        """Circuits times shots, as the service counts them for a Sampler."""
-        return self.rows * self.row_shots * max(1, len(self.settings))
-
     def take(self, members: Sequence[Member]) -> Block:
         """A block of some consecutive members."""
         first, last = members[0].rows.start, members[-1].rows.stop
@@ -135,7 +132,7 @@ def plan(
     reader = StructureReader()
     groups: dict[tuple[Hashable, Shots], list[tuple[int, TapeData]]] = {}
     for position, tape in enumerate(tapes):
-        data = _read(reader, tape, position)
+        data = _of_tape(position, "cannot be read: {kind}: {error}", reader.read, tape, position)
         if not parametrise and (data.angles != data.angles[0]).any():
             # its circuit holds the angles of one row
             raise UnsupportedCircuitError(
@@ -147,8 +144,11 @@ def plan(
         groups.setdefault((structure, tape.shots), []).append((position, data))
     blocks: list[Block] = []
     for (structure, shots), group in groups.items():
-        example = tapes[group[0][0]]
-        template = store.get(structure, partial(_made, make_template, example, *group[0]))
+        position, data = group[0]
+        problem = "cannot become a circuit of Qiskit: {error}"
+        template = store.get(
+            structure, partial(_of_tape, position, problem, make_template, tapes[position], data)
+        )
         members, start = [], 0
         for position, data in group:
             rows = slice(start, start + len(data.angles))
@@ -194,39 +194,26 @@ def _joined(group: Sequence[tuple[int, Block]]) -> Block:
     return replace(group[0][1], values=values, members=tuple(members))
 
 
-def _read(reader: StructureReader, tape: QuantumScript, position: int) -> TapeData:
-    """A tape, read, or one clear error."""
+def _of_tape(position: int, problem: str, function: Callable[..., _T], *args: Any) -> _T:
+    """What a function makes of a tape, or one clear error.
+
+    Args:
+        position: Place of the tape in the batch.
+        problem: What is wrong where the function fails, with places for the ``kind`` of error and for ``error`` itself.
+        function: Called with ``args``.
+        *args: What it needs.
+    """
     try:
-        return reader.read(tape, position)
+        return function(*args)
     except UnsupportedCircuitError as error:
-        raise _placed(error, position) from None
+        text = str(error)
+        place = "" if text.startswith("Tape ") else f"Tape {position}: "
+        raise type(error)(place + text, tape=position) from None
     except ThreadedIBMQError:
         raise
     except Exception as error:
-        raise UnsupportedCircuitError(
-            f"Tape {position} cannot be read: {type(error).__name__}: {error} Nothing was sent.",
-            tape=position,
-        ) from error
-
-
-def _placed(error: UnsupportedCircuitError, position: int) -> UnsupportedCircuitError:
-    """An error with the tape's place in the batch."""
-    text = str(error)
-    return type(error)(text if text.startswith("Tape ") else f"Tape {position}: {text}", tape=position)
-
-
-def _made(make: MakeTemplate, tape: QuantumScript, position: int, data: TapeData) -> Template:
-    """A template, or one clear error."""
-    try:
-        return make(tape, data)
-    except UnsupportedCircuitError as error:
-        raise _placed(error, position) from None
-    except ThreadedIBMQError:
-        raise
-    except Exception as error:
-        raise UnsupportedCircuitError(
-            f"Tape {position} cannot become a circuit of Qiskit: {error} Nothing was sent.", tape=position
-        ) from error
+        text = problem.format(kind=type(error).__name__, error=error)
+        raise UnsupportedCircuitError(f"Tape {position} {text} Nothing was sent.", tape=position) from error
 
 
 def _routes(template: Template, *, estimator: bool, apart: bool) -> dict[tuple[str, bool], list[int]]:

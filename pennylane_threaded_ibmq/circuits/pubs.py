@@ -65,17 +65,8 @@ class Request:
     recipes: dict[int, NDArray[np.int8]]
 
 
-def transpile(block: Block) -> None:
-    """Transpile what a block needs, where that was not done before."""
-    if block.primitive == "estimator":
-        block.template.estimator_circuit()
-    else:
-        for setting in block.settings:
-            block.template.sampler_circuit(setting)
-
-
 def compiled_circuits(block: Block) -> list[QuantumCircuit]:
-    """The compiled circuits of a block."""
+    """The circuits of a block, compiled where that was not done before."""
     if block.primitive == "estimator":
         return [block.template.estimator_circuit()[0].circuit]
     return [block.template.sampler_circuit(setting).circuit for setting in block.settings]

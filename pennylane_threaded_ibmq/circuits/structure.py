@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from pennylane.ops.op_math import ControlledOp
@@ -147,11 +147,11 @@ def _angle_rows(
             angles[:, j] = np.asarray(unwrapped(value))
     if angles.dtype.kind == "c":
         if np.any(angles.imag):
-            raise UnsupportedCircuitError(_not_real(tape, position), tape=position)
+            _refuse_number(tape, position, _is_not_real, "real")
         angles = angles.real
     angles = angles.astype(np.float64, copy=False)
     if not np.isfinite(angles).all():
-        raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
+        _refuse_number(tape, position, _is_not_finite, "finite")
     return angles, batch_size
 
 
@@ -176,14 +176,13 @@ def to_numpy(value: Any) -> NDArray[np.float64]:
     return number.real.astype(np.float64)
 
 
-def _not_real(tape: QuantumScript, position: int) -> str:
-    return _bad_angle(tape, position, _is_not_real, "real") or (
-        f"Tape {position} has an angle that is no real number. Nothing was sent."
-    )
-
-
 def _is_not_real(number: NDArray[Any]) -> bool:
     return number.dtype.kind not in "biuf" and (number.dtype.kind != "c" or bool(np.any(number.imag)))
+
+
+def _is_not_finite(number: NDArray[Any]) -> bool:
+    # as the double precision that angles are read in
+    return not np.isfinite(number.astype(np.complex128)).all()
 
 
 def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None:
@@ -191,9 +190,9 @@ def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None
     for phase in phases:
         number = np.asarray(unwrapped(phase))
         if _is_not_real(number):
-            raise UnsupportedCircuitError(_not_real(tape, position), tape=position)
-        if not np.isfinite(number).all():
-            raise UnsupportedCircuitError(_not_finite(tape, position), tape=position)
+            _refuse_number(tape, position, _is_not_real, "real")
+        if _is_not_finite(number):
+            _refuse_number(tape, position, _is_not_finite, "finite")
         if number.ndim and tape.batch_size is None:
             raise UnsupportedCircuitError(
                 f"Tape {position} has a GlobalPhase of {len(number)} phases, which this PennyLane takes for no broadcast. "
@@ -202,28 +201,22 @@ def _check_phases(phases: list[Any], tape: QuantumScript, position: int) -> None
             )
 
 
-def _bad_angle(
+def _refuse_number(
     tape: QuantumScript, position: int, is_bad: Callable[[NDArray[Any]], bool], kind: str
-) -> str | None:
-    """An error about the first angle that is bad, if one is."""
-    for index, op in enumerate(tape.operations):
-        if op.name in CONSTANT_GATES:
-            continue
-        for d in op.data:
-            number = np.asarray(unwrapped(d))
-            if is_bad(number):
-                return (
-                    f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the "
-                    f"parameter {number}; angles must be {kind} numbers. Nothing was sent."
-                )
-    return None
-
-
-def _not_finite(tape: QuantumScript, position: int) -> str:
-    problem = _bad_angle(tape, position, lambda d: not np.isfinite(d).all(), "finite")
-    if problem is not None:
-        return problem
-    return f"Tape {position} has a parameter that is not a finite number. Nothing was sent."
+) -> NoReturn:
+    """Refuse a tape by its first number that is bad."""
+    index, op, number = next(
+        (index, op, number)
+        for index, op in enumerate(tape.operations)
+        if op.name not in CONSTANT_GATES
+        for number in (np.asarray(unwrapped(d)) for d in op.data)
+        if is_bad(number)
+    )
+    raise UnsupportedCircuitError(
+        f"Tape {position}: operation {index}, {op.name} on wires {list(op.wires)}, has the parameter {number}; angles must "
+        f"be {kind} numbers. Nothing was sent.",
+        tape=position,
+    )
 
 
 def _mid_circuit_key(op: Operator, numbers: MidCircuitNumbers, raw: list[Any], phases: list[Any]) -> Hashable:

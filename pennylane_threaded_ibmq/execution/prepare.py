@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..circuits.plan import Block
-from ..circuits.pubs import transpile
+from ..circuits.pubs import compiled_circuits
 from ..circuits.shards import Shard
 from ..exceptions import ThreadedIBMQError, UnsupportedCircuitError
 from .runner import ShardSpec
@@ -44,16 +44,13 @@ def transpile_blocks(blocks: Sequence[Block]) -> None:
         UnsupportedCircuitError: One cannot be transpiled; it names the tape.
     """
     for block in blocks:
-        _transpile(block)
-
-
-def _transpile(block: Block) -> None:
-    try:
-        transpile(block)
-    except ThreadedIBMQError:
-        raise
-    except Exception as error:
-        position = block.members[0].position
-        raise UnsupportedCircuitError(
-            f"Tape {position} cannot be transpiled for the backend: {error} Nothing was sent.", tape=position
-        ) from error
+        try:
+            compiled_circuits(block)
+        except ThreadedIBMQError:
+            raise
+        except Exception as error:
+            position = block.members[0].position
+            raise UnsupportedCircuitError(
+                f"Tape {position} cannot be transpiled for the backend: {error} Nothing was sent.",
+                tape=position,
+            ) from error

@@ -13,7 +13,7 @@ from pennylane.wires import Wires
 from scipy.sparse import csr_matrix
 
 from pennylane_threaded_ibmq.circuits import changes, tape_checks, tensors
-from pennylane_threaded_ibmq.circuits.broadcast import bound, expand_broadcast, is_broadcast, join_broadcast
+from pennylane_threaded_ibmq.circuits.broadcast import bound, expand_broadcast, join_broadcast
 from pennylane_threaded_ibmq.circuits.decompositions import (
     check_unitary,
     layers_of,
@@ -68,7 +68,6 @@ BROADCAST = [
 
 @pytest.mark.parametrize(("op", "entry"), BROADCAST, ids=lambda v: getattr(v, "name", ""))
 def test_each_entry_of_a_broadcast(op, entry):
-    assert is_broadcast(op)
     plain = qml.Hadamard(2)
     tape = qml.tape.QuantumScript([qml.RY(TWO, 1), op, plain], [qml.expval(qml.Z(0))], shots=4)
     entries = expand_broadcast(tape)
@@ -77,7 +76,7 @@ def test_each_entry_of_a_broadcast(op, entry):
         first, mine, last = made.operations
         assert first.data[0] == TWO[i]
         assert mine.name == op.name
-        assert not is_broadcast(mine)
+        assert mine.batch_size is None
         order = [0, 1, 2]
         np.testing.assert_allclose(
             qml.matrix(mine, wire_order=order), qml.matrix(entry(i), wire_order=order), atol=1e-12
@@ -89,21 +88,18 @@ def test_each_entry_of_a_broadcast(op, entry):
 
 def test_exponents_of_a_batch():
     op = qml.pow(qml.RX(0.3, 0), np.array([2.0, 3.0]), lazy=True)
-    assert is_broadcast(op)
     tape = qml.tape.QuantumScript([qml.RY(TWO, 1), op], [qml.expval(qml.Z(0))])
     made = [t.operations[1] for t in expand_broadcast(tape)]
     assert [m.z for m in made] == [2, 3]
     for m in made:
         np.testing.assert_allclose(qml.matrix(m), qml.matrix(qml.RX(0.3 * m.z, 0)), atol=1e-12)
-    assert not is_broadcast(qml.pow(qml.RX(0.3, 0), 2.5, lazy=True))
 
 
 def test_what_is_no_broadcast():
-    for op in (qml.RX(0.1, 0), qml.Hadamard(0), qml.QubitUnitary(np.eye(2), 0), qml.CNOT([0, 1])):
-        assert not is_broadcast(op)
-    tape = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.Z(0))])
-    (same,) = expand_broadcast(tape)
-    assert same.operations[0] is tape.operations[0]
+    power = qml.pow(qml.RX(0.3, 0), 2.5, lazy=True)
+    for op in (qml.RX(0.1, 0), qml.Hadamard(0), qml.QubitUnitary(np.eye(2), 0), qml.CNOT([0, 1]), power):
+        (same,) = expand_broadcast(qml.tape.QuantumScript([op], [qml.expval(qml.Z(0))]))
+        assert same.operations[0] is op
 
 
 def test_a_condition_keeps_its_value_when_its_gate_is_bound_anew():

@@ -122,9 +122,6 @@ def test_shots_in_order_are_the_shots(width):
         assert outcomes.outcome_indices(row, few).tolist() == expected
     part = outcomes.shot_slice(2, 5)
     np.testing.assert_array_equal(part.samples(1, bits), [[s[b] for b in bits] for s in rows[1][2:5]])
-    np.testing.assert_array_equal(
-        outcomes.select(slice(1, 3)).samples(0, bits), [[s[b] for b in bits] for s in rows[1]]
-    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -170,16 +167,6 @@ def test_shots_that_are_kept(width):
         assert (outcomes.rows, outcomes.shots) == (3, 13)
     for row, shots in enumerate(in_order(rows).where(bits, values)):
         assert shots.samples(0, list(range(width))).tolist() == kept[row]
-
-
-@pytest.mark.parametrize("width", [1, 8, 65])
-def test_rows_that_are_selected(width):
-    rows = drawn(width, rows=5)
-    for form in forms(width):
-        for which in (slice(0, 5), slice(1, 3), slice(4, 5), slice(2, None)):
-            mine = form(rows).select(which)
-            np.testing.assert_array_equal(mine.word_sums([[0]]), form(rows).word_sums([[0]])[which])
-            assert mine.rows == len(rows[which])
 
 
 def test_a_split_in_the_order_of_the_shots():

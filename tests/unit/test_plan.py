@@ -67,15 +67,12 @@ def test_random_bases_stand_apart_where_a_job_takes_one_number_of_shots():
     assert {b.readouts: b.single_shots for b in blocks} == {(0,): True, (1,): False}
 
 
-def test_settings_that_are_run_and_what_they_cost():
+def test_settings_that_are_run_and_their_shots():
     (block,) = blocks_of([tape(np.array([0.1, 0.2]), qml.expval(qml.X(0) + qml.Z(0)), shots=(10, 20))])
     assert block.settings == (0, 1)
     assert block.row_shots == 30
     assert block.copy_shots == (10, 20)
     assert block.rows == 2
-    assert block.executions == 2 * 30 * 2
-    (none,) = blocks_of([tape(0.1, qml.expval(2.0 * qml.I(0)))])
-    assert none.executions == 10
 
 
 def test_members_that_are_taken_begin_at_the_first_row():
