@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compat import zip_strict
-from ..simulators.exact import CountTable
+from ..simulators.exact import SEED_STEP, CountTable
 from ..simulators.fusion import FusedCircuit
-from ..simulators.local import SEED_STEP, LocalBackend, open_local
+from ..simulators.local import LocalBackend, open_local
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

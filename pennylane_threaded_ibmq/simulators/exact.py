@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ Rows: TypeAlias = "tuple[int, NDArray[np.float64]]"
 
 Compute: TypeAlias = "Callable[[Sequence[Rows]], Iterable[NDArray[np.float64]]]"
 """Computes probabilities: one table of shape ``(rows, outcomes)`` for each entry."""
+
+SEED_STEP = 2113
+"""Distance between the seeds of two neighbours in a run of Aer: ``Controller::execute`` in its sources."""
 
 MOST_BITS = 20
 """Qubits and measured bits of a circuit at most: a table of ``2**20`` probabilities takes 8 MB a row."""
@@ -137,7 +141,6 @@ def sample_exactly(
     values: Sequence[NDArray[np.float64]],
     shots: int,
     seed: int | None,
-    seed_step: int,
 ) -> list[CountTable]:
     """Draw the outcomes of circuits, each with rows of values.
 
@@ -147,32 +150,21 @@ def sample_exactly(
         values: One array of shape ``(rows, parameters)`` a circuit.
         shots: Shots of each row.
         seed: Seed of the first row, for draws that can be repeated.
-        seed_step: Distance between the seeds of two neighbouring rows.
 
     Returns:
         One table a circuit.
     """
     fresh = np.random.default_rng() if seed is None else None
     tables: list[list[CountTable]] = [[] for _ in bits]
-    row = 0
+    # each row has a stream of its own, so that results do not depend on how rows are cut
+    seeds = count(seed or 0, SEED_STEP)
     for number, probabilities in _all_probabilities(compute, bits, values):
         if fresh is not None:
-            drawn = _draw(probabilities, shots, fresh)
-        else:
-            assert seed is not None
-            # each row has a stream of its own, so that results do not depend on how rows are cut
-            drawn = CountTable.join(
-                [
-                    _draw(
-                        one[None],
-                        shots,
-                        np.random.Generator(np.random.Philox(key=seed + seed_step * (row + i))),
-                    )
-                    for i, one in enumerate(probabilities)
-                ]
-            )
-        row += len(probabilities)
-        tables[number].append(drawn)
+            tables[number].append(_draw(probabilities, shots, fresh))
+            continue
+        for one in probabilities:
+            stream = np.random.Generator(np.random.Philox(key=next(seeds)))
+            tables[number].append(_draw(one[None], shots, stream))
     return [CountTable.join(parts) for parts in tables]
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._compat import cached_property, without_prefix, zip_strict
+from .._fork import FORKS
 from ..exceptions import BackendError, ConfigurationError, nearest
 from .aer_options import check_aer_options
-from .aer_pool import AerPool
 from .branches import drop_bits, has_branches, measure_branches, simulation_kind
 from .compile import Compiler
-from .exact import CountTable, ExactForms, aer_tables, is_exact, sample_exactly
+from .exact import SEED_STEP, CountTable, ExactForms, aer_tables, is_exact, sample_exactly
 from .fusion import FusedCircuit
 from .lightning import Lightning, find_lightning
 from .snapshots import SnapshotSimulators, is_snapshot, open_snapshot
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
 
 RowCounts: TypeAlias = "list[dict[str, int]] | CountTable"
 """Counts of the rows of a circuit: a table, or what Aer counted: ``{"0x1f": n}`` a row."""
-
-SEED_STEP = 2113
-"""Distance between the seeds of two neighbours in a run of Aer: ``Controller::execute`` in its sources."""
 
 AER_NAMES = frozenset({"aer_simulator", "ibmq_qasm_simulator"})
 """``ibmq_qasm_simulator`` was retired in IBM's cloud; its name stands for Aer on this machine."""
@@ -87,6 +86,38 @@ def larger_simulators(name: str) -> str:
         "'aer_simulator_stabilizer' thousands for Clifford gates alone; a state vector needs 16 bytes times 2 to the number "
         "of qubits"
     )
+
+
+class _Run(NamedTuple):
+    """Circuits that are sampled together.
+
+    Attributes:
+        circuits: The circuits.
+        values: One array of shape ``(rows, parameters)`` a circuit.
+        shots: Shots of each row.
+        seed: Seed of the first row; ``None`` for draws that are not repeated.
+    """
+
+    circuits: Sequence[Any]
+    values: Sequence[NDArray[np.float64]]
+    shots: int
+    seed: int | None
+
+
+class AerPool:
+    """Aer's one thread for all simulations, which a forked process has not: what it gives to it would wait for ever."""
+
+    def __init__(self) -> None:
+        FORKS.watch(self)
+
+    def before_fork(self) -> None:
+        """Nothing: Aer makes its thread when it needs it."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Give the child an executor of its own; Aer has no option for that."""
+        aer = sys.modules.get("qiskit_aer.jobs.aerjob")
+        if in_child and isinstance(getattr(aer, "DEFAULT_EXECUTOR", None), ThreadPoolExecutor):
+            setattr(aer, "DEFAULT_EXECUTOR", ThreadPoolExecutor(max_workers=1))  # noqa: B010 - no name that mypy knows
 
 
 class LocalBackend:
@@ -220,79 +251,75 @@ class LocalBackend:
         Returns:
             Counts of the rows of each circuit.
         """
-        out: list[RowCounts] = []
+        whole = [one if isinstance(one, FusedCircuit) else measure_branches(one) for one in circuits]
+        plain = [one for one in whole if not isinstance(one, FusedCircuit)]
+        simulator = self._simulator_for(plain) if plain else None
+        exact = simulator is not None and is_exact(simulator)
+
+        def way(run: tuple[QuantumCircuit | FusedCircuit, Any]) -> tuple[Any, Hashable]:
+            """How a circuit is sampled, and its kind: neighbours that have both in common share a run."""
+            circuit, _ = run
+            if isinstance(circuit, FusedCircuit):
+                return self._by_lightning, None
+            if simulator is None:
+                return self._by_backend, None
+            if exact and self._forms.of(circuit) is not None:
+                return self._by_probabilities, None
+            return self._by_shots, None if exact else simulation_kind(circuit)
+
+        rows_by_circuit: list[RowCounts] = []
         row = 0
-        runs = zip_strict(circuits, values)
-        for fused, group in groupby(runs, key=lambda run: isinstance(run[0], FusedCircuit)):
-            some: Any
+        for (sample, _), group in groupby(zip_strict(whole, values), key=way):
             some, arrays = zip(*group)
             first = None if seed is None else seed + SEED_STEP * row
-            sample = self._sample_fused if fused else self._sample_circuits
-            out += sample(some, arrays, shots, first)
+            rows_by_circuit += sample(simulator, _Run(some, arrays, shots, first))
             row += sum(len(array) for array in arrays)
-        return out
-
-    def _sample_fused(
-        self,
-        circuits: Sequence[FusedCircuit],
-        values: Sequence[NDArray[np.float64]],
-        shots: int,
-        seed: int | None,
-    ) -> list[RowCounts]:
-        lightning = self.lightning
-        if lightning is None:
-            raise RuntimeError("PennyLane Lightning, which is to simulate this, is not installed here.")
-        bits = [circuit.num_clbits for circuit in circuits]
-        compute = lightning.tables(circuits)
-        return list(sample_exactly(compute, bits, values, shots, seed, SEED_STEP))
-
-    def _sample_circuits(
-        self,
-        circuits: Sequence[QuantumCircuit],
-        values: Sequence[NDArray[np.float64]],
-        shots: int,
-        seed: int | None,
-    ) -> list[RowCounts]:
-        whole = [measure_branches(circuit) for circuit in circuits]
-        simulator = self._simulator_for(whole)
-        if simulator is None:
-            options = {} if seed is None else {"seed_simulator": seed}
-            sampled = self._sample_anywhere(whole, values, shots, options)
-        else:
-            sampled = self._sample_here(simulator, whole, values, shots, seed)
         return [
             rows if circuit is one or isinstance(rows, CountTable) else drop_bits(rows, circuit.num_clbits)
-            for circuit, one, rows in zip_strict(circuits, whole, sampled)
+            for circuit, one, rows in zip_strict(circuits, whole, rows_by_circuit)
         ]
 
-    def _sample_here(
-        self,
-        simulator: Any,
-        circuits: Sequence[QuantumCircuit],
-        values: Sequence[NDArray[np.float64]],
-        shots: int,
-        seed: int | None,
-    ) -> list[RowCounts]:
-        """Draw from probabilities where that is the same, and let Aer draw elsewhere, with noise one kind a run."""
-        exact = is_exact(simulator)
+    def _by_lightning(self, _: Any, run: _Run) -> Sequence[RowCounts]:
+        if self.lightning is None:
+            raise RuntimeError("PennyLane Lightning, which is to simulate this, is not installed here.")
+        bits = [circuit.num_clbits for circuit in run.circuits]
+        return sample_exactly(self.lightning.tables(run.circuits), bits, run.values, run.shots, run.seed)
 
-        def kind(run: tuple[Any, QuantumCircuit, Any]) -> Any:
-            return run[0] is not None if exact else simulation_kind(run[1])
+    def _by_probabilities(self, simulator: Any, run: _Run) -> Sequence[RowCounts]:
+        """Draw from probabilities of Aer's."""
+        forms = [form for form in map(self._forms.of, run.circuits) if form is not None]
+        bits = [form.bits for form in forms]
+        return sample_exactly(aer_tables(simulator, forms), bits, run.values, run.shots, run.seed)
 
-        runs = [(self._forms.of(c) if exact else None, c, v) for c, v in zip_strict(circuits, values)]
-        out: list[RowCounts] = []
-        row = 0
-        for _, group in groupby(runs, key=kind):
-            forms, plain, arrays = zip(*group)
-            first = None if seed is None else seed + SEED_STEP * row
-            if forms[0] is not None:
-                bits = [form.bits for form in forms]
-                compute = aer_tables(simulator, forms)
-                out += sample_exactly(compute, bits, arrays, shots, first, SEED_STEP)
-            else:
-                out += self._sample_by_aer(simulator, plain, arrays, shots, first)
-            row += sum(len(array) for array in arrays)
-        return out
+    def _by_shots(self, simulator: Any, run: _Run) -> Sequence[RowCounts]:
+        """Let Aer draw shot by shot: noise and dynamic circuits need it."""
+        options = self._side_by_side if run.seed is None else {"seed_simulator": run.seed}
+        circuits: list[Any] = []
+        binds: list[Any] = []
+        for circuit, array in zip_strict(run.circuits, run.values):
+            bind = {parameter: array[:, i] for i, parameter in enumerate(circuit.parameters)}
+            if bind and has_branches(circuit):
+                # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
+                circuits += [circuit.assign_parameters(row) for row in array]
+                binds += [{}] * len(array)
+                continue
+            # a circuit without parameters has no row count of its own: it is repeated
+            copies = 1 if bind else len(array)
+            circuits += [circuit] * copies
+            binds += [bind] * copies
+        some = any(binds)
+        job = simulator.run(
+            circuits,
+            parameter_binds=binds if some else None,
+            shots=run.shots,
+            runtime_parameter_bind_enable=some,
+            **options,
+        )
+        result = job.result()
+        if not result.success:
+            raise RuntimeError(f"{self.name}: {result.status}")
+        counts = (dict(getattr(r.data, "counts", None) or {"0x0": run.shots}) for r in result.results)
+        return [list(islice(counts, len(array))) for array in run.values]
 
     @property
     def _side_by_side(self) -> dict[str, int]:
@@ -304,68 +331,18 @@ class LocalBackend:
         """
         return {} if "max_parallel_experiments" in self._options else {"max_parallel_experiments": 0}
 
-    def _sample_by_aer(
-        self,
-        simulator: Any,
-        circuits: Sequence[QuantumCircuit],
-        values: Sequence[NDArray[np.float64]],
-        shots: int,
-        seed: int | None,
-    ) -> list[RowCounts]:
-        """Let Aer draw shot by shot: noise and dynamic circuits need it."""
-        options = self._side_by_side if seed is None else {"seed_simulator": seed}
-        binds = [
-            {p: array[:, i] for i, p in enumerate(circuit.parameters)}
-            for circuit, array in zip_strict(circuits, values)
-        ]
-        # a circuit without parameters has no row count of its own: it is repeated
-        many: list[Any] = []
-        many_binds: list[Any] = []
-        for circuit, array, bind in zip_strict(circuits, values, binds):
-            if bind and has_branches(circuit):
-                # Aer 0.17 ends the whole process when it binds parameters in a circuit that has branches
-                many += [circuit.assign_parameters(row) for row in array]
-                many_binds += [{}] * len(array)
-                continue
-            copies = 1 if bind else len(array)
-            many += [circuit] * copies
-            many_binds += [bind] * copies
-        job = simulator.run(
-            many,
-            parameter_binds=many_binds if any(many_binds) else None,
-            shots=shots,
-            runtime_parameter_bind_enable=any(bool(b) for b in many_binds),
-            **options,
-        )
-        result = job.result()
-        if not result.success:
-            raise RuntimeError(f"{self.name}: {result.status}")
-        counts = [dict(getattr(r.data, "counts", None) or {"0x0": shots}) for r in result.results]
-        out: list[RowCounts] = []
-        start = 0
-        for array in values:
-            out.append(counts[start : start + len(array)])
-            start += len(array)
-        return out
-
-    def _sample_anywhere(
-        self,
-        circuits: Sequence[QuantumCircuit],
-        values: Sequence[NDArray[np.float64]],
-        shots: int,
-        options: dict[str, Any],
-    ) -> list[RowCounts]:
+    def _by_backend(self, _: Any, run: _Run) -> Sequence[RowCounts]:
         """Any other Qiskit backend, through Qiskit's own Sampler for backends."""
         from qiskit.primitives import BackendSamplerV2
 
-        sampler = BackendSamplerV2(backend=self.backend, options={"default_shots": shots, **options})
-        result = sampler.run([(c, v) for c, v in zip_strict(circuits, values)], shots=shots).result()
-        out: list[RowCounts] = []
-        for pub, array in zip_strict(result, values):
-            bits = pub.join_data()
-            rows = [bits.get_int_counts(i) for i in range(len(array))]
-            out.append([{hex(k): n for k, n in row.items()} for row in rows])
-        return out
+        seed = {} if run.seed is None else {"seed_simulator": run.seed}
+        sampler = BackendSamplerV2(backend=self.backend, options={"default_shots": run.shots, **seed})
+        result = sampler.run(list(zip_strict(run.circuits, run.values)), shots=run.shots).result()
+        bits = [pub.join_data() for pub in result]
+        return [
+            [{hex(k): n for k, n in one.get_int_counts(i).items()} for i in range(len(array))]
+            for one, array in zip_strict(bits, run.values)
+        ]
 
     def estimate(
         self,
