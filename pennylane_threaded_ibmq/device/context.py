@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +28,7 @@ from ..service.pace import Pacer, Pacers
 from ..service.service import JobService
 from ..simulators.canonical import NoCanonicalFormError, canonical
 from ..simulators.compile import Compiler
+from ..simulators.cores import count_cores
 from ..simulators.local import LocalBackend, is_local_name
 from ..simulators.own_compile import OwnCompiler
 from ..store.journal import Journal, Journals
@@ -140,7 +140,7 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Execu
     if settings.engine is None:
         runner = LocalRunner(local, seeded=seeded)
         # more runs than cores only wait for each other
-        most = min(settings.max_jobs, os.cpu_count() or 1)
+        most = min(settings.max_jobs, count_cores())
     else:
         spec = BackendSpec(settings.backend, settings.noise_model, settings.simulator_options)
         runner = EngineRunner(local, spec, open_engine(settings.engine), seeded=seeded)

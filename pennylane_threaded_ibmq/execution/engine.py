@@ -6,7 +6,6 @@ cluster when it is forgotten.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -15,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from ..exceptions import ConfigurationError
+from ..simulators.cores import count_cores
 
 UNKNOWN_WORKERS = 8
 """Workers that a cluster is taken to get which has none yet."""
@@ -110,7 +110,7 @@ def _workers_of(executor: Executor) -> int:
         number = getattr(executor, word, None)
         if isinstance(number, int) and number > 0:
             return number
-    return os.cpu_count() or 1
+    return count_cores()
 
 
 def _warn_of_fork(executor: Executor) -> None:

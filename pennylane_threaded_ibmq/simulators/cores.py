@@ -1,4 +1,4 @@
-"""Number of cores that a simulation may use."""
+"""Number of cores, and of threads of a simulation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 
 
 def count_cores() -> int:
-    """Cores that this process may run on, or ``OMP_NUM_THREADS`` where that is less."""
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(chosen)) if chosen.isdigit() and int(chosen) > 0 else cores
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_threads() -> int:
+    """Threads of a simulation: one a core, or ``OMP_NUM_THREADS`` where that is less."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return min(count_cores(), int(threads)) if threads.isdigit() and int(threads) > 0 else count_cores()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compat import zip_strict
-from .cores import count_cores
+from .cores import count_threads
 from .joining import JoinedCircuit, join
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _run(
         options["fusion_enable"] = False
     parts = 1
     if _pays_side_by_side(circuits) and _is_usual(simulator, "max_parallel"):
-        parts = count_cores()
+        parts = count_threads()
         options["max_parallel_experiments"] = parts
     runs = [
         (joined, part)

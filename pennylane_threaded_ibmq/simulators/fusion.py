@@ -34,10 +34,18 @@ FIXED: dict[str, NDArray[np.complex128]] = {
 GENERATORS = {name: FIXED[name[1] + "Gate"] for name in ("RXGate", "RYGate", "RZGate")}
 """Generators of the rotations of one qubit: ``exp(-i angle / 2 * generator)``."""
 
-ENTANGLING = frozenset(
-    {"CXGate", "CYGate", "CZGate", "SwapGate", "CSwapGate", "CCXGate", "RXXGate", "RYYGate", "RZZGate"}
-)
-"""Gates of several qubits that a state vector has kernels for."""
+KERNELS = {
+    "CXGate": "CNOT",
+    "CYGate": "CY",
+    "CZGate": "CZ",
+    "SwapGate": "SWAP",
+    "CSwapGate": "CSWAP",
+    "CCXGate": "Toffoli",
+    "RXXGate": "IsingXX",
+    "RYYGate": "IsingYY",
+    "RZZGate": "IsingZZ",
+}
+"""Gates of several qubits that a state vector has kernels for, by Lightning's names of these."""
 
 _ECR = np.array([[0, 0, 1, 1j], [0, 0, 1j, 1], [1, -1j, 0, 0], [-1j, 1, 0, 0]]) / np.sqrt(2)
 
@@ -45,6 +53,8 @@ DIAGONAL = frozenset(
     {"ZGate", "SGate", "SdgGate", "TGate", "TdgGate", "RZGate", "CZGate", "CCZGate", "RZZGate"}
 )
 """Gates that change no probability by themselves."""
+
+_GATES = frozenset({*FIXED, *GENERATORS, *KERNELS, BARRIER, STATE, UNITARY, "ECRGate", "CCZGate"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +90,7 @@ class Entangling:
     """A gate that a state vector has a kernel for.
 
     Attributes:
-        gate: One of ``ENTANGLING``.
+        gate: One of ``KERNELS``.
         wires: Its qubits.
         angle: Its number, radians; ``None`` for none.
         column: Where its angle is, where each row brings its own.
@@ -135,13 +145,7 @@ def rotations(generator: NDArray[np.complex128], angles: NDArray[np.float64]) ->
 
 def can_fuse(program: Program) -> bool:
     """Whether all gates of a program are known here."""
-    return all(
-        gate.gate in FIXED
-        or gate.gate in GENERATORS
-        or gate.gate in ENTANGLING
-        or gate.gate in {BARRIER, STATE, UNITARY, "ECRGate", "CCZGate"}
-        for gate in program.gates
-    )
+    return all(gate.gate in _GATES for gate in program.gates)
 
 
 def fuse(program: Program) -> FusedCircuit:

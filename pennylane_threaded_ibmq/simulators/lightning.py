@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cores import count_cores
+from .cores import count_threads
 from .exact import Compute
-from .fusion import Dense, Entangling, FusedCircuit, OneQubit, can_fuse, fuse
+from .fusion import KERNELS, Dense, Entangling, FusedCircuit, OneQubit, can_fuse, fuse
 from .program import Placed, Program
 
 if TYPE_CHECKING:
@@ -30,19 +30,6 @@ Call: TypeAlias = "tuple[Callable[..., Any], list[tuple[Any, ...]], NDArray[np.i
 logger = logging.getLogger(__name__)
 
 MODULE = "pennylane_lightning.lightning_qubit_ops"
-
-KERNELS = {
-    "CXGate": "CNOT",
-    "CYGate": "CY",
-    "CZGate": "CZ",
-    "SwapGate": "SWAP",
-    "CSwapGate": "CSWAP",
-    "CCXGate": "Toffoli",
-    "RXXGate": "IsingXX",
-    "RYYGate": "IsingYY",
-    "RZZGate": "IsingZZ",
-}
-"""Lightning's name of each gate of ``ENTANGLING``."""
 
 MOST_QUBITS = 20
 """Qubits at most: a state of 20 takes 16 MB, and one is held for each halving of the rows."""
@@ -204,7 +191,7 @@ class _Evolution:
 
 
 def _threads(circuit: FusedCircuit) -> int:
-    return 1 if circuit.num_qubits < QUBITS_FOR_THREADS else count_cores()
+    return 1 if circuit.num_qubits < QUBITS_FOR_THREADS else count_threads()
 
 
 def _different(

@@ -149,7 +149,7 @@ def test_aer_samples_the_joined_circuit():
     ],
 )
 def test_rows_are_spread_over_the_cores_where_that_pays(monkeypatch, qubits, cores, options, circuits, asked):
-    monkeypatch.setattr(exact, "count_cores", lambda: cores)
+    monkeypatch.setattr(exact, "count_threads", lambda: cores)
     simulator = Listening(**options)
     p = ParameterVector("p", 1)
     circuit = QuantumCircuit(qubits)

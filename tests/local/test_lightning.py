@@ -20,7 +20,7 @@ from scipy.stats import chi2, unitary_group
 from pennylane_threaded_ibmq.circuits.template import append_gates
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
 from pennylane_threaded_ibmq.simulators import lightning
-from pennylane_threaded_ibmq.simulators.fusion import DIAGONAL, ENTANGLING, FIXED, GENERATORS, can_fuse, fuse
+from pennylane_threaded_ibmq.simulators.fusion import DIAGONAL, FIXED, GENERATORS, KERNELS, can_fuse, fuse
 from pennylane_threaded_ibmq.simulators.lightning import MODULE, Lightning, find_lightning
 from pennylane_threaded_ibmq.simulators.program import BARRIER, MEASURE, STATE, UNITARY, Placed, Program
 
@@ -38,7 +38,7 @@ def engine():
 def random_gate(rng, size):
     """Any gate on any qubits, with a number, a column or neither."""
     arity = {"CSwapGate": 3, "CCXGate": 3, "CCZGate": 3, UNITARY: int(rng.integers(1, 4)), BARRIER: size}
-    pairs = [*ENTANGLING, "CCZGate", "ECRGate", UNITARY, BARRIER]
+    pairs = [*KERNELS, "CCZGate", "ECRGate", UNITARY, BARRIER]
     name = str(rng.choice([*FIXED, *GENERATORS, *GENERATORS, *pairs, *pairs]))
     one = name in FIXED or name in GENERATORS
     qubits = tuple(int(q) for q in rng.permutation(size)[: arity.get(name, 1 if one else 2)])
