@@ -20,7 +20,7 @@ from .broadcast import bound
 from .gates import is_conditional
 from .layers import layer_gates
 from .pauli import pauli_sentence_of
-from .precision import ROUNDING, double_state, to_complex, unwrapped
+from .precision import ROUNDING, double_state, off_unitary, to_complex, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,23 +170,13 @@ def _may_not_be_unitary(part: Any) -> bool:
 
 
 def _deviation(part: Any) -> float:
-    """Distance of a diagonal from phases, of an exponent from an imaginary one, of a matrix from a unitary one."""
+    """Distance of a diagonal from phases, of an exponent from an imaginary one, of a matrix, unless it is large, from a unitary one."""
     if part.name == "DiagonalQubitUnitary":
         return float(np.max(np.abs(np.abs(to_complex(part.data[0])) - 1)))
-    if part.name not in EXPONENTIALS:
-        return _off_unitary(part)
-    sentence = pauli_sentence_of(part.base)
+    sentence = pauli_sentence_of(part.base) if part.name in EXPONENTIALS else None
     if sentence is None:
-        return _off_unitary(part)
+        small = part.has_matrix and len(part.wires) <= MOST_MATRIX_WIRES
+        return off_unitary(to_complex(part.matrix())) if small else 0.0
     factor = to_complex(part.coeff)
     real = [np.max(np.abs((factor * to_complex(coeff)).real)) for coeff in sentence.values()]
     return float(max(real, default=0.0))
-
-
-def _off_unitary(part: Any) -> float:
-    """Distance of a matrix times its adjoint from the identity; 0 where the matrix is too large to look at."""
-    if not part.has_matrix or len(part.wires) > MOST_MATRIX_WIRES:
-        return 0.0
-    matrix = to_complex(part.matrix())
-    product = matrix @ np.swapaxes(matrix.conj(), -1, -2)
-    return float(np.max(np.abs(product - np.eye(matrix.shape[-1]))))

@@ -19,7 +19,6 @@ from pennylane.ops import LinearCombination
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
-from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from .broadcast import bound, expand_broadcast, join_broadcast
 from .changes import only_result
@@ -188,16 +187,17 @@ def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shi
     copies = tape.batch_size or 1
     # the moments of a variance are needed unshifted too
     room = most - copies if has_variance(tape) else most
-    ends, rows = [0], 0
-    for place, shift in enumerate(shifts):
+    chunk: list[Shifts] = []
+    rows = 0
+    for shift in shifts:
         more = len(shift.terms) * copies
         if rows and rows + more > room:
-            ends.append(place)
-            rows = 0
+            yield tuple(chunk)
+            chunk, rows = [], 0
+        chunk.append(shift)
         rows += more
-    for first, last in zip_strict(ends, [*ends[1:], len(shifts)]):
-        if last > first:
-            yield tuple(shifts[first:last])
+    if chunk:
+        yield tuple(chunk)
 
 
 def _row_tape(

@@ -44,6 +44,14 @@ def _controlled(gate: str) -> tuple[Step, ...]:
     return (Step(gate, (1,), (Angle(0, 0.5),)), cnot, Step(gate, (1,), (Angle(0, -0.5),)), cnot)
 
 
+def _zyz(first: Angle, second: Angle | float, third: Angle) -> tuple[Step, ...]:
+    return (
+        Step("RZGate", (0,), (first,)),
+        Step("RYGate", (0,), (second,)),
+        Step("RZGate", (0,), (third,)),
+    )
+
+
 # Aer knows neither gate, and Qiskit 2.3 panics when it has to translate one in a circuit that also holds a matrix:
 # BasisTranslator raises a PanicException, which "except Exception" does not catch. Hardware has neither as well.
 _CH = (
@@ -95,21 +103,9 @@ _GATES: dict[str, tuple[Step, ...]] = {
     "IsingZZ": _plain("RZZGate", 2, 1),
     "PhaseShift": _plain("RZGate", 1, 1),
     "U1": _plain("RZGate", 1, 1),
-    "U2": (
-        Step("RZGate", (0,), (Angle(1),)),
-        Step("RYGate", (0,), (pi / 2,)),
-        Step("RZGate", (0,), (Angle(0),)),
-    ),
-    "U3": (
-        Step("RZGate", (0,), (Angle(2),)),
-        Step("RYGate", (0,), (Angle(0),)),
-        Step("RZGate", (0,), (Angle(1),)),
-    ),
-    "Rot": (
-        Step("RZGate", (0,), (Angle(0),)),
-        Step("RYGate", (0,), (Angle(1),)),
-        Step("RZGate", (0,), (Angle(2),)),
-    ),
+    "U2": _zyz(Angle(1), pi / 2, Angle(0)),
+    "U3": _zyz(Angle(2), Angle(0), Angle(1)),
+    "Rot": _zyz(Angle(0), Angle(1), Angle(2)),
     "ControlledPhaseShift": (
         Step("RZGate", (0,), (Angle(0, 0.5),)),
         *_controlled("RZGate"),

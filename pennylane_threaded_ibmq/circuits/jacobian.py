@@ -74,6 +74,7 @@ class Combination:
         self._shifts = shifts
         self._coefficients = coefficients
         self._parts = parts
+        self._batch = () if tape.batch_size is None else (tape.batch_size,)
 
     def __call__(self, results: Sequence[Any]) -> Any:
         """The Jacobian, of each copy where there is a shot vector."""
@@ -119,17 +120,17 @@ class Combination:
 
     def _tables(self, result: Any, blocks: int) -> list[tuple[NDArray[np.float64], ...]]:
         """Results of each measurement by block: one array, or the two moments of a variance."""
-        several = len(_measured_counts(self._tape)) > 1 or has_variance(self._tape)
-        flat = iter(result if several else (result,))
+        # of each measurement one value, or the two moments of a variance
+        counts = [2 if isinstance(mp, VarianceMP) else 1 for mp in self._tape.measurements]
+        flat = iter(result if sum(counts) > 1 else (result,))
         tables = []
-        for count in _measured_counts(self._tape):
+        for count in counts:
             arrays = [np.asarray(next(flat), dtype=np.float64) for _ in range(count)]
             tables.append(tuple(self._by_block(array, blocks) for array in arrays))
         return tables
 
     def _by_block(self, array: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
-        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
-        return array.reshape((blocks, *batch, *array.shape[1:]))
+        return array.reshape((blocks, *self._batch, *array.shape[1:]))
 
     @staticmethod
     def _derivative(
@@ -156,11 +157,5 @@ class Combination:
 
     def _zeros(self) -> list[Any]:
         """Derivatives by what nothing depends on."""
-        batch = () if self._tape.batch_size is None else (self._tape.batch_size,)
         shapes = [mp.shape(shots=1, num_device_wires=len(self._tape.wires)) for mp in self._tape.measurements]
-        return [np.zeros((*batch, *shape)) for shape in shapes]
-
-
-def _measured_counts(tape: QuantumScript) -> list[int]:
-    """Number of values that a row gives for each measurement."""
-    return [2 if isinstance(mp, VarianceMP) else 1 for mp in tape.measurements]
+        return [np.zeros((*self._batch, *shape)) for shape in shapes]

@@ -98,15 +98,7 @@ SERVICE_MOST = JobSize(
 )
 """Most of each in one job. Source: :data:`SOURCE`, as it stood in autumn 2026; ``bytes``: :data:`BODY_BYTES`."""
 
-CLASSIC_MOST = JobSize(
-    circuits=inf,
-    executions=10_000_000,
-    instructions=inf,
-    two_qubit_gates=inf,
-    rz=inf,
-    sx=inf,
-    bytes=BODY_BYTES,
-)
+CLASSIC_MOST = replace(SERVICE_MOST, instructions=inf, two_qubit_gates=inf, rz=inf, sx=inf)
 """The same for the classic API, whose limits were never published as a whole: the backend tells the number of circuits."""
 
 _INSTRUCTIONS = {

@@ -144,7 +144,7 @@ def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) ->
     return need + square(need)[0]
 
 
-MOST_MATRIX_WIRES = 10
+MOST_OBSERVABLE_WIRES = 10
 """Wires of the largest observable whose matrix is looked at."""
 
 
@@ -155,7 +155,7 @@ def _check_hermitian(mp: MeasurementProcess) -> None:
         UnsupportedCircuitError: It is no observable.
     """
     obs = mp.obs
-    if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_MATRIX_WIRES:
+    if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_OBSERVABLE_WIRES:
         matrix = np.asarray(obs.matrix(), dtype=np.complex128)
         if not np.allclose(matrix, matrix.conj().T, atol=IMAGINARY):
             raise UnsupportedCircuitError(
@@ -206,23 +206,21 @@ def _group_readout(
     wires = [w for w, _ in words[0]] if mp.obs is None else list(mp.obs.wires)
     labels = tuple(wires) if is_own_measurement(mp) else ()
     (home, bits), *others = bases.sources(words, wires)
-    return _read_bits(mp, home, bits, labels, (tuple(others),))
+    return _read_bits(mp, home, bits, (tuple(others),), labels=labels)
 
 
 def _words_readout(variance: bool, words: tuple[Word, ...], bases: _Bases) -> Readout:
     # a setting that holds all words gives each shot a value of the sum: then a variance is a plain sample variance
-    direct = bool(bases.sources(words, ()))
-    products, pairs = square(words) if variance else ((), ())
-    measured = words if direct else words + products
     together = {index for index, _ in bases.sources(words, ())}
+    direct = bool(together)
+    products, pairs = square(words) if variance else ((), ())
     homes, bits, others = [], [], []
-    for word in measured:
+    for word in words if direct else words + products:
         sources = bases.sources((word,), [w for w, _ in word])
-        if direct:
-            sources = tuple(sorted(sources, key=lambda source: source[0] not in together))
-        homes.append(sources[0][0])
-        bits.append(sources[0][1])
-        others.append(sources[1:])
+        (home, places), *rest = sorted(sources, key=lambda source: source[0] not in together)
+        homes.append(home)
+        bits.append(places)
+        others.append(tuple(rest))
     return Readout(
         Kind.WORDS, tuple(homes), tuple(bits), variance, words, products, pairs, direct, others=tuple(others)
     )
@@ -243,28 +241,35 @@ def _value_readout(
         # every setting holds the bits of measurements in the middle
         home, bits = 0, tuple(value.sources)
         others = [(index, bits) for index in range(len(bases.settings))]
-    anywhere = not value.deferred
-    more = (tuple(others),)
-    if isinstance(mp, ProbabilityMP):
-        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere, others=more)
-    if isinstance(mp, (ExpectationMP, VarianceMP)):
-        variance = isinstance(mp, VarianceMP)
-        return Readout(Kind.EIGENVALUES, (home,), bits, variance, anywhere=anywhere, others=more)
-    return Readout(Kind.MID_CIRCUIT, (home,), bits, process=mp, anywhere=anywhere)
+    return _read_bits(mp, home, bits, (tuple(others),), value=value)
 
 
 def _read_bits(
     mp: MeasurementProcess,
     home: int,
     bits: tuple[int, ...],
-    labels: tuple[Any, ...] = (),
     others: tuple[tuple[Source, ...], ...] = (),
+    *,
+    labels: tuple[Any, ...] = (),
+    value: MidCircuitValue | None = None,
 ) -> Readout:
+    anywhere = value is not None and not value.deferred
     if isinstance(mp, ProbabilityMP):
-        return Readout(Kind.PROBABILITIES, (home,), bits, others=others)
+        return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere, others=others)
     if isinstance(mp, (ExpectationMP, VarianceMP)):
-        values = np.array([real_number(v, mp, "eigenvalue") for v in np.asarray(mp.eigvals()).ravel()])
+        eigenvalues = None
+        if value is None:
+            numbers = np.asarray(mp.eigvals()).ravel()
+            eigenvalues = np.array([real_number(number, mp, "eigenvalue") for number in numbers])
+        variance = isinstance(mp, VarianceMP)
         return Readout(
-            Kind.EIGENVALUES, (home,), bits, isinstance(mp, VarianceMP), eigenvalues=values, others=others
+            Kind.EIGENVALUES,
+            (home,),
+            bits,
+            variance,
+            eigenvalues=eigenvalues,
+            anywhere=anywhere,
+            others=others,
         )
-    return Readout(Kind.SAMPLES, (home,), bits, process=mp, labels=labels)
+    kind = Kind.SAMPLES if value is None else Kind.MID_CIRCUIT
+    return Readout(kind, (home,), bits, process=mp, labels=labels, anywhere=anywhere)

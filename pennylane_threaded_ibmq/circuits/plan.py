@@ -47,6 +47,11 @@ class Member:
     rows: slice
     data: TapeData
 
+    def move(self, rows: int, positions: int = 0) -> Member:
+        """The same so many rows and tapes later."""
+        place = slice(self.rows.start + rows, self.rows.stop + rows)
+        return replace(self, position=self.position + positions, rows=place)
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -98,10 +103,7 @@ class Block:
     def take(self, members: Sequence[Member]) -> Block:
         """A block of some consecutive members."""
         first, last = members[0].rows.start, members[-1].rows.stop
-        moved = tuple(
-            Member(m.position, slice(m.rows.start - first, m.rows.stop - first), m.data) for m in members
-        )
-        return replace(self, values=self.values[first:last], members=moved)
+        return replace(self, values=self.values[first:last], members=tuple(m.move(-first) for m in members))
 
 
 def plan(
@@ -185,24 +187,14 @@ def _joined(group: Sequence[tuple[int, Block]]) -> Block:
     members: list[Member] = []
     row = 0
     for before, block in group:
-        members += [
-            Member(m.position + before, slice(m.rows.start + row, m.rows.stop + row), m.data)
-            for m in block.members
-        ]
+        members += [member.move(row, before) for member in block.members]
         row += block.rows
     values = np.concatenate([block.values for _, block in group])
     return replace(group[0][1], values=values, members=tuple(members))
 
 
 def _of_tape(position: int, problem: str, function: Callable[..., _T], *args: Any) -> _T:
-    """What a function makes of a tape, or one clear error.
-
-    Args:
-        position: Place of the tape in the batch.
-        problem: What is wrong where the function fails, with places for the ``kind`` of error and for ``error`` itself.
-        function: Called with ``args``.
-        *args: What it needs.
-    """
+    """Make something of a tape, or one clear error of it: ``problem`` has places for its ``kind`` and for the ``error`` itself."""
     try:
         return function(*args)
     except UnsupportedCircuitError as error:

@@ -34,8 +34,7 @@ ROUNDING = 1e-4
 
 def double_state(state: Any) -> NDArray[np.complex128]:
     """A state vector, normalised in double precision. PennyLane has checked the norm to what its precision can tell."""
-    dense = state.toarray() if hasattr(state, "toarray") else unwrapped(state)
-    vector = np.asarray(dense, dtype=np.complex128).ravel()
+    vector = to_complex(state.toarray() if hasattr(state, "toarray") else state).ravel()
     norm = np.linalg.norm(vector)
     if not abs(norm - 1) < ROUNDING:
         raise UnsupportedCircuitError(
@@ -45,10 +44,16 @@ def double_state(state: Any) -> NDArray[np.complex128]:
     return vector / norm
 
 
+def off_unitary(matrix: NDArray[np.complex128]) -> float:
+    """Distance of a matrix times its adjoint from the identity; of a batch the largest."""
+    product = matrix @ np.swapaxes(matrix.conj(), -1, -2)
+    return float(np.max(np.abs(product - np.eye(matrix.shape[-1]))))
+
+
 def double_unitary(op: Operator) -> NDArray[np.complex128]:
     """The matrix of a gate; one that is unitary to single precision becomes the nearest that is to double."""
-    matrix = np.asarray(unwrapped(op.data[0]), dtype=np.complex128)
-    off = np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max()
+    matrix = to_complex(op.data[0])
+    off = off_unitary(matrix)
     if off < 1e-10:
         return matrix
     if not off < ROUNDING:
