@@ -59,28 +59,28 @@ def _entry(op: Operator, index: int) -> Operator:
         # exponents are no part of its data; and a copy of a power keeps the batch size of its base
         several = qml.math.ndim(op.z) > 0
         if several or any(flags):
-            base = bound(op.base, data) if data else op.base
+            base = bind_numbers(op.base, data) if data else op.base
             return qml.pow(base, op.z[index] if several else op.z, lazy=True)
-    return bound(op, data) if any(flags) else op
+    return bind_numbers(op, data) if any(flags) else op
 
 
-def bound(op: Operator, data: Sequence[Any]) -> Operator:
+def bind_numbers(op: Operator, data: Sequence[Any]) -> Operator:
     """An operation with other numbers; PennyLane's own function loses the control values of a controlled matrix."""
     if isinstance(op, Prod):
         rest = iter(data)
-        return type(op)(*(bound(factor, [next(rest) for _ in factor.data]) for factor in op.operands))
+        return type(op)(*(bind_numbers(factor, [next(rest) for _ in factor.data]) for factor in op.operands))
     if isinstance(op, Adjoint):
-        return Adjoint(bound(op.base, data))
+        return Adjoint(bind_numbers(op.base, data))
     if isinstance(op, Pow):
-        return Pow(bound(op.base, data), op.z)
+        return Pow(bind_numbers(op.base, data), op.z)
     if isinstance(op, SProd):
-        return SProd(data[0], bound(op.base, data[1:]))
+        return SProd(data[0], bind_numbers(op.base, data[1:]))
     if is_conditional(op):
-        return type(op)(op.meas_val, bound(op.base, data))
+        return type(op)(op.meas_val, bind_numbers(op.base, data))
     if isinstance(op, ControlledQubitUnitary):
         return qml.ctrl(qml.QubitUnitary(*data, wires=op.base.wires), op.control_wires, **_control(op))
     if type(op) in {Controlled, ControlledOp}:
-        return type(op)(bound(op.base, data), op.control_wires, **_control(op))
+        return type(op)(bind_numbers(op.base, data), op.control_wires, **_control(op))
     return bind_new_parameters(op, data)
 
 

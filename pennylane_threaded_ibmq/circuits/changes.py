@@ -24,8 +24,8 @@ def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
     if all(_names_wires(mp) for mp in tape.measurements):
         return tape
     every = wires_of(tape) if wires is None else wires
-    named = [mp if _names_wires(mp) else _on_wires(mp, every) for mp in tape.measurements]
-    fresh = type(tape)(tape.operations, named, shots=tape.shots)
+    measurements = [mp if _names_wires(mp) else _on_wires(mp, every) for mp in tape.measurements]
+    fresh = type(tape)(tape.operations, measurements, shots=tape.shots)
     fresh.trainable_params = tape.trainable_params
     return fresh
 

@@ -16,7 +16,7 @@ from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
 from pennylane.tape import QuantumScript
 
 from ..exceptions import UnsupportedCircuitError
-from .broadcast import bound
+from .broadcast import bind_numbers
 from .gates import is_conditional
 from .layers import layer_gates
 from .pauli import pauli_sentence_of
@@ -49,13 +49,13 @@ def own_gates(op: Operator) -> list[Operator]:
     return gates if matrix is None else [qml.QubitUnitary(matrix, wires=op.wires)]
 
 
-def prepared(op: Operator) -> list[Operator]:
+def preparation_gates(op: Operator) -> list[Operator]:
     """The gates that a preparation of a state means where its wires are not in the state 0."""
     if is_conditional(op):
         # older PennyLanes have it elsewhere, and conditions are deferred there
         from pennylane.ops import Conditional
 
-        return [Conditional(op.meas_val, gate) for gate in prepared(op.base)]
+        return [Conditional(op.meas_val, gate) for gate in preparation_gates(op.base)]
     (state,) = op.data
     # its own decomposition would refuse a state of single precision
     return list(qml.MottonenStatePreparation(double_state(state), wires=op.wires).decomposition())
@@ -92,7 +92,7 @@ def _other_matrix(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex
         return None
     try:
         # PennyLane takes no root of a tensor of a gradient under way
-        plain = bound(op, [np.asarray(unwrapped(number)) for number in op.data])
+        plain = bind_numbers(op, [np.asarray(unwrapped(number)) for number in op.data])
         own = to_complex(plain.matrix())
         product = None if others else matrix_of(gates, op)
     except (TypeError, ValueError, IndexError):

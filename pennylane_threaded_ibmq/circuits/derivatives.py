@@ -20,7 +20,7 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ..exceptions import UnsupportedCircuitError
-from .broadcast import bound, expand_broadcast, join_broadcast
+from .broadcast import bind_numbers, expand_broadcast, join_broadcast
 from .changes import only_result
 from .gates import ANGLES, CONSTANT_GATES, is_conditional
 from .jacobian import Combination, Shifts, Term, blocks_of, has_variance, shift_rule
@@ -128,9 +128,9 @@ def gradient_tapes(tape: QuantumScript) -> tuple[tuple[QuantumScript, ...], Post
     """
     shifts, coefficients = _split_parameters(tape)
     with QueuingManager.stop_recording():
-        measured = _measured(tape)
+        measurements = _row_measurements(tape)
         parts = list(_chunks(tape, [s for s in shifts.values() if s.terms]))
-        tapes = [_row_tape(tape, part, measured) for part in parts]
+        tapes = [_row_tape(tape, part, measurements) for part in parts]
         if coefficients:
             tapes.append(tape.copy(measurements=[qml.expval(term) for _, term in coefficients.values()]))
     return tuple(tapes), Combination(tape, shifts, coefficients, parts)
@@ -173,12 +173,12 @@ def _terms(op: Operator, parameter: int) -> tuple[Term, ...]:
     return shift_rule(gate, parameter)
 
 
-def _measured(tape: QuantumScript) -> list[MeasurementProcess]:
+def _row_measurements(tape: QuantumScript) -> list[MeasurementProcess]:
     """Measurements of the rows: for a variance the first two moments, which are linear in the state."""
-    measured: list[MeasurementProcess] = []
+    measurements: list[MeasurementProcess] = []
     for mp in tape.measurements:
-        measured += moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]
-    return measured
+        measurements += moments(mp.obs) if isinstance(mp, VarianceMP) else [mp]
+    return measurements
 
 
 def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shifts, ...]]:
@@ -201,7 +201,7 @@ def _chunks(tape: QuantumScript, shifts: Sequence[Shifts]) -> Iterator[tuple[Shi
 
 
 def _row_tape(
-    tape: QuantumScript, part: Sequence[Shifts], measured: Sequence[MeasurementProcess]
+    tape: QuantumScript, part: Sequence[Shifts], measurements: Sequence[MeasurementProcess]
 ) -> QuantumScript:
     blocks = blocks_of(tape, part)
     copies = tape.batch_size
@@ -211,18 +211,18 @@ def _row_tape(
             changes.setdefault(shift.operation, {}).setdefault(shift.parameter, []).append((block, term))
     operations = list(tape.operations)
     for place, op in enumerate(operations):
-        shifted = changes.get(place)
-        if shifted is None and (copies is None or op.batch_size is None):
+        shifts = changes.get(place)
+        if shifts is None and (copies is None or op.batch_size is None):
             continue
         data = [
-            _shifted(value, len(blocks), copies, (shifted or {}).get(parameter, ()))
+            _shift(value, len(blocks), copies, (shifts or {}).get(parameter, ()))
             for parameter, value in enumerate(op.data)
         ]
-        operations[place] = bound(op, data)
-    return QuantumScript(operations, measured, shots=tape.shots)
+        operations[place] = bind_numbers(op, data)
+    return QuantumScript(operations, measurements, shots=tape.shots)
 
 
-def _shifted(
+def _shift(
     value: Any, blocks: int, copies: int | None, changes: Sequence[tuple[int, Term]]
 ) -> NDArray[np.float64] | Any:
     """One parameter for all rows; as it is where all rows share it."""

@@ -212,8 +212,8 @@ def stretches(tape: QuantumScript) -> Iterator[Stretch]:
         condition = numbers.condition(op.meas_val) if is_conditional(op) else None
         always = condition is not None and condition.table == (True,)
         read.append((None if always else condition, op.base if is_conditional(op) else op))
-    for shared, group in groupby(read, key=lambda pair: pair[0]):
-        yield Stretch(shared, tuple(op for _, op in group))
+    for condition, group in groupby(read, key=lambda pair: pair[0]):
+        yield Stretch(condition, tuple(op for _, op in group))
 
 
 def has_gates(stretch: Stretch) -> bool:

@@ -115,14 +115,14 @@ _PARTNERS = (("SGate", "SdgGate"), ("TGate", "TdgGate"), ("SXGate", "SXdgGate"))
 _INVERSE = {gate: inverse for one, other in _PARTNERS for gate, inverse in ((one, other), (other, one))}
 
 
-def _undone(step: Step) -> Step:
+def _invert(step: Step) -> Step:
     """The inverse of a step: rotations turn back, and what is no rotation undoes itself unless it has a partner."""
     angles = tuple(Angle(a.source, -a.scale) if isinstance(a, Angle) else -a for a in step.angles)
     return Step(_INVERSE.get(step.gate, step.gate), step.wires, angles)
 
 
 LOWERING = {
-    **{f"Adjoint({name})": tuple(_undone(s) for s in reversed(steps)) for name, steps in _GATES.items()},
+    **{f"Adjoint({name})": tuple(_invert(s) for s in reversed(steps)) for name, steps in _GATES.items()},
     **_GATES,
 }
 """Gates whose data are angles only, and their adjoints; the order of steps is the order in time."""

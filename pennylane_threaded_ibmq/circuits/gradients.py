@@ -93,12 +93,12 @@ def _variances(
     tape: QuantumScript, options: Mapping[str, Any], *, again: bool
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """The same derivatives as rows, by the product rule."""
-    wished = sorted(name for name, value in options.items() if value is not None and value is not False)
-    if wished or again or not can_differentiate(tape):
+    names = sorted(name for name, value in options.items() if value is not None and value is not False)
+    if names or again or not can_differentiate(tape):
         raise UnsupportedCircuitError(
             "PennyLane's parameter-shift rule is wrong for the variance of a sum or a multiple of observables (it "
             "takes their square for constant), and with "
-            + (", ".join(wished) or "higher derivatives or this circuit")
+            + (", ".join(names) or "higher derivatives or this circuit")
             + " there is "
             "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."
         )
@@ -111,7 +111,9 @@ def with_rules(tape: QuantumScript) -> QuantumScript:
     if not any(is_conditional(op) and op.num_params for op in tape.operations):
         return tape
     with QueuingManager.stop_recording():
-        operations = [part for op in tape.operations for part in (_ruled(op) if is_conditional(op) else [op])]
+        operations = [
+            part for op in tape.operations for part in (_with_rule(op) if is_conditional(op) else [op])
+        ]
     result = tape.copy(operations=operations)
     if len(operations) == len(tape.operations):
         result.trainable_params = tape.trainable_params
@@ -121,7 +123,7 @@ def with_rules(tape: QuantumScript) -> QuantumScript:
     return result
 
 
-def _ruled(op: Operator) -> list[Operator]:
+def _with_rule(op: Operator) -> list[Operator]:
     """The conditional gate with a rule, or what it decomposes into where the gate itself has none."""
     base = op.base
     if base.num_params == 0:
@@ -133,5 +135,5 @@ def _ruled(op: Operator) -> list[Operator]:
         ]
         return [gate]
     if base.has_decomposition and any(qml.math.requires_grad(p) for p in base.data):
-        return [part for gate in base.decomposition() for part in _ruled(Conditional(op.meas_val, gate))]
+        return [part for gate in base.decomposition() for part in _with_rule(Conditional(op.meas_val, gate))]
     return [op]

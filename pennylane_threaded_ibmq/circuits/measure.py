@@ -50,8 +50,8 @@ class _Bases:
         letters = {pair for word in words for pair in word}
         return tuple(
             (index, tuple(self.settings[index].bits(wires)))
-            for index, measured in enumerate(self._letters)
-            if letters <= measured
+            for index, basis in enumerate(self._letters)
+            if letters <= basis
         )
 
 

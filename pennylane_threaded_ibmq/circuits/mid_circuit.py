@@ -177,11 +177,11 @@ def padding(tape: QuantumScript, rules: MidCircuitRules) -> PostprocessingFn | N
 
     def pad(result: Any, shots: int) -> Any:
         parts = result if several else (result,)
-        filled = tuple(
+        padded = tuple(
             _fill(part, shots) if isinstance(mp, SampleMP) else part
             for mp, part in zip_strict(tape.measurements, parts)
         )
-        return filled if several else filled[0]
+        return padded if several else padded[0]
 
     def post(results: ResultBatch) -> Result:
         if not tape.shots.has_partitioned_shots:

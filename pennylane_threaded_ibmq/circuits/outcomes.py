@@ -234,11 +234,11 @@ class ShotCounts:
         ends = np.searchsorted(table.row_of, np.arange(self.rows + 1))
         parts = []
         for size in sizes[:-1]:
-            drawn = np.empty_like(left)
+            part = np.empty_like(left)
             for lo, hi in zip(ends[:-1], ends[1:]):
-                drawn[lo:hi] = rng.multivariate_hypergeometric(left[lo:hi], size, method="marginals")
-            left -= drawn
-            parts.append(drawn)
+                part[lo:hi] = rng.multivariate_hypergeometric(left[lo:hi], size, method="marginals")
+            left -= part
+            parts.append(part)
         some = [weights > 0 for weights in (*parts, left)]
         return [
             ShotCounts(table.row_of[entries], table.packed[entries], weights[entries], self.rows, size)

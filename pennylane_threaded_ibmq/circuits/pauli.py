@@ -30,20 +30,20 @@ def pauli_sentence_of(obs: Any) -> Any:
     Returns:
         PennyLane's ``PauliSentence``: each word with its coefficient; ``None`` if there is none.
     """
-    return obs.pauli_rep if hasattr(Operator, "pauli_rep") else _made(obs)
+    return obs.pauli_rep if hasattr(Operator, "pauli_rep") else _sentence(obs)
 
 
-def _made(obs: Any) -> Any:
+def _sentence(obs: Any) -> Any:
     """The same before PennyLane 0.34, where a copied product of observables has lost its words."""
     from pennylane.pauli import PauliSentence, pauli_sentence
 
     if isinstance(obs.name, list):  # a Tensor
-        parts = [_made(part) for part in obs.obs]
+        parts = [_sentence(part) for part in obs.obs]
         return None if any(part is None for part in parts) else reduce(mul, parts)
     if obs.name == "Hamiltonian":
         total: dict[Any, Any] = {}
         for coeff, term in zip(obs.coeffs, obs.ops):
-            sentence = _made(term)
+            sentence = _sentence(term)
             if sentence is None:
                 return None
             for word, factor in sentence.items():

@@ -180,10 +180,10 @@ def join(plans: Sequence[Sequence[Block]], tapes: Sequence[int]) -> tuple[Block,
             kind = (id(block.template), block.shots, block.primitive, block.single_shots)
             groups.setdefault(kind, []).append((before, block))
         before += count
-    return tuple(map(_joined, groups.values()))
+    return tuple(map(_join, groups.values()))
 
 
-def _joined(group: Sequence[tuple[int, Block]]) -> Block:
+def _join(group: Sequence[tuple[int, Block]]) -> Block:
     members: list[Member] = []
     row = 0
     for before, block in group:

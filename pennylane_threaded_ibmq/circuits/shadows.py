@@ -42,10 +42,10 @@ def read_shadow(readout: Readout, bits: ShotBits, recipes: NDArray[np.int8]) -> 
     assert mp is not None
     out: list[Any] = []
     for row in range(bits.rows):
-        measured = bits.samples(row, readout.bits).astype(np.int8)
+        samples = bits.samples(row, readout.bits).astype(np.int8)
         if isinstance(mp, ClassicalShadowMP):
-            out.append(np.stack([measured, recipes[row]]))
+            out.append(np.stack([samples, recipes[row]]))
             continue
-        shadow = ClassicalShadow(measured, recipes[row], wire_map=mp.wires.tolist())
+        shadow = ClassicalShadow(samples, recipes[row], wire_map=mp.wires.tolist())
         out.append(np.asarray(shadow.expval(mp.H, mp.k)))
     return out

@@ -59,7 +59,7 @@ class StructureReader:
 
     def __init__(self) -> None:
         self._gates: dict[int, _Gate] = {}
-        self._seen: dict[int, tuple[MeasurementProcess, MeasurementData]] = {}
+        self._measurements: dict[int, tuple[MeasurementProcess, MeasurementData]] = {}
 
     def read(self, tape: QuantumScript, position: int) -> TapeData:
         """Read one tape.
@@ -104,13 +104,13 @@ class StructureReader:
         return description
 
     def _measurement(self, mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
-        known = self._seen.get(id(mp))
-        if known is not None:
-            return known[1]
+        entry = self._measurements.get(id(mp))
+        if entry is not None:
+            return entry[1]
         data = read_measurement(mp, mid_circuit)
         if getattr(mp, "mv", None) is None:
             # the object is kept, so that its id cannot be given to another one
-            self._seen[id(mp)] = (mp, data)
+            self._measurements[id(mp)] = (mp, data)
         return data
 
 

@@ -175,8 +175,8 @@ class Template:
     @cached_property
     def _routed(self) -> Routed | None:
         """The circuit that its settings have in common, transpiled; ``None`` where each is transpiled for itself."""
-        shared = sum(setting.is_local for setting in self.settings)
-        if self._route is None or self.dynamic or shared < 2:
+        local = sum(setting.is_local for setting in self.settings)
+        if self._route is None or self.dynamic or local < 2:
             return None
         return self._route(self._base)
 
@@ -184,8 +184,8 @@ class Template:
         """Whether gates on two qubits need not be routed for a setting."""
         if setting.rotations or setting.random_basis or any(letter != "Z" for _, letter in setting.basis):
             return False
-        measured = {self._qubit[wire] for wire in setting.wires}
-        return any(measured.issuperset(pair) for pair in last_diagonals(self._lowered.parts[-1].gates))
+        qubits = {self._qubit[wire] for wire in setting.wires}
+        return any(qubits.issuperset(pair) for pair in last_diagonals(self._lowered.parts[-1].gates))
 
     def _compile(self, circuit: QuantumCircuit) -> Compiled:
         return self._as_compiled(self._transpile(circuit))
@@ -202,9 +202,9 @@ class Template:
         if self._fuse is None or self.dynamic:
             return None
         gates = [gate for part in self._lowered.parts for gate in part.gates]
-        measured = tuple(self._qubit[w] for w in setting.wires)
+        qubits = tuple(self._qubit[w] for w in setting.wires)
         ending = basis_change(setting, self._qubit, len(self._lowered.sources))
-        program = Program(len(self.wires), (*gates, *ending), measured)
+        program = Program(len(self.wires), (*gates, *ending), qubits)
         fused = self._fuse(program)
         if fused is None:
             return None

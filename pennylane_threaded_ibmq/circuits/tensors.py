@@ -28,7 +28,7 @@ def wants_numpy(config: ExecutionConfig) -> bool:
     return config.interface not in READ_AS_THEY_ARE or config.derivative_order > 1
 
 
-def converted(tapes: Iterable[QuantumScript]) -> tuple[QuantumScript, ...]:
+def convert_tensors(tapes: Iterable[QuantumScript]) -> tuple[QuantumScript, ...]:
     """Tapes whose tensors are only in angles and coefficients."""
     return tuple(tape if _angles_only(tape) else convert_to_numpy_parameters(tape)[0][0] for tape in tapes)
 

@@ -38,7 +38,6 @@ from ..store.records import BatchRecord
 from .charges import LateCharges, refuse_other_options, refuse_other_place
 from .checks import tapes_of
 from .context import SMALL, ExecutionContext
-from .estimation import stop_if_only_estimating
 from .garbage import collector
 from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
 from .handle import BatchHandle, Origin
@@ -46,7 +45,7 @@ from .interrupts import handle_termination
 from .journal_access import JournalAccess
 from .planner import Plan, Planner, Preparation, make_ready
 from .recording import RecordingLocks, making_operators
-from .spending_limits import SpendingLimits, unsent
+from .spending_limits import SpendingLimits, stop_if_only_estimating, unsent
 from .tag_blocks import TagBlocks, block_tags
 from .variants import OF_JOBS, changed_arguments, shots_argument
 

@@ -69,7 +69,7 @@ def make_ready(
     Raises:
         UnsupportedCircuitError: One cannot run; it is named.
     """
-    made: list[QuantumScript] = []
+    runnable: list[QuantumScript] = []
     origins: list[Origin] = []
     for position, tape in enumerate(tapes):
         if not isinstance(tape, QuantumScript):
@@ -82,9 +82,9 @@ def make_ready(
         except UnsupportedCircuitError as error:
             raise type(error)(f"Tape {position}: {error}", tape=position) from None
         unchanged = len(ready) == 1 and post is None
-        origins.append(Origin(len(made), len(made) + len(ready), None if unchanged else post))
-        made += ready
-    return tuple(made), origins
+        origins.append(Origin(len(runnable), len(runnable) + len(ready), None if unchanged else post))
+        runnable += ready
+    return tuple(runnable), origins
 
 
 class Planner:
@@ -167,22 +167,21 @@ class Planner:
 
     def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:
         """Refuse more shots than the service runs; warn, once, of more than the backend speaks of."""
-        asked = max((int(b.shots.total_shots or 0) for b in blocks if b.primitive == "sampler"), default=0)
-        if limits.shots is not None and asked > limits.shots:
+        shots = max((int(b.shots.total_shots or 0) for b in blocks if b.primitive == "sampler"), default=0)
+        if limits.shots is not None and shots > limits.shots:
             raise ConfigurationError(
-                f"shots={asked}: backend {backend!r} runs a circuit at most {limits.shots} times. Use fewer shots, or several "
+                f"shots={shots}: backend {backend!r} runs a circuit at most {limits.shots} times. Use fewer shots, or several "
                 "tapes whose results you average. Nothing was sent.",
                 argument="shots",
-                value=asked,
+                value=shots,
             )
+        if limits.stated_shots is None or shots <= limits.stated_shots:
+            return
         with self._lock:
-            warned, self._shots_warned = (
-                self._shots_warned,
-                self._shots_warned or (limits.stated_shots is not None and asked > limits.stated_shots),
-            )
-        if self._shots_warned and not warned:
+            is_first, self._shots_warned = not self._shots_warned, True
+        if is_first:
             warnings.warn(
-                f"shots={asked}: backend {backend!r} speaks of at most {limits.stated_shots}, which IBM no longer enforces. The "
+                f"shots={shots}: backend {backend!r} speaks of at most {limits.stated_shots}, which IBM no longer enforces. The "
                 "job is sent; if it fails, use fewer shots, or several tapes whose results you average.",
                 UserWarning,
                 stacklevel=2,

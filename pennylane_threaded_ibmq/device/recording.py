@@ -87,16 +87,16 @@ class RecordingLocks:
     """
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
+        self._locks: list[Any] = []
 
     def take(self) -> None:
         """Wait until no other thread records."""
         for owner in (QuantumTape, AnnotatedQueue):  # in the order in which a tape takes them
             lock = getattr(owner, "_lock", None)
             if lock is not None and lock.acquire(timeout=WAIT_SECS):
-                self._held.append(lock)
+                self._locks.append(lock)
 
     def give_back(self) -> None:
         """Let others record again, in the process that forked and in the child."""
-        while self._held:
-            self._held.pop().release()
+        while self._locks:
+            self._locks.pop().release()

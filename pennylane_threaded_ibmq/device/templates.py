@@ -54,7 +54,7 @@ class TemplateStore:
         self._lock = threading.Lock()
         # by the hashes of keys, least recently used first: a key is long, and to hash it takes time
         self._templates: OrderedDict[int, tuple[Hashable, Template]] = OrderedDict()
-        self._asked: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
         self._questions = 0
 
     def get(self, key: Hashable, make: Callable[[], Template]) -> Template:
@@ -73,19 +73,19 @@ class TemplateStore:
             return template
 
     def _count(self, short: int) -> None:
-        self._asked[short] = self._asked.get(short, 0) + 1
+        self._counts[short] = self._counts.get(short, 0) + 1
         self._questions += 1
         if self._questions > QUESTIONS_EACH * max(LEAST_TEMPLATES, len(self._templates)):
             # what was asked for long ago must not hold its place for ever
-            self._asked = {k: n // 2 for k, n in self._asked.items() if n > 1}
-            self._questions = sum(self._asked.values())
+            self._counts = {k: n // 2 for k, n in self._counts.items() if n > 1}
+            self._questions = sum(self._counts.values())
 
     def _make_room(self) -> None:
         # templates grow when their circuits are made, so they are weighed anew
         sizes = {short: template.size for short, (_, template) in self._templates.items()}
         total = sum(sizes.values())
         while total > self._room and len(sizes) > 1:
-            short = min(self._rivals(sizes), key=lambda k: self._asked.get(k, 0))
+            short = min(self._rivals(sizes), key=lambda k: self._counts.get(k, 0))
             total -= sizes.pop(short)
             del self._templates[short]
 

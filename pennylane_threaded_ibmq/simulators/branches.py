@@ -64,13 +64,13 @@ def measure_branches(circuit: QuantumCircuit) -> QuantumCircuit:
     """
     if not has_branches(circuit):
         return circuit
-    branched, seen = set(), set()
+    inside, ends = set(), set()
     for step in circuit.data:
         if step.operation.name in BRANCHES:
-            branched.update(step.qubits)
+            inside.update(step.qubits)
         elif step.operation.name == "measure":
-            seen.update(step.qubits)
-    missing = [qubit for qubit in circuit.qubits if qubit in branched - seen]
+            ends.update(step.qubits)
+    missing = [qubit for qubit in circuit.qubits if qubit in inside - ends]
     if not missing:
         return circuit
     from qiskit import ClassicalRegister
@@ -90,10 +90,10 @@ def drop_bits(rows: Sequence[Mapping[str, int]], num_bits: int) -> list[dict[str
         num_bits: How many bits are kept.
     """
     mask = (1 << num_bits) - 1
-    reduced = []
+    counts_by_row = []
     for row in rows:
         counts: Counter[str] = Counter()
         for outcome, number in row.items():
             counts[hex(int(outcome, 16) & mask)] += number
-        reduced.append(dict(counts))
-    return reduced
+        counts_by_row.append(dict(counts))
+    return counts_by_row

@@ -71,12 +71,12 @@ class CountTable:
         if len(tables) == 1:
             return tables[0]
         starts = np.cumsum([0, *(table.rows for table in tables)])
-        moved = [replace(table, row_of=table.row_of + start) for table, start in zip(tables, starts)]
+        parts = [replace(table, row_of=table.row_of + start) for table, start in zip(tables, starts)]
         return cls(
             int(starts[-1]),
-            np.concatenate([table.row_of for table in moved]),
-            np.concatenate([table.outcomes for table in moved]),
-            np.concatenate([table.counts for table in moved]),
+            np.concatenate([table.row_of for table in parts]),
+            np.concatenate([table.outcomes for table in parts]),
+            np.concatenate([table.counts for table in parts]),
         )
 
 
@@ -97,17 +97,17 @@ class ExactForms:
     """Exact forms of circuits, each made once. A circuit that is gone takes its form with it."""
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[weakref.ref[QuantumCircuit], ExactForm | None]] = {}
+        self._forms: dict[int, tuple[weakref.ref[QuantumCircuit], ExactForm | None]] = {}
 
     def of(self, circuit: QuantumCircuit) -> ExactForm | None:
         """The exact form of a circuit; ``None`` where its outcomes are no draw from one small table."""
         key = id(circuit)
-        known = self._made.get(key)
-        if known is None or known[0]() is not circuit:
+        entry = self._forms.get(key)
+        if entry is None or entry[0]() is not circuit:
             # an id is given again once its object is gone, so the entry goes with the object
-            reference = weakref.ref(circuit, lambda _: self._made.pop(key, None))
-            known = self._made[key] = (reference, _exact_form(circuit))
-        return known[1]
+            reference = weakref.ref(circuit, lambda _: self._forms.pop(key, None))
+            entry = self._forms[key] = (reference, _exact_form(circuit))
+        return entry[1]
 
 
 def is_exact(simulator: Any) -> bool:
@@ -243,8 +243,8 @@ def _pays_side_by_side(circuits: Sequence[JoinedCircuit]) -> bool:
 def _is_usual(simulator: Any, names: str) -> bool:
     """Whether all options of a simulator whose names begin so are Aer's own."""
     usual = dict(type(simulator)._default_options().items())  # noqa: SLF001 - Aer has no other way to ask for them
-    chosen = simulator.options
-    return all(getattr(chosen, name, None) == usual[name] for name in usual if name.startswith(names))
+    options = simulator.options
+    return all(getattr(options, name, None) == usual[name] for name in usual if name.startswith(names))
 
 
 def _draw(probabilities: NDArray[np.float64], shots: int, rng: np.random.Generator) -> CountTable:

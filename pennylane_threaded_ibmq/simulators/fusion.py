@@ -139,8 +139,8 @@ class FusedCircuit:
 def rotations(generator: NDArray[np.complex128], angles: NDArray[np.float64]) -> NDArray[np.complex128]:
     """``exp(-i angle / 2 * generator)`` for each angle: shape ``(angles, 2, 2)``."""
     half = angles[:, None, None] / 2
-    turned: NDArray[np.complex128] = np.cos(half) * np.eye(2) - 1j * np.sin(half) * generator
-    return turned
+    matrices: NDArray[np.complex128] = np.cos(half) * np.eye(2) - 1j * np.sin(half) * generator
+    return matrices
 
 
 def can_fuse(program: Program) -> bool:
@@ -159,16 +159,16 @@ def fuse(program: Program) -> FusedCircuit:
 
 def _that_matter(program: Program) -> list[Placed]:
     """Gates that an outcome depends on: not those beside what is measured, nor phases of the outcomes."""
-    seen = set(program.measured)
+    ancestors = set(program.measured)
     mixed: set[int] = set()
     relevant = []
     for gate in reversed(program.gates):
-        aside = seen.isdisjoint(gate.qubits)
+        aside = ancestors.isdisjoint(gate.qubits)
         phase = gate.gate in DIAGONAL and mixed.isdisjoint(gate.qubits)
         if gate.gate == BARRIER or aside or phase:
             continue
         relevant.append(gate)
-        seen.update(gate.qubits)
+        ancestors.update(gate.qubits)
         mixed.update(gate.qubits)
     return relevant[::-1]
 
@@ -220,5 +220,5 @@ def _matrix(gate: Placed) -> NDArray[np.complex128]:
         return gate.array
     if gate.angle is None:
         return FIXED[gate.gate]
-    turned: NDArray[np.complex128] = rotations(GENERATORS[gate.gate], np.array([gate.angle]))[0]
-    return turned
+    matrix: NDArray[np.complex128] = rotations(GENERATORS[gate.gate], np.array([gate.angle]))[0]
+    return matrix

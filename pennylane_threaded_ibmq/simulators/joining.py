@@ -35,13 +35,13 @@ class JoinedCircuit:
 
     Attributes:
         circuit: The circuit.
-        kept: Parameters that it has in common with the circuit that it was made of, and their columns.
+        common: Parameters that it has in common with the circuit that it was made of, and their columns.
         turns: Joined gates that depend on angles, and the parameters of each: polar angle, and the two about ``Z``.
         is_plain: Whether Aer is faster if it fuses nothing.
     """
 
     circuit: QuantumCircuit
-    kept: tuple[tuple[Parameter, int], ...]
+    common: tuple[tuple[Parameter, int], ...]
     turns: tuple[tuple[OneQubit, tuple[Parameter, ...]], ...]
     is_plain: bool
 
@@ -51,7 +51,7 @@ class JoinedCircuit:
         Args:
             values: A column for each parameter of the circuit that this was made of: shape ``(rows, parameters)``.
         """
-        bound = {parameter: values[:, column] for parameter, column in self.kept}
+        bound = {parameter: values[:, column] for parameter, column in self.common}
         for turn, parameters in self.turns:
             bound.update(zip(parameters, euler_angles(turn.matrices(values))))
         return bound
@@ -89,8 +89,8 @@ def join(circuit: QuantumCircuit) -> JoinedCircuit:
             angles = [float(angle[0]) for angle in euler_angles(turn.matrices(np.zeros((1, 0))))]
         joined.append(UGate(*angles), run[0].qubits)
     left = joined.parameters
-    remaining = tuple((parameter, column) for parameter, column in columns.items() if parameter in left)
-    return JoinedCircuit(joined, remaining, tuple(turns), plain)
+    common = tuple((parameter, column) for parameter, column in columns.items() if parameter in left)
+    return JoinedCircuit(joined, common, tuple(turns), plain)
 
 
 def _runs(circuit: QuantumCircuit, columns: dict[Parameter, int]) -> Iterator[Sequence[CircuitInstruction]]:

@@ -150,7 +150,7 @@ class _Evolution:
             if len(rows) > 1:
                 *fewer, rows = _alike(rows, choices[rows])
                 if fewer:
-                    state = self._saved()
+                    state = self._copy_state()
                     for some in fewer:
                         kernel(*arguments[choices[some[0]]])
                         self._go_on(some, place + 1)
@@ -158,7 +158,7 @@ class _Evolution:
             kernel(*arguments[choices[rows[0]]])
         self._table[rows] = self._measure(self._state).probs(self._outcome)
 
-    def _saved(self) -> NDArray[Any]:
+    def _copy_state(self) -> NDArray[Any]:
         state = np.empty(1 << self._size, dtype=self._type)
         self._state.getState(state)
         return state
@@ -185,7 +185,7 @@ class _Evolution:
         """Give qubits in the state 0 another state."""
         front = range(len(wires))
         axes = (2,) * self._size
-        before = np.moveaxis(self._saved().reshape(axes), wires, front).reshape(len(state), -1)
+        before = np.moveaxis(self._copy_state().reshape(axes), wires, front).reshape(len(state), -1)
         after = np.moveaxis(np.outer(state, before[0]).reshape(axes), front, wires)
         self._load(np.ascontiguousarray(after).ravel())
 

@@ -19,7 +19,7 @@ from .targets import reduced_target
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-MOST_KEPT = 16
+MOST_SIMULATORS = 16
 """Simulators kept for different sets of qubits."""
 
 
@@ -76,7 +76,7 @@ class SnapshotSimulators:
         self._backend = backend
         self._options = options
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._simulators: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def of(self, circuits: Sequence[QuantumCircuit]) -> Any:
         """The simulator for some circuits."""
@@ -84,13 +84,13 @@ class SnapshotSimulators:
             sorted({c.find_bit(q).index for c in circuits for step in c.data for q in step.qubits})
         )
         with self._lock:
-            simulator = self._kept.get(qubits)
+            simulator = self._simulators.get(qubits)
             if simulator is None:
-                simulator = self._kept[qubits] = self._make(qubits)
-                if len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
+                simulator = self._simulators[qubits] = self._make(qubits)
+                if len(self._simulators) > MOST_SIMULATORS:
+                    self._simulators.popitem(last=False)
             else:
-                self._kept.move_to_end(qubits)
+                self._simulators.move_to_end(qubits)
             return simulator
 
     def _make(self, qubits: tuple[int, ...]) -> Any:

@@ -209,7 +209,7 @@ def test_a_form_goes_with_its_circuit():
     assert forms.of(circuit) is forms.of(circuit)
     del circuit
     gc.collect()
-    assert not forms._made
+    assert not forms._forms
 
 
 def test_tables_are_joined_in_order():

@@ -32,7 +32,7 @@ def test_an_option_reaches_aer_with_the_noise_of_a_snapshot():
         "threaded.ibmq", wires=2, backend="fake_manila", simulator_options={"precision": "single"}
     ) as dev:
         dev.execute(GHZ)
-        (simulator,) = dev._open().runner.backend._snapshots._kept.values()
+        (simulator,) = dev._open().runner.backend._snapshots._simulators.values()
     assert simulator.options.precision == "single"
 
 

@@ -13,13 +13,13 @@ from pennylane.wires import Wires
 from scipy.sparse import csr_matrix
 
 from pennylane_threaded_ibmq.circuits import changes, tape_checks, tensors
-from pennylane_threaded_ibmq.circuits.broadcast import bound, expand_broadcast, join_broadcast
+from pennylane_threaded_ibmq.circuits.broadcast import bind_numbers, expand_broadcast, join_broadcast
 from pennylane_threaded_ibmq.circuits.decompositions import (
     check_unitary,
     layers_of,
     matrix_of,
     own_gates,
-    prepared,
+    preparation_gates,
 )
 from pennylane_threaded_ibmq.circuits.layers import layer_gates
 from pennylane_threaded_ibmq.circuits.precision import double_state, double_unitary, to_complex, unwrapped
@@ -107,7 +107,7 @@ def test_a_condition_keeps_its_value_when_its_gate_is_bound_anew():
         m = qml.measure(0)
         qml.cond(m, qml.RX)(TWO, 1)
     op = qml.tape.QuantumScript.from_queue(queue).operations[1]
-    made = bound(op, [0.7])
+    made = bind_numbers(op, [0.7])
     assert isinstance(made, Conditional)
     assert made.meas_val is op.meas_val
     assert made.base.data == (0.7,)
@@ -258,14 +258,14 @@ STATE = np.array([0.5, 0.5j, -0.5, 0.5])
 
 
 def test_a_prepared_state_as_gates():
-    gates = prepared(qml.StatePrep(STATE.astype(np.complex64), [0, 1]))
+    gates = preparation_gates(qml.StatePrep(STATE.astype(np.complex64), [0, 1]))
     made = qml.matrix(qml.tape.QuantumScript(gates), wire_order=[0, 1])[:, 0]
     np.testing.assert_allclose(abs(np.vdot(made, STATE)), 1, atol=1e-7)
     with qml.queuing.AnnotatedQueue() as queue:
         m = qml.measure(2)
         qml.cond(m, qml.StatePrep)(STATE, [0, 1])
     under = qml.tape.QuantumScript.from_queue(queue).operations[1]
-    parts = prepared(under)
+    parts = preparation_gates(under)
     assert all(isinstance(part, Conditional) and part.meas_val is under.meas_val for part in parts)
     assert [part.base for part in parts] == gates or len(parts) == len(gates)
 
@@ -593,7 +593,7 @@ def test_only_tapes_with_more_than_angles_are_converted():
         qml.RX(angle, 0)
         qml.expval(m)
     value = qml.tape.QuantumScript([qml.RX(angle, 0)], qml.tape.QuantumScript.from_queue(queue).measurements)
-    got = tensors.converted([plain, *others, value])
+    got = tensors.convert_tensors([plain, *others, value])
     assert isinstance(got, tuple)
     assert got[0] is plain
     for made, old in zip(got[1:], [*others, value], strict=True):

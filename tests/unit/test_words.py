@@ -89,13 +89,15 @@ def test_words_as_older_pennylanes_need_them_put_together():
     bare = SimpleNamespace(name=["PauliX", "Hermitian"], obs=[qml.X(0), qml.Hermitian(np.eye(2), 1)])
     total = SimpleNamespace(name="Hamiltonian", coeffs=[2.0, 3.0, 0.5], ops=[qml.X(0), tensor, qml.X(0)])
     x, xz = qml.pauli.PauliWord({0: "X"}), qml.pauli.PauliWord({0: "X", 1: "Z"})
-    assert pauli._made(qml.X(0)) == {x: 1.0}
-    assert pauli._made(tensor) == {xz: 1.0}
-    assert pauli._made(total) == {x: 2.5, xz: 3.0}
-    assert isinstance(pauli._made(total), qml.pauli.PauliSentence)
-    assert pauli._made(SimpleNamespace(name="Hamiltonian", coeffs=[1.0, 1.0], ops=[qml.X(0), bare])) is None
-    assert pauli._made(bare) is None
-    assert pauli._made(qml.Hermitian(np.eye(2), 0)) is None
+    assert pauli._sentence(qml.X(0)) == {x: 1.0}
+    assert pauli._sentence(tensor) == {xz: 1.0}
+    assert pauli._sentence(total) == {x: 2.5, xz: 3.0}
+    assert isinstance(pauli._sentence(total), qml.pauli.PauliSentence)
+    assert (
+        pauli._sentence(SimpleNamespace(name="Hamiltonian", coeffs=[1.0, 1.0], ops=[qml.X(0), bare])) is None
+    )
+    assert pauli._sentence(bare) is None
+    assert pauli._sentence(qml.Hermitian(np.eye(2), 0)) is None
 
 
 def test_observables_without_words():

@@ -11,7 +11,7 @@ from pennylane.tape import QuantumScript
 
 from ...circuits.broadcast import expand_broadcast, join_broadcast
 from ...circuits.changes import wires_of
-from ...circuits.decompositions import prepared
+from ...circuits.decompositions import preparation_gates
 from ...circuits.gates import (
     ACCEPTED_GATES,
     NATIVE_GATES,
@@ -114,7 +114,7 @@ def _lowered(tape: QuantumScript, device: str) -> QuantumScript:
             operations = [gate for op in operations for gate in _gates(op, device)]
         late = late_preparations(operations)
         if late:
-            parts = [prepared(op) if place in late else [op] for place, op in enumerate(operations)]
+            parts = [preparation_gates(op) if place in late else [op] for place, op in enumerate(operations)]
             operations = [gate for gates in parts for op in gates for gate in _gates(op, device)]
     return QuantumScript(operations, tape.measurements, shots=tape.shots)
 

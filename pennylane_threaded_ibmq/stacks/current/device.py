@@ -15,7 +15,7 @@ from pennylane.transforms.core import CompilePipeline
 from ...circuits.derivatives import can_differentiate, expand_trainable_batches, gradient_tapes
 from ...circuits.gradients import gradient_method
 from ...circuits.mid_circuit import MidCircuitRules, check_mcm_method
-from ...circuits.tensors import converted, wants_numpy
+from ...circuits.tensors import convert_tensors, wants_numpy
 from ...device.checks import check_shots, check_wires
 from ...device.context import is_on_this_machine
 from ...device.core import BatchDevice
@@ -150,7 +150,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
         """
         if isinstance(circuits, QuantumScript):
             return self.execute((circuits,), execution_config)[0]
-        tapes = converted(circuits)
+        tapes = convert_tensors(circuits)
         if not tapes:
             return ()
         raw = RawTapes(self._rules(execution_config))
@@ -211,7 +211,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
             start += len(made)
         if not tapes:
             return tuple(post(()) for _, post in parts if post is not None)
-        return self._wait(self._start(converted(tapes), origins))
+        return self._wait(self._start(convert_tensors(tapes), origins))
 
     def _rules(self, config: ExecutionConfig | None = None) -> Rules:
         mid_circuit = MidCircuitRules.of(
@@ -223,7 +223,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
 
     def _preparation(self) -> Preparation:
         rules = self._rules()
-        return lambda tape: prepare_tape(converted((tape,))[0], rules)
+        return lambda tape: prepare_tape(convert_tensors((tape,))[0], rules)
 
     def _own_shots(self) -> Shots:
         return self._shots

@@ -23,7 +23,7 @@ from pennylane.tape import QuantumScript
 from ..._quantity import quantity
 from ...circuits.broadcast import expand_broadcast, join_broadcast
 from ...circuits.changes import wires_of
-from ...circuits.decompositions import own_gates, prepared
+from ...circuits.decompositions import own_gates, preparation_gates
 from ...circuits.gates import (
     ACCEPTED_GATES,
     CONSTANT_GATES,
@@ -254,7 +254,7 @@ def _settle_preparations(tape: QuantumScript, rules: Rules) -> QuantumScript:
     with QueuingManager.stop_recording():
         operations: list[Operator] = []
         for place, op in enumerate(tape.operations):
-            operations += prepared(op) if place in late else [op]
+            operations += preparation_gates(op) if place in late else [op]
     return _decompose(tape.copy(operations=operations), rules)
 
 
