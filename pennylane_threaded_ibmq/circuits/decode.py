@@ -49,12 +49,7 @@ class BlockResult:
 def decode_block(
     block: Block, result: BlockResult, rng: np.random.Generator
 ) -> dict[tuple[int, int], list[Any]]:
-    """Read the results of a block.
-
-    Args:
-        block: What was run.
-        result: What came back.
-        rng: Puts the shots of a simulator's counts in an order, where the order matters.
+    """Read the results of a block; ``rng`` puts the shots of a simulator's counts in an order, where the order matters.
 
     Returns:
         For each ``(tape position, measurement position)``, one result a copy of the shot vector; ``MISSING`` for copies that

@@ -132,9 +132,6 @@ def check_unitary(op: Operator) -> None:
 
     Only what may not be is looked at: exponentials, matrices, sums and complex angles.
 
-    Args:
-        op: An operation that is about to be decomposed.
-
     Raises:
         UnsupportedCircuitError: It is not unitary.
     """

@@ -141,11 +141,6 @@ class MidCircuitNumbers:
 def read_values(readout: Readout, value: MidCircuitValue, shots: ShotBits) -> Any:
     """Counts or samples of mid-circuit values, from the valid shots of one row.
 
-    Args:
-        readout: Which bits to read, and what for.
-        value: The values that outcomes stand for.
-        shots: One row.
-
     Returns:
         Samples: shape ``(shots,)``, or ``(shots, n)`` for a list of ``n`` values. Counts: a dictionary from values,
         or from texts such as ``"01"`` for a list, as PennyLane's own simulators give them.

@@ -31,14 +31,7 @@ Recipe: TypeAlias = "tuple[tuple[Operator, tuple[int, ...]], ...]"
 
 
 def layer_gates(op: Operator) -> list[Operator] | None:
-    """The gates of a layer template.
-
-    Args:
-        op: Any operation.
-
-    Returns:
-        New gates with the weights of ``op`` as angles; ``None`` if that is not known to be right.
-    """
+    """The gates of a layer template, new ones with its weights as angles; ``None`` if that is not known to be right."""
     if op.name not in LAYERS or op.batch_size is not None or any(type(d) is not np.ndarray for d in op.data):
         return None
     try:

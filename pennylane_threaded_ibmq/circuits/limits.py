@@ -168,12 +168,7 @@ class Overhead:
 
 
 def weigh(block: Block, overhead: Mapping[str, Overhead]) -> Weight:
-    """Share that a block takes of a job of IBM Quantum Platform.
-
-    Args:
-        block: The block; what it needs is transpiled.
-        overhead: By primitive.
-    """
+    """Share that a block takes of a job of IBM Quantum Platform, with the overhead of each primitive; what it needs is transpiled."""
     template, added = block.template, overhead[block.primitive]
     if block.primitive == "estimator":
         return _weigh_estimator(block, added)

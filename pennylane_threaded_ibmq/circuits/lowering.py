@@ -128,13 +128,7 @@ class _Writer:
 
 
 def constant_gates(op: Operator, qubits: tuple[int, ...], *, fresh: bool) -> Iterator[Placed]:
-    """Gates of an operation whose data are part of the structure.
-
-    Args:
-        op: The operation.
-        qubits: Its qubits.
-        fresh: Whether nothing has touched them before.
-    """
+    """Gates of an operation whose data are part of the structure; ``fresh``: nothing has touched its qubits before."""
     if op.name == "QubitUnitary":
         yield Placed(UNITARY, qubits, array=double_unitary(op))
     elif op.name in STATE_GATES:
@@ -166,13 +160,7 @@ def last_diagonals(gates: Sequence[Placed]) -> Iterator[tuple[int, ...]]:
 
 
 def basis_change(setting: Setting, qubit_of: Mapping[Any, int], first_column: int) -> Iterator[Placed]:
-    """Gates that turn what a setting measures into the computational basis.
-
-    Args:
-        setting: The setting.
-        qubit_of: The qubit of each wire.
-        first_column: Where the angles of a random basis begin.
-    """
+    """Gates that turn what a setting measures into the computational basis; angles of a random one begin at ``first_column``."""
     for op in setting.rotations:
         qubits = tuple(qubit_of[w] for w in op.wires)
         if op.name in LOWERING:

@@ -60,12 +60,7 @@ def is_own_measurement(mp: MeasurementProcess) -> bool:
 
 
 def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
-    """Read one measurement.
-
-    Args:
-        mp: The measurement.
-        mid_circuit: Numbers of the tape's mid-circuit measurements.
-    """
+    """Read one measurement."""
     kind = type(mp).__name__
     if getattr(mp, "mv", None) is not None:
         value = mid_circuit.value(mp)

@@ -22,14 +22,7 @@ def word_of(letters: Mapping[Any, str]) -> Word:
 
 
 def pauli_sentence_of(obs: Any) -> Any:
-    """An observable as a sum of Pauli words.
-
-    Args:
-        obs: The observable.
-
-    Returns:
-        PennyLane's ``PauliSentence``: each word with its coefficient; ``None`` if there is none.
-    """
+    """An observable as PennyLane's ``PauliSentence``, each word with its coefficient; ``None`` if it is no sum of Pauli words."""
     return obs.pauli_rep if hasattr(Operator, "pauli_rep") else _sentence(obs)
 
 

@@ -105,12 +105,7 @@ class Readout:
         return self.words + self.products
 
     def sources(self, entry: int, run: Collection[int]) -> tuple[Source, ...]:
-        """The settings from which statistics of an entry of ``settings`` are read.
-
-        Args:
-            entry: Which.
-            run: Settings that are run.
-        """
+        """The settings, of those that are run, from which statistics of an entry of ``settings`` are read."""
         home = self.settings[entry]
         bits = self.bits[entry] if self.kind is Kind.WORDS else self.bits
         others = self.others[entry] if self.others else ()

@@ -62,11 +62,7 @@ class StructureReader:
         self._measurements: dict[int, tuple[MeasurementProcess, MeasurementData]] = {}
 
     def read(self, tape: QuantumScript, position: int) -> TapeData:
-        """Read one tape.
-
-        Args:
-            tape: A preprocessed tape.
-            position: Its place in the batch, for error texts.
+        """Read one preprocessed tape; its position in the batch is for error texts.
 
         Raises:
             UnsupportedCircuitError: An angle is not a finite number.

@@ -39,10 +39,6 @@ ACCEPTED = ", ".join(without_suffix(t.__name__, "MP") for t in SUPPORTED_MEASURE
 def check_measurements(tape: QuantumScript, device: str) -> None:
     """Refuse what no shots can give.
 
-    Args:
-        tape: Any tape.
-        device: Name of the device, for the error.
-
     Raises:
         UnsupportedCircuitError: A measurement or its observable is not supported.
     """

@@ -264,13 +264,7 @@ class Template:
 
 
 def append_gates(circuit: QuantumCircuit, gates: Iterable[Placed], parameters: Sequence[Any]) -> None:
-    """Append gates.
-
-    Args:
-        circuit: Where to.
-        gates: The gates.
-        parameters: The parameter of each column.
-    """
+    """Append gates to a circuit; ``parameters`` has that of each column."""
     for gate in gates:
         if gate.gate == BARRIER:
             circuit.barrier(gate.qubits)

@@ -61,11 +61,6 @@ class LateCharges:
 def ask_usage(journal: Journal, batch_id: str, place: ExecutionContext) -> float | None:
     """QPU seconds that a batch of the journal was charged, asked for where the journal does not know them.
 
-    Args:
-        journal: The journal.
-        batch_id: Id of the batch.
-        place: Where its jobs are.
-
     Raises:
         ConfigurationError: The batch is one of another backend or instance.
         JournalError: There is no such batch.

@@ -119,11 +119,8 @@ def handle_termination() -> Termination | None:
 def termination_interrupts(batch: Waitable) -> Iterator[Waitable]:
     """Turn SIGTERM into ``SystemExit`` for as long as the block runs, where nobody else handles it.
 
-    Args:
-        batch: What is waited for.
-
     Yields:
-        The same, for a thread that must look up now and then.
+        The batch, for a thread that must look up now and then.
     """
     main = threading.current_thread() is threading.main_thread()
     handling = handle_termination()

@@ -59,10 +59,6 @@ def make_ready(
 ) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
     """Make tapes of the user's ready.
 
-    Args:
-        tapes: The user's.
-        prepare: Makes one ready.
-
     Returns:
         Tapes that can run, and which of them each of the user's became.
 
@@ -89,10 +85,6 @@ def make_ready(
 
 class Planner:
     """Plans the batches of one device.
-
-    Args:
-        settings: Options of the device.
-        wires: Wires of the device; ``None`` for any.
 
     Attributes:
         templates: Compiled templates, bounded.

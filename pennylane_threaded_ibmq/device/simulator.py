@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 def choose_lightning(settings: Settings, local: LocalBackend) -> Lightning | None:
     """Lightning, where the settings ask for it or it may take Aer's place; ``None`` for Aer.
 
-    Args:
-        settings: Options of the device.
-        local: The backend of this machine.
-
     Raises:
         ConfigurationError: Lightning was asked for, and cannot be.
     """

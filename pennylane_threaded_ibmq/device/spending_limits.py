@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 class SpendingLimits:
     """Limits of one device.
 
-    Args:
-        settings: Options of the device.
-
     Attributes:
         budget: What it may spend over its life; ``None`` for anything. Devices that take its place share it.
     """

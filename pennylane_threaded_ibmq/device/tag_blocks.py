@@ -11,11 +11,7 @@ from ..exceptions import ConfigurationError
 
 
 class TagBlocks:
-    """The tags of what a device sends: its own, and those of open blocks.
-
-    Args:
-        own: Tags of the device.
-    """
+    """The tags of what a device sends: its own, and those of open blocks."""
 
     def __init__(self, own: Sequence[str]) -> None:
         self._own = tuple(own)

@@ -28,10 +28,7 @@ GPU_PACKAGE = "qiskit-aer-gpu"
 
 
 def check_aer_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that Aer does not have here.
-
-    Args:
-        options: Options of :class:`qiskit_aer.AerSimulator` by name.
+    """Refuse options of :class:`qiskit_aer.AerSimulator` that cannot be set here.
 
     Raises:
         ConfigurationError: One is unknown, is set otherwise, or needs what is not installed.

@@ -83,12 +83,7 @@ def measure_branches(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def drop_bits(rows: Sequence[Mapping[str, int]], num_bits: int) -> list[dict[str, int]]:
-    """Counts of the lowest bits only.
-
-    Args:
-        rows: ``{"0x1f": n}`` for each row.
-        num_bits: How many bits are kept.
-    """
+    """Counts of the lowest bits only, of rows such as ``{"0x1f": n}``."""
     mask = (1 << num_bits) - 1
     counts_by_row = []
     for row in rows:

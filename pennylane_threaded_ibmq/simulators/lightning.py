@@ -94,11 +94,7 @@ class Lightning:
 
 
 def find_lightning(*, single: bool = False) -> Lightning | None:
-    """Lightning, if it is installed and does what it is known to do; no version is trusted to.
-
-    Args:
-        single: Compute with 32-bit numbers.
-    """
+    """Lightning, if it is installed and does what it is known to do; no version is trusted to."""
     try:
         lightning = Lightning(import_module(MODULE), single=single)
         probabilities = lightning.probabilities(fuse(_SAMPLE), np.array([[0.4], [1.7]]))

@@ -74,11 +74,7 @@ def open_local(name: str) -> Any:
 
 
 def larger_simulators(name: str) -> str:
-    """Simulators of this machine that hold more qubits than one of its own; empty for what is none.
-
-    Args:
-        name: Name of a backend.
-    """
+    """Simulators of this machine that hold more qubits than one of its own; empty for what is none."""
     if name not in AER_NAMES and not name.startswith("aer_simulator"):
         return ""
     return (

@@ -103,12 +103,7 @@ def _merging(target: Any, level: int) -> Any:
 
 
 def final_places(circuit: QuantumCircuit, number: int) -> tuple[int, ...]:
-    """Places of the qubits of a circuit after it was routed.
-
-    Args:
-        circuit: The routed circuit.
-        number: How many qubits there were before.
-    """
+    """Places of the qubits of a circuit of so many after it was routed."""
     if circuit.layout is None:
         return tuple(range(number))
     return tuple(circuit.layout.final_index_layout(filter_ancillas=True))

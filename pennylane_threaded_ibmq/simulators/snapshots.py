@@ -65,12 +65,7 @@ def is_snapshot(backend: Any) -> bool:
 
 
 class SnapshotSimulators:
-    """Aer with a snapshot's noise, one for each set of qubits in use.
-
-    Args:
-        backend: The snapshot.
-        options: Options of Aer.
-    """
+    """Aer with a snapshot's noise and the options that are given, one for each set of qubits in use."""
 
     def __init__(self, backend: Any, options: Mapping[str, Any]) -> None:
         self._backend = backend

@@ -64,10 +64,6 @@ _DIRECTIVES = frozenset({"barrier"})
 def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
     """Refuse a circuit with a gate that a backend does not have on those qubits: not all primitives look, and IBM charges.
 
-    Args:
-        circuit: A transpiled circuit.
-        backend: Where it is to run.
-
     Raises:
         ConfigurationError: There is such a gate.
     """
@@ -85,12 +81,7 @@ def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
 
 
 def foreign_instruction(circuit: QuantumCircuit, target: Any) -> str:
-    """The part of a circuit that a target cannot run as it stands; empty if it can run all of it.
-
-    Args:
-        circuit: A circuit on the target's qubits.
-        target: A backend's target.
-    """
+    """The part of a circuit that a target cannot run as it stands; empty if it can run all of it."""
     if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
         return f"{circuit.num_qubits} qubits, and the backend has {target.num_qubits}"
     return _foreign(circuit, target, {bit: i for i, bit in enumerate(circuit.qubits)})
