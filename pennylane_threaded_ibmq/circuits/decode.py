@@ -56,7 +56,8 @@ def decode_block(
         the block does not run.
     """
     out: dict[tuple[int, int], list[Any]] = {}
-    views = _views(block, result, rng)
+    parts: dict[int, Sequence[Outcomes]] = {}
+    views = [_View(block, result, parts, copy, rng) for copy, _ in enumerate(block.shots)]
     for index in block.readouts:
         readout = block.template.readouts[index]
         for place, copy in enumerate(range(len(views)) if block.copies is None else block.copies):
@@ -75,7 +76,6 @@ class _View:
     Attributes:
         block: What was run.
         result: What came back.
-        bounds: First and last shot of the copy; ``None`` means all shots.
         parts: Outcomes of the settings, split into the copies; shared by all views, so that no shot is in two.
         copy: Which copy.
         rng: Draws the split and the order.
@@ -85,7 +85,6 @@ class _View:
 
     block: Block
     result: BlockResult
-    bounds: tuple[int, int] | None
     parts: dict[int, Sequence[Outcomes]]
     copy: int
     rng: np.random.Generator
@@ -113,7 +112,7 @@ class _View:
     def _mine(self, home: int) -> Outcomes:
         """Outcomes of a setting that belong to this copy."""
         whole = self.result.outcomes[home]
-        if self.bounds is None:
+        if not self.block.shots.has_partitioned_shots:
             return whole
         if home not in self.parts:
             self.parts[home] = whole.split(list(self.block.shots), self.rng)
@@ -133,16 +132,6 @@ class _View:
         return tuple(b for b, _ in pairs), tuple(v for _, v in pairs)
 
 
-def _views(block: Block, result: BlockResult, rng: np.random.Generator) -> list[_View]:
-    """One view a copy of the shot vector."""
-    parts: dict[int, Sequence[Outcomes]] = {}
-    if not block.shots.has_partitioned_shots:
-        return [_View(block, result, None, parts, 0, rng)]
-    ends = np.cumsum(list(block.shots)).tolist()
-    bounds = zip_strict([0, *ends[:-1]], ends)
-    return [_View(block, result, bound, parts, copy, rng) for copy, bound in enumerate(bounds)]
-
-
 def _of_member(rows: Any, member: Member) -> Any:
     """A tape's part of the rows: one value, or one a broadcast entry."""
     values = rows[member.rows]
@@ -160,9 +149,8 @@ def _read(view: _View, readout: Readout, index: int, copy: int) -> Any:
     (home,) = readout.settings
     if readout.kind is Kind.SHADOW:
         assert view.result.recipes is not None
-        recipes = view.result.recipes[home]
-        if view.bounds is not None:
-            recipes = recipes[:, slice(*view.bounds)]
+        ends = np.cumsum(list(view.block.shots))[:-1]
+        recipes = np.split(view.result.recipes[home], ends, axis=1)[view.copy]
         return read_shadow(readout, view.shots(home), recipes)
     if readout.kind is Kind.PROBABILITIES:
         return view.histogram(readout)
