@@ -29,7 +29,7 @@ from ..service.service import JobService
 from ..simulators.canonical import NoCanonicalFormError, canonical
 from ..simulators.compile import Compiler
 from ..simulators.cores import count_cores
-from ..simulators.local import LocalBackend, is_local_name
+from ..simulators.local import AER_NAMES, LocalBackend
 from ..simulators.own_compile import OwnCompiler
 from ..store.journal import Journal, Journals
 from ..store.records import DIGEST
@@ -106,11 +106,7 @@ class ExecutionContext(RunContext):
 
 def is_on_this_machine(backend: Any) -> bool:
     """Whether a backend can be opened later because it is Aer, which is always there."""
-    return (
-        isinstance(backend, str)
-        and is_local_name(backend)
-        and not backend.startswith(("fake_", "aer_simulator_"))
-    )
+    return isinstance(backend, str) and backend in AER_NAMES
 
 
 def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> ExecutionContext:
@@ -132,10 +128,7 @@ def open_here(backend: Any, settings: Settings, wires: tuple[Any, ...]) -> Execu
     later = isinstance(backend, str)
     if not later or len(wires) > SMALL:
         check_size(local.backend, len(wires))
-    if settings.simulator_options:
-        local.check_options()
-    if settings.noise_model is not None:
-        local.check_noise_model()
+    local.check()
     seeded = settings.seed_simulator is not None
     if settings.engine is None:
         runner = LocalRunner(local, seeded=seeded)

@@ -113,17 +113,12 @@ class Compiler:
             check_isa(circuit, self._runs_on)
         return circuit
 
-    @property
-    def _level(self) -> int | None:
-        level: int | None = self._options["optimization_level"]
-        return level
-
     def _ready(self) -> Any:
         """The pass manager."""
         with self._lock:
             if self._manager is None:
                 self._manager = self._build()
-                self._halves = halves(self._manager, self._target, self._level)
+                self._halves = halves(self._manager, self._target, self._options["optimization_level"])
             return self._manager
 
     def _run(self, manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:

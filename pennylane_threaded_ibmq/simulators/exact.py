@@ -80,26 +80,13 @@ class CountTable:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class ExactForm:
-    """A circuit that ends in its probabilities instead of measurements.
-
-    Attributes:
-        joined: The circuit, its gates of one qubit joined.
-        bits: Bits of an outcome.
-    """
-
-    joined: JoinedCircuit
-    bits: int
-
-
 class ExactForms:
-    """Exact forms of circuits, each made once. A circuit that is gone takes its form with it."""
+    """Circuits that end in their probabilities instead of measurements, each made once. One that is gone takes its form with it."""
 
     def __init__(self) -> None:
-        self._forms: dict[int, tuple[weakref.ref[QuantumCircuit], ExactForm | None]] = {}
+        self._forms: dict[int, tuple[weakref.ref[QuantumCircuit], JoinedCircuit | None]] = {}
 
-    def of(self, circuit: QuantumCircuit) -> ExactForm | None:
+    def of(self, circuit: QuantumCircuit) -> JoinedCircuit | None:
         """The exact form of a circuit; ``None`` where its outcomes are no draw from one small table."""
         key = id(circuit)
         entry = self._forms.get(key)
@@ -120,11 +107,11 @@ def is_exact(simulator: Any) -> bool:
     }
 
 
-def aer_tables(simulator: Any, forms: Sequence[ExactForm]) -> Compute:
+def aer_tables(simulator: Any, forms: Sequence[JoinedCircuit]) -> Compute:
     """Probabilities by Aer, of circuits in their exact forms."""
 
     def compute(entries: Sequence[Rows]) -> Iterator[NDArray[np.float64]]:
-        circuits = [forms[number].joined for number, _ in entries]
+        circuits = [forms[number] for number, _ in entries]
         tables = iter(_run(simulator, circuits, [array for _, array in entries]))
         for joined, (_, array) in zip_strict(circuits, entries):
             # without parameters all rows are the same
@@ -264,7 +251,7 @@ def _draw(probabilities: NDArray[np.float64], shots: int, rng: np.random.Generat
     return CountTable.join(parts)
 
 
-def _exact_form(circuit: QuantumCircuit) -> ExactForm | None:
+def _exact_form(circuit: QuantumCircuit) -> JoinedCircuit | None:
     from qiskit.circuit import Gate
 
     if not 0 < circuit.num_clbits <= MOST_BITS or circuit.num_qubits > MOST_BITS:
@@ -292,4 +279,4 @@ def _exact_form(circuit: QuantumCircuit) -> ExactForm | None:
         return None
     joined = join(unmeasured)
     joined.circuit.save_probabilities([qubit_of[bit] for bit in circuit.clbits])
-    return ExactForm(joined, circuit.num_clbits)
+    return joined

@@ -170,31 +170,26 @@ class LocalBackend:
         """Whether Aer simulates, and not some other backend of Qiskit's."""
         return self._simulator is not None or is_snapshot(self.backend)
 
-    def check_options(self) -> None:
-        """Refuse options that Aer does not have here, and a backend that is not Aer's.
+    def check(self) -> None:
+        """Refuse options that Aer does not have here, what is no noise model, and a backend that takes neither.
 
         Raises:
             ConfigurationError: They cannot work.
         """
-        check_aer_options(self._options)
-        _ = self._simulator
+        if self._options:
+            check_aer_options(self._options)
+        if self._noise_model is not None:
+            from qiskit_aer.noise import NoiseModel
 
-    def check_noise_model(self) -> None:
-        """Refuse what is no noise model, or a backend that takes none.
-
-        Raises:
-            ConfigurationError: It cannot work.
-        """
-        from qiskit_aer.noise import NoiseModel
-
-        if not isinstance(self._noise_model, NoiseModel):
-            raise ConfigurationError(
-                f"noise_model={self._noise_model!r}: a NoiseModel of qiskit_aer.noise is needed, not "
-                f"{type(self._noise_model).__name__}. Nothing was sent.",
-                argument="noise_model",
-                value=self._noise_model,
-            )
-        _ = self._simulator
+            if not isinstance(self._noise_model, NoiseModel):
+                raise ConfigurationError(
+                    f"noise_model={self._noise_model!r}: a NoiseModel of qiskit_aer.noise is needed, not "
+                    f"{type(self._noise_model).__name__}. Nothing was sent.",
+                    argument="noise_model",
+                    value=self._noise_model,
+                )
+        if self._options or self._noise_model is not None:
+            _ = self._simulator
 
     @cached_property
     def _simulator(self) -> Any:
@@ -284,7 +279,7 @@ class LocalBackend:
     def _by_probabilities(self, simulator: Any, run: _Run) -> Sequence[RowCounts]:
         """Draw from probabilities of Aer's."""
         forms = [form for form in map(self._forms.of, run.circuits) if form is not None]
-        bits = [form.bits for form in forms]
+        bits = [form.circuit.num_clbits for form in forms]
         return sample_exactly(aer_tables(simulator, forms), bits, run.values, run.shots, run.seed)
 
     def _by_shots(self, simulator: Any, run: _Run) -> Sequence[RowCounts]:

@@ -58,9 +58,6 @@ def general_target() -> Any:
     return target
 
 
-_DIRECTIVES = frozenset({"barrier"})
-
-
 def check_isa(circuit: QuantumCircuit, backend: Any) -> None:
     """Refuse a circuit with a gate that a backend does not have on those qubits: not all primitives look, and IBM charges.
 
@@ -92,7 +89,7 @@ def _foreign(circuit: QuantumCircuit, target: Any, place: Mapping[Any, int]) -> 
     for instruction in circuit.data:
         operation = instruction.operation
         qubits = tuple(place[bit] for bit in instruction.qubits)
-        if operation.name not in _DIRECTIVES and not target.instruction_supported(operation.name, qubits):
+        if operation.name != "barrier" and not target.instruction_supported(operation.name, qubits):
             return f"{operation.name!r} on qubits {', '.join(map(str, qubits))}"
         for block in getattr(operation, "blocks", ()):
             inside = dict(zip_strict(block.qubits, qubits))
