@@ -270,12 +270,12 @@ def _moments(view: _View, readout: Readout, coeffs: FloatArray) -> tuple[FloatAr
 def _sampled(view: _View, readout: Readout) -> FloatArray:
     """Mean of each word, from the shots of all settings that measure it: each shot counts the same."""
     sums, totals = np.zeros((2, view.block.rows, len(readout.settings)))
-    read: dict[int, list[tuple[int, Sequence[int]]]] = {}
+    entries_of: dict[int, list[tuple[int, Sequence[int]]]] = {}
     run = frozenset(view.block.settings)
     for j in range(len(readout.settings)):
         for home, bits in readout.sources(j, run):
-            read.setdefault(home, []).append((j, bits))
-    for home, entries in read.items():
+            entries_of.setdefault(home, []).append((j, bits))
+    for home, entries in entries_of.items():
         outcomes = view.outcomes(home)
         words = [j for j, _ in entries]
         sums[:, words] += outcomes.word_sums([bits for _, bits in entries])

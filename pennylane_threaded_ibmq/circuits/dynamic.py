@@ -146,22 +146,22 @@ def read_values(readout: Readout, value: MidCircuitValue, shots: ShotBits) -> An
         or from texts such as ``"01"`` for a list, as PennyLane's own simulators give them.
     """
     mp = readout.process
-    counted = mp if isinstance(mp, CountsMP) else None
+    counts_mp = mp if isinstance(mp, CountsMP) else None
     if value.listed:
         bits = shots.samples(0, readout.bits)
         samples = np.stack([table[bits[:, i]] for i, table in enumerate(value.values)], axis=1)
-        if counted is None:
+        if counts_mp is None:
             return samples
         keys: list[Any] = ["".join(str(int(v)) for v in row) for row in samples]
         every: list[Any] = ["".join(str(int(v)) for v in row) for row in product(*value.values)]
     else:
         samples = value.values[shots.outcome_indices(0, readout.bits)]
-        if counted is None:
+        if counts_mp is None:
             return samples
         keys = samples.tolist()
         every = value.values.tolist()
     counts = Counter(keys)
-    return {k: np.int64(counts[k]) for k in sorted(set(every) if counted.all_outcomes else counts)}
+    return {k: np.int64(counts[k]) for k in sorted(set(every) if counts_mp.all_outcomes else counts)}
 
 
 @dataclass(frozen=True)
@@ -202,12 +202,12 @@ def stretches(tape: QuantumScript) -> Iterator[Stretch]:
     if not len(numbers):
         yield Stretch(None, tuple(tape.operations))
         return
-    read: list[tuple[Condition | None, Operator]] = []
+    pairs: list[tuple[Condition | None, Operator]] = []
     for op in tape.operations:
         condition = numbers.condition(op.meas_val) if is_conditional(op) else None
         always = condition is not None and condition.table == (True,)
-        read.append((None if always else condition, op.base if is_conditional(op) else op))
-    for condition, group in groupby(read, key=lambda pair: pair[0]):
+        pairs.append((None if always else condition, op.base if is_conditional(op) else op))
+    for condition, group in groupby(pairs, key=lambda pair: pair[0]):
         yield Stretch(condition, tuple(op for _, op in group))
 
 

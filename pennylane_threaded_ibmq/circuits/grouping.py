@@ -105,15 +105,15 @@ def _saturate(conflicts: NDArray[np.bool_]) -> NDArray[np.int64]:
     number = len(conflicts)
     weights = conflicts.sum(axis=1)
     colours = np.zeros(number, dtype=np.int64)
-    closed: list[NDArray[np.bool_]] = []
+    neighbourhoods: list[NDArray[np.bool_]] = []
     for _ in range(number):
         word = int(weights.argmax())
         neighbours = conflicts[word]
-        colour = next((c for c, words in enumerate(closed) if not words[word]), len(closed))
-        if colour == len(closed):
-            closed.append(np.zeros(number, dtype=np.bool_))
-        weights += number * (neighbours & ~closed[colour]) - neighbours
-        closed[colour] |= neighbours
+        colour = next((c for c, words in enumerate(neighbourhoods) if not words[word]), len(neighbourhoods))
+        if colour == len(neighbourhoods):
+            neighbourhoods.append(np.zeros(number, dtype=np.bool_))
+        weights += number * (neighbours & ~neighbourhoods[colour]) - neighbours
+        neighbourhoods[colour] |= neighbours
         weights[word] = _COLOURED
         colours[word] = colour
     return colours

@@ -169,17 +169,17 @@ class Overhead:
 
 def weigh(block: Block, overhead: Mapping[str, Overhead]) -> Weight:
     """Share that a block takes of a job of IBM Quantum Platform, with the overhead of each primitive; what it needs is transpiled."""
-    template, added = block.template, overhead[block.primitive]
+    template, extra = block.template, overhead[block.primitive]
     if block.primitive == "estimator":
-        return _weigh_estimator(block, added)
+        return _weigh_estimator(block, extra)
     fixed, row = JobSize(), JobSize()
     for index in block.settings:
         setting = template.settings[index]
         compiled = template.sampler_circuit(index)
         times = _bases(setting, block)
-        shots = block.row_shots * added.shots(1) if block.single_shots else added.shots(block.row_shots)
+        shots = block.row_shots * extra.shots(1) if block.single_shots else extra.shots(block.row_shots)
         fixed += JobSize(bytes=_PUB_BYTES + _GATE_BYTES * len(compiled.circuit.data))
-        row += _row(compiled, added.folding) * times + JobSize(executions=shots)
+        row += _row(compiled, extra.folding) * times + JobSize(executions=shots)
     return Weight(fixed, row)
 
 

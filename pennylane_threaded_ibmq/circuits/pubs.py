@@ -78,21 +78,21 @@ def make_request(block: Block, rng: np.random.Generator) -> Request:
     if block.primitive == "estimator":
         compiled, observables = template.estimator_circuit()
         values = compiled.values(block.values)
-        pubs = tuple(Pub(compiled.circuit, values, n, observables=observables) for n in block.copy_shots)
-        return Request(block, pubs, {})
-    pubs_made: list[Pub] = []
+        copies = [Pub(compiled.circuit, values, n, observables=observables) for n in block.copy_shots]
+        return Request(block, tuple(copies), {})
+    pubs: list[Pub] = []
     recipes: dict[int, NDArray[np.int8]] = {}
     shots = int(block.shots.total_shots)
     for index in block.settings:
         compiled = template.sampler_circuit(index)
         if not template.settings[index].random_basis:
-            pubs_made.append(Pub(compiled.circuit, compiled.values(block.values), shots, index))
+            pubs.append(Pub(compiled.circuit, compiled.values(block.values), shots, index))
             continue
         shadows = (r for r in map(template.readouts.__getitem__, block.readouts) if r.kind is Kind.SHADOW)
         readout = next(r for r in shadows if r.settings == (index,))
         recipes[index] = draw_recipes(readout, block.rows, shots, rng)
-        pubs_made += _random_pubs(compiled, block, index, recipes[index], template.random_size)
-    return Request(block, tuple(pubs_made), recipes)
+        pubs += _random_pubs(compiled, block, index, recipes[index], template.random_size)
+    return Request(block, tuple(pubs), recipes)
 
 
 def _random_pubs(
@@ -128,16 +128,16 @@ def collect(request: Request, results: Sequence[Any], rng: np.random.Generator) 
     if request.block.primitive == "estimator":
         return BlockResult({}, word_values=np.stack([np.asarray(r).T for r in results]))
     outcomes: dict[int, Outcomes] = {}
-    scattered: dict[int, NDArray[np.uint8]] = {}
+    bits: dict[int, NDArray[np.uint8]] = {}
     for pub, result in zip_strict(request.pubs, results):
         if pub.slots is None:
             outcomes[pub.setting] = result
             continue
         # a service may give more shots than were asked for, and each has its basis
         packed = result.ordered(rng).packed[:, : pub.shots]
-        if pub.setting not in scattered:
+        if pub.setting not in bits:
             shape = request.recipes[pub.setting].shape[:2]
-            scattered[pub.setting] = np.zeros((*shape, packed.shape[-1]), dtype=np.uint8)
-        scattered[pub.setting][pub.slots[..., 0], pub.slots[..., 1]] = packed
-    outcomes.update({k: ShotBits(v) for k, v in scattered.items()})
+            bits[pub.setting] = np.zeros((*shape, packed.shape[-1]), dtype=np.uint8)
+        bits[pub.setting][pub.slots[..., 0], pub.slots[..., 1]] = packed
+    outcomes.update({k: ShotBits(v) for k, v in bits.items()})
     return BlockResult(outcomes, recipes=request.recipes)

@@ -58,7 +58,7 @@ class LateCharges:
                 return
 
 
-def ask_usage(journal: Journal, batch_id: str, place: ExecutionContext) -> float | None:
+def ask_usage(journal: Journal, batch_id: str, context: ExecutionContext) -> float | None:
     """QPU seconds that a batch of the journal was charged, asked for where the journal does not know them.
 
     Raises:
@@ -66,25 +66,25 @@ def ask_usage(journal: Journal, batch_id: str, place: ExecutionContext) -> float
         JournalError: There is no such batch.
     """
     record = journal.batch(batch_id)
-    refuse_other_place(record, place)
+    refuse_other_place(record, context)
 
     def ask(shard: ShardRecord) -> float | None:
-        jobs = place.jobs
+        jobs = context.jobs
         job = None if jobs is None else jobs.known(shard.job_id, shard.tag, "sampler", 0)
         return None if jobs is None or job is None else jobs.usage(job)
 
     return usage_of(ask_charges(journal, record, ask))
 
 
-def refuse_other_place(batch: BatchRecord, place: ExecutionContext) -> None:
+def refuse_other_place(batch: BatchRecord, context: ExecutionContext) -> None:
     """Refuse a batch of another backend or instance.
 
     Raises:
         ConfigurationError: It is one.
     """
     for name, its, here in (
-        ("backend", batch.backend, place.name),
-        ("instance", batch.instance, place.instance),
+        ("backend", batch.backend, context.name),
+        ("instance", batch.instance, context.instance),
     ):
         if its != here:
             raise ConfigurationError(
@@ -95,14 +95,14 @@ def refuse_other_place(batch: BatchRecord, place: ExecutionContext) -> None:
             )
 
 
-def refuse_other_options(batch: BatchRecord, place: ExecutionContext) -> None:
+def refuse_other_options(batch: BatchRecord, context: ExecutionContext) -> None:
     """Refuse a batch that was sent with other options: its jobs would not be recognised, and would be paid for again.
 
     Raises:
         ConfigurationError: It is one.
     """
     for name, value in batch.options.items():
-        here = place.job_options.get(name, value)
+        here = context.job_options.get(name, value)
         if here == value:
             continue
         if is_digest(value) or is_digest(here):

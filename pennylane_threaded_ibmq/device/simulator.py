@@ -24,7 +24,7 @@ def choose_lightning(settings: Settings, local: LocalBackend) -> Lightning | Non
         refuse_simulator(settings, f"backend {local.name!r} is a simulator of its own")
     if settings.simulator == "lightning":
         _refuse_noise(settings, local)
-        return _found(local)
+        return _require(local)
     if settings.simulator == "aer" or _needs_aer(settings):
         return None
     return local.lightning
@@ -68,7 +68,7 @@ def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
         refuse_simulator(settings, f"backend {local.name!r} simulates by itself")
 
 
-def _found(local: LocalBackend) -> Lightning:
+def _require(local: LocalBackend) -> Lightning:
     if local.lightning is None:
         raise ConfigurationError(
             "simulator='lightning': the state vector of pennylane-lightning is not there, or this version's is not known. "

@@ -39,18 +39,18 @@ def check_aer_options(options: Mapping[str, Any]) -> None:
     known = sorted({name for name, _ in simulator.options.items()} - set(ELSEWHERE))
     for name, value in options.items():
         if name in ELSEWHERE:
-            raise _refused(name, value, f"this is decided by {ELSEWHERE[name]}")
+            raise _refusal(name, value, f"this is decided by {ELSEWHERE[name]}")
         if name not in known:
-            raise _refused(
+            raise _refusal(
                 name, value, f"Aer has no such option.{nearest(name, known)} Known: {', '.join(known)}"
             )
     precision = options.get("precision", "double")
     if precision not in PRECISIONS:
-        raise _refused("precision", precision, f"allowed: {' and '.join(map(repr, PRECISIONS))}")
+        raise _refusal("precision", precision, f"allowed: {' and '.join(map(repr, PRECISIONS))}")
     devices = tuple(simulator.available_devices())
     device = options.get("device", "CPU")
     if device not in devices:
-        raise _refused(
+        raise _refusal(
             "device",
             device,
             f"this Aer computes on {' and '.join(devices)} only. A GPU of NVIDIA's needs Linux and the package {GPU_PACKAGE} in "
@@ -59,10 +59,10 @@ def check_aer_options(options: Mapping[str, Any]) -> None:
     if device == "CPU":
         for name in ("cuStateVec_enable", "batched_shots_gpu"):
             if options.get(name):
-                raise _refused(name, options[name], "it is for device='GPU', which is not set")
+                raise _refusal(name, options[name], "it is for device='GPU', which is not set")
 
 
-def _refused(name: str, value: Any, reason: str) -> ConfigurationError:
+def _refusal(name: str, value: Any, reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"simulator_options: {name}={value!r}: {reason}. Nothing was sent.",
         argument="simulator_options",

@@ -150,7 +150,7 @@ def _instruction(operation: Any, path: tuple[Any, ...]) -> Any:
     # the one object of a standard gate has a class of its own, which comes from no module
     cls = getattr(operation, "base_class", type(operation))
     own = not str(cls.__module__).startswith(_GATES_OF_QISKIT)
-    said = {
+    content = {
         "name": name,
         "params": getattr(operation, "params", ()),
         "label": getattr(operation, "label", None),
@@ -160,7 +160,7 @@ def _instruction(operation: Any, path: tuple[Any, ...]) -> Any:
         "unit": getattr(operation, "unit", None) if name in {"box", "delay"} else None,
         "definition": getattr(operation, "definition", None) if own else None,
     }
-    return {"instruction": {key: _form(one, path) for key, one in said.items()}}
+    return {"instruction": {key: _form(one, path) for key, one in content.items()}}
 
 
 def _attributes(value: Any) -> list[str]:

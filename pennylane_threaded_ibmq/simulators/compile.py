@@ -57,7 +57,7 @@ class Compiler:
         runs_on: Any = None,
     ) -> None:
         self._runs_on = runs_on
-        self._given = backend
+        self._source = backend
         self._options = dict(options)
         self._without = frozenset(without)
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class Compiler:
 
     @cached_property
     def _backend(self) -> Any:
-        return self._given() if callable(self._given) else self._given
+        return self._source() if callable(self._source) else self._source
 
     @cached_property
     def operation_names(self) -> frozenset[str]:
@@ -81,7 +81,7 @@ class Compiler:
         Raises:
             ConfigurationError: What came of it does not fit where it is to run.
         """
-        return self._checked(self._run(self._ready(), self._expanded(circuit)))
+        return self._check_fit(self._run(self._ready(), self._expand(circuit)))
 
     def route(self, circuit: QuantumCircuit) -> Routed | None:
         """Transpile what several endings of a circuit have in common.
@@ -96,19 +96,19 @@ class Compiler:
         self._ready()
         if self._halves is None:
             return None
-        routed = self._run(self._halves.before, self._expanded(circuit))
+        routed = self._run(self._halves.before, self._expand(circuit))
         places = final_places(routed, circuit.num_qubits)
         return Routed(routed, places, self._halves.level >= TRIMS, self._finish)
 
     def _finish(self, circuit: QuantumCircuit) -> QuantumCircuit:
         assert self._halves is not None
         with self._lock:
-            finished = _applied(self._halves.after, circuit)
+            whole = _apply(self._halves.after, circuit)
         # passes that move no qubit leave no layout, and Qiskit has no other way to say that it is the one before
-        finished._layout = circuit.layout  # noqa: SLF001
-        return self._checked(finished)
+        whole._layout = circuit.layout  # noqa: SLF001
+        return self._check_fit(whole)
 
-    def _checked(self, circuit: QuantumCircuit) -> QuantumCircuit:
+    def _check_fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
         if self._runs_on is not None:
             check_isa(circuit, self._runs_on)
         return circuit
@@ -124,7 +124,7 @@ class Compiler:
     def _run(self, manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
         with self._lock:
             self.transpiles += 1
-            return _applied(manager, circuit)
+            return _apply(manager, circuit)
 
     @cached_property
     def _target(self) -> Any:
@@ -142,7 +142,7 @@ class Compiler:
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="stevedore")
             return generate_preset_pass_manager(**where, **self._options)
 
-    def _expanded(self, circuit: QuantumCircuit) -> QuantumCircuit:
+    def _expand(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Write gates that the target lacks by their definitions, where Qiskit's translator might panic.
 
         Given a target that takes matrices, as Aer's does, it does so for a circuit with both a matrix and a gate
@@ -158,7 +158,7 @@ class Compiler:
         return circuit
 
 
-def _applied(manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
+def _apply(manager: Any, circuit: QuantumCircuit) -> QuantumCircuit:
     """Apply a pass manager to a circuit."""
     try:
         return manager.run(circuit)
@@ -189,20 +189,20 @@ def check_transpile_options(options: Mapping[str, Any]) -> None:
     ]
     for name in options:
         if name in backend_options:
-            raise _refused(
+            raise _refusal(
                 f"{name!r} is set by the backend. To transpile for another one, give compile_backend=",
                 options,
             )
         if name not in known:
-            raise _refused(
+            raise _refusal(
                 f"unknown option {name!r}.{nearest(name, known)} Known: {', '.join(known)}", options
             )
     level = options.get("optimization_level")
     if level is not None and level not in (0, 1, 2, 3):
-        raise _refused(f"optimization_level={level!r}; it is 0, 1, 2 or 3", options)
+        raise _refusal(f"optimization_level={level!r}; it is 0, 1, 2 or 3", options)
 
 
-def _refused(problem: str, options: Mapping[str, Any]) -> ConfigurationError:
+def _refusal(problem: str, options: Mapping[str, Any]) -> ConfigurationError:
     return ConfigurationError(
         f"transpile_options: {problem}. Nothing was sent.", argument="transpile_options", value=dict(options)
     )

@@ -153,8 +153,8 @@ def fuse(program: Program) -> FusedCircuit:
     gates = _that_matter(program)
     used = {qubit for gate in gates for qubit in gate.qubits} - set(program.measured)
     wires = {qubit: wire for wire, qubit in enumerate([*reversed(program.measured), *sorted(used)])}
-    placed = [gate._replace(qubits=tuple(wires[q] for q in gate.qubits)) for gate in gates]
-    return FusedCircuit(len(wires), program.num_clbits, tuple(_steps(_split(placed))))
+    gates = [gate._replace(qubits=tuple(wires[q] for q in gate.qubits)) for gate in gates]
+    return FusedCircuit(len(wires), program.num_clbits, tuple(_steps(_split(gates))))
 
 
 def _that_matter(program: Program) -> list[Placed]:

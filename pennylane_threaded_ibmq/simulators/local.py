@@ -142,7 +142,7 @@ class LocalBackend:
         options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> None:
-        self._given = backend
+        self._source = backend
         self._aer_pool = AerPool()
         self.name = AER_NAME if isinstance(backend, str) else str(backend.name)
         self._noise_model = noise_model
@@ -157,7 +157,7 @@ class LocalBackend:
     @cached_property
     def backend(self) -> Any:
         """The Qiskit backend."""
-        return open_local(self._given) if isinstance(self._given, str) else self._given
+        return open_local(self._source) if isinstance(self._source, str) else self._source
 
     @property
     def num_qubits(self) -> int | None:
