@@ -7,6 +7,7 @@ is one warning; the calls go on without it.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ import numpy as np
 from pennylane.math import unwrap
 
 from .._compat import zip_strict
+from .._variables import HOME_VARIABLE
 from ..exceptions import RecordsWarning
 from ..resources import RESOURCES
 from ..settings import home_folder
@@ -233,13 +235,16 @@ class Archives:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[Path, Archive] = {}
+        self._open: dict[object, Archive] = {}
 
     def here(self) -> Archive:
-        """The archive in the folder of what this package keeps, as it is now."""
-        path = database_path()
+        """The archive in the folder of what this package keeps, as the environment names it now."""
+        # each call asks, and to find the folder takes ten times as long as to see whether it is another one
+        place = os.environ.get(HOME_VARIABLE) or tuple(map(os.environ.get, ("XDG_DATA_HOME", "HOME")))
         with self._lock:
-            return self._open.setdefault(path, Archive(path))
+            if place not in self._open:
+                self._open[place] = Archive(database_path())
+            return self._open[place]
 
 
 def archives() -> Archives:

@@ -173,6 +173,20 @@ def test_what_a_program_did_last_is_written_when_it_ends(gather):
     assert (record.executor, record.result, record.shots) == ("Mine", "[0.0, 1.0]", "10")
 
 
+@pytest.mark.parametrize("variable", ["THREADED_IBMQ_HOME", "XDG_DATA_HOME", "HOME"])
+def test_an_archive_is_that_of_the_folder_that_the_environment_names_now(variable, monkeypatch, tmp_path):
+    for name in ("THREADED_IBMQ_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "first"))
+    first = archives().here()
+    assert archives().here() is first
+    monkeypatch.setenv(variable, str(tmp_path / "second"))
+    second = archives().here()
+    second.follow(RECORD, [TAPE], [answered(0)])
+    assert second.flush(LIMIT_SECS)
+    assert (len(rows(database_path())), second is first) == (1, False)
+
+
 def work_in_a_child():
     with qml.device("threaded.ibmq") as dev:
         dev.submit(TAPE, record=CallRecord("Child", "here")).result()
