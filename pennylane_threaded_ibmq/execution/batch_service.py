@@ -11,8 +11,7 @@ from ..service.metrics import JobMetrics
 from ..service.service import JobService
 from .batch_journal import BatchJournal
 from .metadata import PubMetadata, metadata_by_tape
-from .runner import ShardRun
-from .shared import SharedBatch
+from .runner import ShardRun, SharedBatch
 
 logger = logging.getLogger(__name__)
 

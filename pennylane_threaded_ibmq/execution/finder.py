@@ -1,10 +1,12 @@
-"""Find the job of a shard at the service by its tag, for as long as it may still appear."""
+"""Find the job of a shard: one that others have sent for it, an earlier program or one beside this, or one of our own.
+
+Jobs are found by their tags, for as long as they may still appear.
+"""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..exceptions import ResultError
 from ..service.arrival import arrival_secs_since
@@ -12,14 +14,16 @@ from ..service.job import SentJob
 from ..service.outage import QUIET_SECS
 from ..service.retry import RetryPolicy
 from ..service.service import JobService
+from ..store.records import Attempt, ShardState
+from .batch_journal import BatchJournal
 from .primitives import job_pubs
 from .recovery import Found, decide
-
-if TYPE_CHECKING:
-    from ..store.records import Attempt
-    from .runner import ShardRun
+from .runner import ShardRun
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECS = 0.2
+"""Between two looks into the journal for what another program is just sending."""
 
 _LOOKS = RetryPolicy(0.25, 10.0)
 
@@ -32,19 +36,56 @@ class JobFinder:
 
     Args:
         jobs: Jobs on the backend.
+        journal: Where others have written theirs down.
     """
 
-    def __init__(self, jobs: JobService) -> None:
+    def __init__(self, jobs: JobService, journal: BatchJournal) -> None:
         self._jobs = jobs
+        self._journal = journal
 
-    def find(self, run: ShardRun, wanted: str = "") -> SentJob | None:
-        """The job that carries a shard's tag and is good for something; surplus ones are cancelled.
+    def take_over(self, run: ShardRun) -> SentJob | None:
+        """The job of an earlier program for the same content, if there is one and it is good for something."""
+        if not run.spec.adopts:
+            return None
+        job = self.job_of_others(run)
+        if job is not None:
+            logger.info(
+                "job %s of an earlier program is taken over",
+                job.job_id,
+                extra=run.facts("accepted", job.job_id),
+            )
+        return job
+
+    def job_of_others(self, run: ShardRun, *, failed: str = "") -> SentJob | None:
+        """The job that another program has sent, or is just sending, for a shard.
 
         Args:
             run: The shard.
-            wanted: The job that the service named when it accepted the shard, if it got that far.
+            failed: Tag of an attempt whose job gave no result.
+
+        Returns:
+            The job, or ``None``: then there is none, and it is this batch's turn to send one. That has been written down,
+            so that nobody else sends it too.
         """
-        return self._choose(run, wanted, self._listed(run))
+        while True:
+            run.refuse_given_up()
+            attempt = self._journal.attempt(run)
+            if attempt is not None:
+                run.tag = attempt.tag
+                if attempt.is_being_sent:
+                    run.given_up.wait(LOOK_SECS)
+                    continue
+            job = self._found(run, attempt) if attempt is not None and run.tag != failed else None
+            if (
+                job is not None
+                or not run.scope.may_send
+                or self._journal.win(run, None if attempt is None else attempt.state)
+            ):
+                return job
+
+    def find(self, run: ShardRun) -> SentJob | None:
+        """The job that carries a shard's tag and is good for something; surplus ones are cancelled."""
+        return self._choose(run, "", self._listed(run))
 
     def wait(self, run: ShardRun, secs: float) -> SentJob | None:
         """Look for a job whose sending nobody knows the end of, until it is there or can no longer come.
@@ -81,8 +122,27 @@ class JobFinder:
             )
             self._jobs.outage.pause(min(_LOOKS.pause_secs(looks), left), partial(_check, run))
 
-    def take_over(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
-        """The job of an earlier program; ``None`` if there is none that is good for something.
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _found(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
+        """The job of an attempt that somebody else has sent, if it is good for something."""
+        if attempt.state not in {ShardState.SENDING, ShardState.ACCEPTED, ShardState.DONE}:
+            return None
+        with run.busy():
+            try:
+                job = self._of_attempt(run, attempt)
+            except ResultError as error:
+                self._journal.note(run, ShardState.FAILED, error=str(error))
+                raise
+            if job is None:
+                return None
+            self._journal.note(run, ShardState.ACCEPTED, job_id=job.job_id)
+            run.take(job, self._jobs)
+        run.report(ShardState.ACCEPTED, job_id=job.job_id)
+        return job
+
+    def _of_attempt(self, run: ShardRun, attempt: Attempt) -> SentJob | None:
+        """The job of an attempt; ``None`` if there is none that is good for something.
 
         Raises:
             ResultError: The service once accepted the job and knows nothing of it now.
@@ -94,8 +154,6 @@ class JobFinder:
         if not found:
             found = self._named(run, attempt.job_id)
         return self._choose(run, attempt.job_id, found)
-
-    # ------------------------------------------------------------------------------------------------ inside
 
     def _listed(self, run: ShardRun) -> list[SentJob]:
         return self._jobs.find(run.tag, *self._kind(run), partial(_check, run))

@@ -21,7 +21,6 @@ from ..service.pace import Pacer
 from ..service.service import JobService
 from ..store.records import ShardState
 from .budget import Spending
-from .shared import SharedBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +42,36 @@ class ShardSpec:
     most_secs: int | None = None
     tag: str = ""
     adopts: bool = False
+
+
+class SharedBatch:
+    """IBM's Batch context for several jobs: opened before the first is sent, closed after the last.
+
+    Args:
+        jobs: Jobs on the backend.
+        shards: How many jobs there will be; fewer than two need no context.
+    """
+
+    def __init__(self, jobs: JobService, shards: int) -> None:
+        self._jobs = jobs
+        self._left = shards
+        self._wanted = shards > 1
+        self._batch: Any = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def sending(self) -> Iterator[Any]:
+        """Around the sending of each shard, also of one that is given up: gives the context, or ``None``."""
+        with self._lock:
+            if self._wanted:
+                self._batch, self._wanted = self._jobs.open_batch(), False
+        try:
+            yield self._batch
+        finally:
+            with self._lock:
+                self._left -= 1
+                if self._left == 0 and self._batch is not None:
+                    self._jobs.close_batch(self._batch)
 
 
 @dataclass(frozen=True, eq=False)

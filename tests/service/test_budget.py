@@ -20,7 +20,7 @@ from pennylane_threaded_ibmq.exceptions import (
     UsageLimitError,
     WaitTimeoutError,
 )
-from pennylane_threaded_ibmq.execution import sender
+from pennylane_threaded_ibmq.execution import remote
 from pennylane_threaded_ibmq.execution.usage import Mitigation, mitigation
 from pennylane_threaded_ibmq.executors import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.loopback import Fault
@@ -314,7 +314,7 @@ LIMIT = {
 def test_at_the_limit_of_the_instance_what_was_not_sent_waits_or_is_refused(
     loopback, device, monkeypatch, caplog, on_usage_limit
 ):
-    monkeypatch.setattr(sender, "USAGE_SECS", 0.05)
+    monkeypatch.setattr(remote, "USAGE_SECS", 0.05)
     service = loopback()
     crn = service.config.instances[0].crn
     dev = device(shard_size=1, max_jobs=1, on_usage_limit=on_usage_limit)

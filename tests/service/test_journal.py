@@ -171,7 +171,7 @@ def test_what_cannot_be_written_down_is_not_sent(loopback, device, monkeypatch):
             dev.batch_execute(tapes(2))
     assert service.counters.jobs == 0
     dev.batch_execute(tapes(2))  # its slot was given back
-    assert dev._open().runner._sender._pacer._in_flight == 0
+    assert dev._open().runner._pacer._in_flight == 0
 
 
 def test_what_was_sent_is_finished_though_the_disk_is_full(loopback, device, monkeypatch, caplog):

@@ -379,9 +379,7 @@ def test_slots_that_others_hold_are_waited_for(loopback, device):
     from pennylane_threaded_ibmq.service.pace import Pacer
 
     dev = device()
-    dev._open().runner._sender._pacer = (
-        Pacer()
-    )  # as in another process: it knows nothing of the slot that is taken
+    dev._open().runner._pacer = Pacer()  # as in another process: it knows nothing of the slot that is taken
     handle = dev.submit(ladder(3))
     service.wait_for_requests("POST /jobs", 2)
     service.release()

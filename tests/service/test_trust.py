@@ -167,7 +167,7 @@ def test_a_job_that_is_followed_for_another_submission_first(loopback, device):
     """The submission that the id belongs to comes late, and gets its job all the same."""
     service = loopback(job_secs=0.5)
     dev = device(shard_size=2, max_jobs=2)
-    watcher = dev._open().runner._reader.watcher
+    watcher = dev._open().runner.watcher
     follow, followed, names = watcher.follow, threading.Event(), []
 
     def followed_now(*arguments):
