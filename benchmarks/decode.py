@@ -62,15 +62,13 @@ def ours(wires: int, packed: np.ndarray) -> dict[str, float]:
     """Decode a block as the device does; then the same questions to a register of all wires."""
     from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
     from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
-    from pennylane_threaded_ibmq.circuits.plan import plan
+    from pennylane_threaded_ibmq.circuits.plan import group, plan
     from pennylane_threaded_ibmq.circuits.template import Template
-    from pennylane_threaded_ibmq.device.templates import TemplateStore
-
-    def template(tape: Any, data: Any) -> Template:
-        return Template(tape, data, range(wires), lambda circuit: circuit)
 
     tape = make_tape(wires, packed.shape[1])
-    (block,) = plan([tape], TemplateStore(), template, estimator=False)
+    groups = group([tape])
+    template = Template(tape, groups[0].members[0].data, range(wires), lambda circuit: circuit)
+    (block,) = plan(groups, [template], estimator=False)
     (setting,) = block.settings
     few = BlockResult({setting: ShotBits(np.ascontiguousarray(packed[..., -1:]) & np.uint8(0b111))})
     rng = np.random.default_rng(0)

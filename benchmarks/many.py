@@ -111,7 +111,7 @@ def parts() -> Iterator[dict[str, Stopwatch]]:
     watches = {name: Stopwatch() for name in PARTS}
     places = [
         (current, "prepare_tape"),
-        (planner, "plan"),
+        (planner.Planner, "plan_ready"),
         (LocalBackend, "sample"),
         (batch, "decode_block"),
     ]

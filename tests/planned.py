@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
-from pennylane_threaded_ibmq.circuits.plan import plan
+from pennylane_threaded_ibmq.circuits.plan import group, plan
 from pennylane_threaded_ibmq.circuits.template import Template
 
 
@@ -18,16 +20,24 @@ class TemplatesOfACall(dict):
         return self[key]
 
 
-def blocks_of(tapes, *, estimator=False, templates=None, **options):
+def blocks_of(tapes, *, parametrise=True, templates=None, estimator=False, **options):
     """Blocks of some tapes, with templates of their own unless some are given; nothing is transpiled."""
     wires = sorted({w for tape in tapes for w in tape.wires})
-    return plan(
+    return planned(
         tapes,
         TemplatesOfACall() if templates is None else templates,
-        lambda t, d: Template(t, d, wires, lambda circuit: circuit),
+        lambda alike: Template(alike.example, alike.members[0].data, wires, lambda circuit: circuit),
+        parametrise=parametrise,
         estimator=estimator,
         **options,
     )
+
+
+def planned(tapes, store, make_template, *, parametrise=True, **options):
+    """Blocks of some tapes, with templates of a store; those that it does not have are made."""
+    groups = group(tapes, parametrise=parametrise)
+    templates = [store.get(alike.structure, partial(make_template, alike)) for alike in groups]
+    return plan(groups, templates, **options)
 
 
 def shots_of(block, setting, rows):

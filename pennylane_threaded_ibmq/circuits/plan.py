@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,18 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
-    from typing_extensions import TypeAlias
+    from qiskit import QuantumCircuit
 
 _T = TypeVar("_T")
-
-MakeTemplate: TypeAlias = "Callable[[QuantumScript, TapeData], Template]"
-
-
-class Templates(Protocol):
-    """Keeps templates across calls."""
-
-    def get(self, key: Hashable, make: Callable[[], Template]) -> Template:
-        """The template of a key, made if it is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,35 +96,37 @@ class Block:
         return replace(self, values=self.values[first:last], members=tuple(m.move(-first) for m in members))
 
 
-def plan(
-    tapes: Sequence[QuantumScript],
-    store: Templates,
-    make_template: MakeTemplate,
-    *,
-    estimator: bool,
-    parametrise: bool = True,
-    equal_shots: bool = False,
-) -> tuple[Block, ...]:
-    """Group tapes into blocks.
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Tapes of one structure and one number of shots, before they have a template.
+
+    Attributes:
+        structure: What makes their template; equal in any process.
+        shots: Shots of each row.
+        example: The first of them.
+        members: The tapes.
+    """
+
+    structure: Hashable
+    shots: Shots
+    example: QuantumScript
+    members: tuple[Member, ...]
+
+
+def group(tapes: Sequence[QuantumScript], *, parametrise: bool = True) -> tuple[Group, ...]:
+    """Read tapes, and group those that share a template.
 
     Args:
         tapes: Preprocessed tapes with finite shots.
-        store: Where templates are kept.
-        make_template: Makes the template of a structure.
-        estimator: Expectation values and variances of Pauli words go through the Estimator.
         parametrise: ``False`` gives each distinct tape its own circuit.
-        equal_shots: A job takes one number of shots: random bases are blocks of their own.
-
-    Returns:
-        Blocks; each measurement of each tape is read from exactly one of them.
 
     Raises:
         UnsupportedCircuitError: A tape has an angle that is not a finite number.
     """
     reader = StructureReader()
-    groups: dict[tuple[Hashable, Shots], list[tuple[int, TapeData]]] = {}
+    members: dict[tuple[Hashable, Shots], list[Member]] = {}
     for position, tape in enumerate(tapes):
-        data = _of_tape(position, "cannot be read: {kind}: {error}", reader.read, tape, position)
+        data = of_tape(position, "cannot be read: {kind}: {error}", reader.read, tape, position)
         if not parametrise and (data.angles != data.angles[0]).any():
             # its circuit holds the angles of one row
             raise UnsupportedCircuitError(
@@ -143,27 +135,69 @@ def plan(
                 tape=position,
             )
         structure = data.key if parametrise else (data.key, data.angles.tobytes())
-        groups.setdefault((structure, tape.shots), []).append((position, data))
+        alike = members.setdefault((structure, tape.shots), [])
+        start = alike[-1].rows.stop if alike else 0
+        alike.append(Member(position, slice(start, start + len(data.angles)), data))
+    return tuple(
+        Group(structure, shots, tapes[alike[0].position], tuple(alike))
+        for (structure, shots), alike in members.items()
+    )
+
+
+def plan(
+    groups: Sequence[Group],
+    templates: Sequence[Template],
+    *,
+    estimator: bool,
+    equal_shots: bool = False,
+) -> tuple[Block, ...]:
+    """Plan groups of tapes as blocks: each has the bindings of its tapes, and is run by one primitive.
+
+    Args:
+        groups: The batch.
+        templates: Template of each group.
+        estimator: Expectation values and variances of Pauli words go through the Estimator.
+        equal_shots: A job takes one number of shots: random bases are blocks of their own.
+
+    Returns:
+        Blocks; each measurement of each tape is read from exactly one of them.
+    """
     blocks: list[Block] = []
-    for (structure, shots), group in groups.items():
-        position, data = group[0]
-        problem = "cannot become a circuit of Qiskit: {error}"
-        template = store.get(
-            structure, partial(_of_tape, position, problem, make_template, tapes[position], data)
-        )
-        members, start = [], 0
-        for position, data in group:
-            rows = slice(start, start + len(data.angles))
-            members.append(Member(position, rows, data))
-            start = rows.stop
-        angles = np.concatenate([data.angles for _, data in group])
-        values = template.values(angles)
+    for alike, template in zip_strict(groups, templates):
+        values = template.values(np.concatenate([member.data.angles for member in alike.members]))
         routes = _routes(template, estimator=estimator, apart=equal_shots)
         for (primitive, single), readouts in routes.items():
             blocks.append(
-                Block(structure, template, values, shots, tuple(members), tuple(readouts), primitive, single)
+                Block(
+                    alike.structure,
+                    template,
+                    values,
+                    alike.shots,
+                    alike.members,
+                    tuple(readouts),
+                    primitive,
+                    single,
+                )
             )
     return tuple(blocks)
+
+
+def compiled_circuits(block: Block) -> list[QuantumCircuit]:
+    """The circuits of a block, compiled where that was not done before."""
+    if block.primitive == "estimator":
+        return [block.template.estimator_circuit()[0].circuit]
+    return [block.template.sampler_circuit(setting).circuit for setting in block.settings]
+
+
+def compile_blocks(blocks: Iterable[Block]) -> None:
+    """Compile what blocks need, where that was not done before.
+
+    Raises:
+        UnsupportedCircuitError: One cannot be transpiled; it names the tape.
+    """
+    for block in blocks:
+        position = block.members[0].position
+        of_tape(position, "cannot be transpiled for the backend: {error}", compiled_circuits, block)
 
 
 def join(plans: Sequence[Sequence[Block]], tapes: Sequence[int]) -> tuple[Block, ...]:
@@ -193,7 +227,7 @@ def _join(group: Sequence[tuple[int, Block]]) -> Block:
     return replace(group[0][1], values=values, members=tuple(members))
 
 
-def _of_tape(position: int, problem: str, function: Callable[..., _T], *args: Any) -> _T:
+def of_tape(position: int, problem: str, function: Callable[..., _T], *args: Any) -> _T:
     """Make something of a tape, or one clear error of it: ``problem`` has places for its ``kind`` and for the ``error`` itself."""
     try:
         return function(*args)

@@ -65,13 +65,6 @@ class Request:
     recipes: dict[int, NDArray[np.int8]]
 
 
-def compiled_circuits(block: Block) -> list[QuantumCircuit]:
-    """The circuits of a block, compiled where that was not done before."""
-    if block.primitive == "estimator":
-        return [block.template.estimator_circuit()[0].circuit]
-    return [block.template.sampler_circuit(setting).circuit for setting in block.settings]
-
-
 def make_request(block: Block, rng: np.random.Generator) -> Request:
     """Expand a block into PUBs. Transpiles what was never transpiled before."""
     template = block.template

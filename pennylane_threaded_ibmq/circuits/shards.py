@@ -14,8 +14,7 @@ from ..exceptions import UnsupportedCircuitError
 from ..simulators.canonical import NoCanonicalFormError, canonical
 from ..simulators.own_compile import NOT_RECOGNISED
 from .limits import REFUSALS, SOURCE, JobSize, Weight
-from .plan import Block
-from .pubs import compiled_circuits
+from .plan import Block, compiled_circuits
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,12 @@ import numpy as np
 from .._fork import FORKS
 from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
-from ..circuits.plan import join
-from ..circuits.shards import Shard
 from ..exceptions import (
     BackendError,
     DeviceClosedError,
     WaitTimeoutError,
 )
 from ..execution.batch import open_batch
-from ..execution.prepare import prepare
 from ..execution.usage import Estimate
 from ..loose_options import LOOSE_OPTIONS
 from ..progress.display import Display
@@ -40,10 +37,10 @@ from .checks import tapes_of
 from .context import SMALL, ExecutionContext
 from .garbage import collector
 from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
-from .handle import BatchHandle, Origin
+from .handle import BatchHandle
 from .interrupts import handle_termination
 from .journal_access import JournalAccess
-from .planner import Plan, Planner, Preparation, make_ready
+from .planner import Plan, Planner, Preparation
 from .recording import RecordingLocks, making_operators
 from .spending_limits import SpendingLimits, stop_if_only_estimating, unsent
 from .tag_blocks import TagBlocks, block_tags
@@ -242,42 +239,27 @@ class BatchDevice(JournalAccess):
 
     def send_together(self, calls: Sequence[CallHandle]) -> BatchHandle:
         """Send calls as one batch, with the tags that held when they came."""
-        tapes: list[QuantumScript] = []
-        origins: list[Origin] = []
-        for call in calls:
-            origins += [origin.moved(len(tapes)) for origin in call.origins]
-            tapes += call.tapes
-        with collector().rest(len(tapes)):
-            shards = calls[0].shards
-            if len(calls) > 1:
-                blocks = join([call.blocks for call in calls], [len(call.tapes) for call in calls])
-                # they come one by one, and lanes that are free have taken others before
-                shards = self._planner.cut(self._open(), blocks, len(tapes), spread=False)
-            return self._start(tuple(tapes), origins, tags=calls[0].tags, shards=shards)
+        with collector().rest(sum(map(len, calls))):
+            return self._start(self._planner.join([call.plan for call in calls]), tags=calls[0].tags)
 
     def _gather(self, tapes: tuple[QuantumScript, ...]) -> CallHandle:
         # a login keeps nobody from recording
-        place = self._open()
+        context = self._open()
         with making_operators(), collector().rest(len(tapes)):
-            made, origins = self._prepare(tapes)
             # what is wrong with one call is no matter of the others
-            blocks = self._planner.plan(place, made, origins)
-            shards = self._planner.cut(place, blocks, len(made))
+            plan = self._plan(tapes)
         with self._lock:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
             if self._gatherer is None:
-                self._gatherer = Gatherer(REMOTE_GAP if place.remote else LOCAL_GAP, place.lanes.most)
+                self._gatherer = Gatherer(REMOTE_GAP if context.remote else LOCAL_GAP, context.lanes.most)
         call = CallHandle(
             self._gatherer,
             self.send_together,
-            made,
-            blocks,
-            shards,
-            origins,
+            plan,
             tags=self._tags.now(),
             timeout_secs=self._settings.timeout_secs,
-            cancel_on_interrupt=self._cancels_on_interrupt(place),
+            cancel_on_interrupt=self._cancels_on_interrupt(context),
             display=self._display,
         )
         if tapes:
@@ -293,8 +275,8 @@ class BatchDevice(JournalAccess):
         Returns:
             The estimate with its formula. Nothing is sent but the question for what is left.
         """
-        shards = self._cut(*self._prepare(tapes_of(circuits)))
-        return self._open().estimate(shards, ask=True)
+        plan = self._plan(tapes_of(circuits))
+        return plan.context.estimate(plan.shards, ask=True)
 
     def resume(self, batch_id: str, *, send: bool = True) -> BatchHandle:
         """Take up a batch of the journal: results that are there are fetched, the rest is waited for or sent.
@@ -316,7 +298,7 @@ class BatchDevice(JournalAccess):
         place = self._open()
         refuse_other_place(record, place)
         refuse_other_options(record, place)
-        return self._submit(journal.tapes(batch_id), resume=batch_id, send=send)
+        return self._submit(journal.tapes(batch_id), like=record, send=send)
 
     def job_tags(self, *tags: str) -> AbstractContextManager[None]:
         """Tag what this device sends while a block is open, from whatever thread: ``with dev.job_tags("night-run"):``.
@@ -341,16 +323,18 @@ class BatchDevice(JournalAccess):
             raise
 
     def _submit(
-        self, tapes: tuple[QuantumScript, ...], *, resume: str | None = None, send: bool = True
+        self, tapes: tuple[QuantumScript, ...], *, like: BatchRecord | None = None, send: bool = True
     ) -> BatchHandle:
         with collector().rest(len(tapes)):
-            made, origins = self._prepare(tapes)
-            return self._start(made, origins, resume=resume, send=send)
+            return self._start(self._plan(tapes, like=like), like=like, send=send)
 
-    def _prepare(
-        self, tapes: tuple[QuantumScript, ...], prepare: Preparation | None = None
-    ) -> tuple[tuple[QuantumScript, ...], list[Origin]]:
-        return make_ready(tapes, prepare or self._preparation())
+    def _plan(
+        self,
+        tapes: tuple[QuantumScript, ...],
+        prepare: Preparation | None = None,
+        like: BatchRecord | None = None,
+    ) -> Plan:
+        return self._planner.plan(self._open(), tapes, prepare or self._preparation(), like=like)
 
     def close(self) -> None:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
@@ -403,66 +387,54 @@ class BatchDevice(JournalAccess):
 
     def _start(
         self,
-        tapes: tuple[QuantumScript, ...],
-        origins: Sequence[Origin],
+        plan: Plan,
         *,
-        resume: str | None = None,
+        like: BatchRecord | None = None,
         send: bool = True,
-        shards: tuple[Shard, ...] | None = None,
         tags: tuple[str, ...] | None = None,
     ) -> BatchHandle:
-        place = self._open()
-        if place.retired and resume is None:
+        context = plan.context
+        if context.retired and like is None:
             raise BackendError(
-                f"backend={place.name!r}: the account has no such backend any more, and only what was sent to it before can be "
+                f"backend={context.name!r}: the account has no such backend any more, and only what was sent to it before can be "
                 "collected. Nothing was sent.",
                 argument="backend",
-                value=place.name,
+                value=context.name,
             )
-        send = send and not place.retired
-        like = None if resume is None else self._journal().batch(resume)
-        plan = Plan(tapes, self._cut(tapes, origins, like) if shards is None else shards, place)
+        send = send and not context.retired
         spending = self._limits.spending(plan) if send else None
         if spending is not None:
             spending.check(unsent(plan.shards, like))
         stop_if_only_estimating(plan)
         progress = self._settings.progress
         batch = open_batch(
-            tapes,
-            prepare(plan.shards, self._next_rng(), self._limits.most_secs(plan)),
-            place,
-            resume=resume,
+            plan.tapes,
+            plan.shards,
+            context,
+            self._next_rng(),
+            most_secs=self._limits.most_secs(plan),
+            resume=None if like is None else like.id,
             tags=self._tags.now(() if like is None else like.tags) if tags is None else tags,
             may_send=send,
             spending=spending,
-            qpu_secs=(lambda: plan.estimate.qpu_secs) if place.remote else None,
+            qpu_secs=(lambda: plan.estimate.qpu_secs) if context.remote else None,
             observers=(progress,) if callable(progress) else (),
         )
         batch.start()
         return BatchHandle(
             batch,
-            origins,
+            plan.origins,
             self.tracker,
             self._track,
             timeout_secs=self._settings.timeout_secs,
-            cancel_on_interrupt=self._cancels_on_interrupt(place),
+            cancel_on_interrupt=self._cancels_on_interrupt(context),
             display=self._display,
             device=self,
-            instance=place.instance,
+            instance=context.instance,
         )
 
-    def _cancels_on_interrupt(self, place: ExecutionContext) -> bool:
-        return place.remote and self._settings.on_interrupt == "cancel"
-
-    def _cut(
-        self,
-        tapes: tuple[QuantumScript, ...],
-        origins: Sequence[Origin] = (),
-        like: BatchRecord | None = None,
-    ) -> tuple[Shard, ...]:
-        place = self._open()
-        blocks = self._planner.plan(place, tapes, origins)
-        return self._planner.cut(place, blocks, len(tapes), like=like)
+    def _cancels_on_interrupt(self, context: ExecutionContext) -> bool:
+        return context.remote and self._settings.on_interrupt == "cancel"
 
     def share_budget(self, other: BatchDevice) -> None:
         """Spend from the budget of another device too, whose place this one takes."""

@@ -23,16 +23,14 @@ from ..execution.futures import TapeFuture
 from ..progress.display import Display
 from ..progress.progress import Progress
 from ..simulators.compile import load_native
-from .handle import BatchHandle, Origin, what_runs_on
+from .handle import BatchHandle, what_runs_on
 from .interrupts import termination_interrupts
 from .recording import holds_recording_lock, making_operators
 
 if TYPE_CHECKING:
-    from pennylane.tape import QuantumScript
     from pennylane.typing import ResultBatch
 
-    from ..circuits.plan import Block
-    from ..circuits.shards import Shard
+    from .planner import Plan
 
 IDLE_SECS = 1.0
 """After how long without calls the gathering thread ends."""
@@ -62,10 +60,7 @@ class CallHandle:
     Args:
         gatherer: Who gathers it.
         send: Sends calls of equal tags as one batch.
-        tapes: Its prepared tapes.
-        blocks: The same, planned.
-        shards: The same, cut.
-        origins: One entry a tape that the user gave.
+        plan: Its tapes, planned.
         tags: Tags of its jobs; calls with others are not sent with it.
         timeout_secs: Longest wait where :meth:`results` is given none.
         cancel_on_interrupt: Ctrl-C or SIGTERM while waiting gives it up.
@@ -79,10 +74,7 @@ class CallHandle:
         self,
         gatherer: Gatherer,
         send: Callable[[Sequence[CallHandle]], BatchHandle],
-        tapes: tuple[QuantumScript, ...],
-        blocks: tuple[Block, ...],
-        shards: tuple[Shard, ...],
-        origins: Sequence[Origin],
+        plan: Plan,
         *,
         tags: tuple[str, ...],
         timeout_secs: float | None,
@@ -90,13 +82,10 @@ class CallHandle:
         display: Display,
     ) -> None:
         self.send = send
-        self.tapes = tapes
-        self.blocks = blocks
-        self.shards = shards
-        self.origins = tuple(origins)
+        self.plan = plan
         self.tags = tags
         self.made_at = time.monotonic()
-        self.futures: tuple[TapeFuture, ...] = tuple(TapeFuture(self) for _ in self.origins)
+        self.futures: tuple[TapeFuture, ...] = tuple(TapeFuture(self) for _ in plan.origins)
         self._gatherer = gatherer
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
@@ -111,7 +100,7 @@ class CallHandle:
         return f"<CallHandle: {quantity(len(self), 'tape')}, {state}>"
 
     def __len__(self) -> int:
-        return len(self.origins)
+        return len(self.futures)
 
     @property
     def batch_id(self) -> str:

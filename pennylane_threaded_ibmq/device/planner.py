@@ -6,17 +6,16 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pennylane.tape import QuantumScript
 
 from .._compat import cached_property, without_prefix
 from ..circuits.observables import is_own_measurement
-from ..circuits.plan import Block, plan
+from ..circuits.plan import Block, Group, compile_blocks, group, join, of_tape, plan
 from ..circuits.shards import Limits, Shard, cut, cut_like, spread_size
-from ..circuits.structure import TapeData
 from ..exceptions import BackendError, ConfigurationError, UnsupportedCircuitError
-from ..execution.prepare import transpile_blocks
 from ..execution.usage import Estimate
 from ..service.pace import Pacer
 from .checks import how_to_make, register
@@ -27,6 +26,7 @@ from .templates import SharedTemplate, TemplateStore
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
+    from ..circuits.template import Template
     from ..settings import Settings
     from ..store.records import BatchRecord
 
@@ -40,11 +40,15 @@ class Plan:
 
     Attributes:
         tapes: Preprocessed tapes.
+        origins: Which of them each of the user's became.
+        blocks: The same, grouped and compiled.
         shards: The same, cut.
         context: Where it runs.
     """
 
     tapes: tuple[QuantumScript, ...]
+    origins: tuple[Origin, ...]
+    blocks: tuple[Block, ...]
     shards: tuple[Shard, ...]
     context: ExecutionContext
 
@@ -98,64 +102,98 @@ class Planner:
         self._shots_warned = False
 
     def plan(
-        self, context: ExecutionContext, tapes: tuple[QuantumScript, ...], origins: Sequence[Origin] = ()
-    ) -> tuple[Block, ...]:
-        """Group tapes into blocks, compiled where they go to a service.
+        self,
+        context: ExecutionContext,
+        tapes: Sequence[QuantumScript],
+        prepare: Preparation,
+        *,
+        like: BatchRecord | None = None,
+    ) -> Plan:
+        """Plan tapes of the user's: made ready, grouped, compiled and cut.
 
         Args:
             context: Where they run.
-            tapes: Preprocessed tapes.
-            origins: Which of them each of the user's became, for errors.
+            tapes: The user's.
+            prepare: Makes one ready.
+            like: A batch of the journal with the same tapes, which is cut as that one was.
 
         Raises:
             UnsupportedCircuitError: A tape cannot run there.
             ConfigurationError: More shots are asked for than the service runs.
         """
+        return self.plan_ready(context, *make_ready(tapes, prepare), like=like)
+
+    def plan_ready(
+        self,
+        context: ExecutionContext,
+        tapes: tuple[QuantumScript, ...],
+        origins: Sequence[Origin],
+        *,
+        like: BatchRecord | None = None,
+    ) -> Plan:
+        """Plan tapes that can run, as :meth:`plan` does.
+
+        Args:
+            context: Where they run.
+            tapes: Preprocessed tapes.
+            origins: Which of them each of the user's became.
+            like: As for :meth:`plan`.
+        """
         limits = context.limits
         try:
+            groups = group(tapes, parametrise=self._settings.parametrise)
             blocks = plan(
-                tapes,
-                self.templates,
-                lambda tape, data: self.make_template(context, tape, data),
+                groups,
+                [self._template(context, alike) for alike in groups],
                 estimator=context.estimator,
-                parametrise=self._settings.parametrise,
                 equal_shots=limits is not None and limits.equal_shots,
             )
+            # what cannot be compiled has an error of its own, and what is compiled can be weighed
+            compile_blocks(blocks)
         except UnsupportedCircuitError as error:
             raise _of_the_users_tape(error, origins) from error.__cause__
         if limits is not None:
-            # what cannot be compiled has an error of its own, and what is compiled can be weighed
-            transpile_blocks(blocks)
             self._check_shots(blocks, limits, context.name)
-        return blocks
+        return Plan(tapes, tuple(origins), blocks, self._cut(context, blocks, len(tapes), like), context)
 
-    def cut(
+    def join(self, plans: Sequence[Plan]) -> Plan:
+        """Join the plans of several calls: one batch, in which no tape is read twice."""
+        if len(plans) == 1:
+            return plans[0]
+        tapes: list[QuantumScript] = []
+        origins: list[Origin] = []
+        for one in plans:
+            origins += [origin.moved(len(tapes)) for origin in one.origins]
+            tapes += one.tapes
+        blocks = join([one.blocks for one in plans], [len(one.tapes) for one in plans])
+        context = plans[0].context
+        # they come one by one, and lanes that are free have taken others before
+        shards = cut(blocks, self._settings.shard_size, context.limits)
+        return Plan(tuple(tapes), tuple(origins), blocks, shards, context)
+
+    def _cut(
         self,
         context: ExecutionContext,
         blocks: Sequence[Block],
         tapes: int,
-        *,
-        like: BatchRecord | None = None,
-        spread: bool = True,
+        like: BatchRecord | None,
     ) -> tuple[Shard, ...]:
-        """Cut a batch into shards.
-
-        Args:
-            context: Where it runs.
-            blocks: Its blocks.
-            tapes: Tapes of the batch.
-            like: A batch of the journal with the same tapes, which is cut as that one was.
-            spread: It may be spread over lanes where that is quicker.
-        """
+        """Cut a batch into shards: as an earlier one was, or over lanes where that is quicker, or into as few as fit."""
         size, limits = self._settings.shard_size, context.limits
         if like is not None:
             return cut_like(blocks, [shard.tapes for shard in like.shards], size, limits)
-        if size == "auto" and spread and context.pacer is not None:
+        if size == "auto" and context.pacer is not None:
             earlier = context.journal.earlier_cut(tapes, lambda size: cut(blocks, size, limits))
             if earlier is not None:
                 return earlier
             size = _spread_size(blocks, context, context.pacer)
         return cut(blocks, size, limits)
+
+    def _template(self, context: ExecutionContext, alike: Group) -> Template:
+        """The template of a group, made if there is none."""
+        problem = "cannot become a circuit of Qiskit: {error}"
+        make = partial(of_tape, alike.members[0].position, problem, self.make_template, context, alike)
+        return self.templates.get(alike.structure, make)
 
     def _check_shots(self, blocks: Sequence[Block], limits: Limits, backend: str) -> None:
         """Refuse more shots than the service runs; warn, once, of more than the backend speaks of."""
@@ -179,12 +217,13 @@ class Planner:
                 stacklevel=2,
             )
 
-    def make_template(self, context: ExecutionContext, tape: QuantumScript, data: TapeData) -> SharedTemplate:
-        """The template of a tape, and of all that have its structure.
+    def make_template(self, context: ExecutionContext, alike: Group) -> SharedTemplate:
+        """A template of tapes that have one structure.
 
         Raises:
-            BackendError: The backend has fewer qubits than the tape has wires.
+            BackendError: The backend has fewer qubits than a tape has wires.
         """
+        tape = alike.example
         used = set(tape.wires)
         # a layout of the user's names all qubits of the register, so the register has all wires
         layout = self._settings.transpile_options.get("initial_layout")
@@ -204,7 +243,7 @@ class Planner:
             )
         return SharedTemplate(
             tape,
-            data,
+            alike.members[0].data,
             wires,
             context.compiler,
             parametrise=self._settings.parametrise,

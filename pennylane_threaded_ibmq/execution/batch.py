@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._compat import zip_strict
 from .._quantity import quantity
 from ..circuits.decode import decode_block
+from ..circuits.shards import Shard
 from ..exceptions import (
     DeviceClosedError,
     JobCancelledError,
@@ -35,6 +36,7 @@ from .runner import BatchScope, ShardRun, ShardRunner, ShardSpec
 from .tape_results import Parts, TapeResults, merge
 
 if TYPE_CHECKING:
+    import numpy as np
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
 
@@ -337,9 +339,11 @@ class Batch:
 
 def open_batch(
     tapes: Sequence[QuantumScript],
-    specs: Sequence[ShardSpec],
+    shards: Sequence[Shard],
     context: RunContext,
+    rng: np.random.Generator,
     *,
+    most_secs: Sequence[int] | None = None,
     resume: str | None = None,
     tags: tuple[str, ...] = (),
     may_send: bool = True,
@@ -351,8 +355,10 @@ def open_batch(
 
     Args:
         tapes: Preprocessed tapes.
-        specs: The batch, prepared.
+        shards: The batch, cut.
         context: Where it runs.
+        rng: Gives each shard its seed.
+        most_secs: QPU seconds after which each job is stopped; ``None`` for the service's own limit.
         resume: Take jobs from this batch of the journal only.
         tags: Tags of the user's, for its jobs.
         may_send: Send what has no job; otherwise the jobs that exist are taken over, and nothing is sent.
@@ -360,6 +366,9 @@ def open_batch(
         qpu_secs: Estimates the QPU seconds that it will use; asked only if somebody wants to know.
         observers: Told how far it has got.
     """
+    seeds = rng.integers(0, 2**63, size=len(shards)).tolist()
+    most: Sequence[int | None] = [None] * len(shards) if most_secs is None else most_secs
+    specs = tuple(map(ShardSpec, shards, range(len(shards)), seeds, most))
     batch_id, specs = context.journal.open(tapes, specs, resume, tags) if specs else ("", specs)
     tracker = ProgressTracker(
         len(tapes), len(specs), batch_id=batch_id, qpu_secs=qpu_secs, observers=observers

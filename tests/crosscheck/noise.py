@@ -83,8 +83,7 @@ def compare_noise(case):
 def _circuits(dev, tapes):
     """The circuit that ran for each tape, with its angles, and the bits that its measurement reads."""
     made = {}
-    ready, _ = dev._prepare(tuple(tapes))
-    for shard in dev._cut(ready):
+    for shard in dev._plan(tuple(tapes)).shards:
         for block in shard.blocks:
             (index,) = block.readouts
             readout = block.template.readouts[index]

@@ -450,7 +450,7 @@ def test_a_circuit_of_fixed_angles_takes_one_row():
         with pytest.raises(
             UnsupportedCircuitError, match="Tape 0 has 3 rows of angles, and with parametrise=False"
         ):
-            dev._cut((tape,))
+            dev._planner.plan_ready(dev._open(), (tape,), ())
 
 
 def test_a_broadcast_gradient_with_fixed_angles():

@@ -9,6 +9,7 @@ from math import inf
 import numpy as np
 import pennylane as qml
 import pytest
+from planned import planned
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
@@ -20,7 +21,6 @@ from pennylane_threaded_ibmq.circuits.limits import (
     circuit_size,
     weigh,
 )
-from pennylane_threaded_ibmq.circuits.plan import plan
 from pennylane_threaded_ibmq.circuits.shards import Limits, cut
 from pennylane_threaded_ibmq.device.templates import TemplateStore
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
@@ -47,7 +47,7 @@ def blocks_of():
     """Plan tapes for a system: ``blocks_of(tapes)``."""
     with qml.device("threaded.ibmq", wires=2, backend="fake_manila") as dev:
         make_template = partial(dev._planner.make_template, dev._open())
-        yield lambda tapes: plan(tapes, TemplateStore(), make_template, estimator=True)
+        yield lambda tapes: planned(tapes, TemplateStore(), make_template, estimator=True)
 
 
 def limits(options=None, **most):

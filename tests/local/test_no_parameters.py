@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pennylane as qml
 import pytest
+from planned import planned
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector, state_fidelity
 from qiskit_aer import AerSimulator
 
-from pennylane_threaded_ibmq.circuits.plan import plan
 from pennylane_threaded_ibmq.circuits.pubs import make_request
 from pennylane_threaded_ibmq.device.templates import TemplateStore
 from pennylane_threaded_ibmq.execution.primitives import primitive_pubs
@@ -86,7 +86,7 @@ def test_a_qnode_without_parameters_on_the_estimator():
 def test_how_twins_are_sent_to_a_service(measurement, most_shots, takes_rz, expected):
     with qml.device("threaded.ibmq", wires=2, backend="fake_manila") as dev:
         make_template = partial(dev._planner.make_template, dev._open())
-        (block,) = plan(twins(5, 200, measurement), TemplateStore(), make_template, estimator=True)
+        (block,) = planned(twins(5, 200, measurement), TemplateStore(), make_template, estimator=True)
         request = make_request(block, np.random.default_rng(0))
     pubs = primitive_pubs([request], most_shots, takes_rz=takes_rz)
     estimator = block.primitive == "estimator"

@@ -50,7 +50,7 @@ def test_the_length_of_a_circuit_is_that_of_its_target(loopback, device):
     dev = device(primitive="sampler")
     place = dev._open()
     found = dev.estimate(ladder(3, layers=50))
-    (shard,) = dev._cut(tuple(ladder(3, layers=50)))
+    (shard,) = dev._plan(tuple(ladder(3, layers=50))).shards
     (block,) = shard.blocks
     (setting,) = block.settings
     circuit = block.template.sampler_circuit(setting).circuit

@@ -93,7 +93,10 @@ def test_what_tells_twins_apart_changes_nothing_and_no_two_have_the_same(loopbac
     assert np.shape(values) == (4, 1, 1)
     assert len(np.unique(values)) == 4
     template = (
-        dev._cut(tuple(twins(1, 2000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1)))))[0].blocks[0].template
+        dev._plan(tuple(twins(1, 2000, lambda: qml.expval(qml.Z(0) + 2 * qml.Z(1)))))
+        .shards[0]
+        .blocks[0]
+        .template
     )
     plain = template.estimator_circuit()[0].circuit
     assert [i.operation.name for i in circuit.data[1:]] == [i.operation.name for i in plain.data]

@@ -60,8 +60,8 @@ def qubits_of(circuit):
 
 
 def compiled(dev, one):
-    shards = dev._cut(dev._prepare((one,))[0])
-    from pennylane_threaded_ibmq.circuits.pubs import compiled_circuits
+    shards = dev._plan((one,)).shards
+    from pennylane_threaded_ibmq.circuits.plan import compiled_circuits
 
     return compiled_circuits(shards[0].blocks[0])[0]
 

@@ -7,8 +7,7 @@ import pennylane as qml
 import pytest
 from planned import TemplatesOfACall, blocks_of
 
-from pennylane_threaded_ibmq.circuits.plan import join, plan
-from pennylane_threaded_ibmq.circuits.template import Template
+from pennylane_threaded_ibmq.circuits.plan import join, of_tape
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnsupportedCircuitError
 
 
@@ -82,13 +81,6 @@ def test_members_that_are_taken_begin_at_the_first_row():
     assert [(m.position, m.rows) for m in part.members] == [(1, slice(0, 2)), (2, slice(2, 3))]
 
 
-def failing(error):
-    def make(*_):
-        raise error
-
-    return make
-
-
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
@@ -102,14 +94,12 @@ def failing(error):
         ),
     ],
 )
-def test_a_template_that_cannot_be_made_is_the_fault_of_its_tape(error, kind, text):
-    def make(t, d):
-        if t.operations[0].name == "RY":
-            raise error
-        return Template(t, d, [0], lambda c: c)
+def test_what_cannot_be_made_is_the_fault_of_its_tape(error, kind, text):
+    def fail(_):
+        raise error
 
     with pytest.raises(kind) as caught:
-        plan([tape(0.1), tape(0.2, gate=qml.RY), tape(0.3)], TemplatesOfACall(), make, estimator=False)
+        of_tape(1, "cannot become a circuit of Qiskit: {error}", fail, tape(0.2))
     assert str(caught.value) == text
     assert getattr(caught.value, "tape", 1) in (1, None)
 

@@ -13,7 +13,8 @@ from qiskit.quantum_info import Operator
 
 from pennylane_threaded_ibmq.circuits.decode import decode_block
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
-from pennylane_threaded_ibmq.circuits.pubs import Pub, collect, compiled_circuits, make_request
+from pennylane_threaded_ibmq.circuits.plan import compiled_circuits
+from pennylane_threaded_ibmq.circuits.pubs import Pub, collect, make_request
 from pennylane_threaded_ibmq.circuits.shadows import ANGLES, draw_recipes, read_shadow
 
 RNG = np.random.default_rng

@@ -155,7 +155,7 @@ class ThreadedIBMQDevice(BatchDevice, Device):
             return ()
         raw = RawTapes(self._rules(execution_config))
         with collector().rest(len(tapes)):
-            handle = self._start(*self._prepare(tapes, raw.prepare))
+            handle = self._start(self._plan(tapes, raw.prepare))
             if not self._open().remote:
                 # a simulation is over soon, and half of its time would go into looking through the tapes
                 return self._wait(handle)
@@ -211,7 +211,9 @@ class ThreadedIBMQDevice(BatchDevice, Device):
             start += len(made)
         if not tapes:
             return tuple(post(()) for _, post in parts if post is not None)
-        return self._wait(self._start(convert_tensors(tapes), origins))
+        return self._wait(
+            self._start(self._planner.plan_ready(self._open(), convert_tensors(tapes), origins))
+        )
 
     def _rules(self, config: ExecutionConfig | None = None) -> Rules:
         mid_circuit = MidCircuitRules.of(
