@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -19,44 +17,39 @@ from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
 from ..exceptions import (
     BackendError,
-    DeviceClosedError,
     WaitTimeoutError,
 )
 from ..execution.batch import open_batch
 from ..execution.usage import Estimate
-from ..loose_options import LOOSE_OPTIONS
 from ..progress.display import Display
 from ..progress.tables import html_facts
 from ..resources import RESOURCES, Resources
 from ..service.clock import CLOCK, Clock
-from ..settings import Settings, hide_token
+from ..settings import Settings
 from ..store.archive import CallRecord, archives
 from ..store.records import BatchRecord
 from .charges import LateCharges, refuse_other_options, refuse_other_place
 from .checks import tapes_of
 from .context import SMALL, ExecutionContext
 from .garbage import collector
-from .gather import LOCAL_GAP, REMOTE_GAP, CallHandle, Gatherer
+from .gather import CallHandle
 from .handle import BatchHandle
-from .interrupts import handle_termination
 from .journal_access import JournalAccess
+from .opening import Opening
 from .planner import Plan, Planner, Preparation
 from .recording import RecordingLocks, making_operators
 from .spending_limits import SpendingLimits, stop_if_only_estimating, unsent
 from .tag_blocks import TagBlocks, block_tags
-from .variants import OF_JOBS, changed_arguments, shots_argument
+from .variants import OptionVariants
 
 if TYPE_CHECKING:
-    from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
     from pennylane.typing import ResultBatch
     from pennylane.wires import Wires
-    from typing_extensions import Self, Unpack
-
-    from ..options import DeviceOptions
+    from typing_extensions import Self
 
 
-class BatchDevice(JournalAccess):
+class BatchDevice(OptionVariants, JournalAccess):
     """Runs batches of tapes. PennyLane's own device class comes beside it, and brings ``wires`` and ``tracker``."""
 
     wires: Any
@@ -67,7 +60,7 @@ class BatchDevice(JournalAccess):
     def _set_up(
         self,
         settings: Settings,
-        open_workplace: Callable[[Settings, tuple[Any, ...], Clock, Resources], ExecutionContext],
+        open_context: Callable[[Settings, tuple[Any, ...], Clock, Resources], ExecutionContext],
         *,
         later: bool,
     ) -> None:
@@ -75,17 +68,18 @@ class BatchDevice(JournalAccess):
 
         Args:
             settings: Options of the device.
-            open_workplace: Opens the backend that they name.
+            open_context: Opens the backend that they name.
             later: It may be opened when it is first needed: a simulator of this machine that is always there.
         """
+        wires, clock, resources = self.wires, self._clock, self._resources
         self._settings = settings
-        self._open_workplace = open_workplace
         self._seeds = np.random.SeedSequence(settings.seed_simulator)
-        self._planner = Planner(settings, self.wires)
+        self._planner = Planner(settings, wires)
         self._lock = threading.Lock()
-        self._workplace: ExecutionContext | None = None
-        self._gatherer: Gatherer | None = None
-        self._closed = False
+        self._opening = Opening(
+            lambda: open_context(settings, tuple(wires or ()), clock, resources),
+            cancels_on_interrupt=settings.on_interrupt == "cancel",
+        )
         self._charges = LateCharges()
         self._display = Display(settings.progress)
         self._limits = SpendingLimits(settings)
@@ -107,8 +101,9 @@ class BatchDevice(JournalAccess):
         settings = self._settings
         label = len(self.wires) if self.wires else "any"
         facts: list[tuple[str, object]] = [("backend", self._backend_label()), ("wires", label)]
-        if self._workplace is not None and self._workplace.remote:
-            facts.append(("instance", self._workplace.instance))
+        context = self._opening.known
+        if context is not None and context.remote:
+            facts.append(("instance", context.instance))
         facts += [("most jobs in flight", settings.max_jobs), ("tapes in a job", settings.shard_size)]
         if self._tags.now():
             facts.append(("job tags", ", ".join(self._tags.now())))
@@ -117,8 +112,8 @@ class BatchDevice(JournalAccess):
 
     def _backend_label(self) -> str:
         """Name of the backend, without opening it for that."""
-        if self._workplace is not None:
-            return self._workplace.name
+        if self._opening.known is not None:
+            return self._opening.known.name
         backend = self._settings.backend
         return backend if isinstance(backend, str) else str(getattr(backend, "name", type(backend).__name__))
 
@@ -130,46 +125,7 @@ class BatchDevice(JournalAccess):
     @property
     def transpiles(self) -> int:
         """Number of circuits that this device has laid out and routed so far; a gradient after the first transpiles none."""
-        return 0 if self._workplace is None else self._workplace.compiler.transpiles
-
-    def with_options(self, **options: Unpack[DeviceOptions]) -> Self:
-        """A device like this one with some options changed, for one QNode: ``qml.qnode(dev.with_options(resilience_level=2))``.
-
-        It has the login, the backend, the journal and the budgets of this one, and its compiled circuits where the changes do not
-        concern them. It has a tracker of its own, draws other random numbers, and is closed by itself.
-
-        Args:
-            **options: As for a new device. An option that is not given is as here; one of the transpiler or of the primitives
-                that stands by itself, such as ``resilience_level``, changes that one alone.
-
-        Raises:
-            ConfigurationError: An option is unknown or has a value that cannot work.
-        """
-        changes = cast("dict[str, Any]", options)
-        hide_token(changes)
-        arguments = changed_arguments(self._settings, self.backend_name, changes)
-        other = type(self)(**{"wires": self.wires or None, **shots_argument(self._own_shots()), **arguments})
-        other.follow(self, changes)
-        return other
-
-    def follow(self, other: BatchDevice, changes: Collection[str]) -> None:
-        """Share with another device what does not depend on the options that are changed here.
-
-        Args:
-            other: The device that this one is made from.
-            changes: Names of the options that differ.
-        """
-        if "budget_secs" not in changes:
-            self.share_budget(other)
-        if {LOOSE_OPTIONS.get(name, name) for name in changes} <= OF_JOBS:
-            self._planner.templates = other._planner.templates
-        self._tags.follow(other._tags)
-        with other._lock:
-            self._seeds = other._seeds.spawn(1)[0]
-
-    @abstractmethod
-    def _own_shots(self) -> Shots:
-        """Shots of a circuit that sets none."""
+        return 0 if self._opening.known is None else self._opening.known.compiler.transpiles
 
     def batch_execute(self, circuits: Sequence[QuantumScript]) -> ResultBatch:
         """Run any tapes, preprocessing included.
@@ -248,13 +204,9 @@ class BatchDevice(JournalAccess):
         with making_operators(), collector().rest(len(tapes)):
             # what is wrong with one call is no matter of the others
             plan = self._plan(tapes)
-        with self._lock:
-            if self._closed:
-                raise DeviceClosedError("The device was closed and takes no more work.")
-            if self._gatherer is None:
-                self._gatherer = Gatherer(REMOTE_GAP if context.remote else LOCAL_GAP, context.lanes.most)
+        gatherer = self._opening.gatherer()
         call = CallHandle(
-            self._gatherer,
+            gatherer,
             self.send_together,
             plan,
             tags=self._tags.now(),
@@ -263,7 +215,7 @@ class BatchDevice(JournalAccess):
             display=self._display,
         )
         if tapes:
-            self._gatherer.take(call)
+            gatherer.take(call)
         return call
 
     def estimate(self, circuits: QuantumScript | Sequence[QuantumScript]) -> Estimate:
@@ -338,13 +290,7 @@ class BatchDevice(JournalAccess):
 
     def close(self) -> None:
         """End the lanes. Jobs that were accepted run on; whoever waits for them gets an error."""
-        with self._lock:
-            self._closed = True
-            context, gatherer = self._workplace, self._gatherer
-        if gatherer is not None:
-            gatherer.close()
-        if context is not None:
-            context.close()
+        self._opening.close()
 
     def before_fork(self) -> None:
         """Wait for what other threads record: PennyLane's lock on that would stay locked in the child."""
@@ -355,7 +301,8 @@ class BatchDevice(JournalAccess):
         self._recording.give_back()
         if not in_child:
             return
-        self._lock, self._workplace, self._gatherer = threading.Lock(), None, None
+        self._lock = threading.Lock()
+        self._opening.begin_anew()
         self._planner = Planner(self._settings, self.wires)
         self._charges = LateCharges()
         self._display = Display(self._settings.progress)
@@ -372,18 +319,7 @@ class BatchDevice(JournalAccess):
 
     def _open(self) -> ExecutionContext:
         """The context in which this device's shards run; opened when first needed."""
-        with self._lock:
-            if self._workplace is None:
-                context = self._open_workplace(
-                    self._settings, tuple(self.wires or ()), self._clock, self._resources
-                )
-                if self._closed:
-                    context.close()
-                if context.remote and self._settings.on_interrupt == "cancel":
-                    handle_termination()
-                self._workplace = context
-                weakref.finalize(self, _close_here, context, os.getpid())
-            return self._workplace
+        return self._opening.context()
 
     def _start(
         self,
@@ -436,16 +372,6 @@ class BatchDevice(JournalAccess):
     def _cancels_on_interrupt(self, context: ExecutionContext) -> bool:
         return context.remote and self._settings.on_interrupt == "cancel"
 
-    def share_budget(self, other: BatchDevice) -> None:
-        """Spend from the budget of another device too, whose place this one takes."""
-        self._limits.budget = other._limits.budget
-
     def _next_rng(self) -> np.random.Generator:
         with self._lock:
             return np.random.default_rng(self._seeds.spawn(1)[0])
-
-
-def _close_here(context: ExecutionContext, pid: int) -> None:
-    """Close what this process opened; a fork has copies of its locks, which nobody may ever release."""
-    if pid == os.getpid():
-        context.close()

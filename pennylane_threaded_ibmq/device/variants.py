@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import threading
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import ConfigurationError
 from ..loose_options import LOOSE_OPTIONS
 from ..service.backends import LEAST_BUSY
-from ..settings import DEFAULT_SHOTS, Settings
+from ..settings import DEFAULT_SHOTS, Settings, hide_token
 
 if TYPE_CHECKING:
+    import numpy as np
     from pennylane.measurements import Shots
+    from typing_extensions import Self, Unpack
+
+    from ..options import DeviceOptions
+    from .planner import Planner
+    from .spending_limits import SpendingLimits
+    from .tag_blocks import TagBlocks
 
 OF_JOBS = frozenset(
     {
@@ -34,6 +43,62 @@ OF_JOBS = frozenset(
     }
 )
 """Options that change nothing of a compiled circuit, so that two devices may share theirs."""
+
+
+class OptionVariants:
+    """The part of a device that makes others of it."""
+
+    wires: Any
+    _settings: Settings
+    _planner: Planner
+    _limits: SpendingLimits
+    _tags: TagBlocks
+    _seeds: np.random.SeedSequence
+    _lock: threading.Lock
+
+    @property
+    @abstractmethod
+    def backend_name(self) -> str:
+        """Name of the backend."""
+
+    def with_options(self, **options: Unpack[DeviceOptions]) -> Self:
+        """A device like this one with some options changed, for one QNode: ``qml.qnode(dev.with_options(resilience_level=2))``.
+
+        It has the login, the backend, the journal and the budgets of this one, and its compiled circuits where the changes do not
+        concern them. It has a tracker of its own, draws other random numbers, and is closed by itself.
+
+        Args:
+            **options: As for a new device. An option that is not given is as here; one of the transpiler or of the primitives
+                that stands by itself, such as ``resilience_level``, changes that one alone.
+
+        Raises:
+            ConfigurationError: An option is unknown or has a value that cannot work.
+        """
+        changes = cast("dict[str, Any]", options)
+        hide_token(changes)
+        arguments = changed_arguments(self._settings, self.backend_name, changes)
+        other = type(self)(**{"wires": self.wires or None, **shots_argument(self._own_shots()), **arguments})
+        other.follow(self, changes)
+        return other
+
+    def follow(self, other: OptionVariants, changes: Collection[str]) -> None:
+        """Share with another device what does not depend on the options that are changed here.
+
+        Args:
+            other: The device that this one is made from.
+            changes: Names of the options that differ.
+        """
+        if "budget_secs" not in changes:
+            self._limits.budget = other._limits.budget
+        if {LOOSE_OPTIONS.get(name, name) for name in changes} <= OF_JOBS:
+            self._planner.templates = other._planner.templates
+        self._tags.follow(other._tags)
+        with other._lock:
+            self._seeds = other._seeds.spawn(1)[0]
+
+    @abstractmethod
+    def _own_shots(self) -> Shots:
+        """Shots of a circuit that sets none."""
 
 
 def changed_arguments(settings: Settings, backend: str, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def test_a_thousand_calls_make_few_threads_and_mix_nothing_up():
 
 def test_calls_that_wait_together_run_together(monkeypatch):
     # on a busy machine calls come slowly, so the device waits for them longer than it does for a user
-    monkeypatch.setattr("pennylane_threaded_ibmq.device.core.LOCAL_GAP", Gap(2.0, 60.0))
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.opening.LOCAL_GAP", Gap(2.0, 60.0))
     executor = aer(seed_simulator=1)
     sent = []
     device = executor._device()

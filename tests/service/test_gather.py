@@ -55,7 +55,7 @@ def test_a_hundred_calls_are_few_jobs_and_no_login(loopback, device):
 
 def test_calls_wait_for_a_slot_and_then_go_together(loopback, device, monkeypatch):
     """Also where no call waits for the next one."""
-    monkeypatch.setattr("pennylane_threaded_ibmq.device.core.REMOTE_GAP", Gap(0.0, 0.0))
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.opening.REMOTE_GAP", Gap(0.0, 0.0))
     service = loopback()
     service.hold()
     dev = device(backend=SIMULATOR, max_jobs=2)
@@ -70,7 +70,7 @@ def test_calls_wait_for_a_slot_and_then_go_together(loopback, device, monkeypatc
 
 def test_callers_that_all_wait_share_the_slots(loopback, device, monkeypatch):
     """Each of many threads asks for its result at once."""
-    monkeypatch.setattr("pennylane_threaded_ibmq.device.core.REMOTE_GAP", Gap(0.0, 0.0))
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.opening.REMOTE_GAP", Gap(0.0, 0.0))
     service = loopback()
     service.hold()
     dev = device(backend=SIMULATOR, max_jobs=2)
