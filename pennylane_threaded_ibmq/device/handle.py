@@ -104,7 +104,7 @@ class BatchHandle:
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Ids of the jobs accepted so far; empty on simulators of this machine, which give none."""
-        return self._batch.job_ids
+        return self._batch.jobs.ids
 
     def positions(self, start: int, stop: int) -> range:
         """The preprocessed tapes that some of the user's became: those from ``start`` to ``stop``."""
@@ -113,7 +113,7 @@ class BatchHandle:
 
     def job_ids_of(self, positions: range) -> tuple[str, ...]:
         """Ids of the jobs accepted so far that run some of the preprocessed tapes."""
-        return self._batch.job_ids_of(positions)
+        return self._batch.jobs.ids_of(positions)
 
     @property
     def jobs_left(self) -> int:
@@ -123,7 +123,7 @@ class BatchHandle:
     @property
     def jobs(self) -> tuple[Any, ...]:
         """The jobs accepted so far as objects of IBM's client, in the order of ``job_ids``; empty on this machine."""
-        return self._batch.jobs
+        return self._batch.jobs.handles
 
     @property
     def batch_id(self) -> str:
@@ -143,7 +143,7 @@ class BatchHandle:
         into the journal and counted in budgets, and not asked for again.
         """
         if self._usage_secs is None:
-            self._usage_secs = self._batch.usage_secs()
+            self._usage_secs = self._batch.jobs.usage_secs()
             if self._usage_secs is not None:
                 self._track_late_usage(self._usage_secs)
         return self._usage_secs
@@ -155,7 +155,7 @@ class BatchHandle:
         One entry a tape, in the order of the tapes: a record for each PUB that served it, the same for both primitives and for both
         kinds of them. The entry of a tape without a result is empty, and so are all on this machine.
         """
-        found = self._batch.metadata()
+        found = self._batch.jobs.metadata()
         return tuple(
             tuple(one for i in range(origin.start, origin.stop) for one in found.get(i, ()))
             for origin in self._origins
@@ -164,7 +164,7 @@ class BatchHandle:
     @property
     def usage_pending(self) -> bool:
         """Whether its jobs will be charged and the charge is not known yet, as far as was asked; nothing is asked."""
-        return self._usage_secs is None and bool(self._batch.job_ids)
+        return self._usage_secs is None and bool(self._batch.jobs.ids)
 
     def metrics(self) -> tuple[JobMetrics, ...]:
         """Charge of each job, and how long it queued and ran, in the order of ``job_ids``; one request a job.
@@ -175,7 +175,7 @@ class BatchHandle:
         Raises:
             ServiceError: The service did not answer properly.
         """
-        return self._batch.metrics()
+        return self._batch.jobs.metrics()
 
     def timeline(self, *, dark: bool = False) -> Figure:
         """The batch over time so far: which lane carried which shard, and when it queued and ran.

@@ -24,11 +24,9 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
-from ..service.job import SentJob
-from ..service.metrics import JobMetrics
 from ..store.records import ShardState
 from .batch_journal import BatchJournal
-from .batch_service import BatchService
+from .batch_service import BatchJobs, BatchService
 from .budget import Spending
 from .futures import TapeFuture, forked_error
 from .lanes import Lanes
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     import numpy as np
     from pennylane.tape import QuantumScript
     from pennylane.typing import Result
-
-    from .metadata import PubMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +72,9 @@ class Batch:
         specs: The batch, cut; each measurement of each tape is read from exactly one of them.
         scope: What they have in common.
         context: Where they run, and who carries them.
+
+    Attributes:
+        jobs: Those of its jobs that were accepted so far.
     """
 
     def __init__(
@@ -89,10 +88,10 @@ class Batch:
         self.runs = tuple(ShardRun(spec, scope) for spec in specs)
         self.batch_id = scope.batch_id
         self.tracker = scope.tracker
+        self.jobs = BatchJobs(self.runs, context.service)
         self._context = context
         self._lock = threading.Lock()
         self._results = TapeResults(self.tapes, self.batch_id)
-        self._charges: dict[int, float] = {}
         self._open = len(self.runs)
         self._leaving = False
         self._cancelled = False
@@ -108,27 +107,9 @@ class Batch:
             future.add_done_callback(partial(self._finish, run))
 
     @property
-    def job_ids(self) -> tuple[str, ...]:
-        """Ids of the jobs that were accepted so far, in the order of the shards."""
-        return tuple(run.job.job_id for run in self.runs if run.job is not None)
-
-    def job_ids_of(self, positions: range) -> tuple[str, ...]:
-        """Ids of those of them that run some of the tapes."""
-        return tuple(
-            run.job.job_id
-            for run in self.runs
-            if run.job is not None and any(p in positions for p in run.spec.shard.positions)
-        )
-
-    @property
     def shards_left(self) -> int:
         """Number of shards that have not ended."""
         return self._open
-
-    @property
-    def jobs(self) -> tuple[Any, ...]:
-        """The client's objects of those jobs, in the same order."""
-        return tuple(run.job.handle for run in self.runs if run.job is not None)
 
     @property
     def open_job_ids(self) -> tuple[str, ...]:
@@ -216,36 +197,6 @@ class Batch:
             extra={"batch_id": self.batch_id, "job_id": "", "shard": None, "state": "sending"},
         )
 
-    def usage_secs(self) -> float | None:
-        """QPU seconds that IBM charged for the jobs of a finished batch.
-
-        ``None`` where nothing is charged, and while the charge of one of the jobs is not known.
-        """
-        accepted = self._accepted()
-        for run, job, service in accepted:
-            if run.spec.number not in self._charges:
-                secs = service.usage(run, job)
-                if secs is not None:
-                    self._charges[run.spec.number] = secs
-        known = len(self._charges) == len(accepted)
-        return sum(self._charges.values()) if accepted and known else None
-
-    def metadata(self) -> dict[int, tuple[PubMetadata, ...]]:
-        """Metadata of tapes as the service said it, by position, as far as there are results."""
-        found: dict[int, tuple[PubMetadata, ...]] = {}
-        for run, job, service in self._accepted():
-            for position, some in service.metadata(run, job).items():
-                found[position] = found.get(position, ()) + some
-        return found
-
-    def metrics(self) -> tuple[JobMetrics, ...]:
-        """Charge and times of the jobs that were accepted, in the order of the shards.
-
-        Raises:
-            ServiceError: The service did not answer properly.
-        """
-        return tuple(service.metrics(job) for _, job, service in self._accepted())
-
     def error(self, position: int) -> BaseException | None:
         """The error that a tape failed with, if it did."""
         return self._results.errors.get(position)
@@ -273,12 +224,6 @@ class Batch:
             for run in self.runs
             if run.job is not None and not self._results.are_settled(run.spec.shard.positions)
         ]
-
-    def _accepted(self) -> list[tuple[ShardRun, SentJob, BatchService]]:
-        """Shards with a job, each with it and the service; none on this machine."""
-        service = self._context.service
-        found = [(run, run.job) for run in self.runs]
-        return [(run, job, service) for run, job in found if job is not None and service is not None]
 
     def _deliver(self, runs: Sequence[ShardRun]) -> None:
         """Write down that the program has the results of some shards."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from .._quantity import quantity
 from ..service.job import SentJob
@@ -63,3 +64,71 @@ class BatchService:
     def metrics(self, job: SentJob) -> JobMetrics:
         """Charge and times of a job."""
         return self._jobs.metrics(job)
+
+
+class BatchJobs:
+    """The jobs of one batch that were accepted so far, and what the service says of them.
+
+    Args:
+        runs: Shards of the batch.
+        service: The service; ``None`` on this machine, where there are no jobs.
+    """
+
+    def __init__(self, runs: Sequence[ShardRun], service: BatchService | None) -> None:
+        self._runs = runs
+        self._service = service
+        self._charges: dict[int, float] = {}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Their ids, in the order of the shards."""
+        return tuple(run.job.job_id for run in self._runs if run.job is not None)
+
+    def ids_of(self, positions: range) -> tuple[str, ...]:
+        """Ids of those that run some of the tapes."""
+        return tuple(
+            run.job.job_id
+            for run in self._runs
+            if run.job is not None and any(p in positions for p in run.spec.shard.positions)
+        )
+
+    @property
+    def handles(self) -> tuple[Any, ...]:
+        """The client's objects, in the same order."""
+        return tuple(run.job.handle for run in self._runs if run.job is not None)
+
+    def usage_secs(self) -> float | None:
+        """QPU seconds that IBM charged for the jobs of a finished batch.
+
+        ``None`` where nothing is charged, and while the charge of one of the jobs is not known.
+        """
+        accepted = self._accepted()
+        for run, job, service in accepted:
+            if run.spec.number not in self._charges:
+                secs = service.usage(run, job)
+                if secs is not None:
+                    self._charges[run.spec.number] = secs
+        known = len(self._charges) == len(accepted)
+        return sum(self._charges.values()) if accepted and known else None
+
+    def metadata(self) -> dict[int, tuple[PubMetadata, ...]]:
+        """Metadata of tapes as the service said it, by position, as far as there are results."""
+        found: dict[int, tuple[PubMetadata, ...]] = {}
+        for run, job, service in self._accepted():
+            for position, some in service.metadata(run, job).items():
+                found[position] = found.get(position, ()) + some
+        return found
+
+    def metrics(self) -> tuple[JobMetrics, ...]:
+        """Charge and times of the jobs that were accepted, in the order of the shards.
+
+        Raises:
+            ServiceError: The service did not answer properly.
+        """
+        return tuple(service.metrics(job) for _, job, service in self._accepted())
+
+    def _accepted(self) -> list[tuple[ShardRun, SentJob, BatchService]]:
+        """Shards with a job, each with it and the service; none on this machine."""
+        service = self._service
+        found = [(run, run.job) for run in self._runs]
+        return [(run, job, service) for run, job in found if job is not None and service is not None]

@@ -21,7 +21,7 @@ def track_classic(tracker: Any, batch: Batch, jobs: Any) -> None:
         tracker.update(executions=1, shots=tape.shots.total_shots)
         tracker.record()
     tracker.update(batches=1, batch_len=len(batch.tapes), jobs=len(batch.runs))
-    for job_id in batch.job_ids:
+    for job_id in batch.jobs.ids:
         tracker.update(job_ids=job_id)
     tracker.record()
     if not isinstance(jobs, ClassicJobs):

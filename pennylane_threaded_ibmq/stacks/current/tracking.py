@@ -23,7 +23,7 @@ def track(tracker: Any, batch: Batch, usage_secs: float | None) -> None:
     tracker.update(batches=1, jobs=len(batch.runs))
     if usage_secs is not None:
         tracker.update(usage_secs=usage_secs)
-    for job_id in batch.job_ids:
+    for job_id in batch.jobs.ids:
         tracker.update(job_ids=job_id)
     tracker.record()
     for position, tape in enumerate(batch.tapes):
