@@ -25,7 +25,6 @@ from ...service.outage import Outage
 from ...service.service import JobService
 from ...service.states import Ending, State, UnknownStateError, read_code
 from .account import ClassicLogin, client_errors
-from .memory import read_counts, read_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +40,8 @@ STATES = {
     "cancelled - ran too long": State.TOO_LONG,
 }
 """States of the service."""
+
+_HEX_PREFIX = len("0x")
 
 
 class SendingDevice(Protocol):
@@ -230,11 +231,55 @@ def _rows(values: Any) -> Sequence[Any]:
 def _bits(data: Mapping[str, Any], num_clbits: int, shots: int) -> NDArray[np.uint8]:
     """Outcomes of one circuit: shape ``(shots, bytes)``, highest bits first."""
     if "memory" in data:
-        return read_memory(data["memory"], num_clbits)
+        return _read_memory(data["memory"], num_clbits)
     if "counts" in data:
-        return read_counts(data["counts"], num_clbits)
+        return _read_counts(data["counts"], num_clbits)
     # a circuit that measures nothing
     return np.zeros((shots, max(1, (num_clbits + 7) // 8)), dtype=np.uint8)
+
+
+def _hex_digits() -> NDArray[np.uint8]:
+    table = np.zeros(256, dtype=np.uint8)
+    for digit in "0123456789abcdefABCDEF":
+        table[ord(digit)] = int(digit, 16)
+    return table
+
+
+def _read_memory(memory: Sequence[str], num_clbits: int) -> NDArray[np.uint8]:
+    """Read shots in order, without a Python loop over them.
+
+    Args:
+        memory: One number a shot, such as ``"0x1f"``; leading zeros may be missing.
+        num_clbits: Classical bits of the circuit.
+
+    Returns:
+        Packed bits: uint8 of shape ``(shots, bytes)``, highest bits first.
+    """
+    nbytes = max(1, (num_clbits + 7) // 8)
+    text = np.array(memory, dtype=np.bytes_)
+    letters = text.view(np.uint8).reshape(len(text), -1)[:, _HEX_PREFIX:]
+    lengths = np.char.str_len(text) - _HEX_PREFIX
+    # the last digit of each number goes into the last column; what is left of it reads as zero
+    columns = np.arange(2 * nbytes) - (2 * nbytes - lengths)[:, None]
+    inside = (columns >= 0) & (columns < letters.shape[1])
+    digits = np.take_along_axis(letters, np.where(inside, columns, 0), axis=1)
+    nibbles = np.where(inside, _hex_digits()[digits], 0).astype(np.uint8)
+    return (nibbles[:, 0::2] * np.uint8(16)) | nibbles[:, 1::2]
+
+
+def _read_counts(counts: Mapping[str, int], num_clbits: int) -> NDArray[np.uint8]:
+    """Read outcomes of a backend that keeps no memory, in a random order: independent shots are exchangeable.
+
+    Args:
+        counts: Shots of each outcome.
+        num_clbits: Classical bits of the circuit.
+
+    Returns:
+        Packed bits, as from :func:`_read_memory`.
+    """
+    packed = np.repeat(_read_memory(list(counts), num_clbits), list(counts.values()), axis=0)
+    np.random.default_rng().shuffle(packed, axis=0)
+    return packed
 
 
 def _mark(result: Mapping[str, Any]) -> str:
