@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pennylane as qml
 import pytest
+from qiskit.transpiler import PassManager, TranspilerError
+from qiskit.transpiler.basepasses import AnalysisPass
 
 from pennylane_threaded_ibmq.exceptions import UnknownWireError, UnsupportedCircuitError
 
@@ -48,6 +50,26 @@ def test_an_error_names_the_tape_what_is_wrong_and_what_is_accepted(dev, bad, ki
     with pytest.raises(kind, match=rf"(?s)^Tape 2: .*{text}.*Nothing was sent\.$") as raised:
         dev.batch_execute([_tape(), _tape(), bad, _tape()])
     assert raised.value.tape == 2
+
+
+class NoCnot(AnalysisPass):
+    """A compiler's pass that takes some circuits and not others."""
+
+    def run(self, dag):
+        if "cx" in dag.count_ops():
+            raise TranspilerError("no cx here.")
+
+
+def test_a_tape_that_cannot_be_compiled_is_named_as_it_was_given():
+    """Also where a tape before it has become several."""
+    tapes = [_tape([qml.RX(np.array([0.1, 0.2, 0.3]), 0)]), _tape([qml.CNOT([0, 1])])]
+    manager = PassManager([NoCnot()])
+    with qml.device("threaded.ibmq", wires=2, parametrise=False, pass_manager=manager) as dev:
+        with pytest.raises(
+            UnsupportedCircuitError, match=r"^Tape 1 cannot be transpiled.*no cx here"
+        ) as caught:
+            dev.batch_execute(tapes)
+        assert caught.value.tape == 1
 
 
 def test_looking_for_the_tape_repeats_no_warning(dev):
