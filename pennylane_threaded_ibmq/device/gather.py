@@ -92,7 +92,7 @@ class CallHandle:
         self._display = display
         self._lock = threading.RLock()
         self._batch: BatchHandle | None = None
-        self._together: Sequence[CallHandle] = ()
+        self._calls: Sequence[CallHandle] = ()
         self._positions = range(0)
 
     def __repr__(self) -> str:
@@ -163,10 +163,10 @@ class CallHandle:
             self._batch.track_if_finished()
         return tuple(future.result(0) for future in self.futures)
 
-    def follow(self, batch: BatchHandle, together: Sequence[CallHandle], start: int) -> None:
+    def follow(self, batch: BatchHandle, calls: Sequence[CallHandle], start: int) -> None:
         """Take results from the batch that carries some calls, this one from its place ``start`` on."""
         self._positions = batch.positions(start, start + len(self))
-        self._together, self._batch = together, batch
+        self._calls, self._batch = calls, batch
         batch.fulfil(self.futures, start)
 
     def fail(self, error: BaseException) -> None:
@@ -177,7 +177,7 @@ class CallHandle:
 
     def _nobody_waits(self) -> bool:
         """Whether all that were sent together are done, or were given up."""
-        return all(call.done() for call in self._together)
+        return all(call.done() for call in self._calls)
 
     def _wait(self, seconds: float | None) -> bool:
         batch = self._batch
@@ -225,7 +225,7 @@ class Gatherer:
         self._waiting: list[CallHandle] = []
         self._batches: list[BatchHandle] = []
         self._thread: threading.Thread | None = None
-        self._hurried = self._closed = False
+        self._urgent = self._closed = False
 
     def take(self, call: CallHandle) -> None:
         """Take a call, to be sent with those that come soon.
@@ -249,7 +249,7 @@ class Gatherer:
     def flush(self) -> None:
         """Wait for no more calls: send all that wait, or let them go together as soon as a slot is free."""
         with self._state:
-            self._hurried = bool(self._waiting)
+            self._urgent = bool(self._waiting)
         # a thread that records would wait for the gathering one, which would wait for the lock
         self._send_due(in_any_case=holds_recording_lock())
 
@@ -267,7 +267,7 @@ class Gatherer:
             with self._state:
                 if not self._waiting or not (in_any_case or self._pause() == 0.0):
                     return
-                calls, self._waiting, self._hurried = self._waiting, [], False
+                calls, self._waiting, self._urgent = self._waiting, [], False
             alike: dict[tuple[str, ...], list[CallHandle]] = {}
             for call in calls:
                 if not call.cancelled():
@@ -312,7 +312,7 @@ class Gatherer:
         left = [batch.jobs_left for batch in self._batches if batch.jobs_left]
         if sum(left) >= self._slots:
             return None
-        if self._hurried:
+        if self._urgent:
             return 0.0
         patience = 1 + 2 * len(left)
         first, last = self._waiting[0].made_at, self._waiting[-1].made_at

@@ -184,12 +184,12 @@ class Archive:
             time.sleep(TOGETHER_SECS)
             # before Python 3.13 whoever waits in join may hold the main thread's lock just when the interpreter, as it ends, asserts
             # that it is free; and what the program did before it ended is written below
-            ended = not program.is_alive()
+            alive = program.is_alive()
             self.flush()
             with self._lock:
                 if self._calls:
                     last_use = time.monotonic()
-                if ended or time.monotonic() - last_use > IDLE_SECS:
+                if not alive or time.monotonic() - last_use > IDLE_SECS:
                     self._thread = None
                     break
         with self._turn:
@@ -200,8 +200,8 @@ class Archive:
     def _take_done(self) -> list[_Call]:
         with self._lock:
             done = [call for call in self._calls if call.done()]
-            left = set(self._calls).difference(done)
-            self._calls = [call for call in self._calls if call in left]
+            pending = set(self._calls).difference(done)
+            self._calls = [call for call in self._calls if call in pending]
             return done
 
     def _write(self, calls: Sequence[_Call]) -> None:

@@ -211,7 +211,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
                 ticket = Ticket(self, super().batch_submit(batch))
         except Exception as error:  # noqa: BLE001 - Covalent raises it where the result is asked for
             return [_failed(error) for _ in tapes]
-        return [self._converted(future, ticket) for future in ticket.futures]
+        return [self._covalent_future(future, ticket) for future in ticket.futures]
 
     def batch_get_results(self, futures_list: Iterable[Future[Any]]) -> list[Any]:
         """Wait for futures of :meth:`batch_submit`.
@@ -239,7 +239,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
         known = Wires(range(info.device_wires)) if info is not None else Wires([])
         return known if all(w in known for tape in tapes for w in tape.wires) else None
 
-    def _converted(self, source: Future[Any], ticket: Ticket) -> TapeFuture:
+    def _covalent_future(self, source: Future[Any], ticket: Ticket) -> TapeFuture:
         """The future of a circuit, with Covalent's result object as its result."""
         future = TapeFuture(ticket)
         start = time.perf_counter()

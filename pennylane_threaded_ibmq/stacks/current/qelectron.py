@@ -98,11 +98,11 @@ class StackQElectron(QElectron):
 
     def update(self, **kwargs: Any) -> Self:
         """Return a qelectron with other settings; see PennyLane's ``QNode.update``."""
-        updated = super().update(**kwargs)
+        node = super().update(**kwargs)
         fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(updated.__dict__)
+        fresh.__dict__.update(node.__dict__)
         fresh.original_qnode, fresh.name, fresh.description = self.original_qnode, self.name, self.description
-        device = updated.device if "device" in kwargs else self.original_qnode.device
+        device = node.device if "device" in kwargs else self.original_qnode.device
         fresh.device = SelectorDevice(self.device.target, device.wires)
         return fresh
 
