@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from . import classic_routes, platform_routes
+from .classic_routes import ACCOUNT_PREFIX, RUNTIME_PREFIX, ClassicApi
 from .environment import Service, service_of
-from .pipeline import Call, Handler, Pipeline, admit_to_instance
+from .pipeline import Call, Handler
 from .platform import Control, Platform, serves_platform
+from .platform_routes import PlatformApi
 from .proxy import refusal_text
 from .responses import JSONResponse, PlainTextResponse, Response, error_response, not_found
 
@@ -34,8 +35,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         control: Carries out commands from other processes.
         key: Secret that such a process must know.
     """
-    platform_pipeline = Pipeline(platform, admit_to_instance)
-    classic_pipeline = Pipeline(platform, classic_routes.admit_with_token)
+    platform_api, classic_api = PlatformApi(platform), ClassicApi(platform)
 
     async def unknown(call: Call) -> Response:
         raise not_found("Route", f"{call.request.method} {call.request.url.path}")
@@ -43,7 +43,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
     def router(routes: Sequence[BaseRoute], otherwise: Handler = unknown, label: str = "(unknown)") -> Router:
         async def fallback(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
-            response = await platform_pipeline.serve(
+            response = await platform_api.serve(
                 f"{request.method} {label}", otherwise, request, authorised=False
             )
             await response(scope, receive, send)
@@ -51,18 +51,12 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         # Redirects to paths with another slash would hide a client's mistake.
         return Router(routes, default=fallback, redirect_slashes=False)
 
-    account = router(classic_routes.account_routes(classic_pipeline))
-    classic = router(classic_routes.ClassicApi(classic_pipeline).routes())
+    account, classic = router(classic_api.account_routes()), router(classic_api.routes())
     if platform.config.gone is not None:
-        account = classic = router([], classic_routes.switched_off, "(gone)")
-    runtime = router(platform_routes.PlatformApi(platform_pipeline).routes() if serves_platform() else [])
-    iam, search, catalog = (
-        router(routes(platform_pipeline))
-        for routes in (
-            platform_routes.iam_routes,
-            platform_routes.search_routes,
-            platform_routes.catalog_routes,
-        )
+        account = classic = router([], classic_api.switched_off, "(gone)")
+    runtime = router(platform_api.routes() if serves_platform() else [])
+    iam, search, catalog = map(
+        router, (platform_api.iam_routes(), platform_api.search_routes(), platform_api.catalog_routes())
     )
     commands = Route(CONTROL_PATH, _control_endpoint(platform, control, key), methods=["POST"])
     mounts = [
@@ -73,8 +67,8 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         Mount("/iam", iam),
         Mount("/search", search),
         Mount("/catalog", catalog),
-        Mount(classic_routes.ACCOUNT_PREFIX, account),
-        Mount(classic_routes.RUNTIME_PREFIX, classic),
+        Mount(ACCOUNT_PREFIX, account),
+        Mount(RUNTIME_PREFIX, classic),
         commands,
     ]
     services: dict[Service, ASGIApp] = {
@@ -82,7 +76,7 @@ def build_app(platform: Platform, control: Control, key: str) -> ASGIApp:
         "search": search,
         "catalog": catalog,
         "runtime": router(mounts),
-        "classic_account": router([Mount(classic_routes.ACCOUNT_PREFIX, account)]),
+        "classic_account": router([Mount(ACCOUNT_PREFIX, account)]),
         "classic_runtime": classic,
     }
     return _by_host(services, platform)

@@ -33,7 +33,22 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Instance(Model):
+class Payer(Model):
+    """A part of an account that jobs are for."""
+
+    backends: tuple[str, ...] | None = None
+
+    @property
+    def id(self) -> str:
+        """Id under which jobs and sessions are its own."""
+        raise NotImplementedError
+
+    def offers(self, backend: str) -> bool:
+        """Whether its jobs may run on a backend."""
+        return self.backends is None or backend in self.backends
+
+
+class Instance(Payer):
     """One service instance of the account, as IBM's resource search lists it.
 
     Attributes:
@@ -49,15 +64,15 @@ class Instance(Model):
     name: str = Field(default="open-instance", min_length=1)
     plan: str = Field(default="open", min_length=1)
     pricing_type: Literal["free", "trial", "paygo", "paid", "subscription"] = "free"
-    backends: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
 
-    def offers(self, backend: str) -> bool:
-        """Whether jobs of this instance may run on a backend."""
-        return self.backends is None or backend in self.backends
+    @property
+    def id(self) -> str:
+        """The CRN."""
+        return self.crn
 
 
-class Project(Model):
+class Project(Payer):
     """One hub/group/project of the account, as the classic API lists it.
 
     Attributes:
@@ -70,16 +85,16 @@ class Project(Model):
     hub: str = Field(default="ibm-q", pattern=_NAME)
     group: str = Field(default="open", pattern=_NAME)
     project: str = Field(default="main", pattern=_NAME)
-    backends: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
-        """``hub/group/project``; it stands where the Platform has the CRN of an instance."""
+        """``hub/group/project``."""
         return f"{self.hub}/{self.group}/{self.project}"
 
-    def offers(self, backend: str) -> bool:
-        """Whether jobs of this project may run on a backend."""
-        return self.backends is None or backend in self.backends
+    @property
+    def id(self) -> str:
+        """The name; it stands where the Platform has the CRN of an instance."""
+        return self.name
 
 
 class LoopbackConfig(Model):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from .admission import version_of
 from .config import Instance
 from .faults import Fault, resized
-from .machines import Machine
 from .platform import Platform
 from .responses import (
     ApiError,
@@ -28,7 +28,6 @@ from .responses import (
     bad_request,
     body_of,
     error_response,
-    wrong_instance,
 )
 
 if TYPE_CHECKING:
@@ -44,27 +43,16 @@ class Call:
     """One request on its way to a handler.
 
     Attributes:
-        platform: The service's state.
         request: The request.
         body: Its body.
         instance: The instance it names; only routes that need one have one.
         forced_outcome: How the job that it creates is to end; ``None`` for its natural end.
     """
 
-    platform: Platform
     request: Request
     body: bytes
     instance: Instance | None = None
     forced_outcome: Fault | None = None
-
-    @property
-    def version(self) -> str:
-        """The version of the Platform's API that the request speaks.
-
-        Raises:
-            ApiError: 400.
-        """
-        return version_of(self.request.headers, self.platform.config.oldest_version)
 
     @property
     def account(self) -> Instance:
@@ -90,28 +78,28 @@ class Call:
             raise bad_request(f"the body must be an object, not {type(value).__name__}")
         return value
 
-    def machine(self, name: str) -> Machine | None:
-        """A backend of the instance."""
-        return self.platform.machine(name, self.account)
-
 
 Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
 Act: TypeAlias = "Callable[[], Awaitable[Response]]"
-Admit: TypeAlias = "Callable[[Platform, Request], Instance | None]"
-"""Refuses a request without a valid login, and names the instance that it is for, if its face has instances."""
 
 
-class Pipeline:
+class Pipeline(ABC):
     """Turns handlers into routes.
 
     Args:
         platform: The service's state.
-        admit: Asked about each request to a route that is authorised.
     """
 
-    def __init__(self, platform: Platform, admit: Admit) -> None:
+    def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._admit = admit
+
+    @abstractmethod
+    def _admit(self, request: Request) -> Instance | None:
+        """Refuse a request without a valid login, and find the instance that it is for, if its API has instances.
+
+        Raises:
+            ApiError: 401 or 403.
+        """
 
     def route(
         self, label: str, handler: Handler, *, authorised: bool = True, path: str | None = None
@@ -146,11 +134,8 @@ class Pipeline:
         if fault is not None:
             platform.tally.fault(fault.effect)
         forced_outcome = fault if fault is not None and fault.effect == "job" else None
-
-        async def act() -> Response:
-            return await self._act(handler, request, body, forced_outcome, authorised=authorised)
-
-        response = await act() if fault is None else await _with_fault(platform, fault, act)
+        act = partial(self._act, handler, request, body, forced_outcome, authorised=authorised)
+        response = await act() if fault is None else await self._with_fault(fault, act)
         platform.tally.count(bytes_sent=len(response.body))
         return response
 
@@ -164,63 +149,50 @@ class Pipeline:
         authorised: bool,
     ) -> Response:
         try:
-            instance = self._admit(self._platform, request) if authorised else None
-            return await handler(Call(self._platform, request, body, instance, forced_outcome))
+            instance = self._admit(request) if authorised else None
+            return await handler(Call(request, body, instance, forced_outcome))
         except ApiError as error:
             return error_response(error)
         except Exception as error:
             logger.exception("%s %s could not be answered", request.method, request.url.path)
             return error_response(ApiError(500, 1000, f"API Internal error: {error!r}", "Retry the action."))
 
+    async def _with_fault(self, fault: Fault, act: Act) -> Response:
+        """Answer a request that a fault hit.
 
-def admit_to_instance(platform: Platform, request: Request) -> Instance:
-    """The Platform's way: an access token, and the CRN of an instance of the account."""
-    platform.issuer.check(request.headers)
-    version_of(request.headers, platform.config.oldest_version)
-    crn = request.headers.get("service-crn", "")
-    if crn not in platform.instances:
-        raise wrong_instance(crn)
-    return platform.instances[crn]
+        Args:
+            fault: The fault.
+            act: Answers the request as if nothing were wrong.
 
+        Returns:
+            The answer.
+        """
+        if fault.effect in ("status", "reset", "stall"):
+            acted = await act() if fault.when == "after" else None
+            if fault.effect == "reset":
+                return Dropped()
+            if fault.effect == "status":
+                return _error(fault)
+            await self._stall(fault)
+            return acted or await act()
+        answered = await act()
+        if fault.effect == "empty":
+            return Response(status_code=fault.status or 204)
+        if fault.effect == "job":
+            return answered
+        if fault.effect == "short":
+            return Cut(answered, fault.keep)
+        return _spoil(fault, answered)
 
-async def _with_fault(platform: Platform, fault: Fault, act: Act) -> Response:
-    """Answer a request that a fault hit.
-
-    Args:
-        platform: The service's state.
-        fault: The fault.
-        act: Answers the request as if nothing were wrong.
-
-    Returns:
-        The answer.
-    """
-    if fault.effect in ("status", "reset", "stall"):
-        acted = await act() if fault.when == "after" else None
-        if fault.effect == "reset":
-            return Dropped()
-        if fault.effect == "status":
-            return _error(fault)
-        await _stall(platform, fault)
-        return acted or await act()
-    answered = await act()
-    if fault.effect == "empty":
-        return Response(status_code=fault.status or 204)
-    if fault.effect == "job":
-        return answered
-    if fault.effect == "short":
-        return Cut(answered, fault.keep)
-    return _spoil(fault, answered)
+    async def _stall(self, fault: Fault) -> None:
+        """Wait for as long as the fault says, or until faults are cleared; whether the client is still there is no matter."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._platform.stalling(), fault.secs)
 
 
 def _error(fault: Fault) -> Response:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     return error_response(ApiError(fault.status or 500, fault.code, fault.message, headers=headers))
-
-
-async def _stall(platform: Platform, fault: Fault) -> None:
-    """Wait for as long as the fault says, or until faults are cleared; whether the client is still there is no matter."""
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(platform.stalling(), fault.secs)
 
 
 def _spoil(fault: Fault, response: Response) -> Response:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .admission import Issuer
 from .classic_programs import classic_programs
-from .config import Instance, LoopbackConfig, Project
+from .config import LoopbackConfig
 from .faults import Fault, FaultPlan
 from .jobs import JobStore, SessionStore
 from .machines import ClassicMachine, Machine, Output, Program, load_machines
@@ -49,9 +49,10 @@ class Platform:
         self.runner = Runner(machines, noise=config.noise, seed=config.seed)
         self.scheduler = Scheduler(config, self.jobs, self.sessions, self.change, self.runner.execute, pool)
 
-    def machine(self, name: str, instance: Instance) -> Machine | None:
-        """A backend that an instance may use, and that is not retired."""
-        return self.machines.get(name) if instance.offers(name) and name not in self._retired else None
+    @property
+    def offered_machines(self) -> Mapping[str, Machine]:
+        """The Platform's backends that are not retired."""
+        return {name: machine for name, machine in self.machines.items() if name not in self._retired}
 
     def set_backend(self, name: str, state: BackendState) -> None:
         """Put a backend of the Platform into a state.
@@ -68,10 +69,6 @@ class Platform:
         for known, names in (("paused", self.scheduler.paused), ("retired", self._retired)):
             (names.add if state == known else names.discard)(name)
         self.change.notify()
-
-    def classic_machine(self, name: str, project: Project) -> ClassicMachine | None:
-        """A backend that a project may use."""
-        return self.classic_machines.get(name) if project.offers(name) else None
 
     def queue_length(self, backend: str) -> int:
         """Jobs of a backend that are queued or running."""

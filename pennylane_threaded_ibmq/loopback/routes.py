@@ -1,17 +1,18 @@
-"""Jobs and sessions: what both APIs do with them alike. Each says in its own words whose they are and how they look."""
+"""Backends, jobs and sessions: what both APIs do with them alike. Each says in its own words whose they are and how they look."""
 
 from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .admission import NEW_USAGE_SINCE, NEWEST, execution_ns, usage_of
-from .jobs import INTERACTIVE_TTL_SECS, Filter
+from .jobs import DEFAULT_TTL_SECS, INTERACTIVE_TTL_SECS, Filter, new_id
 from .pipeline import Call, Pipeline
+from .platform import Platform
 from .records import JobRecord, JobStatus, SessionRecord, iso, utc_now
 from .responses import (
     ApiError,
@@ -21,9 +22,10 @@ from .responses import (
     bad_request,
     no_content,
     not_found,
+    raw_json,
     session_closed,
-    too_many_pending,
     too_many_requests,
+    unknown_backend,
     usage_exceeded,
     wrong_state,
 )
@@ -32,97 +34,177 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.routing import Route
 
+    from .config import Payer
+    from .machines import Machine
 
-class Api(ABC):
-    """One of IBM's two APIs, as far as they are alike.
 
-    Args:
-        pipeline: Makes its routes.
-    """
+class Api(Pipeline):
+    """One of IBM's two APIs, as far as they are alike."""
 
-    most_listed: ClassVar[int]
+    _most_listed: ClassVar[int]
     """Most jobs on a page of a list."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    _id_prefix: ClassVar[str]
+    """First letter of the ids of its jobs."""
+
+    _max_ttl_field: ClassVar[str]
+    """Name of a session's longest time in the body that opens it."""
+
+    _state_fields: ClassVar[tuple[str, ...]]
+    """What is said of a job's end beside its status, where there is something to say."""
+
+    @property
+    @abstractmethod
+    def _machines(self) -> Mapping[str, Machine]:
+        """The backends by name."""
 
     @abstractmethod
-    async def submit(self, call: Call) -> Response:
-        """Take a new job."""
+    def _payers(self, call: Call) -> Sequence[Payer]:
+        """The instances or projects whose jobs and backends a request is about."""
 
     @abstractmethod
-    async def results(self, call: Call) -> Response:
-        """Hand out the results of a job."""
+    def _payer(self, call: Call, body: dict[str, Any]) -> Payer:
+        """The instance or project that a new job or session is for."""
 
     @abstractmethod
-    async def open_session(self, call: Call) -> Response:
-        """Take a new session or batch."""
+    def _job_fields(self, program: str, params: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        """Fields of a new job that this API alone has, and how many circuits it is submitted with.
+
+        Raises:
+            ApiError: There is no such program, or they make no sense.
+        """
 
     @abstractmethod
-    def job(self, call: Call) -> JobRecord:
-        """The job that a path names, if whoever asks may see it."""
+    def _mode(self, call: Call, body: dict[str, Any]) -> str:
+        """The mode of a new session."""
 
     @abstractmethod
-    def owner(self, call: Call) -> str | None:
-        """Owner of the jobs that a list holds; ``None`` for those of everybody who asks."""
+    def _too_many_pending(self, limit: int) -> ApiError:
+        """The answer to a job beyond the limit of those that are queued or running."""
 
     @abstractmethod
-    def owns(self, call: Call, record: JobRecord | SessionRecord) -> bool:
-        """Whether a job or session belongs to whoever asks."""
+    def _no_job(self, job_id: str) -> ApiError:
+        """The answer to a question for a job that is not there."""
 
     @abstractmethod
-    def describe(self, call: Call, job: JobRecord) -> dict[str, Any]:
-        """A job as this API describes it."""
+    def _description(self, call: Call, job: JobRecord) -> dict[str, Any]:
+        """The fields of a job's description that this API alone has."""
 
     @abstractmethod
-    def metrics(self, call: Call, job: JobRecord) -> dict[str, Any]:
-        """Times, usage and the place in the queue, as this API describes them."""
+    def _metrics_of(self, call: Call, job: JobRecord) -> dict[str, Any]:
+        """Times, usage and the place in the queue."""
 
     @abstractmethod
-    def backend_routes(self) -> list[Route]:
-        """Routes about backends."""
+    async def _backends(self, call: Call) -> Response:
+        """List the backends."""
 
     def routes(self) -> list[Route]:
-        """All routes of the runtime."""
-        return [*self.backend_routes(), *self.job_routes(), *self.session_routes()]
-
-    def job_routes(self) -> list[Route]:
-        """Routes about jobs."""
-        route = self._pipeline.route
+        """The routes that both have."""
+        route = self.route
         return [
-            route("POST /jobs", self.submit),
+            route("GET /backends", self._backends),
+            route("GET /backends/{name}/configuration", self._configuration),
+            route("GET /backends/{name}/properties", self._properties),
+            route("GET /backends/{name}/status", self._status),
+            route("POST /jobs", self._submit),
             route("GET /jobs", self._list),
             route("GET /jobs/{id}", self._get),
             route("DELETE /jobs/{id}", self._delete),
-            route("GET /jobs/{id}/results", self.results),
+            route("GET /jobs/{id}/results", self._results),
             route("GET /jobs/{id}/metrics", self._metrics),
             route("GET /jobs/{id}/logs", self._logs),
             route("POST /jobs/{id}/cancel", self._cancel),
             route("PUT /jobs/{id}/tags", self._tag),
-        ]
-
-    def session_routes(self) -> list[Route]:
-        """Routes about sessions and batches."""
-        route = self._pipeline.route
-        return [
-            route("POST /sessions", self.open_session),
+            route("POST /sessions", self._open_session),
             route("GET /sessions/{id}", self._get_session),
             route("PATCH /sessions/{id}", self._patch_session),
             route("DELETE /sessions/{id}/close", self._close_session),
         ]
 
-    def session(self, call: Call, session_id: str) -> SessionRecord:
-        """A session of whoever asks.
+    # ----------------------------------------------------------------------------------------------- backends
+
+    def _machine(self, name: Any, payers: Sequence[Payer]) -> Machine:
+        """A backend that one of some payers may use.
 
         Raises:
             ApiError: 404.
         """
-        session = call.platform.sessions.get(session_id)
-        if session is None or not self.owns(call, session):
-            raise not_found("Session", session_id)
-        return session
+        machine = self._machines.get(name) if isinstance(name, str) else None
+        if machine is None or not any(payer.offers(name) for payer in payers):
+            raise unknown_backend(str(name))
+        return machine
 
-    def check_session(self, call: Call, session_id: Any, backend: str) -> None:
+    def _machine_of(self, call: Call) -> Machine:
+        """The backend that a path names."""
+        return self._machine(call.part("name"), self._payers(call))
+
+    async def _configuration(self, call: Call) -> Response:
+        return raw_json(self._machine_of(call).configuration_body)
+
+    async def _properties(self, call: Call) -> Response:
+        return raw_json(self._machine_of(call).properties_body)
+
+    async def _status(self, call: Call) -> Response:
+        machine = self._machine_of(call)
+        return JSONResponse(
+            {
+                "state": True,
+                "status": "paused" if machine.name in self._platform.scheduler.paused else "active",
+                "message": "",
+                "length_queue": self._platform.queue_length(machine.name),
+                "backend_version": machine.configuration["backend_version"],
+            }
+        )
+
+    # --------------------------------------------------------------------------------------------------- jobs
+
+    async def _submit(self, call: Call) -> Response:
+        """Take a new job."""
+        body = call.json()
+        payer = self._payer(call, body)
+        backend, program, params = body.get("backend"), body.get("program_id"), body.get("params")
+        if not isinstance(backend, str) or not isinstance(program, str) or not isinstance(params, dict):
+            raise bad_request("program_id, backend and params are required.")
+        self._machine(backend, [payer])
+        fields = self._job_fields(program, params, body)
+        self._check_limits(payer)
+        session_id = body.get("session_id")
+        self._check_session(call, session_id, backend)
+        job = JobRecord(
+            id=new_id(self._id_prefix),
+            program_id=program,
+            backend=backend,
+            instance=payer.id,
+            tags=tag_list(body.get("tags", [])),
+            session_id=session_id,
+            created=utc_now(),
+            **fields,
+        )
+        self._platform.jobs.add(job, params, len(call.body))
+        self._platform.scheduler.submit(job, call.forced_outcome)
+        return JSONResponse(self._receipt(job))
+
+    def _receipt(self, job: JobRecord) -> dict[str, Any]:
+        """The answer to a new job."""
+        return {"id": job.id, "backend": job.backend}
+
+    def _check_limits(self, payer: Payer) -> None:
+        """Refuse a job beyond the limits of its payer.
+
+        Raises:
+            ApiError: It is beyond one.
+        """
+        config, jobs = self._platform.config, self._platform.jobs
+        if config.usage_limit_secs is not None and jobs.used_secs(payer.id) >= config.usage_limit_secs:
+            raise usage_exceeded()
+        pending = sum(job.instance == payer.id for job in jobs.live())
+        if config.max_pending is not None and pending >= config.max_pending:
+            raise self._too_many_pending(config.max_pending)
+        wait_secs = jobs.wait_secs(payer.id)
+        if wait_secs and config.jobs_per_minute is not None:
+            raise too_many_requests(config.jobs_per_minute, math.ceil(wait_secs))
+
+    def _check_session(self, call: Call, session_id: Any, backend: str) -> None:
         """Refuse a job for a session that is not there, is for another backend, or takes none.
 
         Raises:
@@ -130,143 +212,182 @@ class Api(ABC):
         """
         if session_id is None:
             return
-        session = self.session(call, str(session_id))
+        session = self._session(call, str(session_id))
         if session.backend != backend:
             raise bad_request(f"session {session.id} is for {session.backend}, not for {backend}.")
         if not session.accepting_jobs:
             raise session_closed(session.id)
 
+    def _owners(self, call: Call) -> frozenset[str]:
+        """Ids of the instances or projects whose jobs a request is about."""
+        return frozenset(payer.id for payer in self._payers(call))
+
+    def _job(self, call: Call) -> JobRecord:
+        """The job that a path names, if whoever asks may see it."""
+        job = self._platform.jobs.get(call.part("id"))
+        if job is None or job.instance not in self._owners(call):
+            raise self._no_job(call.part("id"))
+        return job
+
     async def _list(self, call: Call) -> Response:
         query = call.request.query_params
-        wanted = filter_of(call, self.owner(call))
-        limit = min(_number(query, "limit", self.most_listed), self.most_listed)
+        selection = filter_of(query, self._owners(call))
+        limit = min(_number(query, "limit", self._most_listed), self._most_listed)
         offset = _number(query, "offset", 0)
-        found = call.platform.jobs.select(wanted, ascending=query.get("sort", "DESC").upper() == "ASC")
-        page = [self.describe(call, job) for job in found[offset : offset + limit]]
-        return JSONResponse({"jobs": page, "count": len(found), "limit": limit, "offset": offset})
+        ascending = query.get("sort", "DESC").upper() == "ASC"
+        jobs = self._platform.jobs.select(selection, ascending=ascending)
+        page = [self._describe(call, job) for job in jobs[offset : offset + limit]]
+        return JSONResponse({"jobs": page, "count": len(jobs), "limit": limit, "offset": offset})
 
     async def _get(self, call: Call) -> Response:
-        return JSONResponse(self.describe(call, self.job(call)))
+        return JSONResponse(self._describe(call, self._job(call)))
+
+    def _describe(self, call: Call, job: JobRecord) -> dict[str, Any]:
+        """A job as IBM describes it; inputs are left out on request, and always for a private job."""
+        ending = {name: getattr(job, name) for name in self._state_fields}
+        description = {
+            "id": job.id,
+            "backend": job.backend,
+            "program": {"id": job.program_id},
+            "created": iso(job.created),
+            "state": {"status": job.status, **_known(ending)},
+            "status": job.status,
+            "tags": list(job.tags),
+            "runtime": "",
+            **self._description(call, job),
+            **_known({"session_id": job.session_id}),
+        }
+        if call.request.query_params.get("exclude_params") != "true" and not job.private:
+            description["params"] = self._platform.jobs.params(job.id)
+        return description
+
+    async def _results(self, call: Call) -> Response:
+        job = self._job(call)
+        text = self._platform.jobs.text(job.id)
+        if text is None and job.private and job.results_read:
+            raise not_found("Job results", job.id)
+        if text is None:
+            return no_content()
+        self._platform.jobs.results_read(job.id)
+        return PlainTextResponse(self._results_text(call, job, text))
+
+    def _results_text(self, _call: Call, _job: JobRecord, text: str) -> str:
+        """The results of a job as they are handed out."""
+        return text
 
     async def _delete(self, call: Call) -> Response:
-        job = self.job(call)
+        job = self._job(call)
         if not job.status.final:
             raise wrong_state(job.id, job.status, "deleted")
-        call.platform.jobs.remove(job.id)
+        self._platform.jobs.remove(job.id)
         return no_content()
 
     async def _metrics(self, call: Call) -> Response:
-        return JSONResponse(self.metrics(call, self.job(call)))
+        return JSONResponse(self._metrics_of(call, self._job(call)))
 
     async def _logs(self, call: Call) -> Response:
         """A line for each state that the job reached."""
-        job = self.job(call)
+        job = self._job(call)
         lines = [f"{iso(job.created)} created on {job.backend}"]
         lines += [f"{iso(job.started)} running"] if job.started else []
         lines += [f"{iso(job.finished)} {job.status} {job.reason or ''}".rstrip()] if job.finished else []
         return PlainTextResponse("\n".join(lines) + "\n")
 
     async def _cancel(self, call: Call) -> Response:
-        job = self.job(call)
-        if not call.platform.scheduler.cancel(job):
+        job = self._job(call)
+        if not self._platform.scheduler.cancel(job):
             raise wrong_state(job.id, job.status, "cancelled")
         return no_content()
 
     async def _tag(self, call: Call) -> Response:
-        call.platform.jobs.update(self.job(call).id, tags=tag_list(call.json().get("tags")))
+        self._platform.jobs.update(self._job(call).id, tags=tag_list(call.json().get("tags")))
         return no_content()
 
+    # ----------------------------------------------------------------------------------------------- sessions
+
+    async def _open_session(self, call: Call) -> Response:
+        """Take a new session or batch."""
+        body = call.json()
+        payer = self._payer(call, body)
+        mode, max_ttl = self._mode(call, body), body.get(self._max_ttl_field, DEFAULT_TTL_SECS)
+        if not isinstance(max_ttl, int) or max_ttl <= 0:
+            raise bad_request(f"{self._max_ttl_field} must be a positive number of seconds.")
+        session = SessionRecord(
+            id=new_id("s"),
+            backend=self._machine(body.get("backend"), [payer]).name,
+            instance=payer.id,
+            mode=mode,
+            max_ttl=max_ttl,
+            created=utc_now(),
+        )
+        self._platform.sessions.add(session)
+        self._platform.scheduler.limit(session)
+        return JSONResponse(describe_session(session))
+
+    def _session(self, call: Call, session_id: str) -> SessionRecord:
+        """A session of whoever asks.
+
+        Raises:
+            ApiError: 404.
+        """
+        session = self._platform.sessions.get(session_id)
+        if session is None or session.instance not in self._owners(call):
+            raise not_found("Session", session_id)
+        return session
+
     async def _get_session(self, call: Call) -> Response:
-        return JSONResponse(describe_session(self.session(call, call.part("id"))))
+        return JSONResponse(describe_session(self._session(call, call.part("id"))))
 
     async def _patch_session(self, call: Call) -> Response:
         """Take no more jobs, if the body says so; those that are in go on."""
-        session = self.session(call, call.part("id"))
+        session = self._session(call, call.part("id"))
         if call.json().get("accepting_jobs") is False:
-            call.platform.sessions.close(session.id)
+            self._platform.sessions.close(session.id)
         return no_content()
 
     async def _close_session(self, call: Call) -> Response:
         """Take no more jobs and drop those that are queued; those that run go on."""
-        session = self.session(call, call.part("id"))
-        call.platform.sessions.close(session.id)
-        for job_id in call.platform.sessions.jobs_in(session.id):
-            job = call.platform.jobs.get(job_id)
+        session = self._session(call, call.part("id"))
+        self._platform.sessions.close(session.id)
+        for job_id in self._platform.sessions.jobs_in(session.id):
+            job = self._platform.jobs.get(job_id)
             if job is not None and job.status is JobStatus.QUEUED:
-                call.platform.scheduler.cancel(job)
+                self._platform.scheduler.cancel(job)
         return no_content()
 
 
-def open_session(call: Call, session: SessionRecord) -> Response:
-    """Take in a new session."""
-    call.platform.sessions.add(session)
-    call.platform.scheduler.limit(session)
-    return JSONResponse(describe_session(session))
-
-
-def take_job(call: Call, job: JobRecord, params: dict[str, Any]) -> None:
-    """Take in a new job."""
-    call.platform.jobs.add(job, params, len(call.body))
-    call.platform.scheduler.submit(job, call.forced_outcome)
-
-
-def check_limits(call: Call, owner: str, full: Callable[[int], ApiError] = too_many_pending) -> None:
-    """Refuse a job beyond the limits of its owner.
-
-    Args:
-        call: The submission.
-        owner: Instance or project that the job is for.
-        full: What is said when too many jobs are pending, given how many may be.
-
-    Raises:
-        ApiError: It is beyond one.
-    """
-    config, jobs = call.platform.config, call.platform.jobs
-    if config.usage_limit_secs is not None and jobs.used_secs(owner) >= config.usage_limit_secs:
-        raise usage_exceeded()
-    if (
-        config.max_pending is not None
-        and sum(job.instance == owner for job in jobs.live()) >= config.max_pending
-    ):
-        raise full(config.max_pending)
-    wait_secs = jobs.wait_secs(owner)
-    if wait_secs and config.jobs_per_minute is not None:
-        raise too_many_requests(config.jobs_per_minute, math.ceil(wait_secs))
-
-
-def filter_of(call: Call, owner: str | None) -> Filter:
+def filter_of(query: QueryParams, owners: frozenset[str]) -> Filter:
     """The filter of the jobs that a list is to hold.
 
     Args:
-        call: The request for the list.
-        owner: Instance or project whose jobs are listed; ``None`` for every project.
+        query: The query of the list.
+        owners: Ids of the instances or projects whose jobs are listed.
 
     Raises:
         ApiError: A part of the query cannot be understood.
     """
-    query = call.request.query_params
     pending = query.get("pending")
     if pending not in {None, "true", "false"}:
         raise bad_request("pending must be true or false.")
     return Filter(
-        owners=frozenset(call.platform.projects) if owner is None else frozenset({owner}),
+        owners=owners,
         backend=query.get("backend"),
         pending=None if pending is None else pending == "true",
         program=query.get("program"),
         tags=frozenset(query.getlist("tags")),
         session_id=query.get("session_id"),
-        mocks=wants_mocks(call),
+        mocks=wants_mocks(query),
         created_after=_moment(query, "created_after"),
         created_before=_moment(query, "created_before"),
     )
 
 
-def wants_mocks(call: Call) -> bool:
+def wants_mocks(query: QueryParams) -> bool:
     """Whether mock backends and their jobs are asked for; they are left out of lists otherwise."""
-    return call.request.query_params.get("include_mocks", "").lower() == "true"
+    return query.get("include_mocks", "").lower() == "true"
 
 
-def metrics_of(call: Call, job: JobRecord, version: str) -> dict[str, Any]:
+def metrics_of(platform: Platform, job: JobRecord, version: str) -> dict[str, Any]:
     """Times, usage and the place in the queue, in the words of a version of the API."""
     metrics: dict[str, Any] = {
         "timestamps": {
@@ -281,10 +402,10 @@ def metrics_of(call: Call, job: JobRecord, version: str) -> dict[str, Any]:
     if version >= NEWEST:
         metrics["circuits_execution_time_ns"] = execution_ns(job)
     if job.status is JobStatus.QUEUED:
-        ahead = [other.id for other in call.platform.jobs.live() if other.backend == job.backend]
+        ahead = [other.id for other in platform.jobs.live() if other.backend == job.backend]
         position = ahead.index(job.id) + 1
         metrics["position_in_queue"] = position
-        config = call.platform.config
+        config = platform.config
         waits = max(config.queue_secs, (position - 1) // config.slots * config.job_secs)
         start = max(job.created + timedelta(seconds=waits), datetime.now(timezone.utc))
         metrics["estimated_start_time"] = iso(start)
@@ -321,6 +442,11 @@ def describe_session(session: SessionRecord) -> dict[str, object]:
         "last_job_completed": iso(session.last_job_completed),
         "elapsed_time": session.usage_secs,
     }
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _number(query: QueryParams, name: str, default: int) -> int:
