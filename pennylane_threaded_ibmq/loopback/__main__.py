@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 from .config import LoopbackConfig
@@ -52,17 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             service = stack.enter_context(LoopbackService(config))
         except (OSError, ValueError) as error:  # the port is taken, a backend has no snapshot
             parser.exit(1, f"{parser.prog}: error: {error}\n")
-        where = service.endpoint
-        said = {
-            "port": where.port,
-            "url": where.url,
-            "classic_url": where.classic_url,
-            "ca_bundle": where.ca_bundle,
-            "home": where.home,
-            "key": where.key,
+        greeting = {
+            **asdict(service.endpoint),
+            "url": service.url,
+            "classic_url": service.classic_url,
             "environment": service.environment(token=config.tokens[0], instance=config.instances[0].crn),
         }
-        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.write(json.dumps(greeting) + "\n")
         sys.stdout.flush()
         if options.until_eof:
             threading.Thread(target=_wait_for_eof, args=(end,), daemon=True).start()

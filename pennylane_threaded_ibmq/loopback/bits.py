@@ -11,14 +11,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 from qiskit.circuit import Gate, Parameter
 from qiskit.quantum_info import PTM, Operator
 
 from .._compat import zip_strict
-from .circuits import bit_columns, independent_parts
+from .circuits import bit_columns, independent_parts, shuffled_picks
 from .simulate import Counts, Engine, Run
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def sample_bits(engine: Engine, works: Sequence[Work], shots: int) -> list[Bits]
     Returns:
         For each circuit an array of shape ``(rows, shots, classical bits)``.
     """
-    if engine.mock:
+    if engine.machine.mock:
         rng = np.random.default_rng(engine.seed)
         return [rng.random((len(w.bindings), shots, w.circuit.num_clbits)) < 0.5 for w in works]
     splits = [_split(work) for work in works]
@@ -127,7 +126,9 @@ def _joined(engine: Engine, split: _Split, counts: list[list[Counts]], shots: in
     bits = np.zeros((len(bindings), shots, circuit.num_clbits), dtype=np.bool_)
     for rows in counts:
         for row, found in enumerate(rows):
-            bits[row] |= _in_random_order(found, circuit.num_clbits, engine.seed)
+            outcomes = bit_columns(found, circuit.num_clbits).astype(np.bool_)
+            # parts that are put side by side must not be sorted alike
+            bits[row] |= outcomes[shuffled_picks(found, engine.seed)]
     places = {
         qubit: circuit.find_bit(instructions[-1].clbits[0]).index
         for qubit, instructions in split.lone.items()
@@ -152,14 +153,6 @@ def _chances(engine: Engine, split: _Split, qubits: list[int]) -> Rows:
     return np.stack(
         [_chance(engine, qubit, split.lone[qubit], columns, len(bindings)) for qubit in qubits], axis=1
     )
-
-
-def _in_random_order(counts: Counts, num_bits: int, seed: int | None) -> Bits:
-    """Outcomes of a row one by one, in random order: parts that are put side by side must not be sorted alike."""
-    rng = np.random.default_rng(None if seed is None else [seed, crc32(repr(counts).encode())])
-    picks = np.repeat(np.arange(len(counts)), list(counts.values()))
-    rng.shuffle(picks)
-    return bit_columns(counts, num_bits).astype(np.bool_)[picks]
 
 
 def _generator(chances: Rows, qubits: list[int], shots: int, seed: int | None) -> np.random.Generator:

@@ -7,6 +7,7 @@ import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -177,6 +178,19 @@ def bit_columns(keys: Iterable[str], num_bits: int) -> npt.NDArray[np.uint8]:
     packed = b"".join(int(key, 16).to_bytes(width, "little") for key in keys)
     rows = np.frombuffer(packed, dtype=np.uint8).reshape(-1, width)
     return np.unpackbits(rows, axis=1, bitorder="little")[:, :num_bits]
+
+
+def shuffled_picks(counts: Mapping[str, int], seed: int | None) -> npt.NDArray[np.int_]:
+    """The outcome of each shot, as its place in the counts: these say how often, not when, so it is in random order.
+
+    Args:
+        counts: Outcomes of one row.
+        seed: Makes the order depend on them alone.
+    """
+    picks = np.repeat(np.arange(len(counts)), list(counts.values()))
+    rng = np.random.default_rng(None if seed is None else [seed, crc32(repr(counts).encode())])
+    rng.shuffle(picks)
+    return picks
 
 
 def _append_uncopied() -> dict[str, bool]:

@@ -6,17 +6,17 @@ import base64
 import io
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
 
-from .machines import Machine, Output, Program
+from .circuits import shuffled_picks
+from .machines import Machine, Output
 from .records import iso, utc_now
-from .responses import INVALID_JOB, JobRefusedError
+from .responses import INVALID_JOB, JobRefusedError, validation
 from .simulate import Counts, Engine, Run
 
 if TYPE_CHECKING:
@@ -89,21 +89,12 @@ DEFAULT_SHOTS = 4000
 _CLASSIFIED = 2
 
 
-def classic_programs(engine: Callable[[Machine], Engine]) -> dict[str, Program]:
-    """The programs by id: one for circuits, one for dynamic circuits.
-
-    Args:
-        engine: Gives the engine that simulates a backend.
-    """
-
-    def run(machine: Machine, params: Mapping[str, Any]) -> Output:
-        job = _job(machine, params)
-        simulator = engine(machine)
-        if job.seed is not None or job.noise_model is not None:
-            simulator = simulator.variant(seed=job.seed, noise_model=job.noise_model)
-        return _run(simulator, machine, job)
-
-    return {"circuit-runner": run, "qasm3-runner": run}
+def circuit_runner(engine: Engine, params: Mapping[str, Any]) -> Output:
+    """The programs for circuits and for dynamic circuits."""
+    job = _job(engine.machine, params)
+    if job.seed is not None or job.noise_model is not None:
+        engine = engine.variant(seed=job.seed, noise_model=job.noise_model)
+    return _run(engine, job)
 
 
 @dataclass(frozen=True)
@@ -118,17 +109,13 @@ class _Job:
 
 
 def _job(machine: Machine, params: Mapping[str, Any]) -> _Job:
-    try:
+    with validation():
         sent = params["circuits"]
         circuits = [decoded_circuit(value) for value in (sent if isinstance(sent, list) else [sent])]
         shots, seed = int(params.get("shots") or DEFAULT_SHOTS), params.get("seed_simulator")
         noise_model = params.get("noise_model")
         if noise_model is not None:
             noise_model = decoded_noise_model(noise_model)
-    except Exception as error:
-        raise JobRefusedError(
-            1002, f"Error in the validation process of the job. {error}", INVALID_JOB
-        ) from error
     if params.get("meas_level", _CLASSIFIED) != _CLASSIFIED:
         raise JobRefusedError(1002, "Only meas_level=2 is simulated.", INVALID_JOB)
     if not circuits:
@@ -159,12 +146,12 @@ def _job(machine: Machine, params: Mapping[str, Any]) -> _Job:
     )
 
 
-def _run(engine: Engine, machine: Machine, job: _Job) -> Output:
+def _run(engine: Engine, job: _Job) -> Output:
     no_bindings = np.empty((1, 0))
     rows = engine.sample([Run(circuit, no_bindings) for circuit in job.circuits], job.shots)
     result = {
-        "backend_name": machine.name,
-        "backend_version": machine.configuration["backend_version"],
+        "backend_name": engine.machine.name,
+        "backend_version": engine.machine.configuration["backend_version"],
         "qobj_id": "",
         "job_id": "",
         "success": True,
@@ -181,7 +168,8 @@ def _run(engine: Engine, machine: Machine, job: _Job) -> Output:
 def _experiment(circuit: QuantumCircuit, counts: Counts, job: _Job, seed: int | None) -> dict[str, Any]:
     data: dict[str, Any] = {"counts": dict(counts)}
     if job.memory:
-        data["memory"] = _memory(counts, job.shots, seed)
+        outcomes = list(counts)
+        data["memory"] = [outcomes[pick] for pick in shuffled_picks(counts, seed).tolist()]
     return {
         "shots": job.shots,
         "success": True,
@@ -198,13 +186,3 @@ def _experiment(circuit: QuantumCircuit, counts: Counts, job: _Job, seed: int | 
             "metadata": circuit.metadata or {},
         },
     }
-
-
-def _memory(counts: Counts, shots: int, seed: int | None) -> list[str]:
-    """One outcome per shot: counts say how often, not when, so they come in random order as a machine would give them."""
-    outcomes = list(counts)
-    picks = np.repeat(np.arange(len(outcomes)), list(counts.values()))
-    assert len(picks) == shots, "a simulation gave another number of outcomes"
-    seeds = None if seed is None else [seed, crc32(repr(sorted(counts.items())).encode())]
-    np.random.default_rng(seeds).shuffle(picks)
-    return [outcomes[pick] for pick in picks.tolist()]

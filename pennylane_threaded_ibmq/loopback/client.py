@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .config import LoopbackConfig
-from .environment import Endpoint, client_environment, environment_applied
+from .environment import CLOUD, DIRECT_HOSTS, PROXIES, Endpoint, environment_applied
 from .faults import Fault
 from .records import Counters, JobRecord, JobStatus, SessionRecord
 
@@ -88,6 +88,9 @@ class Loopback(ABC):
     ) -> dict[str, str]:
         """Environment variables that point a client, in this or another process, at the service.
 
+        Without ``direct`` runtime requests go to IBM's own host names through the service as a proxy; login and the listing
+        of instances do in any case, but for ``proxy=False``.
+
         Args:
             token: Also set the account: the API key.
             instance: Also set the account: CRN or name of the instance.
@@ -100,9 +103,26 @@ class Loopback(ABC):
             proxy: Lead IBM's host names to the service. Without it everything, login and instances included, goes
                 straight to the service: for clients of 0.49 and newer.
         """
-        return client_environment(
-            self.endpoint, token=token, instance=instance, direct=direct, classic=classic, proxy=proxy
-        )
+        environment = dict.fromkeys(("NO_PROXY", "no_proxy"), DIRECT_HOSTS)
+        if proxy:
+            environment.update(
+                dict.fromkeys(PROXIES, self.endpoint.proxy), REQUESTS_CA_BUNDLE=self.endpoint.ca_bundle
+            )
+        else:
+            environment.update({name: self.endpoint.proxy + path for name, path in CLOUD.items()})
+        if classic:
+            environment["IBMQX_URL"] = self.endpoint.classic_url
+            if token is not None:
+                environment.update(
+                    IBMQX_TOKEN=token, QISKIT_IBM_TOKEN=token, QISKIT_IBM_URL=self.endpoint.classic_url
+                )
+        elif token is not None:
+            environment.update(QISKIT_IBM_TOKEN=token, QISKIT_IBM_CHANNEL="ibm_quantum_platform")
+        if instance is not None:
+            environment["QISKIT_IBM_INSTANCE"] = instance
+        if (direct or not proxy) and not classic:
+            environment["QISKIT_IBM_URL"] = self.endpoint.url
+        return environment
 
     def applied(
         self,

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 _HIDDEN_PREFIX = "QISKIT_IBM_"
-_PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
-_CLOUD = {"IAM_URL": "/iam", "GLOBAL_SEARCH_URL": "/search", "GLOBAL_CATALOG_URL": "/catalog/api/v1"}
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+CLOUD = {"IAM_URL": "/iam", "GLOBAL_SEARCH_URL": "/search", "GLOBAL_CATALOG_URL": "/catalog/api/v1"}
 """Addresses at which new clients find login, instances and plans, and the paths under which the service has them."""
 
 _HIDDEN = (
     *("IBMQX_TOKEN", "IBMQX_URL", "QE_TOKEN", "QE_URL", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE"),
-    *(*_PROXIES, *_CLOUD),
+    *(*PROXIES, *CLOUD),
 )
 # The mask matters: without it the entry would also match iam.127.0.0.1, by suffix.
-_DIRECT_HOSTS = "127.0.0.1/32,localhost"
+DIRECT_HOSTS = "127.0.0.1/32,localhost"
 
 
 @dataclass(frozen=True)
@@ -52,51 +52,6 @@ class Endpoint:
     def classic_url(self) -> str:
         """Base URL for clients of the classic API."""
         return f"{self.proxy}/api"
-
-
-def client_environment(
-    endpoint: Endpoint,
-    *,
-    token: str | None = None,
-    instance: str | None = None,
-    direct: bool = False,
-    classic: bool = False,
-    proxy: bool = True,
-) -> dict[str, str]:
-    """Environment variables that point a client at a service.
-
-    Args:
-        endpoint: The service.
-        token: Sets ``QISKIT_IBM_TOKEN``, for clients that are given no token otherwise.
-        instance: Sets ``QISKIT_IBM_INSTANCE``.
-        direct: Sets ``QISKIT_IBM_URL``, so that runtime requests go straight to the service; otherwise they go to
-            IBM's own host names through its proxy. The client reads it only together with ``token``.
-        classic: Names the service to clients of the classic API in place of the Platform's: sets ``IBMQX_URL`` and,
-            together with ``token``, ``IBMQX_TOKEN`` and the account of ``qiskit-ibm-provider``, which wins over what a
-            program passes. ``instance`` is then ``hub/group/project``; ``direct`` has no meaning.
-        proxy: Lead IBM's host names to the service. Without it all that a client asks, login and instances included,
-            goes straight to the service, as with ``direct``; it takes a client of 0.49 or newer, and a program that
-            names no other URL.
-
-    Returns:
-        The variables. With the proxy, login and instance listing go through it in any case.
-    """
-    environment = dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT_HOSTS)
-    if proxy:
-        environment.update(dict.fromkeys(_PROXIES, endpoint.proxy), REQUESTS_CA_BUNDLE=endpoint.ca_bundle)
-    else:
-        environment.update({name: endpoint.proxy + path for name, path in _CLOUD.items()})
-    if classic:
-        environment["IBMQX_URL"] = endpoint.classic_url
-        if token is not None:
-            environment.update(IBMQX_TOKEN=token, QISKIT_IBM_TOKEN=token, QISKIT_IBM_URL=endpoint.classic_url)
-    elif token is not None:
-        environment.update(QISKIT_IBM_TOKEN=token, QISKIT_IBM_CHANNEL="ibm_quantum_platform")
-    if instance is not None:
-        environment["QISKIT_IBM_INSTANCE"] = instance
-    if (direct or not proxy) and not classic:
-        environment["QISKIT_IBM_URL"] = endpoint.url
-    return environment
 
 
 def account_variables(environment: Iterable[str]) -> list[str]:

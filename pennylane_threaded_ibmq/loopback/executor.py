@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ import numpy as np
 from .._compat import zip_strict
 from .bits import Work, sample_bits
 from .circuits import update_digest
-from .machines import Machine, Output, Program, check_shots
+from .machines import Output, check_shots
 from .records import utc_now
-from .responses import INVALID_JOB, JobRefusedError
+from .responses import INVALID_JOB, JobRefusedError, validation
 from .simulate import Engine
 
 if TYPE_CHECKING:
@@ -36,25 +36,13 @@ _UNCOMPRESSED = frozenset({"v0.1", "v0.2", "v1.0", "v1.1"})
 """Versions of the schema whose arrays are not compressed."""
 
 
-def executor_programs(engine: Callable[[Machine], Engine]) -> dict[str, Program]:
-    """The program by its id.
-
-    Args:
-        engine: Gives the engine that simulates a backend.
-    """
-
-    def executor(machine: Machine, params: Mapping[str, Any]) -> Output:
-        return _execute(engine(machine), machine, params)
-
-    return {"executor": executor}
-
-
-def _execute(engine: Engine, machine: Machine, params: Mapping[str, Any]) -> Output:
+def executor(engine: Engine, params: Mapping[str, Any]) -> Output:
+    """The program ``executor``."""
     start = utc_now()
     program = _decoded(params)
     check_shots(program.shots, "The program")
     for index, item in enumerate(program.items):
-        machine.check_circuit(item.circuit, index, "item")
+        engine.machine.check_circuit(item.circuit, index, "item")
     drawn = [_drawn(item, program.shots, engine.seed) for item in program.items]
     works = [
         Work(item.circuit, values.pop("parameter_values").reshape(item.size(), item.circuit.num_parameters))
@@ -73,13 +61,9 @@ def _decoded(params: Mapping[str, Any]) -> Any:
     """The client's ``QuantumProgram``."""
     from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-    try:
+    with validation():
         converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS[params["schema_version"]]
         program, _ = converter.decoder(converter.model.model_validate(params))
-    except Exception as error:
-        raise JobRefusedError(
-            1002, f"Error in the validation process of the job. {error}", INVALID_JOB
-        ) from error
     if program.meas_level != "classified":
         raise JobRefusedError(
             1002, f"meas_level {program.meas_level!r} cannot be simulated; 'classified' can.", INVALID_JOB

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .config import LoopbackConfig
+from .config import LoopbackConfig, Model
 from .records import JobRecord, JobStatus, SessionRecord, Tally, utc_now
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -22,19 +22,11 @@ def new_id(prefix: str) -> str:
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(20 - len(prefix)))
 
 
-@dataclass(frozen=True)
-class Ending:
-    """The end of a job.
+class Ending(Model):
+    """The end of a job; but for its results it is what the job's record then says.
 
     Attributes:
-        status: Its final state.
         text: What ``GET /jobs/{id}/results`` answers; ``None`` for nothing.
-        reason: Why it failed or was cancelled.
-        reason_code: IBM's error code.
-        reason_solution: IBM's advice.
-        rows: Circuit executions.
-        shots: Shots over all of them.
-        usage_secs: QPU seconds charged.
     """
 
     status: JobStatus
@@ -153,7 +145,7 @@ class JobStore:
         self._bytes += size
         if self.config.jobs_per_minute is not None:
             self._accepted.setdefault(record.instance, deque()).append(time.monotonic())
-        self.tally.job_created(record.pubs)
+        self.tally.count(jobs=1, pubs=record.pubs, pending=1)
         self._evict()
 
     def update(self, job_id: str, **changes: Any) -> JobRecord:
@@ -164,29 +156,21 @@ class JobStore:
 
     def start(self, job_id: str) -> JobRecord:
         """Put a job into ``Running``."""
-        self.tally.job_started()
+        self.tally.count(running=1)
         return self.update(job_id, status=JobStatus.RUNNING, started=utc_now())
 
     def finish(self, job_id: str, ending: Ending) -> JobRecord:
         """Put a job into its final state."""
         entry = self._entries[job_id]
-        self.tally.job_finished(
-            running=entry.record.status is JobStatus.RUNNING,
+        self.tally.count(
+            pending=-1,
+            running=-(entry.record.status is JobStatus.RUNNING),
             rows=ending.rows,
             shots=ending.shots,
+            billed_jobs=ending.usage_secs > 0,
             usage_secs=ending.usage_secs,
         )
-        record = self.update(
-            job_id,
-            status=ending.status,
-            reason=ending.reason,
-            reason_code=ending.reason_code,
-            reason_solution=ending.reason_solution,
-            rows=ending.rows,
-            shots=ending.shots,
-            usage_secs=ending.usage_secs,
-            finished=utc_now(),
-        )
+        record = self.update(job_id, finished=utc_now(), **ending.model_dump(exclude={"text"}))
         self._used[record.instance] = self.used_secs(record.instance) + ending.usage_secs
         entry.text = ending.text
         grown = len(ending.text or "")
@@ -226,8 +210,8 @@ class SessionStore:
     """All sessions, oldest first. Owned by the event loop."""
 
     keep: int
+    jobs: JobStore
     _records: dict[str, SessionRecord] = field(default_factory=dict)
-    _live: dict[str, set[str]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[SessionRecord]:
         return iter(self._records.values())
@@ -239,20 +223,18 @@ class SessionStore:
     def add(self, record: SessionRecord) -> None:
         """Take in a new session; the oldest closed one may go for it."""
         self._records[record.id] = record
-        self._live[record.id] = set()
         if len(self._records) > self.keep:
             oldest = next((known.id for known in self._records.values() if known.state == "closed"), None)
             if oldest is not None:
-                del self._records[oldest], self._live[oldest]
+                del self._records[oldest]
 
-    def jobs_in(self, session_id: str) -> frozenset[str]:
-        """Ids of the session's jobs that are queued or running."""
-        return frozenset(self._live[session_id])
+    def jobs_in(self, session_id: str) -> list[JobRecord]:
+        """The session's jobs that are queued or running."""
+        return [job for job in self.jobs.live() if job.session_id == session_id]
 
-    def job_added(self, job: JobRecord) -> None:
-        """A job joined its session, if it has one."""
-        if job.session_id in self._live:
-            self._live[job.session_id].add(job.id)
+    def queued_in(self, session_id: str) -> list[JobRecord]:
+        """The session's jobs that are queued."""
+        return [job for job in self.jobs_in(session_id) if job.status is JobStatus.QUEUED]
 
     def job_started(self, job: JobRecord) -> None:
         """A job of a session began to run."""
@@ -266,29 +248,18 @@ class SessionStore:
         record = self._records.get(job.session_id or "")
         if record is None:
             return
-        live = self._live[record.id]
-        live.discard(job.id)
-        state = record.state if live else ("inactive" if record.accepting_jobs else "closed")
+        state = (
+            record.state if self.jobs_in(record.id) else ("inactive" if record.accepting_jobs else "closed")
+        )
         usage = record.usage_secs + job.usage_secs
         self._put(record, state=state, last_job_completed=job.finished, usage_secs=usage)
 
     def close(self, session_id: str) -> None:
-        """Take no more jobs; those that are in run on."""
-        record = self._records[session_id]
-        if record.accepting_jobs:
-            state = record.state if self._live[session_id] else "closed"
+        """Take no more jobs, if the session is still known; those that are in run on."""
+        record = self._records.get(session_id)
+        if record is not None and record.accepting_jobs:
+            state = record.state if self.jobs_in(session_id) else "closed"
             self._put(record, accepting_jobs=False, closed=utc_now(), state=state)
-
-    def expire(self, session_id: str) -> frozenset[str]:
-        """Close a session whose time is up, if it is still known.
-
-        Returns:
-            Ids of its jobs that are queued or running.
-        """
-        if session_id not in self._records:
-            return frozenset()
-        self.close(session_id)
-        return self.jobs_in(session_id)
 
     def _put(self, record: SessionRecord, **changes: Any) -> None:
         self._records[record.id] = record.model_copy(update=changes)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 
 from .._compat import cached_property, zip_strict
 from .responses import JobRefusedError
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeAlias
-
 
 _SIMULATOR_QUBITS = 32
 # fmt: off
@@ -130,21 +126,18 @@ class Machine:
         for name, qubits in _instructions(circuit):
             if name in _ANYWHERE:
                 continue
+            places = self._gates.get(name, frozenset())
+            if places is None or qubits in places:
+                continue
+            code, reason = 1107, "it assumes a coupling map that is different from the backend's"
             if name not in self._gates:
-                raise JobRefusedError(
-                    1106,
-                    f"The instruction {name} on qubits {qubits} in {what} {index} is not supported by the target system "
-                    f"{self.name}: the circuit uses gates that are not among the backend's basis gates.",
-                    "Transpile your circuits for the target before submitting a primitive query.",
-                )
-            places = self._gates[name]
-            if places is not None and qubits not in places:
-                raise JobRefusedError(
-                    1107,
-                    f"The instruction {name} on qubits {qubits} in {what} {index} is not supported by the target system "
-                    f"{self.name}: it assumes a coupling map that is different from the backend's.",
-                    "Transpile your circuits for the target before submitting a primitive query.",
-                )
+                code, reason = 1106, "the circuit uses gates that are not among the backend's basis gates"
+            raise JobRefusedError(
+                code,
+                f"The instruction {name} on qubits {qubits} in {what} {index} is not supported by the target system "
+                f"{self.name}: {reason}.",
+                "Transpile your circuits for the target before submitting a primitive query.",
+            )
 
 
 def _instructions(circuit: QuantumCircuit) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -290,13 +283,6 @@ class Output:
     def usage_secs(self) -> float:
         """QPU seconds charged: 2 for a job that ran and 250 microseconds for each shot."""
         return 0.0 if self.free else OVERHEAD_SECS + self.shots * SECS_PER_SHOT
-
-
-Program: TypeAlias = "Callable[[Machine, Mapping[str, Any]], Output]"
-"""Runs one job on a backend: ``params`` of the job's body, with its typed values still encoded, to its output.
-
-Raises :class:`.errors.JobRefusedError` if the job's content is not valid or cannot be simulated.
-"""
 
 
 def check_shots(shots: int, what: str) -> None:

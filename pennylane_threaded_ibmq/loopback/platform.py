@@ -7,17 +7,21 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Literal
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Literal
 
 from .admission import Issuer
-from .classic_programs import classic_programs
+from .classic_programs import circuit_runner
 from .config import LoopbackConfig
 from .faults import Fault, FaultPlan
 from .jobs import JobStore, SessionStore
-from .machines import ClassicMachine, Machine, Output, Program, load_machines
-from .records import Tally
-from .scheduler import Change, Scheduler, Stage
+from .machines import ClassicMachine, Machine, Output, load_machines
+from .records import JobRecord, Tally
+from .scheduler import Change, Scheduler
 from .simulate import Engine
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 BackendState = Literal["online", "paused", "retired"]
 
@@ -43,7 +47,7 @@ class Platform:
         self._stalls_released = asyncio.Event()
         self._retired: set[str] = set()
         self.jobs = JobStore(config, self.tally)
-        self.sessions = SessionStore(config.keep_jobs)
+        self.sessions = SessionStore(config.keep_jobs, self.jobs)
         # A name of both faces is checked by the wider of its two descriptions.
         machines = {**self.classic_machines, **self.machines}
         self.runner = Runner(machines, noise=config.noise, seed=config.seed)
@@ -86,9 +90,7 @@ class Platform:
 
 
 class Control:
-    """Carries out commands: each public method but :meth:`run` is one. Arguments and answers are JSON values.
-
-    Owned by the event loop.
+    """Carries out commands. Arguments and answers are JSON values. Owned by the event loop.
 
     Args:
         platform: The service's state.
@@ -96,6 +98,21 @@ class Control:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        gates = platform.scheduler.gates
+        self._commands: dict[str, Callable[..., Any]] = {
+            "counters": lambda: platform.tally.snapshot().model_dump(mode="json"),
+            "reset_counters": platform.tally.reset,
+            "jobs": lambda: [job.model_dump(mode="json") for job in platform.jobs],
+            "sessions": lambda: [session.model_dump(mode="json") for session in platform.sessions],
+            "inject": lambda fault: platform.faults.inject(Fault.model_validate(fault)),
+            "clear_faults": platform.clear_faults,
+            "expire_logins": platform.issuer.revoke,
+            "set_backend": platform.set_backend,
+            "hold": lambda stage: gates[stage].hold(),
+            "release": lambda stage, count: gates[stage].release(count),
+            "wait_for_jobs": self._wait_for_jobs,
+            "wait_for_requests": self._wait_for_requests,
+        }
 
     async def run(self, command: str, arguments: Mapping[str, Any]) -> Any:
         """Carry out a command.
@@ -111,71 +128,23 @@ class Control:
             KeyError: There is no such command.
             TimeoutError: What was waited for did not happen in time.
         """
-        if command.startswith("_") or command == "run":
-            raise KeyError(command)
-        return await vars(Control)[command](self, **arguments)
+        answer = self._commands[command](**arguments)
+        return await answer if isawaitable(answer) else answer
 
-    async def counters(self) -> dict[str, Any]:
-        """Counts of what has happened so far."""
-        return self._platform.tally.snapshot().model_dump(mode="json")
-
-    async def reset_counters(self) -> None:
-        """Count from zero again."""
-        self._platform.tally.reset()
-
-    async def jobs(self) -> list[dict[str, Any]]:
-        """The jobs, oldest first."""
-        return [job.model_dump(mode="json") for job in self._platform.jobs]
-
-    async def sessions(self) -> list[dict[str, Any]]:
-        """The sessions and batches, oldest first."""
-        return [session.model_dump(mode="json") for session in self._platform.sessions]
-
-    async def inject(self, fault: Mapping[str, Any]) -> None:
-        """Put a fault in force."""
-        self._platform.faults.inject(Fault.model_validate(fault))
-
-    async def clear_faults(self) -> None:
-        """Take all faults out of force."""
-        self._platform.clear_faults()
-
-    async def expire_logins(self) -> None:
-        """Make all access tokens worthless."""
-        self._platform.issuer.revoke()
-
-    async def set_backend(self, name: str, state: BackendState) -> None:
-        """Put a backend into a state."""
-        self._platform.set_backend(name, state)
-
-    async def hold(self, stage: Stage) -> None:
-        """Keep jobs from leaving a state."""
-        self._platform.scheduler.gates[stage].hold()
-
-    async def release(self, stage: Stage, count: int | None) -> int:
-        """Let jobs go on."""
-        return self._platform.scheduler.gates[stage].release(count)
-
-    async def wait_for_jobs(
+    async def _wait_for_jobs(
         self, status: str | None, count: int, timeout_secs: float
     ) -> list[dict[str, Any]]:
-        """Wait until jobs are in a state."""
-        jobs = self._platform.jobs
+        def jobs() -> list[JobRecord]:
+            every = self._platform.jobs
+            return [job for job in every if (job.status.final if status is None else job.status == status)]
 
-        def found() -> list[dict[str, Any]]:
-            return [
-                job.model_dump(mode="json")
-                for job in jobs
-                if (job.status.final if status is None else job.status.value == status)
-            ]
+        await self._until(lambda: len(jobs()) >= count, timeout_secs)
+        return [job.model_dump(mode="json") for job in jobs()]
 
-        await self._until(lambda: len(found()) >= count, timeout_secs)
-        return found()
-
-    async def wait_for_requests(self, label: str, count: int, timeout_secs: float) -> int:
-        """Wait until requests have arrived."""
+    async def _wait_for_requests(self, label: str, count: int, timeout_secs: float) -> int:
         tally = self._platform.tally
-        await self._until(lambda: tally.seen(label) >= count, timeout_secs)
-        return tally.seen(label)
+        await self._until(lambda: tally.requests_of(label) >= count, timeout_secs)
+        return tally.requests_of(label)
 
     async def _until(self, happened: Callable[[], bool], timeout_secs: float) -> None:
         try:
@@ -183,6 +152,13 @@ class Control:
         except asyncio.TimeoutError:
             # before Python 3.11 that is another class than the built-in one
             raise TimeoutError from None
+
+
+Program: TypeAlias = "Callable[[Engine, Mapping[str, Any]], Output]"
+"""Runs one job on a backend: ``params`` of the job's body, with its typed values still encoded, to its output.
+
+Raises :class:`.responses.JobRefusedError` if the job's content is not valid or cannot be simulated.
+"""
 
 
 class Runner:
@@ -201,16 +177,16 @@ class Runner:
         self._engines: dict[str, Engine] = {}
         self._noise = noise
         self._seed = seed
-        classic = classic_programs(self._engine)
+        classic: dict[str, Program] = {"circuit-runner": circuit_runner, "qasm3-runner": circuit_runner}
         primitives: dict[str, Program] = {}
         if serves_platform():
-            from .primitives import primitive_programs
+            from .primitives import estimator, sampler
 
-            primitives = primitive_programs(self._engine)
+            primitives.update(sampler=sampler, estimator=estimator)
         if serves_executor():
-            from .executor import executor_programs
+            from .executor import executor
 
-            primitives.update(executor_programs(self._engine))
+            primitives.update(executor=executor)
         self.primitives = frozenset(primitives)
         """Ids of the Platform's programs."""
         self.classic = frozenset(classic)
@@ -232,7 +208,7 @@ class Runner:
             JobRefusedError: The job's content is not valid or cannot be simulated.
         """
         machine = self._machines[backend]
-        output = self._programs[program_id](machine, params)
+        output = self._programs[program_id](self._engine(machine), params)
         return replace(output, free=True) if machine.mock else output
 
     def _engine(self, machine: Machine) -> Engine:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -18,77 +17,60 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from qiskit_ibm_runtime.execution_span import DoubleSliceSpan, ExecutionSpans
 
 from .._compat import zip_strict
-from .circuits import bit_columns
+from .circuits import bit_columns, shuffled_picks
 from .estimator import binding_rows, run_estimator, shots_for
-from .machines import Machine, Output, Program, check_shots
+from .machines import Machine, Output, check_shots
 from .records import utc_now
-from .responses import INVALID_JOB, JobRefusedError
+from .responses import INVALID_JOB, JobRefusedError, validation
 from .simulate import Counts, Engine, Run
 
 DEFAULT_SHOTS = 4096
 
 
-def primitive_programs(engine: Callable[[Machine], Engine]) -> dict[str, Program]:
-    """The programs by id.
-
-    Args:
-        engine: Gives the engine that simulates a backend.
-    """
-    programs = _Primitives(engine)
-    return {"sampler": programs.sampler, "estimator": programs.estimator}
-
-
 def _decoded(params: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
     """PUBs and options, with typed values decoded."""
-    try:
+    with validation():
         decoded = json.loads(json.dumps(params), cls=RuntimeDecoder)
         pubs = [list(pub) if isinstance(pub, (list, tuple)) else [pub] for pub in decoded["pubs"]]
         for pub in pubs:
             _check_type(pub[0])
-    except Exception as error:
-        raise JobRefusedError(
-            1002, f"Error in the validation process of the job. {error}", INVALID_JOB
-        ) from error
     return pubs, decoded.get("options") or {}
 
 
-class _Primitives:
-    def __init__(self, engine: Callable[[Machine], Engine]) -> None:
-        self._engine = engine
+def sampler(engine: Engine, params: Mapping[str, Any]) -> Output:
+    """The program ``sampler``."""
+    raw, options = _decoded(params)
+    shots = options.get("default_shots") or DEFAULT_SHOTS
+    pubs = [_coerce(SamplerPub, index, pub, shots) for index, pub in enumerate(raw)]
+    for index, pub in enumerate(pubs):
+        _check(engine.machine, index, pub.circuit, pub.shots)
+    result = run_sampler(engine, pubs)
+    rows = sum(pub.parameter_values.size for pub in pubs)
+    return Output(_encode(result), rows, sum(pub.parameter_values.size * pub.shots for pub in pubs))
 
-    def sampler(self, machine: Machine, params: Mapping[str, Any]) -> Output:
-        raw, options = _decoded(params)
-        shots = options.get("default_shots") or DEFAULT_SHOTS
-        pubs = [_coerce(SamplerPub, index, pub, shots) for index, pub in enumerate(raw)]
-        for index, pub in enumerate(pubs):
-            _check(machine, index, pub.circuit, pub.shots)
-        result = run_sampler(self._engine(machine), pubs)
-        rows = sum(pub.parameter_values.size for pub in pubs)
-        return Output(_encode(result), rows, sum(pub.parameter_values.size * pub.shots for pub in pubs))
 
-    def estimator(self, machine: Machine, params: Mapping[str, Any]) -> Output:
-        raw, options = _decoded(params)
-        shots = options.get("default_shots")
-        precision = (
-            1 / math.sqrt(shots)
-            if shots
-            else options.get("default_precision") or 1 / math.sqrt(DEFAULT_SHOTS)
-        )
-        pubs = [_coerce(EstimatorPub, index, pub, precision) for index, pub in enumerate(raw)]
-        for index, pub in enumerate(pubs):
-            if not pub.precision > 0:
-                raise JobRefusedError(
-                    1002, f"The precision of PUB {index} is {pub.precision}; it must be positive."
-                )
-            _check(machine, index, pub.circuit, shots_for(pub.precision))
-            letters = {letter for label in _labels(pub.observables.tolist()) for letter in label}
-            if not letters <= set("IXYZ"):
-                raise JobRefusedError(
-                    1002,
-                    f"The observables of PUB {index} hold {sorted(letters - set('IXYZ'))}; I, X, Y, Z are allowed.",
-                )
-        result, rows, total = run_estimator(self._engine(machine), pubs)
-        return Output(_encode(result), rows, total)
+def estimator(engine: Engine, params: Mapping[str, Any]) -> Output:
+    """The program ``estimator``."""
+    raw, options = _decoded(params)
+    shots = options.get("default_shots")
+    precision = (
+        1 / math.sqrt(shots) if shots else options.get("default_precision") or 1 / math.sqrt(DEFAULT_SHOTS)
+    )
+    pubs = [_coerce(EstimatorPub, index, pub, precision) for index, pub in enumerate(raw)]
+    for index, pub in enumerate(pubs):
+        if not pub.precision > 0:
+            raise JobRefusedError(
+                1002, f"The precision of PUB {index} is {pub.precision}; it must be positive."
+            )
+        _check(engine.machine, index, pub.circuit, shots_for(pub.precision))
+        letters = {letter for label in _labels(pub.observables.tolist()) for letter in label}
+        if not letters <= set("IXYZ"):
+            raise JobRefusedError(
+                1002,
+                f"The observables of PUB {index} hold {sorted(letters - set('IXYZ'))}; I, X, Y, Z are allowed.",
+            )
+    result, rows, total = run_estimator(engine, pubs)
+    return Output(_encode(result), rows, total)
 
 
 def _check_type(item: Any) -> None:
@@ -139,7 +121,7 @@ def run_sampler(engine: Engine, pubs: Sequence[SamplerPub]) -> PrimitiveResult:
     for shots, members in by_shots.items():
         runs = [Run(pubs[index].circuit, binding_rows(pubs[index])) for index in members]
         for index, rows in zip_strict(members, engine.sample(runs, shots)):
-            results[index] = _pub_result(pubs[index], rows, shots, engine.seed)
+            results[index] = _pub_result(pubs[index], rows, engine.seed)
     slices = {
         index: ((*pub.shape, pub.shots), slice(0, pub.parameter_values.size), slice(0, pub.shots))
         for index, pub in enumerate(pubs)
@@ -148,23 +130,20 @@ def run_sampler(engine: Engine, pubs: Sequence[SamplerPub]) -> PrimitiveResult:
     return PrimitiveResult(results, metadata={"execution": {"execution_spans": spans}, "version": 2})
 
 
-def _pub_result(pub: SamplerPub, rows: list[Counts], shots: int, seed: int | None) -> SamplerPubResult:
+def _pub_result(pub: SamplerPub, rows: list[Counts], seed: int | None) -> SamplerPubResult:
     circuit = pub.circuit
     bits = bit_columns((key for counts in rows for key in counts), circuit.num_clbits)
-    weights = [weight for counts in rows for weight in counts.values()]
-    picks = np.repeat(np.arange(len(weights)), weights).reshape(len(rows), shots)
-    # Counts say how often, not when: each row gets its outcomes in random order, as a machine would give them.
-    if seed is None:
-        picks = np.random.default_rng().permuted(picks, axis=1)
-    else:
-        for row, counts in zip_strict(picks, rows):
-            np.random.default_rng([seed, crc32(repr(counts).encode())]).shuffle(row)
+    starts = np.cumsum([0, *map(len, rows)])[:-1]
+    # Each row gets its outcomes in random order, as a machine would give them.
+    picks = np.array(
+        [start + shuffled_picks(counts, seed) for start, counts in zip_strict(starts, rows)], dtype=np.intp
+    ).reshape(len(rows), pub.shots)
     fields = {}
     for register in circuit.cregs:
         columns = [circuit.find_bit(bit).index for bit in register]
         packed = np.packbits(bits[:, columns], axis=1, bitorder="little")[:, ::-1]
         fields[register.name] = BitArray(
-            np.ascontiguousarray(packed[picks]).reshape(*pub.shape, shots, packed.shape[1]), register.size
+            np.ascontiguousarray(packed[picks]).reshape(*pub.shape, pub.shots, packed.shape[1]), register.size
         )
     return SamplerPubResult(
         DataBin(**fields, shape=pub.shape), metadata={"circuit_metadata": dict(circuit.metadata or {})}

@@ -195,6 +195,8 @@ class Tally:
         """Add to counters, by their names in :class:`Counters`."""
         for name, number in numbers.items():
             self._numbers[name] += number  # type: ignore[assignment]  # seconds are fractions
+        for name in ("pending", "running"):
+            self._numbers[f"max_{name}"] = max(self._numbers[f"max_{name}"], self._numbers[name])
 
     def request(self, label: str, received: int) -> None:
         """A request arrived, whatever becomes of it."""
@@ -205,22 +207,7 @@ class Tally:
         """A fault hit the request."""
         self._faults[effect] += 1
 
-    def job_created(self, pubs: int) -> None:
-        """A job was accepted."""
-        self.count(jobs=1, pubs=pubs, pending=1)
-        self._peak("pending")
-
-    def job_started(self) -> None:
-        """A job began to run."""
-        self.count(running=1)
-        self._peak("running")
-
-    def job_finished(self, *, running: bool, rows: int, shots: int, usage_secs: float) -> None:
-        """A job reached its final state, from ``Running`` or from ``Queued``."""
-        self.count(pending=-1, running=-running, rows=rows, shots=shots)
-        self.count(billed_jobs=usage_secs > 0, usage_secs=usage_secs)
-
-    def seen(self, label: str) -> int:
+    def requests_of(self, label: str) -> int:
         """Requests of one route so far."""
         return self._by_route[label]
 
@@ -228,6 +215,3 @@ class Tally:
         """The counters now."""
         by_route, faults = (dict(sorted(counts.items())) for counts in (self._by_route, self._faults))
         return Counters(**self._numbers, by_route=by_route, faults=faults)
-
-    def _peak(self, name: str) -> None:
-        self._numbers[f"max_{name}"] = max(self._numbers[f"max_{name}"], self._numbers[name])

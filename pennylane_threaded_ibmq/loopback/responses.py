@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -64,6 +66,16 @@ class JobRefusedError(Exception):
         self.code = code
         self.reason = reason
         self.solution = solution
+
+
+@contextmanager
+def validation() -> Iterator[None]:
+    """Make of whatever goes wrong while a job's inputs are read the refusal that IBM gives."""
+    try:
+        yield
+    except Exception as error:
+        reason = f"Error in the validation process of the job. {error}"
+        raise JobRefusedError(1002, reason, INVALID_JOB) from error
 
 
 def error_body(code: int, message: str, solution: str = "") -> dict[str, Any]:

@@ -349,10 +349,8 @@ class Api(Pipeline):
         """Take no more jobs and drop those that are queued; those that run go on."""
         session = self._session(call, call.part("id"))
         self._platform.sessions.close(session.id)
-        for job_id in self._platform.sessions.jobs_in(session.id):
-            job = self._platform.jobs.get(job_id)
-            if job is not None and job.status is JobStatus.QUEUED:
-                self._platform.scheduler.cancel(job)
+        for job in self._platform.sessions.queued_in(session.id):
+            self._platform.scheduler.cancel(job)
         return no_content()
 
 

@@ -70,7 +70,6 @@ class Scheduler:
             job: A queued job that is in the store.
             forced_outcome: How it is to end in place of being computed; ``None`` for its natural end.
         """
-        self._sessions.job_added(job)
         task = asyncio.get_running_loop().create_task(self._live(job, forced_outcome))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
@@ -85,7 +84,7 @@ class Scheduler:
         if job.status.final:
             return False
         running = job.status is JobStatus.RUNNING
-        self._end(job.id, Ending(JobStatus.CANCELLED, usage_secs=OVERHEAD_SECS if running else 0.0))
+        self._end(job.id, Ending(status=JobStatus.CANCELLED, usage_secs=OVERHEAD_SECS if running else 0.0))
         return True
 
     def limit(self, session: SessionRecord) -> None:
@@ -119,10 +118,9 @@ class Scheduler:
             self._finish(job.id, ending)
 
     def _time_is_up(self, session: SessionRecord) -> None:
-        for job_id in self._sessions.expire(session.id):
-            job = self._jobs.get(job_id)
-            if job is not None and job.status is JobStatus.QUEUED:
-                self._end(job_id, _session_over(session))
+        self._sessions.close(session.id)
+        for job in self._sessions.queued_in(session.id):
+            self._end(job.id, _session_over(session))
 
     def _end(self, job_id: str, ending: Ending) -> None:
         task = self._tasks.get(job_id)
@@ -162,26 +160,38 @@ class Scheduler:
             logger.exception("job %s could not be computed", job.id)
             return _failed(f"API Internal error: {error}", 1000, "Retry the action.")
         return Ending(
-            JobStatus.COMPLETED,
-            output.text,
+            status=JobStatus.COMPLETED,
+            text=output.text,
             rows=output.rows,
             shots=output.shots,
             usage_secs=output.usage_secs,
         )
 
 
+def _unsuccessful(
+    status: JobStatus, reason: str | None, code: int | None, solution: str | None, usage_secs: float = 0.0
+) -> Ending:
+    return Ending(
+        status=status,
+        text=reason,
+        reason=reason,
+        reason_code=code,
+        reason_solution=solution,
+        usage_secs=usage_secs,
+    )
+
+
 def _failed(reason: str, code: int, solution: str) -> Ending:
-    return Ending(JobStatus.FAILED, reason, reason, code, solution)
+    return _unsuccessful(JobStatus.FAILED, reason, code, solution)
 
 
 def _forced_ending(fault: Fault) -> Ending:
-    return Ending(
+    return _unsuccessful(
         JobStatus(fault.job_status),
-        fault.reason,
         fault.reason,
         fault.reason_code,
         fault.reason_solution,
-        usage_secs=fault.usage_secs,
+        fault.usage_secs,
     )
 
 
@@ -194,14 +204,12 @@ def _session_over(session: SessionRecord) -> Ending:
 
 
 def _ran_too_long(job: JobRecord) -> Ending:
-    reason = f"Job {job.id} ran longer than its maximum execution time of {job.cost} s."
-    return Ending(
+    return _unsuccessful(
         JobStatus.CANCELLED,
-        reason,
-        reason,
+        f"Job {job.id} ran longer than its maximum execution time of {job.cost} s.",
         1305,
         "Raise max_execution_time.",
-        usage_secs=float(job.cost or 0),
+        float(job.cost or 0),
     )
 
 

@@ -14,6 +14,8 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +94,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._control: Control | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._thread: threading.Thread | None = None
+        self._cleanup = ExitStack()
         self.endpoint: Endpoint | None = None
 
     def start(self) -> None:
@@ -103,26 +103,23 @@ class Server:
         Raises:
             OSError: The port is taken.
         """
-        # The protocol is named because asyncio sets TCP_NODELAY only then; without it a small answer, whose head and body
-        # are written one after the other, takes 40 ms.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
+        with ExitStack() as stack:
+            # The protocol is named because asyncio sets TCP_NODELAY only then; without it a small answer, whose head and
+            # body are written one after the other, takes 40 ms.
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            stack.enter_context(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", self._config.port))
-        except OSError:
-            listener.close()
-            raise
-        self._folder = tempfile.TemporaryDirectory(prefix="loopback-")
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loopback-compute")
-        arguments = (listener, self._folder.name, self._pool)
-        # A daemon, so that a program that dies without leaving its `with` block does not hang.
-        self._thread = threading.Thread(target=self._run, args=arguments, name="loopback-server", daemon=True)
-        self._thread.start()
-        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="loopback-"))
+            pool = ThreadPoolExecutor(1, thread_name_prefix="loopback-compute")
+            stack.callback(end_pool, pool)
+            # A daemon, so that a program that dies without leaving its `with` block does not hang.
+            arguments = (listener, Path(folder), pool)
+            thread = threading.Thread(target=self._run, args=arguments, name="loopback-server", daemon=True)
+            thread.start()
+            stack.callback(self._end, thread)
             self._ready.result()
-        except BaseException:
-            self.stop()
-            raise
+            self._cleanup = stack.pop_all()
 
     def call(self, command: str, arguments: Mapping[str, Any]) -> Any:
         """Carry out a command on the event loop and wait for its answer."""
@@ -132,25 +129,20 @@ class Server:
 
     def stop(self) -> None:
         """Stop, and leave nothing behind: no thread, no socket, no file. Harmless if it does not run."""
-        loop, stop = self._loop, self._stop
-        if self._thread is not None:
-            if loop is not None and stop is not None and self._thread.is_alive():
-                loop.call_soon_threadsafe(stop.set)
-            self._thread.join()
-        if self._pool is not None:
-            end_pool(self._pool)
-        if self._folder is not None:
-            self._folder.cleanup()
-        self.endpoint = self._thread = self._pool = self._folder = None
+        self._cleanup.close()
 
-    def _run(self, listener: socket.socket, folder: str, pool: ThreadPoolExecutor) -> None:
+    def _end(self, thread: threading.Thread) -> None:
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None and thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+    def _run(self, listener: socket.socket, folder: Path, pool: ThreadPoolExecutor) -> None:
         try:
-            asyncio.run(self._serve(listener, Path(folder), pool))
+            asyncio.run(self._serve(listener, folder, pool))
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that started this one
             if not self._ready.done():
                 self._ready.set_exception(error)
-        finally:
-            listener.close()
 
     async def _serve(self, listener: socket.socket, folder: Path, pool: ThreadPoolExecutor) -> None:
         platform = Platform(self._config, pool)
@@ -202,7 +194,7 @@ class LoopbackProcess(Loopback):
     def __init__(self, config: LoopbackConfig | None = None) -> None:
         super().__init__(config)
         self._child: subprocess.Popen[str] | None = None
-        self._where: Endpoint | None = None
+        self._endpoint: Endpoint | None = None
 
     def start(self) -> None:
         """Start the process; the service answers when this returns."""
@@ -223,21 +215,21 @@ class LoopbackProcess(Loopback):
             )
             assert child.stdout is not None
             try:
-                said = json.loads(child.stdout.readline() or "null")
+                greeting = json.loads(child.stdout.readline() or "null")
             except BaseException:  # such as Ctrl-C, which the child does not see
                 self.stop()
                 raise
-        if said is None:
+        if greeting is None:
             self.stop()
             raise RuntimeError(
                 f"the loopback process ended with status {child.returncode} before it answered; "
                 "it says why on standard error"
             )
-        self._where = Endpoint(said["port"], said["ca_bundle"], said["home"], said["key"])
+        self._endpoint = Endpoint(**{field.name: greeting[field.name] for field in fields(Endpoint)})
 
     def stop(self) -> None:
         """End the process. Harmless if it does not run."""
-        child, self._child, self._where = self._child, None, None
+        child, self._child, self._endpoint = self._child, None, None
         if child is None:
             return
         assert child.stdin is not None
@@ -254,22 +246,22 @@ class LoopbackProcess(Loopback):
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint of the service; an error if it does not run."""
-        if self._where is None:
+        if self._endpoint is None:
             raise RuntimeError("the loopback process does not run; use it in a 'with' block")
-        return self._where
+        return self._endpoint
 
     def _ask(self, command: str, **arguments: Any) -> Any:
-        where = self.endpoint
+        endpoint = self.endpoint
         # http.client knows nothing of proxies, which may be set to this very service.
-        connection = http.client.HTTPConnection("127.0.0.1", where.port)
+        connection = http.client.HTTPConnection("127.0.0.1", endpoint.port)
         try:
             order = json.dumps({"command": command, "arguments": arguments})
-            connection.request("POST", CONTROL_PATH, order, {CONTROL_HEADER: where.key})
-            said = json.loads(connection.getresponse().read())
+            connection.request("POST", CONTROL_PATH, order, {CONTROL_HEADER: endpoint.key})
+            answer = json.loads(connection.getresponse().read())
         finally:
             connection.close()
-        if said.get("timeout"):
+        if answer.get("timeout"):
             raise TimeoutError
-        if "answer" not in said:
-            raise ValueError(said["error"])
-        return said["answer"]
+        if "answer" not in answer:
+            raise ValueError(answer["error"])
+        return answer["answer"]

@@ -98,18 +98,13 @@ class Engine:
 
     def __init__(self, machine: Machine, *, noise: bool, seed: int | None, noise_model: Any = None) -> None:
         self.seed = seed
-        self._machine = machine
+        self.machine = machine
         self._noise = noise and not machine.simulator
         self._given = noise_model
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
         self._native = _native_operations(self._aer)
         self._noise_models: dict[tuple[int, ...], Any] = {}
         self._qubit_errors: dict[int, QubitErrors] = {}
-
-    @property
-    def mock(self) -> bool:
-        """Whether outcomes are random, whatever the circuits."""
-        return self._machine.mock
 
     def variant(self, *, seed: int | None, noise_model: Any) -> Engine:
         """The same backend for one job.
@@ -119,7 +114,7 @@ class Engine:
             noise_model: The job's own noise model.
         """
         seed = self.seed if seed is None else seed
-        return Engine(self._machine, noise=self._noise, seed=seed, noise_model=noise_model)
+        return Engine(self.machine, noise=self._noise, seed=seed, noise_model=noise_model)
 
     def sample(self, runs: Sequence[Run], shots: int) -> list[list[Counts]]:
         """Simulate circuits, each with all its bindings at once; with a seed, each row by itself.
@@ -134,7 +129,7 @@ class Engine:
         Raises:
             JobRefusedError: The simulation failed, for example for lack of memory.
         """
-        if self.mock:
+        if self.machine.mock:
             return [[_random_counts(run.num_bits, shots, self.seed) for _ in run.bindings] for run in runs]
         counts: list[list[Counts]] = [[] for _ in runs]
         groups: dict[tuple[tuple[int, ...], int | None], list[int]] = defaultdict(list)
@@ -163,7 +158,7 @@ class Engine:
         if not self._noise:
             return QubitErrors({}, np.eye(2))
         if qubit not in self._qubit_errors:
-            target = _Excerpt(self._machine.target, (qubit,)).target
+            target = _Excerpt(self.machine.target, (qubit,)).target
             gates = {
                 name: np.real(PTM(error).data) for name, _, error in basic_device_gate_errors(target=target)
             }
@@ -259,7 +254,7 @@ class Engine:
         if wires not in self._noise_models:
             if len(self._noise_models) >= _NOISE_MODELS_KEPT:
                 self._noise_models.clear()
-            self._noise_models[wires] = NoiseModel.from_backend(_Excerpt(self._machine.target, wires))
+            self._noise_models[wires] = NoiseModel.from_backend(_Excerpt(self.machine.target, wires))
         return self._noise_models[wires]
 
 
