@@ -34,9 +34,9 @@ def credentials(instance: str | None = None, options: Mapping[str, Any] | None =
     from ..settings import load_settings
 
     settings = load_settings({**(options or {}), "instance": instance})
-    named = settings.account_name or settings.account_file
+    is_named = settings.account_name or settings.account_file
     # a saved account that is named must be there, and is looked for where one logs in
-    if settings.ibmqx_token is None and not named and not saved_account():
+    if settings.ibmqx_token is None and not is_named and not saved_account():
         return None
     check_address(settings.ibmqx_url)
     client = json.dumps(settings.client_arguments, sort_keys=True)

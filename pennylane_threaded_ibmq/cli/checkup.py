@@ -13,7 +13,7 @@ from ..settings import load_settings
 from ..simulators.local import is_local_name
 from ..stacks.current.overview import BackendFacts, Overview
 from .account import credentials
-from .doctor import Check, left
+from .doctor import Check, time_left
 from .journal import open_journal
 
 HOW_TO_GET_AN_ACCOUNT = (
@@ -77,8 +77,8 @@ def look_at_account(backend: str | None, instance: str | None, options: Mapping[
         yield Check("account", "bad", str(error), advice)
         return
     yield Check("account", "ok", f"logged in with the token of {source}")
-    chosen = next((i for i in instances if i.crn == active), None)
-    if chosen is None:
+    current = next((i for i in instances if i.crn == active), None)
+    if current is None:
         yield Check(
             "instance", "note", f"{len(instances)} instances, none chosen", "Set QISKIT_IBM_INSTANCE."
         )
@@ -86,12 +86,12 @@ def look_at_account(backend: str | None, instance: str | None, options: Mapping[
         advice = ""
         if account.instance is None and len(instances) > 1:
             advice = f"The account has {len(instances)} instances; QISKIT_IBM_INSTANCE chooses one."
-        yield Check("instance", "ok", f"{chosen.name} ({chosen.crn})", advice)
+        yield Check("instance", "ok", f"{current.name} ({current.crn})", advice)
         used_up = usage.left_secs is not None and usage.left_secs <= 0
         yield Check(
             "plan",
             "bad" if used_up else "ok",
-            f"{chosen.plan}, {left(usage.left_secs)}",
+            f"{current.plan}, {time_left(usage.left_secs)}",
             "Wait for the next period, or use another instance." if used_up else "",
         )
     yield _look_at_backends(backends, backend)
@@ -102,17 +102,17 @@ def _look_at_backends(backends: tuple[BackendFacts, ...], name: str | None) -> C
     if name is not None and name != "least_busy" and not is_local_name(name):
         facts = next((b for b in backends if b.name == name), None)
         if facts is None:
-            ended = retirement(name)
+            end = retirement(name)
             advice = f"{nearest(name, names)} threaded-ibmq backends lists them."
-            if ended:
+            if end:
                 advice = f"{local_alternative(name)}. threaded-ibmq backends lists what there is."
-            found_none = f"the account has no {name}{': ' + ended if ended else ''}"
+            found_none = f"the account has no {name}{': ' + end if end else ''}"
             return Check("backend", "bad", found_none, advice.strip())
         if not facts.online:
             return Check("backend", "bad", f"{name} is offline", "threaded-ibmq backends lists the others.")
         numbers = ((facts.qubits, "qubit", "qubits"), (facts.queue, "job in the queue", "jobs in the queue"))
-        known = [quantity(number, *nouns) for number, *nouns in numbers if number is not None]
-        return Check("backend", "ok", ", ".join((name, *known)))
+        words = [quantity(number, *nouns) for number, *nouns in numbers if number is not None]
+        return Check("backend", "ok", ", ".join((name, *words)))
     online = [b.name for b in backends if b.online]
     if not online:
         return Check("backends", "bad", "none is online", "threaded-ibmq backends lists them.")

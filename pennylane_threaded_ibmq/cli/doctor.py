@@ -163,6 +163,6 @@ def _stack() -> Iterator[Check]:
         )
 
 
-def left(seconds: float | None) -> str:
+def time_left(seconds: float | None) -> str:
     """The time that is left on an instance, in words."""
     return "no limit" if seconds is None else f"{span(seconds)} left"

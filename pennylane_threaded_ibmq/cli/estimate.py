@@ -65,7 +65,7 @@ def estimate_command(*, script: Path, arguments: tuple[str, ...], as_json: bool)
 
 
 def _facts(estimate: dict[str, Any]) -> dict[str, Any]:
-    left = estimate["left_secs"]
+    left_secs = estimate["left_secs"]
     return {
         "backend": estimate["backend"],
         "tapes": estimate["tapes"],
@@ -73,6 +73,6 @@ def _facts(estimate: dict[str, Any]) -> dict[str, Any]:
         "circuits": estimate["circuits"],
         "shots": estimate["shots"],
         "QPU time": span(estimate["qpu_secs"]),
-        "left on the instance": None if left is None else span(left),
+        "left on the instance": None if left_secs is None else span(left_secs),
         "formula": estimate["formula"],
     }

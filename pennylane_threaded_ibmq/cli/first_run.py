@@ -81,10 +81,10 @@ def run_there(
         with ThreadedIBMQDevice(2, backend=backend or "least_busy", instance=instance, **options) as device:
             estimate = device.estimate(bell())
             name = device.backend_name
-            left = "" if estimate.left_secs is None else f" of the {span(estimate.left_secs)} that are left"
+            rest = "" if estimate.left_secs is None else f" of the {span(estimate.left_secs)} that are left"
             text = (
                 f"A Bell pair on {name}: {quantity(estimate.jobs, 'job')} of {quantity(estimate.shots, 'shot')}. It is estimated to use "
-                f"{span(estimate.qpu_secs)} of QPU time{left}."
+                f"{span(estimate.qpu_secs)} of QPU time{rest}."
             )
             if ask is not None and not ask(text):
                 return []

@@ -32,12 +32,12 @@ def open_journal(path: Path | None) -> Journal | None:
     from ..settings import load_settings
     from ..store.journal import Journals
 
-    chosen = path or load_settings({}).journal_file
-    if chosen is None or not chosen.exists():
+    file = path or load_settings({}).journal_file
+    if file is None or not file.exists():
         if path is not None:
             raise click.ClickException(f"there is no journal {path}.")
         return None
-    return RESOURCES.get(Journals).at(chosen)
+    return RESOURCES.get(Journals).at(file)
 
 
 def find_batch(path: Path | None, batch_id: str) -> tuple[Journal, BatchRecord]:
@@ -93,8 +93,8 @@ def shard_wait(batch: BatchRecord, shard: ShardRecord) -> str:
 
 def charged(batch: BatchRecord) -> float | None:
     """QPU seconds that are known to have been charged."""
-    known = [shard.usage_secs for shard in batch.shards if shard.usage_secs is not None]
-    return sum(known) if known else None
+    charges = [shard.usage_secs for shard in batch.shards if shard.usage_secs is not None]
+    return sum(charges) if charges else None
 
 
 def batch_json(batch: BatchRecord) -> dict[str, Any]:
@@ -316,11 +316,11 @@ def prune_command(*, older_than: float, journal_path: Path | None, as_json: bool
       threaded-ibmq prune --older-than 7d
     """
     journal = open_journal(journal_path)
-    forgotten = 0 if journal is None else journal.prune(time.time() - older_than)
+    number = 0 if journal is None else journal.prune(time.time() - older_than)
     if as_json:
-        say_json({"forgotten": forgotten})
+        say_json({"forgotten": number})
     else:
-        click.echo(f"{quantity(forgotten, 'batch', 'batches')} forgotten.")
+        click.echo(f"{quantity(number, 'batch', 'batches')} forgotten.")
 
 
 def positions(numbers: tuple[int, ...]) -> str:

@@ -48,15 +48,14 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
         return
     widths = [max(map(len, column)) for column in zip_strict(columns, *cells)]
     for row in (columns, *cells):
-        padded = (cell.ljust(width) for cell, width in zip_strict(row, widths))
-        say("  ".join(padded).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip_strict(row, widths)).rstrip())
 
 
 def say_facts(facts: Mapping[str, Any], *, indent: str = "", err: bool = False) -> None:
     """Print names and values, one a line; what is ``None`` is left out."""
-    known = {name: value for name, value in facts.items() if value is not None}
-    width = max(map(len, known), default=0)
-    for name, value in known.items():
+    lines = {name: value for name, value in facts.items() if value is not None}
+    width = max(map(len, lines), default=0)
+    for name, value in lines.items():
         say(f"{indent}{name.ljust(width)}  {printable(str(value))}", err=err)
 
 

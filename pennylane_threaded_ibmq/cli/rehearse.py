@@ -196,8 +196,8 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     """This process's environment without its accounts, and with the service's."""
     from ..loopback.environment import account_variables
 
-    hidden = {*account_variables(os.environ), ESTIMATE_VARIABLE}
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+    accounts = {*account_variables(os.environ), ESTIMATE_VARIABLE}
+    inherited = {name: value for name, value in os.environ.items() if name not in accounts}
     # as in an activated environment: python is the one that has the packages
     path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
     return {**inherited, **variables, "PATH": path}

@@ -87,9 +87,9 @@ def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
     unread = sum(str(job.status) == "Completed" and not job.results_read for job in rehearsal.jobs)
     if unread:
         problems.append(f"{quantity(unread, 'job')} ran, and nobody fetched the results.")
-    left = statuses["Queued"] + statuses["Running"]
-    if left:
-        problems.append(f"{quantity(left, 'job')} still waited or ran when the program ended.")
+    unfinished = statuses["Queued"] + statuses["Running"]
+    if unfinished:
+        problems.append(f"{quantity(unfinished, 'job')} still waited or ran when the program ended.")
     limit = config.usage_limit_secs
     if limit is not None and counted.usage_secs >= limit:
         problems.append(f"The QPU time was used up: {counted.usage_secs:.1f} s of {limit:g} s.")

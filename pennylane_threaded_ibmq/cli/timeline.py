@@ -48,34 +48,34 @@ def timeline_command(
     _, batch = find_batch(journal_path, batch_id)
     if output is not None:
         _draw(batch, output, dark=dark)
-    what = timeline_of(batch)
+    timeline = timeline_of(batch)
     if as_json:
-        say_json(timeline_json(batch, what, output))
+        say_json(timeline_json(batch, timeline, output))
     elif output is None:
         say_table(
             ("SHARD", "TRY", "LANE", "PHASE", "FROM S", "TO S", "JOB", "END"),
             [
                 (s.shard, s.attempt, s.lane, s.phase, f"{s.start:.1f}", f"{s.end:.1f}", s.job_id, s.outcome)
-                for s in what.spans
+                for s in timeline.spans
             ],
             empty="Nothing of this batch was sent.",
         )
     else:
-        note(f"{quantity(what.shards, 'shard')} over {span(what.secs)} in {output}.")
+        note(f"{quantity(timeline.shards, 'shard')} over {span(timeline.secs)} in {output}.")
 
 
-def timeline_json(batch: BatchRecord, what: Timeline, output: Path | None) -> dict[str, Any]:
+def timeline_json(batch: BatchRecord, timeline: Timeline, output: Path | None) -> dict[str, Any]:
     """A timeline for programs: each event with its time, and the stretches that lie between them in seconds."""
     return {
         "batch": batch.id,
         "backend": batch.backend,
         "created": iso(batch.created),
-        "secs": what.secs,
-        "finished": what.finished,
-        "retries": what.retries,
-        "lanes": what.lanes,
+        "secs": timeline.secs,
+        "finished": timeline.finished,
+        "retries": timeline.retries,
+        "lanes": timeline.lanes,
         "events": [{**asdict(step), "at": iso(step.at), "phase": step.phase.shown} for step in batch.steps],
-        "spans": [{**asdict(one), "phase": one.phase.shown} for one in what.spans],
+        "spans": [{**asdict(one), "phase": one.phase.shown} for one in timeline.spans],
         "output": output,
     }
 

@@ -38,7 +38,7 @@ class Issuer:
     def knows(self, key: str) -> bool:
         """Whether an API key may log in."""
         return (self._any_key and bool(key)) or any(
-            hmac.compare_digest(key.encode(), known.encode()) for known in self._keys
+            hmac.compare_digest(key.encode(), own.encode()) for own in self._keys
         )
 
     def issue(self) -> dict[str, Any]:

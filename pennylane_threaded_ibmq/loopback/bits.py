@@ -73,7 +73,7 @@ def sample_bits(engine: Engine, works: Sequence[Work], shots: int) -> list[Bits]
         return [rng.random((len(w.bindings), shots, w.circuit.num_clbits)) < 0.5 for w in works]
     splits = [_split(work) for work in works]
     counts = iter(engine.sample([run for split in splits for run in split.runs], shots))
-    return [_joined(engine, split, [next(counts) for _ in split.runs], shots) for split in splits]
+    return [_join(engine, split, [next(counts) for _ in split.runs], shots) for split in splits]
 
 
 def _split(work: Work) -> _Split:
@@ -95,16 +95,16 @@ def _split(work: Work) -> _Split:
 def _bindings(work: Work, content: list[list[Any]]) -> Rows:
     """The bindings of those parameters that occur in a part."""
     operations = [instruction.operation for instructions in content for instruction in instructions]
-    occurring = {parameter for operation in operations for parameter in _parameters(operation)}
-    kept = [index for index, parameter in enumerate(work.circuit.parameters) if parameter in occurring]
-    return work.bindings[:, kept]
+    parameters = {parameter for operation in operations for parameter in _parameters(operation)}
+    columns = [index for index, parameter in enumerate(work.circuit.parameters) if parameter in parameters]
+    return work.bindings[:, columns]
 
 
 def _parameters(operation: Any) -> set[Parameter]:
-    found = {parameter for value in operation.params for parameter in getattr(value, "parameters", ())}
+    parameters = {parameter for value in operation.params for parameter in getattr(value, "parameters", ())}
     for block in getattr(operation, "blocks", ()):
-        found.update(block.parameters)
-    return found
+        parameters.update(block.parameters)
+    return parameters
 
 
 def _is_simple(instructions: list[Any]) -> bool:
@@ -121,14 +121,14 @@ def _is_simple_gate(operation: Any) -> bool:
     return operation.name in _TURNS and isinstance(operation.params[0], Parameter)
 
 
-def _joined(engine: Engine, split: _Split, counts: list[list[Counts]], shots: int) -> Bits:
+def _join(engine: Engine, split: _Split, counts: list[list[Counts]], shots: int) -> Bits:
     circuit, bindings = split.work.circuit, split.work.bindings
     bits = np.zeros((len(bindings), shots, circuit.num_clbits), dtype=np.bool_)
     for rows in counts:
-        for row, found in enumerate(rows):
-            outcomes = bit_columns(found, circuit.num_clbits).astype(np.bool_)
+        for row, row_counts in enumerate(rows):
+            outcomes = bit_columns(row_counts, circuit.num_clbits).astype(np.bool_)
             # parts that are put side by side must not be sorted alike
-            bits[row] |= outcomes[shuffled_picks(found, engine.seed)]
+            bits[row] |= outcomes[shuffled_picks(row_counts, engine.seed)]
     places = {
         qubit: circuit.find_bit(instructions[-1].clbits[0]).index
         for qubit, instructions in split.lone.items()
@@ -140,8 +140,8 @@ def _joined(engine: Engine, split: _Split, counts: list[list[Counts]], shots: in
         for row, chances in zip_strict(bits, _chances(engine, split, list(places))):
             uncertain = (chances > _CERTAIN) & (chances < 1 - _CERTAIN)
             rng = _generator(chances, list(places), shots, engine.seed)
-            drawn = rng.random((shots, uncertain.sum()), dtype=np.float32)
-            row[:, columns[uncertain]] |= drawn < chances[uncertain]
+            draws = rng.random((shots, uncertain.sum()), dtype=np.float32)
+            row[:, columns[uncertain]] |= draws < chances[uncertain]
             row[:, columns[~uncertain]] |= chances[~uncertain] > 0.5
     return bits
 
@@ -173,7 +173,7 @@ def _chance(engine: Engine, qubit: int, instructions: list[Any], columns: dict[A
             continue
         if operation.name in _TURNS:
             (angle,) = operation.params
-            state = _turned(state, *_TURNS[operation.name], columns.get(angle, angle))
+            state = _turn(state, *_TURNS[operation.name], columns.get(angle, angle))
         else:
             state = state @ np.real(PTM(Operator(operation)).data).T
         if operation.name in errors.gates:
@@ -183,9 +183,9 @@ def _chance(engine: Engine, qubit: int, instructions: list[Any], columns: dict[A
     return chances
 
 
-def _turned(state: Rows, first: int, second: int, angle: Any) -> Rows:
+def _turn(state: Rows, first: int, second: int, angle: Any) -> Rows:
     cosine, sine = np.cos(angle), np.sin(angle)
-    turned = state.copy()
-    turned[:, first] = state[:, first] * cosine - state[:, second] * sine
-    turned[:, second] = state[:, first] * sine + state[:, second] * cosine
-    return turned
+    result = state.copy()
+    result[:, first] = state[:, first] * cosine - state[:, second] * sine
+    result[:, second] = state[:, first] * sine + state[:, second] * cosine
+    return result

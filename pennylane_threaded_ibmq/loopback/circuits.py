@@ -40,21 +40,21 @@ def without_idle_wires(circuit: QuantumCircuit, keep: Iterable[int]) -> QuantumC
     Returns:
         A circuit whose qubit ``i`` is the ``i``-th smallest kept one. Barriers are gone, delays on kept wires stay.
     """
-    kept = sorted(keep)
-    wires = QuantumRegister(len(kept), "q")
-    places = {circuit.qubits[index]: wires[place] for place, index in enumerate(kept)}
-    reduced = QuantumCircuit(wires, circuit.clbits, *circuit.cregs)
+    indices = sorted(keep)
+    wires = QuantumRegister(len(indices), "q")
+    places = {circuit.qubits[index]: wires[place] for place, index in enumerate(indices)}
+    result = QuantumCircuit(wires, circuit.clbits, *circuit.cregs)
     for variable in getattr(
         circuit, "iter_declared_vars", tuple
     )():  # circuits before Qiskit 1.1 have no variables
-        reduced.add_uninitialized_var(variable)
-    uncopied = _append_uncopied()
+        result.add_uninitialized_var(variable)
+    options = _append_options()
     for instruction in circuit.data:
         if instruction.operation.name == "barrier" or not places.keys() >= set(instruction.qubits):
             continue
         qubits = [places[bit] for bit in instruction.qubits]
-        reduced.append(instruction.operation, qubits, instruction.clbits, **uncopied)
-    return reduced
+        result.append(instruction.operation, qubits, instruction.clbits, **options)
+    return result
 
 
 def ends_in_measurements(circuit: QuantumCircuit) -> bool:
@@ -95,10 +95,10 @@ def measure_branches(circuit: QuantumCircuit) -> None:
 
 def first_bits(counts: Mapping[str, int], num_bits: int) -> Mapping[str, int]:
     """Counts of the first bits only; the others were added by :func:`measure_branches`."""
-    kept: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for key, number in counts.items():
-        kept[hex(int(key, 16) & ((1 << num_bits) - 1))] += number
-    return dict(kept)
+        totals[hex(int(key, 16) & ((1 << num_bits) - 1))] += number
+    return dict(totals)
 
 
 def independent_parts(circuit: QuantumCircuit) -> list[tuple[int, ...]]:
@@ -193,7 +193,7 @@ def shuffled_picks(counts: Mapping[str, int], seed: int | None) -> npt.NDArray[n
     return picks
 
 
-def _append_uncopied() -> dict[str, bool]:
+def _append_options() -> dict[str, bool]:
     """Arguments with which ``QuantumCircuit.append`` takes an instruction as it is; older ones always do."""
-    known = inspect.signature(QuantumCircuit.append).parameters
-    return {"copy": False} if "copy" in known else {}
+    parameters = inspect.signature(QuantumCircuit.append).parameters
+    return {"copy": False} if "copy" in parameters else {}

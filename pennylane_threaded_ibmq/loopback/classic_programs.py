@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 
-def decoded_circuit(value: Any) -> QuantumCircuit:
+def decode_circuit(value: Any) -> QuantumCircuit:
     """A circuit of a job's inputs.
 
     Args:
@@ -48,7 +48,7 @@ def decoded_circuit(value: Any) -> QuantumCircuit:
     return circuit
 
 
-def decoded_noise_model(value: Any) -> Any:
+def decode_noise_model(value: Any) -> Any:
     """The noise model of a job's inputs.
 
     Args:
@@ -110,12 +110,12 @@ class _Job:
 
 def _job(machine: Machine, params: Mapping[str, Any]) -> _Job:
     with validation():
-        sent = params["circuits"]
-        circuits = [decoded_circuit(value) for value in (sent if isinstance(sent, list) else [sent])]
+        values = params["circuits"]
+        circuits = [decode_circuit(value) for value in (values if isinstance(values, list) else [values])]
         shots, seed = int(params.get("shots") or DEFAULT_SHOTS), params.get("seed_simulator")
         noise_model = params.get("noise_model")
         if noise_model is not None:
-            noise_model = decoded_noise_model(noise_model)
+            noise_model = decode_noise_model(noise_model)
     if params.get("meas_level", _CLASSIFIED) != _CLASSIFIED:
         raise JobRefusedError(1002, "Only meas_level=2 is simulated.", INVALID_JOB)
     if not circuits:

@@ -187,8 +187,8 @@ class Loopback(ABC):
         Raises:
             TimeoutError: There were not enough in time.
         """
-        wanted = None if status is None else JobStatus(status).value
-        return _jobs(self._ask("wait_for_jobs", status=wanted, count=count, timeout_secs=timeout_secs))
+        state = None if status is None else JobStatus(status).value
+        return _jobs(self._ask("wait_for_jobs", status=state, count=count, timeout_secs=timeout_secs))
 
     def wait_for_requests(self, label: str, count: int = 1, *, timeout_secs: float = 120.0) -> int:
         """Wait until requests have arrived.

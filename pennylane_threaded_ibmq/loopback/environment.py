@@ -72,10 +72,10 @@ def environment_applied(endpoint: Endpoint, variables: Mapping[str, str]) -> Ite
         variables: The variables to set.
     """
     homes = dict.fromkeys(("HOME", "USERPROFILE"), endpoint.home)
-    hidden = account_variables(os.environ)
-    before = {name: os.environ.get(name) for name in {*hidden, *homes, *variables}}
+    accounts = account_variables(os.environ)
+    before = {name: os.environ.get(name) for name in {*accounts, *homes, *variables}}
     try:
-        for name in hidden:
+        for name in accounts:
             del os.environ[name]
         os.environ.update({**homes, **variables})
         yield

@@ -106,13 +106,13 @@ def _run_pub(engine: Engine, pub: EstimatorPub) -> tuple[PubResult, int]:
 def _sample(engine: Engine, pub: EstimatorPub, bases: list[_Basis], shots: int) -> list[dict[int, _Sample]]:
     """Outcomes of each setting, by row."""
     bindings = binding_rows(pub)
-    needed = [sorted(basis.rows) for basis in bases]
+    members_of = [sorted(basis.rows) for basis in bases]
     runs = [
-        Run(pub.circuit, bindings[members], basis.letters) for basis, members in zip_strict(bases, needed)
+        Run(pub.circuit, bindings[members], basis.letters) for basis, members in zip_strict(bases, members_of)
     ]
     return [
-        {row: _Sample(counts, pub.circuit.num_clbits, basis) for row, counts in zip_strict(members, found)}
-        for basis, members, found in zip_strict(bases, needed, engine.sample(runs, shots))
+        {row: _Sample(counts, pub.circuit.num_clbits, basis) for row, counts in zip_strict(members, rows)}
+        for basis, members, rows in zip_strict(bases, members_of, engine.sample(runs, shots))
     ]
 
 
@@ -133,10 +133,10 @@ def _moments(
 
 def _by_observable(observables: Observables, places: list[Place]) -> list[list[Place]]:
     """Places sorted by what is measured there."""
-    found: dict[frozenset[tuple[str, float]], list[Place]] = {}
+    groups: dict[frozenset[tuple[str, float]], list[Place]] = {}
     for place in places:
-        found.setdefault(frozenset(observables[place].items()), []).append(place)
-    return list(found.values())
+        groups.setdefault(frozenset(observables[place].items()), []).append(place)
+    return list(groups.values())
 
 
 def _observables(pub: EstimatorPub) -> Observables:

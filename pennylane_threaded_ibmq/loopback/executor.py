@@ -39,25 +39,25 @@ _UNCOMPRESSED = frozenset({"v0.1", "v0.2", "v1.0", "v1.1"})
 def executor(engine: Engine, params: Mapping[str, Any]) -> Output:
     """The program ``executor``."""
     start = utc_now()
-    program = _decoded(params)
+    program = _decode(params)
     check_shots(program.shots, "The program")
     for index, item in enumerate(program.items):
         engine.machine.check_circuit(item.circuit, index, "item")
-    drawn = [_drawn(item, program.shots, engine.seed) for item in program.items]
+    draws = [_draw(item, program.shots, engine.seed) for item in program.items]
     works = [
         Work(item.circuit, values.pop("parameter_values").reshape(item.size(), item.circuit.num_parameters))
-        for item, values in zip_strict(program.items, drawn)
+        for item, values in zip_strict(program.items, draws)
     ]
     bits = sample_bits(engine, works, program.shots)
     data = [
-        {**_registers(item, found), **beside}
-        for item, found, beside in zip_strict(program.items, bits, drawn)
+        {**_registers(item, item_bits), **beside}
+        for item, item_bits, beside in zip_strict(program.items, bits, draws)
     ]
     rows = sum(item.size() for item in program.items)
-    return Output(_encoded(params, program.items, data, start), rows, rows * program.shots)
+    return Output(_encode(params, program.items, data, start), rows, rows * program.shots)
 
 
-def _decoded(params: Mapping[str, Any]) -> Any:
+def _decode(params: Mapping[str, Any]) -> Any:
     """The client's ``QuantumProgram``."""
     from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
@@ -71,7 +71,7 @@ def _decoded(params: Mapping[str, Any]) -> Any:
     return program
 
 
-def _drawn(item: Any, shots: int, seed: int | None) -> Arrays:
+def _draw(item: Any, shots: int, seed: int | None) -> Arrays:
     """``parameter_values`` of an item, of shape ``item.shape + (parameters,)``, and what its samplex gives besides."""
     if not hasattr(item, "samplex"):
         return {"parameter_values": item.circuit_arguments}
@@ -80,22 +80,22 @@ def _drawn(item: Any, shots: int, seed: int | None) -> Arrays:
     update_digest(content, item.circuit)
     # Axes along which arguments vary are swept; along the others each element is a randomization of its own.
     lengths = (1,) * (len(shape) - arguments.ndim) + arguments.shape
-    swept = [axis for axis, length in enumerate(lengths) if length > 1]
-    times = math.prod(length for axis, length in enumerate(shape) if axis not in swept)
-    drawn: Arrays = {}
-    for place in np.ndindex(*(lengths[axis] for axis in swept)):
+    sweep_axes = [axis for axis, length in enumerate(lengths) if length > 1]
+    times = math.prod(length for axis, length in enumerate(shape) if axis not in sweep_axes)
+    draws: Arrays = {}
+    for place in np.ndindex(*(lengths[axis] for axis in sweep_axes)):
         where: list[Any] = [slice(None)] * len(shape)
-        for axis, index in zip_strict(swept, place):
+        for axis, index in zip_strict(sweep_axes, place):
             where[axis] = index
         own = where[len(shape) - arguments.ndim :]
         values = arguments[tuple(0 if isinstance(index, slice) else index for index in own)]
-        found = samplex.sample(values, num_randomizations=times, rng=_generator(content, values, seed))
-        for name, value in dict(found).items():
-            if name not in drawn:
-                drawn[name] = np.empty(shape + value.shape[1:], value.dtype)
-            target = drawn[name][tuple(where)]
+        sample = samplex.sample(values, num_randomizations=times, rng=_generator(content, values, seed))
+        for name, value in dict(sample).items():
+            if name not in draws:
+                draws[name] = np.empty(shape + value.shape[1:], value.dtype)
+            target = draws[name][tuple(where)]
             target[...] = value.reshape(target.shape)
-    return drawn
+    return draws
 
 
 def _generator(content: hashlib._Hash, values: Mapping[str, Any], seed: int | None) -> np.random.Generator:
@@ -116,14 +116,14 @@ def _generator(content: hashlib._Hash, values: Mapping[str, Any], seed: int | No
 def _registers(item: Any, bits: Bits) -> Arrays:
     """Outcomes by classical register, each of shape ``item.shape + (shots, bits)``."""
     circuit, shots = item.circuit, bits.shape[1]
-    found = {}
+    arrays = {}
     for register in circuit.cregs:
         places = [circuit.find_bit(bit).index for bit in register]
         first = places[0] if places else 0
         whole = slice(first, first + len(places))  # a slice takes no copy
-        taken = bits[..., whole if places == list(range(whole.start, whole.stop)) else places]
-        found[register.name] = taken.reshape(*item.shape, shots, register.size)
-    return found
+        columns = bits[..., whole if places == list(range(whole.start, whole.stop)) else places]
+        arrays[register.name] = columns.reshape(*item.shape, shots, register.size)
+    return arrays
 
 
 def schema_of(version: str) -> tuple[Any, Any]:
@@ -134,7 +134,7 @@ def schema_of(version: str) -> tuple[Any, Any]:
     return schema.QuantumProgramResultModel, tensor
 
 
-def _encoded(params: Mapping[str, Any], items: list[Any], data: list[Arrays], start: datetime) -> str:
+def _encode(params: Mapping[str, Any], items: list[Any], data: list[Arrays], start: datetime) -> str:
     version = params["schema_version"]
     model, tensor = schema_of(version)
     parts = [

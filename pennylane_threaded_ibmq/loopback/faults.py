@@ -167,24 +167,24 @@ def fault_mix(share: float, seed: int = 0, *, on: str = ".*", stall_secs: float 
 
 
 @dataclass
-class _Armed:
+class _ActiveFault:
     """A fault and how far it has got."""
 
     fault: Fault
     pattern: re.Pattern[str]
     chances: dict[str, random.Random] = field(default_factory=dict)
-    seen: int = 0
-    fired: int = 0
+    matches: int = 0
+    hits: int = 0
 
     def fires(self, label: str) -> bool:
-        if self.fault.times is not None and self.fired >= self.fault.times:
+        if self.fault.times is not None and self.hits >= self.fault.times:
             return False
         if not self.pattern.fullmatch(label):
             return False
-        self.seen += 1
-        if self.seen <= self.fault.skip or self._chance(label) >= self.fault.probability:
+        self.matches += 1
+        if self.matches <= self.fault.skip or self._chance(label) >= self.fault.probability:
             return False
-        self.fired += 1
+        self.hits += 1
         return True
 
     def _chance(self, label: str) -> float:
@@ -197,15 +197,15 @@ class _Armed:
 class FaultPlan:
     """The faults in force. Owned by the service's event loop; asked once for each request."""
 
-    _armed: list[_Armed] = field(default_factory=list)
+    _active: list[_ActiveFault] = field(default_factory=list)
 
     def inject(self, fault: Fault) -> None:
         """Put a fault in force, after those that are."""
-        self._armed.append(_Armed(fault, re.compile(fault.on)))
+        self._active.append(_ActiveFault(fault, re.compile(fault.on)))
 
     def clear(self) -> None:
         """Take all faults out of force."""
-        self._armed.clear()
+        self._active.clear()
 
     def decide(self, label: str) -> Fault | None:
         """The fault that hits a request, if any; the one decision point.
@@ -216,10 +216,10 @@ class FaultPlan:
         Returns:
             The first fault, in the order of injection, that fires.
         """
-        return next((armed.fault for armed in self._armed if armed.fires(label)), None)
+        return next((active.fault for active in self._active if active.fires(label)), None)
 
 
-def resized(fault: Fault, text: str) -> str:
+def resize(fault: Fault, text: str) -> str:
     """Results with another number of PUBs or parameter rows; of the classic API, of circuits or entries of memory.
 
     Args:
@@ -257,8 +257,7 @@ def _quantum_program(fault: Fault, text: str, version: str) -> str:
             name: tensor.from_numpy(_other_sweep(value.to_numpy(), fault.delta))
             for name, value in item.results.items()
         }
-    resized_text: str = result.model_dump_json()
-    return resized_text
+    return str(result.model_dump_json())
 
 
 def _other_sweep(array: Any, delta: int) -> Any:

@@ -89,7 +89,7 @@ class JobStore:
     _live: dict[str, None] = field(default_factory=dict)
     _final: deque[str] = field(default_factory=deque)
     _bytes: int = 0
-    _accepted: dict[str, deque[float]] = field(default_factory=dict)
+    _acceptances: dict[str, deque[float]] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[JobRecord]:
@@ -114,8 +114,8 @@ class JobStore:
 
     def select(self, query: Filter, *, ascending: bool) -> list[JobRecord]:
         """The jobs that pass a filter, newest first unless ``ascending``."""
-        found = [record for record in self if query.matches(record)]
-        return found if ascending else found[::-1]
+        selection = [record for record in self if query.matches(record)]
+        return selection if ascending else selection[::-1]
 
     def used_secs(self, instance: str) -> float:
         """QPU seconds that an instance has used."""
@@ -126,11 +126,11 @@ class JobStore:
         limit = self.config.jobs_per_minute
         if limit is None:
             return 0.0
-        accepted = self._accepted.setdefault(instance, deque())
+        acceptances = self._acceptances.setdefault(instance, deque())
         start = time.monotonic() - self.config.minute_secs
-        while accepted and accepted[0] <= start:
-            accepted.popleft()
-        return 0.0 if len(accepted) < limit else accepted[0] - start
+        while acceptances and acceptances[0] <= start:
+            acceptances.popleft()
+        return 0.0 if len(acceptances) < limit else acceptances[0] - start
 
     def add(self, record: JobRecord, params: dict[str, Any], size: int) -> None:
         """Take in a new job.
@@ -144,7 +144,7 @@ class JobStore:
         self._live[record.id] = None
         self._bytes += size
         if self.config.jobs_per_minute is not None:
-            self._accepted.setdefault(record.instance, deque()).append(time.monotonic())
+            self._acceptances.setdefault(record.instance, deque()).append(time.monotonic())
         self.tally.count(jobs=1, pubs=record.pubs, pending=1)
         self._evict()
 
@@ -173,9 +173,9 @@ class JobStore:
         record = self.update(job_id, finished=utc_now(), **ending.model_dump(exclude={"text"}))
         self._used[record.instance] = self.used_secs(record.instance) + ending.usage_secs
         entry.text = ending.text
-        grown = len(ending.text or "")
-        entry.size += grown
-        self._bytes += grown
+        growth = len(ending.text or "")
+        entry.size += growth
+        self._bytes += growth
         del self._live[job_id]
         self._final.append(job_id)
         self._evict()

@@ -185,16 +185,16 @@ def load_machines(snapshots: Mapping[str, str | None], kind: type[MachineT]) -> 
     Raises:
         ValueError: There is no such snapshot.
     """
-    known = snapshot_classes()
+    classes = snapshot_classes()
     machines = {}
     for name, fake in snapshots.items():
         if fake is None:
             machines[name] = kind(name, None)
             continue
-        if fake not in known:
-            near = difflib.get_close_matches(fake, known, n=3) or sorted(known)
+        if fake not in classes:
+            near = difflib.get_close_matches(fake, classes, n=3) or sorted(classes)
             raise ValueError(f"no snapshot {fake!r} for backend {name!r}; there are {', '.join(near)}")
-        machines[name] = kind(name, known[fake])
+        machines[name] = kind(name, classes[fake])
     return machines
 
 

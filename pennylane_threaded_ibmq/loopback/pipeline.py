@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from .config import Instance
-from .faults import Fault, resized
+from .faults import Fault, resize
 from .platform import Platform
 from .responses import (
     ApiError,
@@ -168,21 +168,21 @@ class Pipeline(ABC):
             The answer.
         """
         if fault.effect in ("status", "reset", "stall"):
-            acted = await act() if fault.when == "after" else None
+            answer = await act() if fault.when == "after" else None
             if fault.effect == "reset":
                 return Dropped()
             if fault.effect == "status":
                 return _error(fault)
             await self._stall(fault)
-            return acted or await act()
-        answered = await act()
+            return answer or await act()
+        answer = await act()
         if fault.effect == "empty":
             return Response(status_code=fault.status or 204)
         if fault.effect == "job":
-            return answered
+            return answer
         if fault.effect == "short":
-            return Cut(answered, fault.keep)
-        return _spoil(fault, answered)
+            return Cut(answer, fault.keep)
+        return _spoil(fault, answer)
 
     async def _stall(self, fault: Fault) -> None:
         """Wait for as long as the fault says, or until faults are cleared; whether the client is still there is no matter."""
@@ -211,7 +211,7 @@ def _spoil(fault: Fault, response: Response) -> Response:
         return JSONResponse({**body, "status": fault.unknown_state, "state": state})
     if fault.effect == "extra":
         return JSONResponse(_with_extras(json.loads(text)))
-    return PlainTextResponse(resized(fault, text))
+    return PlainTextResponse(resize(fault, text))
 
 
 def _with_extras(value: Any) -> Any:

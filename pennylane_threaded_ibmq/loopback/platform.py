@@ -70,8 +70,8 @@ class Platform:
         """
         if name not in self.machines:
             raise ValueError(f"there is no backend {name!r}; there are {', '.join(self.machines)}")
-        for known, names in (("paused", self.scheduler.paused), ("retired", self._retired)):
-            (names.add if state == known else names.discard)(name)
+        for label, names in (("paused", self.scheduler.paused), ("retired", self._retired)):
+            (names.add if state == label else names.discard)(name)
         self.change.notify()
 
     def queue_length(self, backend: str) -> int:

@@ -198,15 +198,15 @@ class PlatformApi(Api):
 
     async def _usage(self, call: Call) -> Response:
         limit = self._platform.config.usage_limit_secs
-        used = self._platform.jobs.used_secs(call.account.crn)
+        used_secs = self._platform.jobs.used_secs(call.account.crn)
         usage = {
             "instance_id": call.account.crn,
             "plan_id": call.account.plan,
-            "usage_consumed_seconds": used,
-            "usage_limit_reached": limit is not None and used >= limit,
+            "usage_consumed_seconds": used_secs,
+            "usage_limit_reached": limit is not None and used_secs >= limit,
         }
         if limit is not None:
-            usage.update(usage_limit_seconds=limit, usage_remaining_seconds=max(limit - used, 0))
+            usage.update(usage_limit_seconds=limit, usage_remaining_seconds=max(limit - used_secs, 0))
         return JSONResponse(usage)
 
 

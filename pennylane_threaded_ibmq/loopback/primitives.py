@@ -27,19 +27,19 @@ from .simulate import Counts, Engine, Run
 DEFAULT_SHOTS = 4096
 
 
-def _decoded(params: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
+def _decode(params: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
     """PUBs and options, with typed values decoded."""
     with validation():
-        decoded = json.loads(json.dumps(params), cls=RuntimeDecoder)
-        pubs = [list(pub) if isinstance(pub, (list, tuple)) else [pub] for pub in decoded["pubs"]]
+        body = json.loads(json.dumps(params), cls=RuntimeDecoder)
+        pubs = [list(pub) if isinstance(pub, (list, tuple)) else [pub] for pub in body["pubs"]]
         for pub in pubs:
             _check_type(pub[0])
-    return pubs, decoded.get("options") or {}
+    return pubs, body.get("options") or {}
 
 
 def sampler(engine: Engine, params: Mapping[str, Any]) -> Output:
     """The program ``sampler``."""
-    raw, options = _decoded(params)
+    raw, options = _decode(params)
     shots = options.get("default_shots") or DEFAULT_SHOTS
     pubs = [_coerce(SamplerPub, index, pub, shots) for index, pub in enumerate(raw)]
     for index, pub in enumerate(pubs):
@@ -51,7 +51,7 @@ def sampler(engine: Engine, params: Mapping[str, Any]) -> Output:
 
 def estimator(engine: Engine, params: Mapping[str, Any]) -> Output:
     """The program ``estimator``."""
-    raw, options = _decoded(params)
+    raw, options = _decode(params)
     shots = options.get("default_shots")
     precision = (
         1 / math.sqrt(shots) if shots else options.get("default_precision") or 1 / math.sqrt(DEFAULT_SHOTS)

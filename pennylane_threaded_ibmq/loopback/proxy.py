@@ -156,8 +156,8 @@ class _Arrival(asyncio.Protocol):
         self._buffer += data
         if self._tunnel or self._transport is None:
             return  # the handshake is over but its coroutine has not run yet: it takes the buffer
-        method, found, _ = self._buffer.partition(b" ")
-        if found and method != b"CONNECT":
+        method, space, _ = self._buffer.partition(b" ")
+        if space and method != b"CONNECT":
             self._proxy.left(self)
             self._proxy.serve(self._transport, bytes(self._buffer))
         elif b"\r\n\r\n" in self._buffer:
@@ -182,7 +182,7 @@ class _Arrival(asyncio.Protocol):
 
     async def _secure(self, transport: asyncio.Transport, host: str) -> None:
         try:
-            secured = await asyncio.get_running_loop().start_tls(
+            tls = await asyncio.get_running_loop().start_tls(
                 transport, self, self._proxy.authority.context(host), server_side=True
             )
         except (OSError, ssl.SSLError):
@@ -190,8 +190,8 @@ class _Arrival(asyncio.Protocol):
             return
         finally:
             self._proxy.left(self)
-        if secured is not None:
-            self._proxy.serve(secured, bytes(self._buffer))
+        if tls is not None:
+            self._proxy.serve(tls, bytes(self._buffer))
 
 
 def refusal(target: str) -> bytes:

@@ -107,13 +107,13 @@ class Scheduler:
             self._sessions.job_started(self._jobs.start(job.id))
             self._change.notify()
             loop = asyncio.get_running_loop()
-            begun = loop.time()
+            start = loop.time()
             ending = await self._compute(job) if forced_outcome is None else _forced_ending(forced_outcome)
             await self.gates["running"].passage()
-            needed = self._config.job_secs + self._config.circuit_secs * ending.rows
-            allowed = needed if job.cost is None else min(job.cost, needed)
-            await asyncio.sleep(begun + allowed - loop.time())
-            if allowed < needed:
+            duration = self._config.job_secs + self._config.circuit_secs * ending.rows
+            limit = duration if job.cost is None else min(job.cost, duration)
+            await asyncio.sleep(start + limit - loop.time())
+            if limit < duration:
                 ending = _ran_too_long(job)
             self._finish(job.id, ending)
 
@@ -264,13 +264,13 @@ class Gate:
         """
         if count is None:
             self._held = False
-        released = 0
-        while self._waiting and (count is None or released < count):
+        number = 0
+        while self._waiting and (count is None or number < count):
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
-                released += 1
-        return released
+                number += 1
+        return number
 
     async def passage(self) -> None:
         """Wait until the door lets this caller through."""

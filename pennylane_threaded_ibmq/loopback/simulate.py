@@ -100,7 +100,7 @@ class Engine:
         self.seed = seed
         self.machine = machine
         self._noise = noise and not machine.simulator
-        self._given = noise_model
+        self._own_noise = noise_model
         self._aer = AerSimulator(max_memory_mb=_MEMORY_MB)
         self._native = _native_operations(self._aer)
         self._noise_models: dict[tuple[int, ...], Any] = {}
@@ -134,10 +134,10 @@ class Engine:
         counts: list[list[Counts]] = [[] for _ in runs]
         groups: dict[tuple[tuple[int, ...], int | None], list[int]] = defaultdict(list)
         wires = [self._wires(run) for run in runs]
-        noisy = self._noise or self._given is not None
-        for index, kept in enumerate(wires):
+        noisy = self._noise or self._own_noise is not None
+        for index, qubits in enumerate(wires):
             # Only the noise of a circuit depends on where it runs, so that ideal circuits make one group.
-            place = tuple(kept) if self._noise else ()
+            place = tuple(qubits) if self._noise else ()
             # Aer applies noise twice after a circuit whose noise it draws shot by shot in the same run.
             alone = noisy and not ends_in_measurements(runs[index].circuit)
             groups[place, index if alone else None].append(index)
@@ -145,8 +145,8 @@ class Engine:
             circuits = [self._prepare(runs[index], wires[index]) for index in members]
             bindings = [runs[index].bindings for index in members]
             run = self._run if self.seed is None else self._run_row_by_row
-            found = run(circuits, bindings, shots, self._noise_model(place) if place else self._given)
-            for index, circuit, rows in zip_strict(members, circuits, found):
+            results = run(circuits, bindings, shots, self._noise_model(place) if place else self._own_noise)
+            for index, circuit, rows in zip_strict(members, circuits, results):
                 bits = runs[index].num_bits
                 counts[index] = (
                     rows if circuit.num_clbits == bits else [first_bits(row, bits) for row in rows]
@@ -169,7 +169,7 @@ class Engine:
 
     def _wires(self, run: Run) -> list[int]:
         """Qubits to keep."""
-        if self._given is not None:  # it may name qubits, so that they keep their numbers
+        if self._own_noise is not None:  # it may name qubits, so that they keep their numbers
             return list(range(run.circuit.num_qubits))
         if run.qubits is not None:
             return sorted(run.qubits)
@@ -217,15 +217,15 @@ class Engine:
         repeats = [
             1 if circuit.num_parameters else len(rows) for circuit, rows in zip_strict(circuits, bindings)
         ]
-        expanded = [circuit for circuit, times in zip_strict(circuits, repeats) for _ in range(times)]
+        copies = [circuit for circuit, times in zip_strict(circuits, repeats) for _ in range(times)]
         binds = [
             {parameter: rows[:, column] for column, parameter in enumerate(circuit.parameters)}
             for circuit, rows, times in zip_strict(circuits, bindings, repeats)
             for _ in range(times)
         ]
-        if not expanded:
+        if not copies:
             return [[] for _ in circuits]
-        widest = max(circuit.num_qubits for circuit in expanded)
+        widest = max(circuit.num_qubits for circuit in copies)
         options: dict[str, Any] = {
             "shots": shots,
             "parameter_binds": binds if any(binds) else None,
@@ -235,17 +235,17 @@ class Engine:
             options["seed_simulator"] = seed
         if noise_model is not None:
             options["noise_model"] = noise_model
-        result = self._aer.run(expanded, **options).result()
+        result = self._aer.run(copies, **options).result()
         if not result.success:
-            result = self._aer.run(expanded, method="matrix_product_state", **options).result()
+            result = self._aer.run(copies, method="matrix_product_state", **options).result()
         if not result.success:
             raise JobRefusedError(
                 1010, f"Error returned at backend level: {result.status}", "Use a smaller circuit."
             )
-        found = iter(result.results)
+        results = iter(result.results)
         # A circuit without measurements has no counts; all its bits are 0.
         return [
-            [getattr(next(found).data, "counts", {"0x0": shots}) for _ in range(len(rows))]
+            [getattr(next(results).data, "counts", {"0x0": shots}) for _ in range(len(rows))]
             for rows in bindings
         ]
 

@@ -57,12 +57,12 @@ class BatchBar(RichProgress):
         if new == self._last:
             return
         self._last = new
-        troubled = went_wrong(progress)
+        is_bad = went_wrong(progress)
         going, good, bad = STYLES
-        style = bad if troubled else good if progress.finished else going
+        style = bad if is_bad else good if progress.finished else going
         self._bar.complete_style = self._bar.finished_style = self._bar.pulse_style = style
         self._bar.bar_width = SHORT_BAR if before or self.console.width < NARROW else LONG_BAR
-        self.live.transient = not troubled
+        self.live.transient = not is_bad
         self.reset(
             self._task,
             # rich's bar pulses until its task is started

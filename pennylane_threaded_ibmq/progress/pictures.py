@@ -13,6 +13,7 @@ from .._printable import printable
 from .._quantity import quantity
 from ..exceptions import ConfigurationError
 from ..store.records import BatchRecord, ShardState
+from .tables import html_table
 from .timeline import Span, Timeline, timeline_of
 
 if TYPE_CHECKING:
@@ -78,27 +79,28 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
         raise ConfigurationError(
             "A timeline needs matplotlib: pip install pennylane-threaded-ibmq[pictures]."
         ) from None
-    what = timeline_of(timeline) if isinstance(timeline, BatchRecord) else timeline
+    if isinstance(timeline, BatchRecord):
+        timeline = timeline_of(timeline)
     look = DARK if dark else LIGHT
-    height = min(MOST_INCHES, 1.75 + LANE_INCHES * max(1, what.lanes))
+    height = min(MOST_INCHES, 1.75 + LANE_INCHES * max(1, timeline.lanes))
     figure = TimelineFigure(figsize=(9.0, height), facecolor=look.paper, layout="constrained")
     axes = figure.add_subplot()
-    scale, unit = _unit(what.secs)
+    scale, unit = _unit(timeline.secs)
     _style(axes, look)
-    longest = max(what.secs / scale, 1e-9)
-    for span in what.spans:
+    longest = max(timeline.secs / scale, 1e-9)
+    for span in timeline.spans:
         _draw(axes, span, scale, longest, look)
-        if what.lanes <= MOST_LABELLED:
+        if timeline.lanes <= MOST_LABELLED:
             _label(axes, span, scale, longest, look)
     axes.set_xlim(0, longest * 1.02)
-    axes.set_ylim(max(1, what.lanes) - 0.4, -0.6)
+    axes.set_ylim(max(1, timeline.lanes) - 0.4, -0.6)
     axes.set_xlabel(f"{unit} since the batch was planned", color=look.ink)
     axes.set_ylabel("lane", color=look.ink)
-    _lane_ticks(axes, what.lanes)
-    if not what.spans:
+    _lane_ticks(axes, timeline.lanes)
+    if not timeline.spans:
         axes.text(0.5, 0.5, "nothing was sent yet", color=look.ink, ha="center", transform=axes.transAxes)
     figure.suptitle(
-        f"{printable(what.title)}\n{_summary(what)}",
+        f"{printable(timeline.title)}\n{_summary(timeline)}",
         color=look.ink,
         fontsize=10.5,
         x=0.01,
@@ -107,7 +109,7 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
         # a name is no formula, whatever signs it has
         parse_math=False,
     )
-    _legend(axes, what, look)
+    _legend(axes, timeline, look)
     return figure
 
 
@@ -196,25 +198,25 @@ def _label(axes: Axes, span: Span, scale: float, longest: float, look: Look) -> 
     """The number of the shard, and its try, as far as they fit."""
     start, width = span.start / scale, (span.end - span.start) / scale
     labels = [f"{span.shard} (try {span.attempt})"] if span.attempt > 1 else []
-    fitting = [text for text in (*labels, f"{span.shard}") if width > longest * (0.012 + 0.0095 * len(text))]
-    if span.phase in (ShardState.RUNNING, ShardState.ACCEPTED) and fitting:
-        label = fitting[0]
+    texts = [text for text in (*labels, f"{span.shard}") if width > longest * (0.012 + 0.0095 * len(text))]
+    if span.phase in (ShardState.RUNNING, ShardState.ACCEPTED) and texts:
+        label = texts[0]
         strong = span.phase is ShardState.RUNNING
         colour = look.paper if strong else look.ink
         axes.text(start + width / 2, span.lane, label, color=colour, ha="center", va="center", fontsize=8)
 
 
-def _legend(axes: Axes, what: Timeline, look: Look) -> None:
+def _legend(axes: Axes, timeline: Timeline, look: Look) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    phases = [p for p in _NAMES if any(span.phase is p for span in what.spans)]
+    phases = [p for p in _NAMES if any(span.phase is p for span in timeline.spans)]
     handles: list[Any] = [Patch(color=look.of(p), label=_NAMES[p]) for p in phases]
     ends = ((ShardState.FAILED, "x", "failed"), (ShardState.CANCELLED, "|", "cancelled"))
     handles += [
         Line2D([], [], color=look.failed, marker=mark, linestyle="", markeredgewidth=2.2, label=name)
         for outcome, mark, name in ends
-        if any(span.outcome is outcome for span in what.spans)
+        if any(span.outcome is outcome for span in timeline.spans)
     ]
     if handles:
         axes.legend(
@@ -231,26 +233,43 @@ def _legend(axes: Axes, what: Timeline, look: Look) -> None:
         )
 
 
-def _summary(what: Timeline) -> str:
-    scale, unit = _unit(what.secs)
-    parts = [f"{quantity(what.shards, 'shard')} on {quantity(what.lanes, 'lane')}"]
-    failed = sum(span.outcome is ShardState.FAILED for span in what.spans)
-    cancelled = sum(span.outcome is ShardState.CANCELLED for span in what.spans)
+def _summary(timeline: Timeline) -> str:
+    scale, unit = _unit(timeline.secs)
+    parts = [f"{quantity(timeline.shards, 'shard')} on {quantity(timeline.lanes, 'lane')}"]
+    failed = sum(span.outcome is ShardState.FAILED for span in timeline.spans)
+    cancelled = sum(span.outcome is ShardState.CANCELLED for span in timeline.spans)
     if failed:
         parts.append(quantity(failed, "failed job"))
     if cancelled:
         parts.append(f"{cancelled} cancelled")
-    if what.retries:
-        parts.append(f"{what.retries} sent again")
-    parts.append(f"{what.secs / scale:.1f} {unit}" + ("" if what.finished else ", not finished"))
+    if timeline.retries:
+        parts.append(f"{timeline.retries} sent again")
+    parts.append(f"{timeline.secs / scale:.1f} {unit}" + ("" if timeline.finished else ", not finished"))
     return ", ".join(parts)
 
 
 def _page(record: Timeline | BatchRecord) -> str:
-    what = timeline_of(record) if isinstance(record, BatchRecord) else record
-    light, dark = (picture_uri(what, dark=d) for d in (False, True))
-    rows = "\n".join(_row(span) for span in what.spans if span.phase is not ShardState.PLANNED)
-    title = html.escape(what.title)
+    timeline = timeline_of(record) if isinstance(record, BatchRecord) else record
+    light, dark = (picture_uri(timeline, dark=d) for d in (False, True))
+    table = html_table(
+        ("shard", "try", "lane", "phase", "from (s)", "to (s)", "job", "end"),
+        [
+            (
+                span.shard,
+                span.attempt,
+                span.lane,
+                span.phase.shown,
+                f"{span.start:.1f}",
+                f"{span.end:.1f}",
+                span.job_id,
+                span.outcome or "",
+            )
+            for span in timeline.spans
+            if span.phase is not ShardState.PLANNED
+        ],
+        most=len(timeline.spans),
+    )
+    title = html.escape(timeline.title)
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -266,30 +285,11 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .25em .9em .25em 0; text-align: left; border-bottom: 1px solid light-dark({LIGHT.quiet}, {DARK.quiet}); }}
 </style>
 <h1 style="font-size:1.25rem">{title}</h1>
-<p>{html.escape(_summary(what))}</p>
+<p>{html.escape(_summary(timeline))}</p>
 <picture><source srcset="{dark}" media="(prefers-color-scheme: dark)"><img src="{light}" alt="timeline of the batch"></picture>
-<table>
-<thead><tr><th>shard</th><th>try</th><th>lane</th><th>phase</th><th>from (s)</th><th>to (s)</th><th>job</th><th>end</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
+{table}
 </html>
 """
-
-
-def _row(span: Span) -> str:
-    cells = (
-        span.shard,
-        span.attempt,
-        span.lane,
-        span.phase.shown,
-        f"{span.start:.1f}",
-        f"{span.end:.1f}",
-        span.job_id,
-        span.outcome or "",
-    )
-    return f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in cells)}</tr>"
 
 
 def picture_uri(timeline: Timeline, *, dark: bool) -> str:

@@ -119,13 +119,13 @@ class ProgressTracker:
         self._observers = list(observers)
         self._lock = threading.Lock()
         # an observer may itself do what leads to a step, such as cancel the batch
-        self._telling = threading.RLock()
-        self._started = time.time()
-        self._ended: float | None = None
+        self._notifying = threading.RLock()
+        self._start = time.time()
+        self._end: float | None = None
         self._shards = [_ShardProgress() for _ in range(shards)]
-        self._steps = [Step(self._started, i, 1, ShardState.PLANNED) for i in range(shards)]
+        self._steps = [Step(self._start, i, 1, ShardState.PLANNED) for i in range(shards)]
         self._retries = 0
-        self._looked = -LOOKING_SECS
+        self._last_look = -LOOKING_SECS
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -154,17 +154,17 @@ class ProgressTracker:
         if not self._observers:
             self._step(shard, phase, job_id, fraction, queue)
             return
-        with self._telling:
+        with self._notifying:
             if self._step(shard, phase, job_id, fraction, queue):
                 self._notify()
 
     def looked_at(self) -> bool:
         """Whether somebody follows it: a function of the user's, or one who asked within the last minute."""
-        return bool(self._observers) or time.monotonic() - self._looked < LOOKING_SECS
+        return bool(self._observers) or time.monotonic() - self._last_look < LOOKING_SECS
 
     def progress(self) -> Progress:
         """The batch now."""
-        self._looked = time.monotonic()
+        self._last_look = time.monotonic()
         qpu_secs = self._estimated
         with self._lock:
             record = replace(self._progress(), qpu_secs=qpu_secs)
@@ -193,20 +193,20 @@ class ProgressTracker:
             if phase is ShardState.PLANNED:
                 shard.attempt += 1
                 self._retries += 1
-            moved = shard.phase is not phase
+            is_move = shard.phase is not phase
             shard.phase, shard.job_id, shard.fraction, shard.queue = phase, job_id, fraction, queue
             now = time.time()
-            if moved:
+            if is_move:
                 self._steps.append(Step(now, number, shard.attempt, phase, job_id))
-            ended = phase.final and all(s.phase.final for s in self._shards)
-            if ended:
-                self._ended = now
-            ending = self._progress() if ended else None
+            is_end = phase.final and all(s.phase.final for s in self._shards)
+            if is_end:
+                self._end = now
+            final = self._progress() if is_end else None
         extra = {"batch_id": self.batch_id, "job_id": job_id, "shard": number, "state": str(phase)}
-        if moved:
+        if is_move:
             logger.debug("shard %d: %s", number, phase, extra=extra)
-        if ending is not None:
-            self._log(ending)
+        if final is not None:
+            self._log(final)
         return True
 
     def _progress(self) -> Progress:
@@ -214,8 +214,8 @@ class ProgressTracker:
         total = len(self._shards)
         finished = sum(1.0 if s.phase.final else s.fraction for s in self._shards)
         fraction = finished / total if total else 1.0
-        now = self._ended or time.time()
-        elapsed = max(0.0, now - self._started)
+        now = self._end or time.time()
+        elapsed = max(0.0, now - self._start)
         queue = next((shard.queue for shard in self._shards if shard.queue is not None), QueueInfo())
         return Progress(
             self.batch_id,

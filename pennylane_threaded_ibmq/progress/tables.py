@@ -45,20 +45,23 @@ def _state(batch: BatchRecord) -> str:
     return "open" if batch.open else "delivered"
 
 
-def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str = "") -> str:
+def html_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str = "", most: int = MOST_ROWS
+) -> str:
     """A table.
 
     Args:
         head: Titles of the columns.
         rows: Cells, written as text.
         nothing: What to say instead of a table without rows.
+        most: Rows that are shown; of further ones it is said how many there are.
     """
     lines = list(rows)
     if not lines:
         return f"<em>{_text(nothing)}</em>" if nothing else ""
-    body = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in lines[:MOST_ROWS]]
-    if len(lines) > MOST_ROWS:
-        body.append(f"<tr><td colspan='{len(head)}'>and {len(lines) - MOST_ROWS} more</td></tr>")
+    body = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in lines[:most]]
+    if len(lines) > most:
+        body.append(f"<tr><td colspan='{len(head)}'>and {len(lines) - most} more</td></tr>")
     titles = "".join(f"<th>{_text(title)}</th>" for title in head)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ..store.records import BatchRecord, ShardState, Step
@@ -103,7 +103,7 @@ def make_timeline(steps: Sequence[Step], title: str, *, shards: int, now: float 
         if lane == len(free):
             free.append(0.0)
         free[lane] = way[-1].end
-        spans += [_on(span, lane) for span in way]
+        spans += [replace(span, lane=lane) for span in way]
     spans.sort(key=lambda span: span.start)
     return Timeline(title, shards, len(free), end - start, tuple(spans), finished)
 
@@ -136,7 +136,3 @@ def _spans(way: list[Step], start: float, end: float) -> list[Span]:
             Span(0, step.shard, step.attempt, phase, step.at - start, until - start, job_id, outcome)
         )
     return spans
-
-
-def _on(span: Span, lane: int) -> Span:
-    return Span(lane, span.shard, span.attempt, span.phase, span.start, span.end, span.job_id, span.outcome)
