@@ -1,4 +1,4 @@
-"""Admission of requests: an access token, and a version of the API."""
+"""Admission of requests: an access token, and a version of the API with its words for usage."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
-from .records import JobRecord, iso, utc_now
+from .records import JobRecord, JobStatus, iso, utc_now
 from .responses import ApiError, unauthorized
+
+if TYPE_CHECKING:
+    from .platform import Platform
 
 
 class Issuer:
@@ -173,6 +176,32 @@ def usage_of(job: JobRecord, version: str) -> dict[str, Any]:
     if version < NEWEST:
         usage["circuits_execution_time_ns"] = execution_ns(job)
     return usage
+
+
+def metrics_of(platform: Platform, job: JobRecord, version: str) -> dict[str, Any]:
+    """Times, usage and the place in the queue, in the words of a version of the API."""
+    metrics: dict[str, Any] = {
+        "timestamps": {
+            "created": iso(job.created),
+            "running": iso(job.started),
+            "finished": iso(job.finished),
+        },
+        "usage": usage_of(job, version),
+    }
+    if version < NEW_USAGE_SINCE:
+        metrics["bss"] = {"seconds": job.run_secs}
+    if version >= NEWEST:
+        metrics["circuits_execution_time_ns"] = execution_ns(job)
+    if job.status is JobStatus.QUEUED:
+        ahead = [other.id for other in platform.jobs.live() if other.backend == job.backend]
+        position = ahead.index(job.id) + 1
+        metrics["position_in_queue"] = position
+        config = platform.config
+        waits = max(config.queue_secs, (position - 1) // config.slots * config.job_secs)
+        start = max(job.created + timedelta(seconds=waits), datetime.now(timezone.utc))
+        metrics["estimated_start_time"] = iso(start)
+        metrics["estimated_completion_time"] = iso(start + timedelta(seconds=config.job_secs))
+    return metrics
 
 
 def execution_ns(job: JobRecord) -> int:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from .classic_routes import ACCOUNT_PREFIX, RUNTIME_PREFIX, ClassicApi
@@ -18,7 +19,7 @@ from .pipeline import Call, Handler
 from .platform import Control, Platform, serves_platform
 from .platform_routes import PlatformApi
 from .proxy import refusal_text
-from .responses import JSONResponse, PlainTextResponse, Response, error_response, not_found
+from .responses import error_response, not_found
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -147,12 +147,11 @@ def update_digest(digest: hashlib._Hash, circuit: QuantumCircuit) -> None:
         operation = instruction.operation
         qubits = [circuit.find_bit(bit).index for bit in instruction.qubits]
         clbits = [circuit.find_bit(bit).index for bit in instruction.clbits]
+        digest.update(f"{operation.name}{qubits}{clbits}".encode())
         if isinstance(operation, ControlFlowOp):
-            digest.update(f"{operation.name}{qubits}{clbits}".encode())
             for block in operation.blocks:
                 update_digest(digest, block)
             continue
-        digest.update(f"{operation.name}{qubits}{clbits}".encode())
         for parameter in operation.params:
             digest.update(_parameter_bytes(parameter))
 

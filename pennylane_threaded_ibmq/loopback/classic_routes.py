@@ -6,16 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .admission import OLDEST
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from .admission import OLDEST, metrics_of
 from .environment import is_public
 from .machines import Machine
 from .pipeline import Call
 from .records import JobRecord, JobStatus
 from .responses import (
     ApiError,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
     bad_request,
     license_required,
     login_failed,
@@ -25,7 +24,7 @@ from .responses import (
     unknown_job,
     unknown_project,
 )
-from .routes import Api, metrics_of
+from .routes import Api
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -9,10 +9,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import LoopbackConfig, Model
 from .records import JobRecord, JobStatus, SessionRecord, Tally, utc_now
+from .responses import bad_request
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -66,6 +70,62 @@ class Filter:
             and (self.created_after is None or job.created >= self.created_after)
             and (self.created_before is None or job.created <= self.created_before)
         )
+
+
+def filter_of(query: QueryParams, owners: frozenset[str]) -> Filter:
+    """The filter of the jobs that a list is to hold.
+
+    Args:
+        query: The query of the list.
+        owners: Ids of the instances or projects whose jobs are listed.
+
+    Raises:
+        ApiError: A part of the query cannot be understood.
+    """
+    pending = query.get("pending")
+    if pending not in {None, "true", "false"}:
+        raise bad_request("pending must be true or false.")
+    return Filter(
+        owners=owners,
+        backend=query.get("backend"),
+        pending=None if pending is None else pending == "true",
+        program=query.get("program"),
+        tags=frozenset(query.getlist("tags")),
+        session_id=query.get("session_id"),
+        mocks=wants_mocks(query),
+        created_after=_moment(query, "created_after"),
+        created_before=_moment(query, "created_before"),
+    )
+
+
+def wants_mocks(query: QueryParams) -> bool:
+    """Whether mock backends and their jobs are asked for; they are left out of lists otherwise."""
+    return query.get("include_mocks", "").lower() == "true"
+
+
+def query_number(query: QueryParams, name: str, default: int) -> int:
+    """A number of a query.
+
+    Raises:
+        ApiError: It is none, or negative.
+    """
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal():
+        raise bad_request(f"{name} must be a number that is not negative, not {text!r}.")
+    return int(text)
+
+
+def _moment(query: QueryParams, name: str) -> datetime | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_request(f"{name} must be a time in ISO 8601, not {text!r}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=utc_now().tzinfo)
 
 
 @dataclass

@@ -13,22 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from .config import Instance
 from .faults import Fault, resize
 from .platform import Platform
-from .responses import (
-    ApiError,
-    Cut,
-    Dropped,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
-    bad_request,
-    body_of,
-    error_response,
-)
+from .responses import ApiError, Cut, Dropped, bad_request, error_response
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -203,10 +194,10 @@ def _spoil(fault: Fault, response: Response) -> Response:
     if fault.effect == "truncate":
         return PlainTextResponse(text[: int(len(text) * fault.keep)])
     if fault.effect == "count":
-        body = body_of(response)
+        body = json.loads(text)
         return JSONResponse({**body, "count": body["count"] + fault.delta})
     if fault.effect == "state":
-        body = body_of(response)
+        body = json.loads(text)
         state = {**body["state"], "status": fault.unknown_state}
         return JSONResponse({**body, "status": fault.unknown_state, "state": state})
     if fault.effect == "extra":

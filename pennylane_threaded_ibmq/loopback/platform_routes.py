@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from .admission import published_versions, usage_of, version_of
+from starlette.responses import JSONResponse, Response
+
+from .admission import metrics_of, published_versions, usage_of, version_of
 from .config import Instance, Payer
+from .jobs import wants_mocks
 from .machines import Machine
 from .pipeline import Call
 from .records import JobRecord, JobStatus
 from .responses import (
     ApiError,
-    JSONResponse,
-    Response,
     bad_request,
     not_found,
     session_not_allowed,
@@ -22,7 +23,7 @@ from .responses import (
     unknown_program,
     wrong_instance,
 )
-from .routes import Api, metrics_of, wants_mocks
+from .routes import Api
 
 if TYPE_CHECKING:
     from starlette.requests import Request

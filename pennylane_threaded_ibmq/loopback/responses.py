@@ -7,13 +7,12 @@ it.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from .proxy import Connection
 
@@ -49,7 +48,13 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The JSON body of the answer."""
-        return error_body(self.code, self.message, self.solution)
+        error = {
+            "code": self.code,
+            "message": self.message,
+            "solution": self.solution,
+            "more_info": MORE_INFO,
+        }
+        return {"errors": [error], "trace": uuid.uuid4().hex}
 
 
 class JobRefusedError(Exception):
@@ -76,14 +81,6 @@ def validation() -> Iterator[None]:
     except Exception as error:
         reason = f"Error in the validation process of the job. {error}"
         raise JobRefusedError(1002, reason, INVALID_JOB) from error
-
-
-def error_body(code: int, message: str, solution: str = "") -> dict[str, Any]:
-    """The JSON body of an error answer."""
-    return {
-        "errors": [{"code": code, "message": message, "solution": solution, "more_info": MORE_INFO}],
-        "trace": uuid.uuid4().hex,
-    }
 
 
 def unauthorized() -> ApiError:
@@ -181,18 +178,6 @@ def wrong_state(job_id: str, status: str, action: str) -> ApiError:
     )
 
 
-__all__ = [
-    "Cut",
-    "Dropped",
-    "JSONResponse",
-    "PlainTextResponse",
-    "Response",
-    "error_response",
-    "no_content",
-    "raw_json",
-]
-
-
 def error_response(error: ApiError) -> Response:
     """IBM's answer to a request that it refuses."""
     return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
@@ -206,11 +191,6 @@ def no_content() -> Response:
 def raw_json(body: bytes) -> Response:
     """An answer whose JSON is encoded already."""
     return Response(body, media_type="application/json")
-
-
-def body_of(response: Response) -> Any:
-    """The JSON of an answer."""
-    return json.loads(bytes(response.body))
 
 
 class Dropped(Response):

@@ -6,19 +6,15 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .admission import NEW_USAGE_SINCE, NEWEST, execution_ns, usage_of
-from .jobs import DEFAULT_TTL_SECS, INTERACTIVE_TTL_SECS, Filter, new_id
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from .jobs import DEFAULT_TTL_SECS, INTERACTIVE_TTL_SECS, filter_of, new_id, query_number
 from .pipeline import Call, Pipeline
-from .platform import Platform
-from .records import JobRecord, JobStatus, SessionRecord, iso, utc_now
+from .records import JobRecord, SessionRecord, iso, utc_now
 from .responses import (
     ApiError,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
     bad_request,
     no_content,
     not_found,
@@ -31,7 +27,6 @@ from .responses import (
 )
 
 if TYPE_CHECKING:
-    from starlette.datastructures import QueryParams
     from starlette.routing import Route
 
     from .config import Payer
@@ -232,8 +227,8 @@ class Api(Pipeline):
     async def _list(self, call: Call) -> Response:
         query = call.request.query_params
         selection = filter_of(query, self._owners(call))
-        limit = min(_number(query, "limit", self._most_listed), self._most_listed)
-        offset = _number(query, "offset", 0)
+        limit = min(query_number(query, "limit", self._most_listed), self._most_listed)
+        offset = query_number(query, "offset", 0)
         ascending = query.get("sort", "DESC").upper() == "ASC"
         jobs = self._platform.jobs.select(selection, ascending=ascending)
         page = [self._describe(call, job) for job in jobs[offset : offset + limit]]
@@ -354,63 +349,6 @@ class Api(Pipeline):
         return no_content()
 
 
-def filter_of(query: QueryParams, owners: frozenset[str]) -> Filter:
-    """The filter of the jobs that a list is to hold.
-
-    Args:
-        query: The query of the list.
-        owners: Ids of the instances or projects whose jobs are listed.
-
-    Raises:
-        ApiError: A part of the query cannot be understood.
-    """
-    pending = query.get("pending")
-    if pending not in {None, "true", "false"}:
-        raise bad_request("pending must be true or false.")
-    return Filter(
-        owners=owners,
-        backend=query.get("backend"),
-        pending=None if pending is None else pending == "true",
-        program=query.get("program"),
-        tags=frozenset(query.getlist("tags")),
-        session_id=query.get("session_id"),
-        mocks=wants_mocks(query),
-        created_after=_moment(query, "created_after"),
-        created_before=_moment(query, "created_before"),
-    )
-
-
-def wants_mocks(query: QueryParams) -> bool:
-    """Whether mock backends and their jobs are asked for; they are left out of lists otherwise."""
-    return query.get("include_mocks", "").lower() == "true"
-
-
-def metrics_of(platform: Platform, job: JobRecord, version: str) -> dict[str, Any]:
-    """Times, usage and the place in the queue, in the words of a version of the API."""
-    metrics: dict[str, Any] = {
-        "timestamps": {
-            "created": iso(job.created),
-            "running": iso(job.started),
-            "finished": iso(job.finished),
-        },
-        "usage": usage_of(job, version),
-    }
-    if version < NEW_USAGE_SINCE:
-        metrics["bss"] = {"seconds": job.run_secs}
-    if version >= NEWEST:
-        metrics["circuits_execution_time_ns"] = execution_ns(job)
-    if job.status is JobStatus.QUEUED:
-        ahead = [other.id for other in platform.jobs.live() if other.backend == job.backend]
-        position = ahead.index(job.id) + 1
-        metrics["position_in_queue"] = position
-        config = platform.config
-        waits = max(config.queue_secs, (position - 1) // config.slots * config.job_secs)
-        start = max(job.created + timedelta(seconds=waits), datetime.now(timezone.utc))
-        metrics["estimated_start_time"] = iso(start)
-        metrics["estimated_completion_time"] = iso(start + timedelta(seconds=config.job_secs))
-    return metrics
-
-
 def tag_list(value: Any) -> tuple[str, ...]:
     """The tags of a body, each once.
 
@@ -445,23 +383,3 @@ def describe_session(session: SessionRecord) -> dict[str, object]:
 def _known(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _number(query: QueryParams, name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise bad_request(f"{name} must be a number that is not negative, not {text!r}.")
-    return int(text)
-
-
-def _moment(query: QueryParams, name: str) -> datetime | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise bad_request(f"{name} must be a time in ISO 8601, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=utc_now().tzinfo)
