@@ -47,13 +47,7 @@ def look_at_journal() -> Check:
 
 
 def look_at_account(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
-    """Whether there is an account, what it has and what is left.
-
-    Args:
-        backend: A system that it should have.
-        instance: CRN or name of the instance.
-        options: Options of a device about the account.
-    """
+    """Whether there is an account, what it has and what is left."""
     account = credentials(instance, options)
     if account is None:
         is_needed = backend is not None and not is_local_name(backend)

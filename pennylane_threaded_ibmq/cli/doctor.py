@@ -108,13 +108,7 @@ def _ask(text: str) -> bool:
 
 
 def look(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
-    """Look at everything; a broken installation ends it, since nothing else could be looked at.
-
-    Args:
-        backend: A system that the account should have.
-        instance: CRN or name of the instance.
-        options: Options of a device about the account.
-    """
+    """Look at everything, a system of the account's included; a broken installation ends it, since nothing else could be looked at."""
     yield Check("python", "ok", f"{platform.python_version()}, {sys.executable}")
     broken = False
     for check in _stack():

@@ -77,9 +77,6 @@ class Issuer:
     def check(self, headers: Mapping[str, str]) -> None:
         """Check the header ``Authorization``: a token of ours that has not expired, or an API key as such.
 
-        Args:
-            headers: Headers of a request.
-
         Raises:
             ApiError: 401.
         """
@@ -92,9 +89,6 @@ class Issuer:
 
     def check_token(self, token: str) -> None:
         """Check an access token: one of ours that has not expired.
-
-        Args:
-            token: The token.
 
         Raises:
             ApiError: 401.
@@ -131,11 +125,7 @@ _SUNSETS = {
 
 
 def published_versions(oldest: str) -> list[dict[str, str]]:
-    """The body of ``GET /versions``.
-
-    Args:
-        oldest: Versions before this date are gone.
-    """
+    """The body of ``GET /versions``, without those before ``oldest``."""
     deprecated = [
         {"version": version, "sunset_date": sunset, "status": "deprecated"}
         for version, sunset in _SUNSETS.items()

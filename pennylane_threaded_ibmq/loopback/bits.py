@@ -58,12 +58,7 @@ class _Split:
 
 
 def sample_bits(engine: Engine, works: Sequence[Work], shots: int) -> list[Bits]:
-    """Sample circuits, the entangled parts of all of them in one simulation.
-
-    Args:
-        engine: Simulates the backend.
-        works: Circuits and bindings.
-        shots: Shots of every row.
+    """Sample circuits with so many shots a row, the entangled parts of all of them in one simulation.
 
     Returns:
         For each circuit an array of shape ``(rows, shots, classical bits)``.

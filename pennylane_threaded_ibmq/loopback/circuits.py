@@ -106,9 +106,6 @@ def independent_parts(circuit: QuantumCircuit) -> list[tuple[int, ...]]:
 
     Qubits that share a gate or a classical bit belong together; in a circuit with variables all do.
 
-    Args:
-        circuit: The circuit.
-
     Returns:
         Indices of the qubits of each part, in order.
     """

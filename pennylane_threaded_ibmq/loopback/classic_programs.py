@@ -51,12 +51,6 @@ def decode_circuit(value: Any) -> QuantumCircuit:
 def decode_noise_model(value: Any) -> Any:
     """The noise model of a job's inputs.
 
-    Args:
-        value: The typed value.
-
-    Returns:
-        Aer's noise model.
-
     Raises:
         ValueError: It is none.
     """

@@ -66,10 +66,6 @@ def environment_applied(endpoint: Endpoint, variables: Mapping[str, str]) -> Ite
     Accounts of the machine are out of sight meanwhile: variables that name one are removed, and the home folder is an
     empty one. A client that was imported before has its path to the saved account already; what it finds there goes to
     this service at most, as everything does.
-
-    Args:
-        endpoint: The service.
-        variables: The variables to set.
     """
     homes = dict.fromkeys(("HOME", "USERPROFILE"), endpoint.home)
     accounts = account_variables(os.environ)

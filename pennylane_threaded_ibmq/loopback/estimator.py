@@ -53,10 +53,6 @@ def shots_for(precision: float) -> int:
 def run_estimator(engine: Engine, pubs: Sequence[EstimatorPub]) -> tuple[PrimitiveResult, int, int]:
     """Estimate PUBs.
 
-    Args:
-        engine: Simulates the backend.
-        pubs: PUBs, each with its precision.
-
     Returns:
         A result as IBM's estimator gives it at resilience level 0, the number of circuit executions, and the number
         of shots.
@@ -149,9 +145,6 @@ def _observables(pub: EstimatorPub) -> Observables:
 
 def binding_rows(pub: Any) -> npt.NDArray[np.float64]:
     """Parameter values of a PUB as rows.
-
-    Args:
-        pub: A sampler or estimator PUB.
 
     Returns:
         Array of shape ``(number of bindings, number of parameters)``.

@@ -208,24 +208,12 @@ class FaultPlan:
         self._active.clear()
 
     def decide(self, label: str) -> Fault | None:
-        """The fault that hits a request, if any; the one decision point.
-
-        Args:
-            label: ``"METHOD /route"`` of the request.
-
-        Returns:
-            The first fault, in the order of injection, that fires.
-        """
+        """The fault that hits a request, if any: of those in force, in their order, the first that fires. The one decision point."""
         return next((active.fault for active in self._active if active.fires(label)), None)
 
 
 def resize(fault: Fault, text: str) -> str:
-    """Results with another number of PUBs or parameter rows; of the classic API, of circuits or entries of memory.
-
-    Args:
-        fault: Says what is off, and how far.
-        text: The results as they are.
-    """
+    """Results with another number of PUBs or parameter rows; of the classic API, of circuits or entries of memory."""
     result = json.loads(text)
     if "schema_version" in result:
         return _quantum_program(fault, text, result["schema_version"])

@@ -75,10 +75,6 @@ class Filter:
 def filter_of(query: QueryParams, owners: frozenset[str]) -> Filter:
     """The filter of the jobs that a list is to hold.
 
-    Args:
-        query: The query of the list.
-        owners: Ids of the instances or projects whose jobs are listed.
-
     Raises:
         ApiError: A part of the query cannot be understood.
     """
@@ -193,13 +189,7 @@ class JobStore:
         return 0.0 if len(acceptances) < limit else acceptances[0] - start
 
     def add(self, record: JobRecord, params: dict[str, Any], size: int) -> None:
-        """Take in a new job.
-
-        Args:
-            record: Its record, queued.
-            params: Its inputs.
-            size: Bytes of the inputs.
-        """
+        """Take in a new job: its record, which is queued, its inputs, and their bytes."""
         self._entries[record.id] = _Entry(record, params, size)
         self._live[record.id] = None
         self._bytes += size

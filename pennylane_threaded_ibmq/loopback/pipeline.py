@@ -75,11 +75,7 @@ Act: TypeAlias = "Callable[[], Awaitable[Response]]"
 
 
 class Pipeline(ABC):
-    """Turns handlers into routes.
-
-    Args:
-        platform: The service's state.
-    """
+    """Turns handlers into routes."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -149,15 +145,7 @@ class Pipeline(ABC):
             return error_response(ApiError(500, 1000, f"API Internal error: {error!r}", "Retry the action."))
 
     async def _with_fault(self, fault: Fault, act: Act) -> Response:
-        """Answer a request that a fault hit.
-
-        Args:
-            fault: The fault.
-            act: Answers the request as if nothing were wrong.
-
-        Returns:
-            The answer.
-        """
+        """Answer a request that a fault hit; ``act`` answers it as if nothing were wrong."""
         if fault.effect in ("status", "reset", "stall"):
             answer = await act() if fault.when == "after" else None
             if fault.effect == "reset":

@@ -27,12 +27,7 @@ BackendState = Literal["online", "paused", "retired"]
 
 
 class Platform:
-    """The state of one service. Made and owned by its event loop: nothing else may touch it.
-
-    Args:
-        config: What it pretends to be.
-        pool: Where jobs are computed.
-    """
+    """The state of one service. Made and owned by its event loop: nothing else may touch it."""
 
     def __init__(self, config: LoopbackConfig, pool: Executor) -> None:
         self.config = config
@@ -61,10 +56,6 @@ class Platform:
     def set_backend(self, name: str, state: BackendState) -> None:
         """Put a backend of the Platform into a state.
 
-        Args:
-            name: Its name.
-            state: The state.
-
         Raises:
             ValueError: There is no such backend.
         """
@@ -90,11 +81,7 @@ class Platform:
 
 
 class Control:
-    """Carries out commands. Arguments and answers are JSON values. Owned by the event loop.
-
-    Args:
-        platform: The service's state.
-    """
+    """Carries out commands. Arguments and answers are JSON values. Owned by the event loop."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -116,13 +103,6 @@ class Control:
 
     async def run(self, command: str, arguments: Mapping[str, Any]) -> Any:
         """Carry out a command.
-
-        Args:
-            command: Its name.
-            arguments: Its arguments by name.
-
-        Returns:
-            Its answer.
 
         Raises:
             KeyError: There is no such command.

@@ -106,10 +106,6 @@ def _encode(result: Any) -> str:
 def run_sampler(engine: Engine, pubs: Sequence[SamplerPub]) -> PrimitiveResult:
     """Sample PUBs, all those with equal shots in one simulation.
 
-    Args:
-        engine: Simulates the backend.
-        pubs: PUBs, each with its shots.
-
     Returns:
         A result as IBM's sampler gives it: for each PUB one bit array per classical register.
     """

@@ -231,14 +231,7 @@ async def _until_disconnected(receive: Receive) -> None:
 
 
 class ClassicError(ApiError):
-    """A refusal with the classic body.
-
-    Args:
-        status: HTTP status.
-        code: The classic API's code.
-        name: Name of the error.
-        message: What is wrong.
-    """
+    """A refusal with the classic body, in which an error has a name."""
 
     def __init__(self, status: int, code: int, name: str, message: str) -> None:
         super().__init__(status, code, message)

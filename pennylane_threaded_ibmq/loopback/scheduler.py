@@ -31,14 +31,6 @@ class Scheduler:
 
     Jobs of one backend start in the order of their submission and run side by side in its slots. What they compute is
     done by ``pool``, one after the other.
-
-    Args:
-        config: Pace and slots.
-        jobs: Where their states are kept.
-        sessions: Where their sessions are kept.
-        change: Told of every change of state.
-        execute: Runs a job's program.
-        pool: Where ``execute`` runs.
     """
 
     def __init__(

@@ -82,11 +82,7 @@ _KEEP_ALIVE_SECS = 120
 
 
 class Server:
-    """Runs one service in a thread of its own.
-
-    Args:
-        config: What the service pretends to be.
-    """
+    """Runs one service in a thread of its own."""
 
     def __init__(self, config: LoopbackConfig) -> None:
         self._config = config

@@ -107,21 +107,12 @@ class Engine:
         self._qubit_errors: dict[int, QubitErrors] = {}
 
     def variant(self, *, seed: int | None, noise_model: Any) -> Engine:
-        """The same backend for one job.
-
-        Args:
-            seed: The job's own seed; ``None`` for that of this engine.
-            noise_model: The job's own noise model.
-        """
+        """The same backend for one job, which may have a seed and a noise model of its own."""
         seed = self.seed if seed is None else seed
         return Engine(self.machine, noise=self._noise, seed=seed, noise_model=noise_model)
 
     def sample(self, runs: Sequence[Run], shots: int) -> list[list[Counts]]:
         """Simulate circuits, each with all its bindings at once; with a seed, each row by itself.
-
-        Args:
-            runs: Circuits and bindings.
-            shots: Shots of every row.
 
         Returns:
             For each run the counts of its rows.

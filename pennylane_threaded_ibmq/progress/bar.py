@@ -29,10 +29,6 @@ class BatchBar(RichProgress):
     """One line, drawn anew where it says something new: each second, and at each change.
 
     It is drawn while its context is open, and what is finished leaves no line behind, but what failed does.
-
-    Args:
-        loop: The batches that have run before.
-        console: The terminal.
     """
 
     def __init__(self, loop: Loop, console: Console) -> None:

@@ -146,12 +146,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 class PlainLines:
-    """For files and pipes: a line a change of the first batch, at most one every few seconds; then, now and then, the loop's.
-
-    Args:
-        stream: Where they go.
-        loop: What has run before.
-    """
+    """For files and pipes: a line a change of the first batch, at most one every few seconds; then, now and then, the loop's."""
 
     def __init__(self, stream: TextIO, loop: Loop) -> None:
         self.stream = stream
@@ -234,11 +229,7 @@ def page_line(progress: Progress, before: str = "") -> PageLine:
 
 
 class NotebookBar:
-    """A bar that replaces itself, one a cell, in any notebook.
-
-    Args:
-        loop: What has run before.
-    """
+    """A bar that replaces itself, one a cell, in any notebook."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop

@@ -85,12 +85,7 @@ def html_shards(timeline: Timeline) -> str:
 
 
 def html_facts(title: str, facts: Sequence[tuple[str, object]]) -> str:
-    """A title and a table of names and values.
-
-    Args:
-        title: What it is about.
-        facts: Names and values, written as text.
-    """
+    """A title and a table of names and values."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{_text(name)}</th><td style='text-align:left'>{_text(value)}</td></tr>"
         for name, value in facts
