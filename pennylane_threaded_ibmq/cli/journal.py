@@ -91,7 +91,7 @@ def shard_wait(batch: BatchRecord, shard: ShardRecord) -> str:
     return f"queued{since}{place}{start}"
 
 
-def charged(batch: BatchRecord) -> float | None:
+def total_charge(batch: BatchRecord) -> float | None:
     """QPU seconds that are known to have been charged."""
     charges = [shard.usage_secs for shard in batch.shards if shard.usage_secs is not None]
     return sum(charges) if charges else None
@@ -105,7 +105,7 @@ def batch_json(batch: BatchRecord) -> dict[str, Any]:
         "state": standing(batch),
         "open": batch.open,
         "taken_over_by": batch.taken_over_by,
-        "usage_secs": charged(batch),
+        "usage_secs": total_charge(batch),
         # a number of 63 bits is not read exactly everywhere, and nobody needs it
         "shards": [
             {name: value for name, value in asdict(shard).items() if name not in {"seed", "batch"}}
@@ -163,7 +163,7 @@ def _row(batch: BatchRecord) -> tuple[Any, ...]:
         batch.tapes,
         len(batch.job_ids),
         standing(batch),
-        charged(batch),
+        total_charge(batch),
         ", ".join(batch.tags),
     )
 
@@ -204,7 +204,7 @@ def show_command(
             "options": ", ".join(f"{k}={v!r}" for k, v in batch.options.items() if v not in ({}, None)),
             "state": standing(batch),
             "first job": next(filter(None, (shard_wait(batch, shard) for shard in batch.shards)), None),
-            "QPU seconds": charged(batch),
+            "QPU seconds": total_charge(batch),
         }
     )
     click.echo()

@@ -75,7 +75,7 @@ def timeline_json(batch: BatchRecord, timeline: Timeline, output: Path | None) -
         "retries": timeline.retries,
         "lanes": timeline.lanes,
         "events": [{**asdict(step), "at": iso(step.at), "phase": step.phase.shown} for step in batch.steps],
-        "spans": [{**asdict(one), "phase": one.phase.shown} for one in timeline.spans],
+        "spans": [{**asdict(s), "phase": s.phase.shown} for s in timeline.spans],
         "output": output,
     }
 

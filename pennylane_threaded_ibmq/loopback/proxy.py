@@ -88,7 +88,7 @@ class Proxy:
         protocol = build(
             config=self._config, server_state=self._state, _loop=asyncio.get_running_loop(), **stateful
         )
-        cast("Any", protocol).app = _bound(self._config.loaded_app, Connection(transport))
+        cast("Any", protocol).app = _bind(self._config.loaded_app, Connection(transport))
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if received:
@@ -121,14 +121,14 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _bound(app: ASGIApp, connection: Connection) -> ASGIApp:
+def _bind(app: ASGIApp, connection: Connection) -> ASGIApp:
     """The application, told on which connection each request came in."""
 
-    async def bound(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app_with_connection(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"connection": connection}
         await app(scope, receive, send)
 
-    return bound
+    return app_with_connection
 
 
 class _Arrival(asyncio.Protocol):

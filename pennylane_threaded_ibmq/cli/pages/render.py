@@ -19,7 +19,7 @@ from ...settings import home_folder
 from ...store.history import FILE, circuits
 from ...store.ledger import Ledger
 from ...store.records import ShardState
-from ..journal import charged, open_journal, shard_standing, shard_wait, standing
+from ..journal import open_journal, shard_standing, shard_wait, standing, total_charge
 from ..output import moment, span
 
 if TYPE_CHECKING:
@@ -128,7 +128,6 @@ class Pages:
         )
         environment.filters.update(
             charge=lambda seconds: "" if seconds is None else f"{seconds:.3g} s",
-            charged=charged,
             link=_link,
             moment=moment,
             picture=picture_uri,
@@ -137,6 +136,7 @@ class Pages:
             span=span,
             standing=standing,
             timeline=timeline_of,
+            total_charge=total_charge,
             wait=shard_wait,
         )
         return environment
