@@ -17,11 +17,10 @@ from weakref import WeakValueDictionary
 from ..exceptions import BackendError, CredentialsError, ServiceError, nearest
 from ..simulators.local import AER_NAMES
 from ..simulators.snapshots import fake_names
-from .answers import http_status
 from .asking import ask_aside
 from .backends import LEAST_BUSY, LOGIN_SECS, Wanted, find_backend, quiet_client
 from .clock import CLOCK, Clock
-from .errors import NoAnswerError, is_outage, is_unreachable
+from .errors import NoAnswerError, is_outage, is_unreachable, status_code
 from .instances import instance_of
 from .outage import Outage
 from .retired import local_alternative, retired_name, retirement
@@ -120,7 +119,7 @@ class Accounts:
             try:
                 return service, find_backend(service, wanted, clock)
             except (BackendError, ServiceError) as error:
-                if isinstance(error, ServiceError) and http_status(error) not in {401, 403}:
+                if isinstance(error, ServiceError) and status_code(error) not in {401, 403}:
                     raise
                 logger.info("backend %s is not found with an earlier login; logging in again", wanted.name)
         service = _login(credentials, clock)
@@ -189,24 +188,24 @@ def _login(credentials: Credentials, clock: Clock) -> Any:
     except (InvalidAccountError, RequestsApiError) as error:
         # the client says "invalid account" whatever it met; what it met is the context
         unreachable, unanswered = is_unreachable(error), is_outage(error)
-        refused = _without(error, credentials)
+        words = _without(error, credentials)
         argument = "ibmqx_token"
     except IBMInputValueError as error:
-        refused = _without(error, credentials)
+        words = _without(error, credentials)
         argument = "instance"
     if unreachable:
         raise NoAnswerError(
             f"{SERVICE} could not be reached from this machine at {credentials.url or 'https://cloud.ibm.com'}, so nobody "
             "looked at the credentials. Check the network, the proxy (HTTPS_PROXY, or proxies=) and ibmqx_url; "
-            f"backend='ibmq_qasm_simulator' simulates on this machine meanwhile. Nothing was sent. ({refused})"
+            f"backend='ibmq_qasm_simulator' simulates on this machine meanwhile. Nothing was sent. ({words})"
         )
     if unanswered:
-        raise NoAnswerError(f"{SERVICE} did not answer a login. Nothing was sent. ({refused})")
+        raise NoAnswerError(f"{SERVICE} did not answer a login. Nothing was sent. ({words})")
     if argument == "instance" and credentials.instance is None:
-        raise _no_instance(credentials, refused)
+        raise _no_instance(credentials, words)
     if argument == "instance":
         raise CredentialsError(
-            f"instance={credentials.instance!r}: {refused} Instances of an account are listed at "
+            f"instance={credentials.instance!r}: {words} Instances of an account are listed at "
             "https://quantum.cloud.ibm.com/instances.",
             argument=argument,
             value=credentials.instance,
@@ -214,12 +213,12 @@ def _login(credentials: Credentials, clock: Clock) -> Any:
     raise CredentialsError(
         "IBM Quantum does not accept these credentials: it lists no instances for the API key. Check ibmqx_token "
         "(or IBMQX_TOKEN, QISKIT_IBM_TOKEN, the saved account) at https://quantum.cloud.ibm.com; also check that "
-        f"this machine reaches {credentials.url or 'https://cloud.ibm.com'}. ({refused})",
+        f"this machine reaches {credentials.url or 'https://cloud.ibm.com'}. ({words})",
         argument=argument,
     )
 
 
-def _no_instance(credentials: Credentials, refused: str) -> CredentialsError:
+def _no_instance(credentials: Credentials, words: str) -> CredentialsError:
     """The error about an account without an instance, or without one that the user wants."""
     wanted = {k: v for k, v in credentials.arguments.items() if k in {"region", "plans_preference", "tags"}}
     if wanted:
@@ -230,7 +229,7 @@ def _no_instance(credentials: Credentials, refused: str) -> CredentialsError:
             "The API key is good, and its account has no instance with a backend, so that nothing can run there. Make one, such "
             "as that of the free open plan, at https://quantum.cloud.ibm.com/instances, or give the key of another account."
         )
-    return CredentialsError(f"{text} Nothing was sent. ({refused})", argument="instance")
+    return CredentialsError(f"{text} Nothing was sent. ({words})", argument="instance")
 
 
 def _quiet_login(credentials: Credentials) -> Any:
@@ -238,9 +237,9 @@ def _quiet_login(credentials: Credentials) -> Any:
 
     with quiet_client():
         if credentials.token is None:
-            # the client takes no address with a saved account
-            url, given = credentials.url, credentials.arguments
-            arguments = given if url is None else account_at(url, given)
+            arguments = credentials.arguments
+            if credentials.url is not None:  # the client takes none with a saved account
+                arguments = account_at(credentials.url, arguments)
             return QiskitRuntimeService(
                 **{**arguments, "instance": credentials.instance or arguments.get("instance")}
             )

@@ -37,11 +37,7 @@ def check_address(url: str | None) -> None:
     elif _is_under(host, _API) or (_is_under(host, "cloud.ibm.com") and parts.path.strip("/")):
         problem = "this is an address of the API, which the client makes by itself from https://cloud.ibm.com"
     if problem:
-        raise ConfigurationError(
-            f"ibmqx_url={url!r}: {problem}. Leave it out (and QISKIT_IBM_URL unset) for IBM Quantum Platform. Nothing was sent.",
-            argument="ibmqx_url",
-            value=url,
-        )
+        raise _refusal(url, f"{problem}. Leave it out (and QISKIT_IBM_URL unset) for IBM Quantum Platform")
 
 
 def check_classic_address(url: str | None) -> None:
@@ -54,11 +50,7 @@ def check_classic_address(url: str | None) -> None:
         ConfigurationError: It is no address.
     """
     if url is not None and not _is_address(url):
-        raise ConfigurationError(
-            f"ibmqx_url={url!r}: this is no address; one begins with https:// and ends with /api. Nothing was sent.",
-            argument="ibmqx_url",
-            value=url,
-        )
+        raise _refusal(url, "this is no address; one begins with https:// and ends with /api")
 
 
 def check_known_host(url: str | None) -> None:
@@ -79,11 +71,16 @@ def check_known_host(url: str | None) -> None:
         problem = error.strerror
     else:
         return
-    raise ConfigurationError(
-        f"ibmqx_url={url!r}: the host is unknown on this machine, {socket.gethostname()} ({problem}). Give an address that "
-        "works where the circuits are sent from. Nothing was sent.",
-        argument="ibmqx_url",
-        value=url,
+    raise _refusal(
+        url,
+        f"the host is unknown on this machine, {socket.gethostname()} ({problem}). Give an address that works where the circuits "
+        "are sent from",
+    )
+
+
+def _refusal(url: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"ibmqx_url={url!r}: {problem}. Nothing was sent.", argument="ibmqx_url", value=url
     )
 
 

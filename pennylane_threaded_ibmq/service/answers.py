@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from .errors import status_code
+from .errors import causes, status_code
 
 MOST_TEXT = 600
 """Longest text of an answer that is no error of IBM's, such as the page of a proxy."""
@@ -48,21 +47,12 @@ def read_answer(error: BaseException) -> Answer | None:
         if isinstance(first, dict) and first.get("message"):
             code, solution = first.get("code"), first.get("solution")
             return Answer(
-                http_status(error),
+                status_code(error),
                 "" if code is None else str(code),
                 str(first["message"]).strip(),
                 str(solution or "").strip(),
             )
     return None
-
-
-def http_status(error: BaseException | None) -> int | None:
-    """HTTP status of what was answered, also where the client's error has none, as for 401."""
-    known = status_code(error)
-    while known is None and error is not None:
-        known = getattr(getattr(error, "response", None), "status_code", None)
-        error = error.__cause__ or error.__context__
-    return known
 
 
 def in_words(error: BaseException) -> str:
@@ -71,12 +61,10 @@ def in_words(error: BaseException) -> str:
     if answer is None:
         text = str(error)
         return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} ..."
-    known = [f"HTTP {answer.status}"] if answer.status else []
-    known += [f"IBM's code {answer.code}"] if answer.code else []
-    said = (
-        f"{answer.message.rstrip('.')} ({', '.join(known)})." if known else f"{answer.message.rstrip('.')}."
-    )
-    return " ".join(part for part in (said, _sentence(answer.solution), _advice(answer)) if part)
+    origin = [f"HTTP {answer.status}"] if answer.status else []
+    origin += [f"IBM's code {answer.code}"] if answer.code else []
+    message = answer.message.rstrip(".") + (f" ({', '.join(origin)})" if origin else "")
+    return " ".join(filter(None, (f"{message}.", _sentence(answer.solution), _advice(answer))))
 
 
 def _advice(answer: Answer) -> str:
@@ -104,15 +92,10 @@ def _sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
-def _texts(error: BaseException | None) -> Iterator[str]:
+def _texts(error: BaseException) -> Iterator[str]:
     """The service's own texts, as they came: the bodies of answers, then the texts of errors that hold them."""
-    chain: list[Any] = []
-    while error is not None:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    for one in chain:
+    for one in causes(error):
         body = getattr(getattr(one, "response", None), "text", None)
         if isinstance(body, str):
             yield body
-    for one in chain:
-        yield str(one)
+    yield from map(str, causes(error))

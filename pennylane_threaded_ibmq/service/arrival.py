@@ -42,9 +42,9 @@ def arrival_secs(error: BaseException) -> float:
         return 0.0
     status = status_code(error)
     if status is None:
-        said = next((match for one in chain if (match := _EXHAUSTED.search(str(one)))), None)
+        exhausted = next((match for one in chain if (match := _EXHAUSTED.search(str(one)))), None)
         answers = (getattr(getattr(one, "response", None), "status_code", None) for one in chain)
-        status = next((s for s in answers if s is not None), None) if said is None else int(said[1])
+        status = next((s for s in answers if s is not None), None) if exhausted is None else int(exhausted[1])
     return ARRIVAL_SECS if status is None or status in _GATEWAY else ANSWERED_SECS
 
 
@@ -60,16 +60,16 @@ def arrival_secs_since(moment: float) -> float:
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error, what caused it, and what urllib3 names as its reason."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+    ids: set[int] = set()
+    rest = [error]
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in ids:
             continue
-        seen.add(id(one))
+        ids.add(id(one))
         yield one
         reason = getattr(one, "reason", None)
-        waiting += [one.__cause__, one.__context__, reason if isinstance(reason, BaseException) else None]
+        rest += [one.__cause__, one.__context__, reason if isinstance(reason, BaseException) else None]
 
 
 def _is_another_request(error: BaseException) -> bool:

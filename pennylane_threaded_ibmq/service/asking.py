@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
@@ -71,20 +72,16 @@ def ask_aside(seconds: float, ask: Callable[[], T], what: str, clock: Clock = CL
     Raises:
         NoAnswerError: There was no answer in time.
     """
-    answer: list[T] = []
-    trouble: list[BaseException] = []
+    answer: Future[T] = Future()
 
     def run() -> None:
         try:
-            answer.append(ask())
+            answer.set_result(ask())
         except BaseException as error:  # noqa: BLE001 - raised again by the waiter
-            trouble.append(error)
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=run, name="threaded-ibmq-request", daemon=True)
-    thread.start()
-    thread.join(min(clock.limit(seconds), secs_left()))
-    if trouble:
-        raise trouble[0]
-    if not answer:
+    threading.Thread(target=run, name="threaded-ibmq-request", daemon=True).start()
+    wait([answer], min(clock.limit(seconds), secs_left()))
+    if not answer.done():
         raise no_answer(what, seconds)
-    return answer[0]
+    return answer.result()

@@ -55,7 +55,7 @@ class Wanted:
 
 
 def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
-    """Ask for a backend.
+    """Look for a backend.
 
     Raises:
         NoAnswerError: The service did not answer.
@@ -65,15 +65,14 @@ def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
     """
     from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
-    name, wires = wanted.name, wanted.wires
+    name = wanted.name
 
     def look() -> Any:
         with quiet_client():
-            found = wanted.look(service)
-            _ = (
-                found.target
-            )  # the client would ask for its properties at the first use, where nobody asks again
-            return found
+            backend = wanted.look(service)
+            # the client would ask for its properties at the first use, where nobody asks again
+            _ = backend.target
+            return backend
 
     def all_names() -> list[str]:
         with quiet_client():
@@ -99,15 +98,14 @@ def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
     _check_that_it_answers(service, name, clock)
     if name == LEAST_BUSY:
         raise BackendError(
-            f"backend='least_busy': no backend of the account is online and has {quantity(wires, 'qubit')}. It has: "
+            f"backend='least_busy': no backend of the account is online and has {quantity(wanted.wires, 'qubit')}. It has: "
             f"{', '.join(offered) or 'none'}.",
             argument="backend",
             value=name,
         )
-    ended = retirement(name)
     raise BackendError(
-        f"backend={name!r}: the account has no such backend; {ended or 'it may be retired'}.{nearest(name, offered)} It has: "
-        f"{', '.join(offered) or 'none'}. To stay local, {local_alternative(name)}.",
+        f"backend={name!r}: the account has no such backend; {retirement(name) or 'it may be retired'}.{nearest(name, offered)} "
+        f"It has: {', '.join(offered) or 'none'}. To stay local, {local_alternative(name)}.",
         argument="backend",
         value=name,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
@@ -62,13 +63,7 @@ class Durations:
             return times * max(self._longest_way(block, list(qubits)) for block in blocks)
         if operation.name == "delay":
             return self._delay_secs(operation)
-        return self._gate_secs(operation.name, qubits)
-
-    def _gate_secs(self, name: str, qubits: tuple[int, ...]) -> float:
-        if self._target is None or name not in self._target.operation_names:
-            return 0.0
-        properties = (self._target[name] or {}).get(qubits)
-        return float(getattr(properties, "duration", None) or 0.0)
+        return _duration(self._gates(operation.name).get(qubits))
 
     def _delay_secs(self, operation: Any) -> float:
         scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
@@ -79,10 +74,17 @@ class Durations:
             return 0.0
 
     def _longest(self, name: str) -> float:
+        return max(map(_duration, self._gates(name).values()), default=0.0)
+
+    def _gates(self, name: str) -> Mapping[Any, Any]:
+        """What the backend tells of a gate, by its qubits."""
         if self._target is None or name not in self._target.operation_names:
-            return 0.0
-        gates = (self._target[name] or {}).values()
-        return max((float(getattr(one, "duration", None) or 0.0) for one in gates), default=0.0)
+            return {}
+        return self._target[name] or {}
+
+
+def _duration(properties: Any) -> float:
+    return float(getattr(properties, "duration", None) or 0.0)
 
 
 def _repetitions(operation: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from math import isnan
 
@@ -67,7 +68,6 @@ Batch whose time was up (1217), since what is sent again is sent outside of it.
 Source: https://quantum.cloud.ibm.com/docs/errors
 """
 
-
 _CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"})
 """Errors that the client itself raises before anything is sent; the last, where there is no mock for a dry run."""
 
@@ -90,39 +90,39 @@ def judge_submission(error: BaseException) -> Trouble:
     return Trouble.USAGE_LIMIT if status == 409 or _USAGE.search(text) else Trouble.REFUSED
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def status_code(error: BaseException | None) -> int | None:
     """HTTP status of a client's error, which may be hidden in what caused it; ``None`` if there was no answer."""
-    while error is not None:
-        for source in (error, getattr(error, "response", None)):
+    for one in causes(error):
+        for source in (one, getattr(one, "response", None)):
             code = getattr(source, "status_code", None)
             if code is not None and int(code) > 0:
                 return int(code)
-        error = error.__cause__ or error.__context__
     return None
 
 
 def retry_after(error: BaseException | None) -> float | None:
     """Seconds that the service asked to wait, if it did; at most :data:`LONGEST_HEADER_SECS`, whatever it asked for."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        value = getattr(response, "headers", {}).get("Retry-After")
+    for one in causes(error):
+        value = getattr(getattr(one, "response", None), "headers", {}).get("Retry-After")
         if value is not None:
             try:
                 seconds = float(value)
             except ValueError:
                 return None
             return None if isnan(seconds) else min(max(0.0, seconds), LONGEST_HEADER_SECS)
-        error = error.__cause__ or error.__context__
     return None
 
 
 def all_text(error: BaseException | None) -> str:
     """The texts of an error and of what caused it."""
-    texts: list[str] = []
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__ or error.__context__
-    return "\n".join(texts)
+    return "\n".join(map(str, causes(error)))
 
 
 def is_outage(error: BaseException | None) -> bool:
@@ -132,36 +132,29 @@ def is_outage(error: BaseException | None) -> bool:
     status = status_code(error)
     if status is not None:
         return status == 429 or status >= 500
-    while error is not None:
-        # an answer that is no JSON is a RequestException too, and so an OSError
-        if isinstance(error, (NoAnswerError, OSError)) and type(error).__name__ != "JSONDecodeError":
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    # an answer that is no JSON is a RequestException too, and so an OSError
+    return any(
+        isinstance(one, (NoAnswerError, OSError)) and type(one).__name__ != "JSONDecodeError"
+        for one in causes(error)
+    )
 
 
 def is_cut(error: BaseException | None) -> bool:
     """Whether an answer began and did not arrive whole."""
-    while error is not None:
-        if type(error).__name__ in {"ChunkedEncodingError", "IncompleteRead"}:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(type(one).__name__ in {"ChunkedEncodingError", "IncompleteRead"} for one in causes(error))
 
 
 def is_unknown_job(error: BaseException | None) -> bool:
     """Whether the service says that it knows no such job."""
-    while error is not None:
-        if type(error).__name__ == "RuntimeJobNotFound" or getattr(error, "status_code", None) == 404:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        type(one).__name__ == "RuntimeJobNotFound" or getattr(one, "status_code", None) == 404
+        for one in causes(error)
+    )
 
 
 def is_unreachable(error: BaseException | None) -> bool:
     """Whether nobody answered: the name is not known, or no connection could be made."""
-    while error is not None:
-        if isinstance(error, ConnectionError) or type(error).__name__ in {"ConnectionError", "ProxyError"}:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        isinstance(one, ConnectionError) or type(one).__name__ in {"ConnectionError", "ProxyError"}
+        for one in causes(error)
+    )

@@ -107,11 +107,9 @@ def check_session(session: Any) -> None:
     from qiskit_ibm_runtime import Session
 
     if not isinstance(session, Session):
-        raise ConfigurationError(
-            f"session={session!r}: an open Session or Batch of qiskit_ibm_runtime is needed, not "
-            f"{type(session).__name__}. Nothing was sent.",
-            argument="session",
-            value=session,
+        raise _refusal(
+            session,
+            f"session={session!r}: an open Session or Batch of qiskit_ibm_runtime is needed, not {type(session).__name__}.",
         )
 
 
@@ -130,11 +128,10 @@ def session_on(session: Any, backend: Any) -> Any:
     check_session_backend(session, str(backend.name))
     instance, other = instance_of(backend), str(vars(session).get("_instance"))
     if other != instance:
-        raise ConfigurationError(
+        raise _refusal(
+            session,
             f"session: it is one of instance {other!r}, and this device is on instance {instance!r}, which would not pay for "
-            f"what runs in it. Make a device with instance={other!r}, or open a session there. Nothing was sent.",
-            argument="session",
-            value=session,
+            f"what runs in it. Make a device with instance={other!r}, or open a session there.",
         )
     return _changed(session, _service=backend.service, _backend=backend)
 
@@ -149,14 +146,17 @@ def check_session_backend(session: Any, name: str) -> None:
     Raises:
         ConfigurationError: It is one of another backend.
     """
-    if session is None or session.backend() == name:
-        return
-    raise ConfigurationError(
-        f"session: it is one of backend {session.backend()!r}, and this device is on backend {name!r}. Make a device with "
-        f"backend={session.backend()!r}, or open a session on {name!r}. Nothing was sent.",
-        argument="session",
-        value=session,
-    )
+    other = name if session is None else session.backend()
+    if other != name:
+        raise _refusal(
+            session,
+            f"session: it is one of backend {other!r}, and this device is on backend {name!r}. Make a device with "
+            f"backend={other!r}, or open a session on {name!r}.",
+        )
+
+
+def _refusal(session: Any, text: str) -> ConfigurationError:
+    return ConfigurationError(f"{text} Nothing was sent.", argument="session", value=session)
 
 
 def _not_known(backend: Any, instance: str) -> ConfigurationError:

@@ -51,12 +51,12 @@ def read_facts(pub: Any, job: Any) -> PubFacts:
     of_pub = {**rest, **_circuit(of_pub)}
     # the service side says it of each PUB; the client side of the job, the mitigation among its options
     options = {k: v for k, v in mapping(of_job.get("options")).items() if k in _RESILIENCE}
-    said = [mapping(one.get("resilience")) for one in (of_job, options, of_pub)]
+    parts = [mapping(one.get("resilience")) for one in (of_job, options, of_pub)]
     level = {k: v for k, v in options.items() if k == "resilience_level"}
     return PubFacts(
         whole(of_pub.get("shots", of_job.get("shots"))),
         number(of_pub.get("target_precision", of_job.get("target_precision"))),
-        {key: value for one in (*said, level) for key, value in one.items()},
+        {key: value for one in (*parts, level) for key, value in one.items()},
         tuple(_stretches(of_job)),
         of_pub,
         of_job,

@@ -38,7 +38,7 @@ LOOK_SECS = 0.2
 """Seconds after which whoever pauses looks whether the waiting is over for another reason."""
 
 
-def _nothing() -> None:
+def wait_on() -> None:
     """Wait on."""
 
 
@@ -83,7 +83,7 @@ class Outage:
         self._timeout_secs = timeout_secs
         self._lock = threading.Lock()
         self._since: dict[object, float] = {}
-        self._told = False
+        self._user_knows = False
         self._closed = threading.Event()
 
     def failed(self, asker: object, error: BaseException) -> None:
@@ -96,7 +96,8 @@ class Outage:
         with self._lock:
             now = self.clock.now()
             secs = now - self._since.setdefault(asker, now)
-            first, self._told = not self._told and secs >= QUIET_SECS, self._told or secs >= QUIET_SECS
+            lasts = secs >= QUIET_SECS
+            first, self._user_knows = lasts and not self._user_knows, lasts or self._user_knows
         if first:
             began = time.strftime("%H:%M:%S", time.localtime(time.time() - self.clock.pause(secs)))
             logger.warning(
@@ -117,7 +118,7 @@ class Outage:
             if began is None:
                 return
             self._since.clear()
-            announced, self._told = self._told, False
+            announced, self._user_knows = self._user_knows, False
         if announced:
             logger.warning("%s answers again, after %.0f s.", self.service, self.clock.now() - began)
 
@@ -129,7 +130,7 @@ class Outage:
     def ask(
         self,
         question: Callable[[], T],
-        check: Callable[[], None] = _nothing,
+        check: Callable[[], None] = wait_on,
         secs: float | None = None,
     ) -> T:
         """Ask until there is an answer.
@@ -164,7 +165,7 @@ class Outage:
             self.forget(asker)
         return answer
 
-    def pause(self, secs: float, check: Callable[[], None] = _nothing) -> None:
+    def pause(self, secs: float, check: Callable[[], None] = wait_on) -> None:
         """Do nothing for a while.
 
         Args:

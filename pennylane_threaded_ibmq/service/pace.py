@@ -152,7 +152,7 @@ class Speed:
     def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: deque[tuple[int, float]] = deque(maxlen=ENOUGH)
+        self._jobs: deque[tuple[int, float]] = deque(maxlen=ENOUGH)
         self._latest = 0.0
         self._asking = False
 
@@ -160,8 +160,8 @@ class Speed:
     def circuit_secs(self) -> float | None:
         """Seconds that each circuit adds to a job; ``None`` while that is not known."""
         with self._lock:
-            sizes = {size for size, _ in self._seen}
-            return _slope(self._seen) if len(sizes) > 1 or max(sizes, default=0) >= FEW else None
+            sizes = {size for size, _ in self._jobs}
+            return _slope(self._jobs) if len(sizes) > 1 or max(sizes, default=0) >= FEW else None
 
     def begin(self, circuits: int) -> bool:
         """Whether a finished job is worth a question for its times; who is told so must call :meth:`end`.
@@ -170,8 +170,8 @@ class Speed:
             circuits: Its circuits. Jobs of two sizes tell apart what a circuit takes and what a job takes by itself.
         """
         with self._lock:
-            sizes = {size for size, _ in self._seen}
-            known = len(self._seen) == ENOUGH and (len(sizes) > 1 or circuits in sizes)
+            sizes = {size for size, _ in self._jobs}
+            known = len(self._jobs) == ENOUGH and (len(sizes) > 1 or circuits in sizes)
             if self._asking or (known and self._clock.now() - self._latest < AGAIN_SECS):
                 return False
             self._asking = True
@@ -187,17 +187,17 @@ class Speed:
         with self._lock:
             self._asking = False
             if secs is not None and circuits:
-                self._seen.append((circuits, secs))
+                self._jobs.append((circuits, secs))
                 self._latest = self._clock.now()
 
 
-def _slope(seen: Sequence[tuple[int, float]]) -> float:
+def _slope(jobs: Sequence[tuple[int, float]]) -> float:
     """Seconds a circuit by least squares; what a job takes by itself is told apart where jobs differ in size."""
-    mean = sum(circuits for circuits, _ in seen) / len(seen)
-    mean_secs = sum(secs for _, secs in seen) / len(seen)
-    spread = sum((circuits - mean) ** 2 for circuits, _ in seen)
+    mean = sum(circuits for circuits, _ in jobs) / len(jobs)
+    mean_secs = sum(secs for _, secs in jobs) / len(jobs)
+    spread = sum((circuits - mean) ** 2 for circuits, _ in jobs)
     if not spread:
         return mean_secs / mean
-    slope = sum((circuits - mean) * (secs - mean_secs) for circuits, secs in seen) / spread
+    slope = sum((circuits - mean) * (secs - mean_secs) for circuits, secs in jobs) / spread
     # no circuit makes a job shorter, and no job takes less than nothing by itself
     return min(max(0.0, slope), mean_secs / mean)

@@ -25,7 +25,7 @@ from .errors import (
 )
 from .job import ListedJob, PubData, SentJob
 from .metrics import JobMetrics, QueueInfo, read_metrics, read_place
-from .outage import Outage
+from .outage import Outage, wait_on
 from .retry import RetryPolicy
 from .states import Ending, State, UnknownStateError, error_of
 
@@ -47,10 +47,6 @@ CANCEL_SECS = 30.0
 
 PLACE_SECS = 10.0
 """Longest wait for a place in the queue: nothing depends on it."""
-
-
-def _nothing() -> None:
-    """Go on."""
 
 
 class JobService(ServiceClient):
@@ -113,17 +109,15 @@ class JobService(ServiceClient):
         listed = self._ask(lambda: self._list(tag, most, pending=True), "a list of jobs")
         return {job.job_id: job for job in listed}
 
-    def find(
-        self, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
-    ) -> list[SentJob]:
+    def find(self, tag: str, primitive: str, pubs: int, check: Callable[[], None] = wait_on) -> list[SentJob]:
         """All jobs that carry a tag, oldest first; asked until the service answers.
 
         Raises:
             ServiceError: The service refuses to say, or its answers make no sense for an hour.
         """
         try:
-            found = self.outage.ask(
-                lambda: self._ask(lambda: self._list(tag, 20, pending=False), "a list of jobs"), check
+            jobs = self._ask_until_answered(
+                lambda: self._list(tag, 20, pending=False), "a list of jobs", check
             )
         except ServiceError as error:
             raise ServiceError(
@@ -131,10 +125,10 @@ class JobService(ServiceClient):
                 status_code=status_code(error),
             ) from error
         # a service that overlooks what was asked for lists jobs that are no business of ours
-        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(found) if tag in j.tags]
+        return [SentJob(j.job_id, primitive, pubs, tag, j.handle) for j in reversed(jobs) if tag in j.tags]
 
     def known(
-        self, job_id: str, tag: str, primitive: str, pubs: int, check: Callable[[], None] = _nothing
+        self, job_id: str, tag: str, primitive: str, pubs: int, check: Callable[[], None] = wait_on
     ) -> SentJob | None:
         """The job that the service once named, if it still knows it and it carries the tag.
 
@@ -142,16 +136,16 @@ class JobService(ServiceClient):
             ServiceError: The service refuses to say, or its answers make no sense for an hour.
         """
         try:
-            found = self.outage.ask(lambda: self._ask(lambda: self._get(job_id), f"job {job_id}"), check)
+            job = self._ask_until_answered(lambda: self._get(job_id), f"job {job_id}", check)
         except ServiceError as error:
             if is_unknown_job(error):
                 return None
             raise
-        return SentJob(job_id, primitive, pubs, tag, found.handle) if tag in found.tags else None
+        return SentJob(job_id, primitive, pubs, tag, job.handle) if tag in job.tags else None
 
     def usage(self, job: SentJob) -> float | None:
         """QPU seconds that a job was charged; ``None`` if the service does not say."""
-        return self._if_told(lambda: self._usage(job), f"the usage of job {job.job_id}")
+        return self._ask_in_passing(lambda: self._usage(job), f"the usage of job {job.job_id}")
 
     def metrics(self, job: SentJob) -> JobMetrics:
         """Charge and times of a job.
@@ -165,30 +159,22 @@ class JobService(ServiceClient):
 
     def left(self) -> float | None:
         """QPU seconds left to whoever pays; ``None`` if there is no limit or the service does not say."""
-        return self._if_told(self._left, "the usage that is left")
+        return self._ask_in_passing(self._left, "the usage that is left")
 
     def place(self, job: SentJob) -> QueueInfo | None:
-        """Ask for the place of one job in its queue.
-
-        Returns:
-            The place; ``None`` if the service did not answer properly, which is no harm.
-        """
+        """The place of one job in its queue; ``None`` if the service did not answer properly, which is no harm."""
         what = f"the place of job {job.job_id}"
-        return self._if_told(lambda: read_place(self._metrics(job)), what, PLACE_SECS)
+        return self._ask_in_passing(lambda: read_place(self._metrics(job)), what, PLACE_SECS)
 
     def running_secs(self, job: SentJob) -> float | None:
-        """Ask how long a finished job ran.
-
-        Returns:
-            Seconds; ``None`` if the service did not say, which is no harm.
-        """
+        """Seconds that a finished job ran; ``None`` if the service did not say, which is no harm."""
         what = f"the time that job {job.job_id} took"
-        return self._if_told(
+        return self._ask_in_passing(
             lambda: read_metrics(job.job_id, self._metrics(job)).running_secs, what, PLACE_SECS
         )
 
     def state(self, job: SentJob) -> State:
-        """Ask for the state of one job.
+        """The state of one job.
 
         Raises:
             UnknownStateError: It is none of those that are known.
@@ -196,15 +182,15 @@ class JobService(ServiceClient):
         """
         return self._ask(lambda: self._state(job), f"the state of job {job.job_id}")
 
-    def state_for_sure(self, job: SentJob, check: Callable[[], None] = _nothing) -> State:
-        """Ask for the state of one job until the service answers; one that is not known is none that is final."""
+    def state_for_sure(self, job: SentJob, check: Callable[[], None] = wait_on) -> State:
+        """The state of one job, asked until the service answers; one that is not known is none that is final."""
         try:
             return self.outage.ask(lambda: self.state(job), check)
         except UnknownStateError:
             return State.PENDING
 
     def fetch(
-        self, job: SentJob, state: State, pubs: Sequence[Any], check: Callable[[], None] = _nothing
+        self, job: SentJob, state: State, pubs: Sequence[Any], check: Callable[[], None] = wait_on
     ) -> list[PubData]:
         """The results of a finished job, one a PUB.
 
@@ -283,6 +269,22 @@ class JobService(ServiceClient):
                 error, f"{what[0].upper()}{what[1:]} could not be read: {in_words(error)}", kind
             ) from error
 
+    def _ask_until_answered(
+        self, question: Callable[[], T], what: str, check: Callable[[], None] = wait_on
+    ) -> T:
+        """Ask until the service answers."""
+        return self.outage.ask(lambda: self._ask(question, what), check)
+
+    def _ask_in_passing(
+        self, question: Callable[[], T | None], what: str, secs: float | None = None
+    ) -> T | None:
+        """Ask once for what nothing depends on; ``None`` if the service did not answer properly."""
+        try:
+            return self._ask(question, what, secs)
+        except ServiceError as error:
+            logger.info("%s is not known: %s", what, error)
+            return None
+
     def _cancel_one(self, job: SentJob | ListedJob) -> None:
         """Cancel a job, as late as it has to be."""
 
@@ -293,7 +295,7 @@ class JobService(ServiceClient):
                 logger.debug("job %s was finished before it could be cancelled", job.job_id)
 
         try:
-            self.outage.ask(lambda: self._ask(once, f"the cancellation of job {job.job_id}"))
+            self._ask_until_answered(once, f"the cancellation of job {job.job_id}")
         except ServiceError as error:
             logger.warning("job %s could not be cancelled: %s", job.job_id, error)
         except DeviceClosedError:
@@ -319,16 +321,16 @@ class JobService(ServiceClient):
     def _damaged(self, job: SentJob, problems: Sequence[str]) -> ResultError:
         """The error about a result that was damaged each time, given what was wrong with it."""
         problem = problems[-1]
-        kept = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
+        advice = f"It is kept at IBM: {self.coming_back.format(repr(job.job_id))}."
         if self.is_private(job):
             problem = problems[0]  # what came after is that there is nothing any more
-            kept = (
+            advice = (
                 "It was a private job, whose result IBM gives out once and does not keep: it is lost. The same tapes, run again, "
                 "are sent again and paid for again. Leave environment.private out of primitive_options where a result must "
                 "outlive a broken download."
             )
         return ResultError(
-            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {kept}",
+            f"Job {job.job_id} finished on {self.backend.name}, but its result is damaged: {problem} {advice}",
             job_ids=[job.job_id],
         )
 
@@ -337,8 +339,8 @@ class JobService(ServiceClient):
         ending = Ending()
         if state is not State.TOO_LONG:
             try:
-                ending = self.outage.ask(
-                    lambda: self._ask(lambda: self._ending(job, state), "the reason of a failure"), check
+                ending = self._ask_until_answered(
+                    lambda: self._ending(job, state), "the reason of a failure", check
                 )
             except ServiceError as error:
                 ending = Ending(f"its reason could not be read: {error}")
@@ -347,14 +349,6 @@ class JobService(ServiceClient):
         if state is State.FAILED and unknown:
             ending = Ending(self.without_reason.format(repr(job.job_id)), ending.code)
         return error_of(job.job_id, str(self.backend.name), state, ending)
-
-    def _if_told(self, question: Callable[[], T | None], what: str, secs: float | None = None) -> T | None:
-        """Ask once for what nothing depends on; ``None`` if the service did not answer properly."""
-        try:
-            return self._ask(question, what, secs)
-        except ServiceError as error:
-            logger.info("%s is not known: %s", what, error)
-            return None
 
 
 class _DamagedResultError(Exception):

@@ -148,7 +148,7 @@ def renew_login(service: Any) -> None:
         NoAnswerError: IBM's login did not answer.
         ServiceError: It does not accept the API key any more.
     """
-    refused: Exception | None = None
+    trouble: Exception | None = None
     auths = [getattr(client._session, "auth", None) for client in connections(service)]  # noqa: SLF001 - nothing public leads there
     for manager in filter(None, (getattr(auth, "tm", None) for auth in auths)):
         # a request that failed less than a minute ago is taken for one under way
@@ -156,12 +156,12 @@ def renew_login(service: Any) -> None:
         try:
             manager.get_token()
         except Exception as error:  # noqa: BLE001 - the error would lead to the request, which holds the key
-            refused = error
+            trouble = error
             break
-    if refused is None:
+    if trouble is None:
         return
-    text = f"{type(refused).__name__}, status {status_code(refused)}"
-    if status_code(refused) in {400, 401, 403}:
+    text = f"{type(trouble).__name__}, status {status_code(trouble)}"
+    if status_code(trouble) in {400, 401, 403}:
         raise ServiceError(
             f"IBM Quantum does not accept the API key any more ({text}). Check it at https://quantum.cloud.ibm.com.",
             status_code=401,

@@ -63,8 +63,8 @@ def test_the_length_of_a_circuit_is_that_of_its_target(loopback, device):
 
 def test_branches_and_loops_have_lengths_too(loopback, device):
     loopback()
-    durations = Durations(device()._open().jobs.backend)
-    x = durations._gate_secs("x", (0,))
+    backend = device()._open().jobs.backend
+    x = backend.target["x"][(0,)].duration
     circuit = QuantumCircuit(2, 1)
     with circuit.for_loop(range(5)):
         circuit.x(0)
@@ -75,7 +75,7 @@ def test_branches_and_loops_have_lengths_too(loopback, device):
         circuit.x(0)
     circuit.delay(100, 1, unit="ns")
     assert x > 0
-    assert durations.circuit_secs(circuit) == pytest.approx(max(7 * x, 100e-9))
+    assert Durations(backend).circuit_secs(circuit) == pytest.approx(max(7 * x, 100e-9))
 
 
 def test_a_backend_without_durations_has_ibms_upper_figure():
