@@ -1,7 +1,7 @@
 """The one loader of what no argument gives, for devices, executors and the command ``threaded-ibmq config``.
 
 Sources, first to last: argument, environment, our own file, PennyLane's configuration file, Covalent's, default.
-pydantic-settings asks them in that order; a value comes as a :class:`Found`, with its place, so that the two cannot part.
+pydantic-settings asks them in that order; a value comes as a :class:`ConfigValue`, with its place, so that the two cannot part.
 """
 
 from __future__ import annotations
@@ -20,28 +20,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ._compat import without_prefix
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .config_sources import EnvironmentSource, Found, TableSource, hide_secrets, is_secret, right_name
+from .config_sources import ConfigValue, EnvironmentSource, TableSource, is_secret
 from .exceptions import ConfigurationError, ConfigurationFileError, StackError
 from .stack import Stack, stack
-
-__all__ = [
-    "DEVICES",
-    "EXECUTORS_ONLY",
-    "EXECUTOR_FIELDS",
-    "PENNYLANE",
-    "Found",
-    "covalent_file",
-    "explain",
-    "find_token",
-    "find_values",
-    "hide_secrets",
-    "is_secret",
-    "leave_to_pennylanes_file",
-    "own_file",
-    "pennylane_file",
-    "right_name",
-    "variable_of",
-]
 
 APP = "threaded-ibmq"
 DEVICES = "threaded."
@@ -134,7 +115,7 @@ def covalent_file() -> Path:
 
 def own_file() -> Path:
     """Path of our own configuration file: ``config.toml``."""
-    home = os.environ.get("THREADED_IBMQ_HOME")
+    home = os.environ.get(HOME_VARIABLE)
     folder = Path(home).expanduser() if home else user_config_path(APP, appauthor=False)
     return folder / "config.toml"
 
@@ -153,7 +134,7 @@ def find_values(
     variables: Collection[str],
     executor: str = DEVICE_EXECUTOR,
     judged: tuple[str, ...] = (DEVICES, EXECUTORS),
-) -> dict[str, Found]:
+) -> dict[str, ConfigValue]:
     """Collect what the environment and the files say.
 
     Args:
@@ -188,17 +169,17 @@ def variable_of(option: str) -> str | None:
 
 def leave_to_pennylanes_file(arguments: dict[str, Any]) -> None:
     """Leave out what ``qml.device`` took from PennyLane's configuration file: it comes after the environment."""
-    written = _written_arguments(arguments)
-    if written is None:
+    call = _arguments_of_call(arguments)
+    if call is None:
         return
     configuration = sys.modules["pennylane"].default_config
     for table in PENNYLANE:
         for name in configuration[table]:
-            if name not in written:
+            if name not in call:
                 arguments.pop(name, None)
 
 
-def _written_arguments(arguments: dict[str, Any]) -> dict[str, Any] | None:
+def _arguments_of_call(arguments: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments as they were written in the call of ``qml.device``; ``None`` if no such call, or one with ``config=``.
 
     PennyLane mixes its file into the arguments before it makes a device, and equal values look alike. What was written
@@ -253,7 +234,7 @@ def explain(
     model: type[BaseModel],
     error: ValidationError,
     arguments: Mapping[str, Any],
-    found: Mapping[str, Found],
+    configured: Mapping[str, ConfigValue],
     place: str = "",
 ) -> ConfigurationError:
     """The error for the first value that a model refuses.
@@ -262,22 +243,21 @@ def explain(
         model: What refuses them.
         error: What pydantic says.
         arguments: Values that were given, by name.
-        found: Others, with the places where they were found.
+        configured: Others, with the places where they were found.
         place: Where values were given; empty for a device.
     """
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    ours = not place
-    name = str(first["loc"][0]) if first["loc"] else "backend" if ours else ""
-    source = found.get(name)
+    name = str(first["loc"][0]) if first["loc"] else "" if place else "backend"
+    source = configured.get(name)
     value = None if is_secret(name) else arguments.get(name, source.value if source else None)
     shown = name if is_secret(name) or not name else f"{name}={value!r}"
     reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
     about = model.model_fields[name].description if name in model.model_fields else None
-    if ours:
+    if place:
+        about = f" ({name}: {about})" if about else ""
+    else:
         # a rule of our own says what is allowed
         about = "" if first["type"] == "value_error" else f" {name} is: {about}"
-    else:
-        about = f" ({name}: {about})" if about else ""
     text = f"{': '.join(filter(None, (source.origin if source else place, shown, reason)))}.{about} Nothing was sent."
     if source is not None and source.path is not None:
         return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)

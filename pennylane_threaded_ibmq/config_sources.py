@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
-__all__ = ["EnvironmentSource", "Found", "TableSource", "hide_secrets", "is_secret", "right_name"]
-
 # What people write for a field whose name is not close enough to be found by its letters.
 _OTHER_NAMES = {
     "token": "ibmqx_token",
@@ -73,7 +71,7 @@ class _Text(str):
 
 
 @dataclass(frozen=True)
-class Found:
+class ConfigValue:
     """One value and where it was found.
 
     Attributes:
@@ -89,7 +87,7 @@ class Found:
     line: int | None = None
 
     def __repr__(self) -> str:
-        return f"Found({self.origin})"
+        return f"ConfigValue({self.origin})"
 
 
 def right_name(name: str, known: Iterable[str]) -> str | None:
@@ -119,7 +117,7 @@ class EnvironmentSource(EnvSettingsSource):
             if text is not None:
                 value = {name: text}
                 hide_secrets(value)
-                values[key_of(name, field)] = Found(value[name], f"environment variable {variable}")
+                values[key_of(name, field)] = ConfigValue(value[name], f"environment variable {variable}")
         return values
 
 
@@ -159,7 +157,7 @@ class TableSource(PydanticBaseSettingsSource):
             if name not in fields:
                 self._warn(name, origin)
             elif value != "":
-                values[key_of(name, fields[name])] = Found(value, origin, self._path, line)
+                values[key_of(name, fields[name])] = ConfigValue(value, origin, self._path, line)
         return values
 
     def _warn(self, name: str, origin: str) -> None:

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import BaseModel
 
-_TRANSPILE_NAMES = frozenset(
-    {
-        "optimization_level",
-        "seed_transpiler",
-        "initial_layout",
-        "layout_method",
-        "routing_method",
-        "translation_method",
-        "scheduling_method",
-        "approximation_degree",
-        "unitary_synthesis_method",
-        "unitary_synthesis_plugin_config",
-        "hls_config",
-        "init_method",
-        "optimization_method",
-        "qubits_initially_zero",
-    }
-)
-_PRIMITIVE_NAMES = frozenset(
-    {
-        "resilience_level",
-        "resilience",
-        "dynamical_decoupling",
-        "twirling",
-        "execution",
-        "environment",
-        "simulator",
-        "default_precision",
-        "default_shots",
-        "max_execution_time",
-        "seed_estimator",
-        "experimental",
-    }
-)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+
+class TranspileOptions(TypedDict, total=False):
+    """Options of the transpiler."""
+
+    optimization_level: Literal[0, 1, 2, 3]
+    seed_transpiler: int
+    initial_layout: Any
+    layout_method: str
+    routing_method: str
+    translation_method: str
+    scheduling_method: str
+    approximation_degree: float
+    unitary_synthesis_method: str
+    unitary_synthesis_plugin_config: Mapping[str, Any]
+    hls_config: Any
+    init_method: str
+    optimization_method: str
+    qubits_initially_zero: bool
+
+
+class PrimitiveOptions(TypedDict, total=False):
+    """Options of IBM's primitives, but for ``simulator``: the device has one of that name too."""
+
+    resilience_level: Literal[0, 1, 2]
+    resilience: Mapping[str, Any]
+    dynamical_decoupling: Mapping[str, Any]
+    twirling: Mapping[str, Any]
+    execution: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    default_precision: float
+    default_shots: int
+    max_execution_time: int
+    seed_estimator: int
+    experimental: Mapping[str, Any]
+
+
+_TRANSPILE_NAMES = frozenset(TranspileOptions.__annotations__)
+_PRIMITIVE_NAMES = frozenset({*PrimitiveOptions.__annotations__, "simulator"})
 
 LOOSE_OPTIONS = {
     **dict.fromkeys(_TRANSPILE_NAMES, "transpile_options"),
@@ -60,19 +68,17 @@ def gather_options(arguments: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     loose: dict[str, dict[str, Any]] = {"transpile_options": {}, "primitive_options": {}}
     for name, value in arguments.items():
-        if name in _TRANSPILE_NAMES:
-            loose["transpile_options"][name] = value
-        elif name in _PRIMITIVE_NAMES and not (name == "simulator" and isinstance(value, str)):
-            # IBM's primitives have options of a simulator too, which are no text
-            loose["primitive_options"][name] = value
-        elif name == "options":
+        if name == "options":
             loose["primitive_options"].update(value or {})
+        elif name in LOOSE_OPTIONS and not (name == "simulator" and isinstance(value, str)):
+            # IBM's primitives have options of a simulator too, which are no text
+            loose[LOOSE_OPTIONS[name]][name] = value
         else:
             out[name] = value
-    for name, found in loose.items():
-        given = out.get(name) or {}
-        if found and isinstance(given, dict):
-            out[name] = {**found, **given}
+    for group, options in loose.items():
+        own = out.get(group) or {}
+        if options and isinstance(own, dict):
+            out[group] = {**options, **own}
     return out
 
 

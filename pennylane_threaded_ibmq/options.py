@@ -5,7 +5,9 @@ What they mean and allow is checked by :mod:`~pennylane_threaded_ibmq.settings`,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
+
+from .loose_options import PrimitiveOptions, TranspileOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .progress.progress import Progress
 
 
-class DeviceOptions(TypedDict, total=False):
+class DeviceOptions(TranspileOptions, PrimitiveOptions, total=False):
     """Keyword arguments of the device; classes of Qiskit, which has no types, are ``Any``."""
 
     backend: Any
@@ -70,30 +72,5 @@ class DeviceOptions(TypedDict, total=False):
     pass_manager: Any
     skip_transpilation: bool
 
-    # options of the transpiler and of the primitives that stand by themselves, as qiskit.remote takes them
+    # options of the primitives, as qiskit.remote takes them
     options: Mapping[str, Any]
-    optimization_level: Literal[0, 1, 2, 3]
-    seed_transpiler: int
-    initial_layout: Any
-    layout_method: str
-    routing_method: str
-    translation_method: str
-    scheduling_method: str
-    approximation_degree: float
-    unitary_synthesis_method: str
-    unitary_synthesis_plugin_config: Mapping[str, Any]
-    hls_config: Any
-    init_method: str
-    optimization_method: str
-    qubits_initially_zero: bool
-    resilience_level: Literal[0, 1, 2]
-    resilience: Mapping[str, Any]
-    dynamical_decoupling: Mapping[str, Any]
-    twirling: Mapping[str, Any]
-    execution: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    default_precision: float
-    default_shots: int
-    max_execution_time: int
-    seed_estimator: int
-    experimental: Mapping[str, Any]

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_data_dir
+from platformdirs import user_data_path
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -246,7 +246,7 @@ class Settings(BaseModel):
     @property
     def client_arguments(self) -> dict[str, Any]:
         """Further arguments that IBM's client is made with."""
-        found = {
+        values = {
             "name": self.account_name,
             "filename": None if self.account_file is None else str(self.account_file),
             "region": self.region,
@@ -256,7 +256,7 @@ class Settings(BaseModel):
             "verify": self.verify,
             "private_endpoint": self.private_endpoint,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def journal_file(self) -> Path | None:
@@ -273,28 +273,28 @@ class Settings(BaseModel):
     @property
     def checks_needed(self) -> bool:
         """Whether something was given that only the packages it is meant for can check."""
-        given = (
+        options = (
             self.simulator_options,
             self.transpile_options,
             self.primitive_options,
             self.noise_model,
             self.compile_backend,
             self.pass_manager,
+            self.simulator != "auto",
         )
-        chosen = self.simulator != "auto"
-        return any(given) or chosen or self.session is not None or self.engine is not None
+        return any(options) or self.session is not None or self.engine is not None
 
 
 def home_folder() -> Path:
     """Folder of what this package keeps on disk: ``THREADED_IBMQ_HOME``, or the system's place for such data."""
-    chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(user_data_dir("threaded-ibmq", appauthor=False))
+    folder = os.environ.get(HOME_VARIABLE)
+    return Path(folder).expanduser() if folder else user_data_path("threaded-ibmq", appauthor=False)
 
 
 def estimates_file() -> Path | None:
     """File into which devices write what a batch would take instead of sending it: ``THREADED_IBMQ_ESTIMATE``; ``None`` to send."""
-    chosen = os.environ.get(ESTIMATE_VARIABLE)
-    return Path(chosen) if chosen else None
+    file = os.environ.get(ESTIMATE_VARIABLE)
+    return Path(file) if file else None
 
 
 def _integer(value: object) -> object:
@@ -314,44 +314,43 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     Raises:
         ConfigurationError: An option is unknown or has a value that cannot work.
     """
-    known = Settings.model_fields
+    names = Settings.model_fields
     arguments = dict(arguments)
     leave_to_pennylanes_file(arguments)
     arguments = gather_options(arguments)
     for name in arguments:
-        if name not in known:
+        if name not in names:
             raise ConfigurationError(
-                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, ['wires', 'shots', *known, *LOOSE_OPTIONS])} "
-                f"Known arguments: wires, shots, {', '.join(known)}.",
+                f"Unknown argument {name!r} for 'threaded.ibmq'.{nearest(name, ['wires', 'shots', *names, *LOOSE_OPTIONS])} "
+                f"Known arguments: wires, shots, {', '.join(names)}.",
                 argument=name,
             )
     hide_token(arguments)
-    merged = {k: v for k, v in arguments.items() if k not in MAY_BE_EMPTY or v not in (None, "")}
-    chosen = [name for name in ("account_name", "account_file") if merged.get(name)]
-    if chosen and merged.get("ibmqx_token"):
+    options = {k: v for k, v in arguments.items() if k not in MAY_BE_EMPTY or v not in (None, "")}
+    account = next((name for name in ("account_name", "account_file") if options.get(name)), None)
+    if account and options.get("ibmqx_token"):
         raise ConfigurationError(
-            f"ibmqx_token and {chosen[0]}: a saved account has a key of its own, so that one of the two would not be used. Give "
+            f"ibmqx_token and {account}: a saved account has a key of its own, so that one of the two would not be used. Give "
             "one of them. Nothing was sent.",
-            argument=chosen[0],
-            value=merged[chosen[0]],
+            argument=account,
+            value=options[account],
         )
-    found = find_values({*known, *LOOSE_OPTIONS, "options"}, known, judged=(DEVICES,))
-    if chosen:
-        # who names a saved account means its key and its address, whatever is configured
-        found = {name: value for name, value in found.items() if name not in {"ibmqx_token", "ibmqx_url"}}
-    found = {name: value for name, value in found.items() if name not in merged}
-    configured = {name: typed(name, value.value) for name, value in found.items()}
+    # who names a saved account means its key and its address, whatever is configured
+    exempt = {*options, "ibmqx_token", "ibmqx_url"} if account else {*options}
+    values = find_values({*names, *LOOSE_OPTIONS, "options"}, names, judged=(DEVICES,))
+    values = {name: value for name, value in values.items() if name not in exempt}
+    configured = {name: typed(name, value.value) for name, value in values.items()}
     for name, value in gather_options(configured).items():
-        given = merged.get(name)
-        merged[name] = {**value, **given} if isinstance(given, dict) and isinstance(value, dict) else value
-    hide_token(merged)
-    if "primitive_options" in merged:
-        merged["primitive_options"] = as_dictionary(merged["primitive_options"])
-        lift_tags(merged)
+        own = options.get(name)
+        options[name] = {**value, **own} if isinstance(own, dict) and isinstance(value, dict) else value
+    hide_token(options)
+    if "primitive_options" in options:
+        options["primitive_options"] = as_dictionary(options["primitive_options"])
+        lift_tags(options)
     try:
-        return Settings(**merged)
+        return Settings(**options)
     except ValidationError as error:
-        raise explain(Settings, error, arguments, found) from None
+        raise explain(Settings, error, arguments, values) from None
 
 
 def typed(name: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ from .options import Command, account_options, json_option
 from .output import note, say_json, say_table
 
 if TYPE_CHECKING:
-    from ..config import Found
+    from ..config_sources import ConfigValue
     from ..service.account import Credentials
     from ..stacks.current.overview import BackendFacts
 
@@ -114,11 +114,11 @@ def config_command(*, as_json: bool) -> None:
     )
 
 
-def _source(one: Found) -> str:
+def _source(one: ConfigValue) -> str:
     return one.origin.replace("environment variable", "environment")
 
 
-def _executors_own(names: set[str], of_device: dict[str, Found]) -> list[dict[str, Any]]:
+def _executors_own(names: set[str], of_device: dict[str, ConfigValue]) -> list[dict[str, Any]]:
     """Rows of what the tables of executors say to them alone, or to one of them otherwise than to a device."""
     from pydantic import SecretStr
 

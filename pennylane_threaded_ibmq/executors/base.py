@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from .._fork import ForkLock
-from ..config import Found, explain, hide_secrets, is_secret, right_name
+from ..config import explain
+from ..config_sources import ConfigValue, hide_secrets, is_secret, right_name
 from ..device.checks import whole_number
 from ..device.gather import results_of
 from ..exceptions import ConfigurationWarning
@@ -227,7 +228,7 @@ class BaseQExecutor(BaseModel):
         """Give back threads and connections."""
 
     @classmethod
-    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, ConfigValue]:
         """Values that no argument gives, from the environment and from files."""
         del data
         return {}

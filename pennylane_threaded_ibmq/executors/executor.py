@@ -18,7 +18,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import to_json
 
 from ..circuits.changes import with_named_wires, with_shots
-from ..config import EXECUTORS_ONLY, Found, find_token, find_values
+from ..config import EXECUTORS_ONLY, find_token, find_values
+from ..config_sources import ConfigValue
 from ..device import ThreadedIBMQDevice
 from ..device.checks import check_override, whole_number
 from ..device.local import LocalDevice
@@ -265,7 +266,7 @@ class IBMQExecutor(DeviceExecutor):
         return {**{name: getattr(self, name) for name in names}, "ibmqx_token": token, **extra}
 
     @classmethod
-    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, ConfigValue]:
         # where circuits run is never configured by a file
         known = (cls.model_fields.keys() | cls.known_extras) - {"runs_on"}
         arguments = {

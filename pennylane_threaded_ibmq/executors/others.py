@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ..config import Found
+from ..config_sources import ConfigValue
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError
 from ..loose_options import sort_options
@@ -101,14 +101,14 @@ class QiskitExecutor(IBMQExecutor):
         def __init__(self, **data: Unpack[QiskitExecutorOptions]) -> None: ...
 
     @classmethod
-    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, ConfigValue]:
         if not data.get("instance") and data.get("cloud_instance"):
             data["instance"] = data["cloud_instance"]
         values = super()._look_up(data)
         device = values["device"].value if "device" in values else data.get("device", "local_sampler")
         if device == "local_sampler" and "backend" not in data:
             # what is configured for IBM Quantum says nothing of it
-            values["backend"] = Found("aer_simulator", "default")
+            values["backend"] = ConfigValue("aer_simulator", "default")
         if "options" in values and values["options"].value == _WRITTEN_BY_COVALENT:
             del values["options"]
         if "cloud_instance" in values and not data.get("instance"):

@@ -76,7 +76,19 @@ def circuits(path: Path, limit: int) -> tuple[CircuitRecord, ...]:
 
 
 def _record(row: tuple[Any, ...]) -> CircuitRecord:
-    call, position, executor, backend, jobs, submitted, seconds, operations, parameters, measured, *rest = row
+    (
+        call,
+        position,
+        executor,
+        backend,
+        jobs,
+        submitted,
+        seconds,
+        operations,
+        parameters,
+        measurements,
+        *rest,
+    ) = row
     shots, result, error = ("" if one is None else str(one) for one in rest)
     return CircuitRecord(
         int(call),
@@ -86,7 +98,7 @@ def _record(row: tuple[Any, ...]) -> CircuitRecord:
         tuple(map(str, json.loads(jobs))),
         str(submitted),
         float(seconds),
-        _cut(describe(json.loads(operations), json.loads(measured))),
+        _cut(describe(json.loads(operations), json.loads(measurements))),
         _cut(_angles(json.loads(parameters))),
         shots,
         _cut(result),

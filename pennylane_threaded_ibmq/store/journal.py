@@ -28,7 +28,7 @@ from uuid import uuid4
 from .._compat import zip_strict
 from .._fork import FORKS
 from ..exceptions import JournalError
-from .adoption import Adoption, origin
+from .adoption import claim, origin, refuse_being_sent
 from .database import Database
 from .keeping import TAPE_FORMAT, pack
 from .lock_file import Presence
@@ -105,10 +105,11 @@ class Journal(Queries):
         content = pack(tapes, batch)
         now = time.time()
         with self._writing() as db:
-            adoption = Adoption(db, self._read, self.presence.is_alive)
+            is_alive = self.presence.is_alive
             if resume is not None:
-                adoption.refuse_being_sent(resume)
-            claims = adoption.claim(batch, [s.content for s in shards], backend, instance, resume)
+                refuse_being_sent(db, is_alive, resume)
+            contents = [s.content for s in shards]
+            claims = claim(db, self._read, is_alive, batch, contents, backend, instance, resume)
             db.execute(
                 "INSERT INTO batches (id, owner, backend, instance, created, tapes, content, tape_format, options, "
                 "tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -129,11 +130,11 @@ class Journal(Queries):
                 "INSERT INTO shards (batch, number, content, seed, tapes, state, tag, job_id, delivered, sender, changed) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (batch, i, s.content, *origin(s, batch, found), now)
-                    for i, (s, found) in enumerate(zip_strict(shards, claims))
+                    (batch, i, s.content, *origin(s, batch, old), now)
+                    for i, (s, old) in enumerate(zip_strict(shards, claims))
                 ],
             )
-        return batch, [None if found is None else found.record for found in claims]
+        return batch, [None if old is None else old.record for old in claims]
 
     def move(
         self,
@@ -261,15 +262,15 @@ class Journal(Queries):
         with self._writing() as db:
             owners = db.execute("SELECT DISTINCT owner FROM batches WHERE created < ?", (before,)).fetchall()
             alive = [row["owner"] for row in owners if self.presence.is_alive(row["owner"])]
-            forgotten = db.execute(
+            count = db.execute(
                 "DELETE FROM batches WHERE created < ? AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.batch=id "
                 "AND s.delivered=0 AND ((s.adopted=0 AND s.state IN ('sending', 'accepted', 'done')) "
                 "OR batches.owner IN (SELECT value FROM json_each(?))))",
                 (before, json.dumps(alive)),
             ).rowcount
-        if forgotten:
+        if count:
             self._database.shrink()
-        return forgotten
+        return count
 
     def close(self) -> None:
         """Close the file; this process counts as gone."""

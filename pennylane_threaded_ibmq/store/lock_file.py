@@ -65,9 +65,9 @@ class Presence:
         self.owner = uuid4().hex
         self._file: LockFile | None = LockFile(self.file_of(self.owner))
         FORKS.watch(self)
-        for left in path.parent.glob(f"{glob.escape(path.name)}-*.lock"):
-            if left != self.file_of(self.owner):
-                is_locked(left)  # removes what dead processes have left
+        for file in path.parent.glob(f"{glob.escape(path.name)}-*.lock"):
+            if file != self.file_of(self.owner):
+                is_locked(file)  # removes what dead processes have left
 
     def file_of(self, owner: str) -> Path:
         """The file that a process has locked."""

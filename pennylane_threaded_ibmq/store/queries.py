@@ -158,12 +158,12 @@ class Queries:
         ids = (json.dumps([row["id"] for row in rows], default=str),)
         shards: dict[str, list[sqlite3.Row]] = {}
         steps: dict[str, list[sqlite3.Row]] = {}
-        for found, table, order in ((shards, "shards", "number"), (steps, "steps", "at, rowid")):
+        for by_batch, table, order in ((shards, "shards", "number"), (steps, "steps", "at, rowid")):
             for row in db.execute(
                 f"SELECT * FROM {table} WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY {order}",  # noqa: S608 - our own words
                 ids,
             ):
-                found.setdefault(row["batch"], []).append(row)
+                by_batch.setdefault(row["batch"], []).append(row)
         return tuple(
             self._read.batch(row, shards.get(row["id"], ()), steps.get(row["id"], ())) for row in rows
         )

@@ -65,15 +65,15 @@ class Reader:
         lives = bool(attempt.sender) and is_alive(self._cell(row, "owner", _text, where))
         return attempt if lives else replace(attempt, sender="")
 
-    def _record(self, kind: Callable[..., R], row: sqlite3.Row, where: str, **known: Any) -> R:
+    def _record(self, kind: Callable[..., R], row: sqlite3.Row, where: str, **values: Any) -> R:
         """A record whose fields are cells of a row, each read by its type."""
         for field in fields(cast("Any", kind)):
-            if field.name not in known:
+            if field.name not in values:
                 column = _COLUMNS.get(field.name, field.name)
-                known[field.name] = self._cell(
+                values[field.name] = self._cell(
                     row, column, _READERS.get(column) or _READERS[field.type], where
                 )
-        return kind(**known)
+        return kind(**values)
 
     def _cell(self, row: sqlite3.Row, name: str, read: Callable[[Any], T], where: str) -> T:
         try:

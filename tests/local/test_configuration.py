@@ -14,10 +14,10 @@ from pennylane_threaded_ibmq.config import (
     EXECUTOR_FIELDS,
     EXECUTORS_ONLY,
     covalent_file,
-    is_secret,
     own_file,
     pennylane_file,
 )
+from pennylane_threaded_ibmq.config_sources import is_secret
 from pennylane_threaded_ibmq.exceptions import (
     ConfigurationError,
     ConfigurationFileError,

@@ -27,7 +27,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ..._fork import ForkLock
 from ...circuits.changes import with_named_wires, with_shots
-from ...config import Found, find_token, hide_secrets
+from ...config import find_token
+from ...config_sources import ConfigValue, hide_secrets
 from ...covalent import CLASS, obstacle
 from ...device.recording import recording_lock
 from ...exceptions import ConfigurationError, CredentialsError
@@ -168,7 +169,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
             self.__pydantic_extra__["name"] = self.name
 
     @classmethod
-    def _look_up(cls, data: dict[str, Any]) -> dict[str, Found]:
+    def _look_up(cls, data: dict[str, Any]) -> dict[str, ConfigValue]:
         return {name: value for name, value in super()._look_up(data).items() if name in _GO_ALONG}
 
     @field_validator("ibmqx_token", mode="before")
