@@ -56,13 +56,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def who_else_can_write(path: Path) -> str:
-    """Whether somebody else could have written a file, or put another in its place.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What lets them, for an error; empty if nothing does.
+    """What lets somebody else write a file, or put another in its place, for an error; empty if nothing does.
 
     Raises:
         OSError: It cannot be looked at.

@@ -67,11 +67,11 @@ def lift_tags(arguments: dict[str, Any]) -> None:
     options = arguments.get("primitive_options")
     if not isinstance(options, Mapping):
         return
-    rest, tags = _taken(options)
+    rest, tags = _without_tags(options)
     tag_lists = [] if tags is None else [tags]
     for name in ("estimator", "sampler"):
         if isinstance(rest.get(name), Mapping):
-            rest[name], tags = _taken(rest[name])
+            rest[name], tags = _without_tags(rest[name])
             tag_lists += [] if tags is None else [tags]
     if not tag_lists:
         return
@@ -88,7 +88,7 @@ def lift_tags(arguments: dict[str, Any]) -> None:
     arguments["job_tags"] = [*own, *tag_lists[0]] if both else own or tag_lists[0]
 
 
-def _taken(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def _without_tags(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """Options without their tags, and the tags; ``None`` if there are none."""
     environment = options.get("environment")
     if not isinstance(environment, Mapping) or "job_tags" not in environment:

@@ -163,10 +163,10 @@ class TableSource(PydanticBaseSettingsSource):
     def _warn(self, name: str, origin: str) -> None:
         if self._others is None or name in self._others:
             return
-        meant = right_name(name, self.settings_cls.model_fields)
+        suggestion = right_name(name, self.settings_cls.model_fields)
         warnings.warn(
             f"{origin}: [{self._table}] has no key {name!r}; it is ignored."
-            + (f" Did you mean {meant!r}?" if meant else ""),
+            + (f" Did you mean {suggestion!r}?" if suggestion else ""),
             ConfigurationWarning,
             stacklevel=2,
         )

@@ -308,9 +308,6 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
 
     Options of the transpiler and of the primitives may also stand by themselves, as ``qiskit.remote`` takes them.
 
-    Args:
-        arguments: Options by name.
-
     Raises:
         ConfigurationError: An option is unknown or has a value that cannot work.
     """

@@ -171,12 +171,7 @@ def _require_saved_account(name: str, credentials: Credentials) -> None:
 
 
 def _login(credentials: Credentials, clock: Clock) -> Any:
-    """Log in once.
-
-    Raises:
-        NoAnswerError: The service did not answer.
-        CredentialsError: It refuses the account.
-    """
+    """Log in once."""
     from qiskit_ibm_runtime import IBMInputValueError
     from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
     from qiskit_ibm_runtime.api.exceptions import RequestsApiError

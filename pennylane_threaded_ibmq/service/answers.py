@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from .errors import causes, status_code
 
@@ -17,25 +17,22 @@ _BODY = re.compile(r"\{.*\}", re.DOTALL)
 _UPGRADE = "pip install -U qiskit-ibm-runtime qiskit qiskit-aer"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An error that the service answered.
-
-    Attributes:
-        status: HTTP status; ``None`` if it is not known.
-        code: Code of IBM's list, https://quantum.cloud.ibm.com/docs/errors; empty if there is none.
-        message: What is wrong.
-        solution: IBM's advice; may be empty.
-    """
-
-    status: int | None
-    code: str
-    message: str
-    solution: str
+def in_words(error: BaseException) -> str:
+    """An error of the client's for people: what IBM said, its code, and what to do."""
+    problem = _problem(error)
+    if problem is None:
+        text = str(error)
+        return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} ..."
+    status, code = status_code(error), problem.get("code")
+    message, solution = str(problem["message"]).strip(), str(problem.get("solution") or "").strip()
+    origin = [f"HTTP {status}"] if status else []
+    origin += [] if code in (None, "") else [f"IBM's code {code}"]
+    sentence = message.rstrip(".") + (f" ({', '.join(origin)})" if origin else "")
+    return " ".join(filter(None, (f"{sentence}.", _sentence(solution), _advice(status, str(code), message))))
 
 
-def read_answer(error: BaseException) -> Answer | None:
-    """The error that a service answered, from an error of the client's; ``None`` if it is not in IBM's form."""
+def _problem(error: BaseException) -> dict[str, Any] | None:
+    """The first problem in what the service answered, in the form of IBM's list, https://quantum.cloud.ibm.com/docs/errors."""
     for text in _texts(error):
         match = _BODY.search(text)
         try:
@@ -45,43 +42,25 @@ def read_answer(error: BaseException) -> Answer | None:
         problems = body.get("errors") if isinstance(body, dict) else None
         first = problems[0] if isinstance(problems, list) and problems else None
         if isinstance(first, dict) and first.get("message"):
-            code, solution = first.get("code"), first.get("solution")
-            return Answer(
-                status_code(error),
-                "" if code is None else str(code),
-                str(first["message"]).strip(),
-                str(solution or "").strip(),
-            )
+            return first
     return None
 
 
-def in_words(error: BaseException) -> str:
-    """An error of the client's for people: what IBM said, its code, and what to do."""
-    answer = read_answer(error)
-    if answer is None:
-        text = str(error)
-        return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} ..."
-    origin = [f"HTTP {answer.status}"] if answer.status else []
-    origin += [f"IBM's code {answer.code}"] if answer.code else []
-    message = answer.message.rstrip(".") + (f" ({', '.join(origin)})" if origin else "")
-    return " ".join(filter(None, (f"{message}.", _sentence(answer.solution), _advice(answer))))
-
-
-def _advice(answer: Answer) -> str:
+def _advice(status: int | None, code: str, message: str) -> str:
     """Advice to users of this package beside what IBM says."""
-    if answer.status == 413:
+    if status == 413:
         return "The job is too large for one request: let fewer tapes share one, with shard_size=."
-    if answer.status == 409 and "usage" in answer.message.lower():
+    if status == 409 and "usage" in message.lower():
         return (
             "threaded-ibmq doctor shows what is left on the instance; another one is chosen with instance=, and "
             "max_usage_secs= refuses such batches before they are sent."
         )
-    if answer.status == 403:
+    if status == 403:
         return (
             "The API key has no right to this on that instance: check instance=, and the access policy of the key at "
             "https://cloud.ibm.com/iam."
         )
-    if answer.status == 400 and answer.code == "1208":
+    if status == 400 and code == "1208":
         return (
             f"An old client sends what IBM does not take any more: {_UPGRADE}. Or check primitive_options=."
         )

@@ -49,11 +49,7 @@ def arrival_secs(error: BaseException) -> float:
 
 
 def arrival_secs_since(moment: float) -> float:
-    """For how long a job may still appear whose sending was last heard of at a moment.
-
-    Args:
-        moment: Seconds since 1970.
-    """
+    """For how long a job may still appear whose sending was last heard of at a moment, in seconds since 1970."""
     age = max(0.0, time.time() - moment)  # a clock may have been set back
     return max(0.0, ARRIVAL_SECS - age)
 

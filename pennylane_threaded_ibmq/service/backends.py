@@ -80,7 +80,7 @@ def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
 
     for _ in range(4):
         try:
-            return _asked(look, f"a question for backend {name!r}", clock)
+            return _ask(look, f"a question for backend {name!r}", clock)
         except ServiceError as error:
             if wanted.fractional and "fractional" in str(error):
                 raise ConfigurationError(
@@ -91,39 +91,34 @@ def find_backend(service: Any, wanted: Wanted, clock: Clock) -> Any:
                 ) from None
             raise
         except QiskitBackendNotFoundError:
-            offered = _asked(all_names, "a list of backends", clock)
+            names = _ask(all_names, "a list of backends", clock)
         # the client leaves out backends whose configuration it cannot read, also if that is so for a moment
-        if name not in offered:
+        if name not in names:
             break
     _check_that_it_answers(service, name, clock)
     if name == LEAST_BUSY:
         raise BackendError(
             f"backend='least_busy': no backend of the account is online and has {quantity(wanted.wires, 'qubit')}. It has: "
-            f"{', '.join(offered) or 'none'}.",
+            f"{', '.join(names) or 'none'}.",
             argument="backend",
             value=name,
         )
     raise BackendError(
-        f"backend={name!r}: the account has no such backend; {retirement(name) or 'it may be retired'}.{nearest(name, offered)} "
-        f"It has: {', '.join(offered) or 'none'}. To stay local, {local_alternative(name)}.",
+        f"backend={name!r}: the account has no such backend; {retirement(name) or 'it may be retired'}.{nearest(name, names)} "
+        f"It has: {', '.join(names) or 'none'}. To stay local, {local_alternative(name)}.",
         argument="backend",
         value=name,
     )
 
 
 def _check_that_it_answers(service: Any, name: str, clock: Clock) -> None:
-    """Ask each instance itself for a backend that is not found: the client writes why into its log alone.
-
-    Raises:
-        NoAnswerError: One of them does not answer.
-        ServiceError: It refuses to list its backends.
-    """
+    """Ask each instance itself for a backend that is not found: the client writes why into its log alone."""
     refusals: list[ServiceError] = []
     for client in connections(service):
         try:
-            listed = _asked(client.list_backends, "a question for the list of backends", clock)
-            if name in {one.get("name") for one in listed}:
-                _asked(partial(client.backend_configuration, name), f"a question for backend {name!r}", clock)
+            backends = _ask(client.list_backends, "a question for the list of backends", clock)
+            if name in {one.get("name") for one in backends}:
+                _ask(partial(client.backend_configuration, name), f"a question for backend {name!r}", clock)
         except NoAnswerError:
             raise
         except ServiceError as error:
@@ -132,13 +127,8 @@ def _check_that_it_answers(service: Any, name: str, clock: Clock) -> None:
         raise refusals[0]
 
 
-def _asked(ask: Callable[[], T], what: str, clock: Clock) -> T:
-    """Ask once about backends.
-
-    Raises:
-        NoAnswerError: The service did not answer.
-        ServiceError: It answered with another error.
-    """
+def _ask(ask: Callable[[], T], what: str, clock: Clock) -> T:
+    """Ask once about backends."""
     from qiskit_ibm_runtime.api.exceptions import RequestsApiError
     from qiskit_ibm_runtime.exceptions import IBMError
 
@@ -165,9 +155,9 @@ def check_size(backend: Any, wires: int) -> None:
 def warn_if_paused(service: Any, backend: Any) -> None:
     """Tell that a backend takes jobs and runs none for now, as far as the client's list of backends says; nothing is asked."""
     lists = getattr(service, "_backends_info_per_instance", None)
-    listed = [one for some in lists.values() for one in some] if isinstance(lists, dict) else []
-    listed += getattr(service, "_backends_list", None) or []
-    states = {one.get("name"): one.get("status") for one in listed if isinstance(one, dict)}
+    facts = [one for some in lists.values() for one in some] if isinstance(lists, dict) else []
+    facts += getattr(service, "_backends_list", None) or []
+    states = {one.get("name"): one.get("status") for one in facts if isinstance(one, dict)}
     state = states.get(backend.name)
     word = state.get("name") if isinstance(state, dict) else None
     if word not in {None, "online", "active"}:

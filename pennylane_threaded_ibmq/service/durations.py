@@ -15,11 +15,7 @@ CIRCUIT_SECS = 100e-6
 
 
 class Durations:
-    """Durations of one backend.
-
-    Args:
-        backend: A backend of Qiskit's.
-    """
+    """Durations of one backend of Qiskit's."""
 
     def __init__(self, backend: Any) -> None:
         self._target = getattr(backend, "target", None)

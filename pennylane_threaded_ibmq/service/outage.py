@@ -43,11 +43,7 @@ def wait_on() -> None:
 
 
 class Puzzle:
-    """For how long there have been only answers that make no sense.
-
-    Args:
-        clock: Time.
-    """
+    """For how long there have been only answers that make no sense."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -166,11 +162,7 @@ class Outage:
         return answer
 
     def pause(self, secs: float, check: Callable[[], None] = wait_on) -> None:
-        """Do nothing for a while.
-
-        Args:
-            secs: For how long.
-            check: Called several times a second; what it raises ends the pause.
+        """Do nothing for so many seconds; ``check`` is called several times in each, and what it raises ends the pause.
 
         Raises:
             DeviceClosedError: The device was closed meanwhile.

@@ -37,9 +37,6 @@ _REFUSED = RetryPolicy(FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS)
 class Pacer:
     """Slots of one backend.
 
-    Args:
-        clock: Time.
-
     Attributes:
         speed: How fast it runs circuits, if it is a simulator.
     """
@@ -143,11 +140,7 @@ class Pacers:
 
 
 class Speed:
-    """The speed of one simulator.
-
-    Args:
-        clock: Time.
-    """
+    """The speed of one simulator."""
 
     def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock

@@ -94,13 +94,13 @@ def retired_name(name: str) -> str | None:
 
 def retirement(name: str) -> str:
     """The end of a system, such as ``"IBM retired ibmq_lima on 2023-09-26"``; empty if it is not known to be retired."""
-    known = retired_name(name)
-    if known is None:
+    system = retired_name(name)
+    if system is None:
         return ""
-    if known in _SIMULATORS:
-        return f"IBM retired {known}, with all simulators of its cloud, on 2024-05-15"
-    qubits, day = _RETIRED[known]
-    return f"IBM retired {known}, with its {qubits} qubits, on {day}"
+    if system in _SIMULATORS:
+        return f"IBM retired {system}, with all simulators of its cloud, on 2024-05-15"
+    qubits, day = _RETIRED[system]
+    return f"IBM retired {system}, with its {qubits} qubits, on {day}"
 
 
 def local_alternative(name: str) -> str:

@@ -42,10 +42,10 @@ def check_removed(place: Mapping[str, Any]) -> None:
     except (OSError, ValueError, AttributeError):
         return
     account = place.get("name")
-    looked_at = {name: channel for name, channel in channels.items() if account in (None, name)}
-    if looked_at and set(looked_at.values()) == {REMOVED_CHANNEL}:
+    candidates = [name for name in channels if account in (None, name)]
+    if {channels[name] for name in candidates} == {REMOVED_CHANNEL}:
         raise CredentialsError(
-            f"The account saved as {' and '.join(map(repr, looked_at))} in {file} is of the channel {REMOVED_CHANNEL!r}, which "
+            f"The account saved as {' and '.join(map(repr, candidates))} in {file} is of the channel {REMOVED_CHANNEL!r}, which "
             "IBM switched off in July 2025: its key opens nothing any more. Get an API key at https://quantum.cloud.ibm.com and "
             "save it with QiskitRuntimeService.save_account(token=..., overwrite=True, set_as_default=True), or give it as "
             "ibmqx_token=. Nothing was sent.",
@@ -75,11 +75,10 @@ def account_at(url: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         "plans_preference",
         "tags",
     )
-    saved = {name: getattr(account, name, None) for name in names}
+    values = {name: getattr(account, name, None) for name in names}
     proxies = getattr(account, "proxies", None)
-    saved["proxies"] = None if proxies is None else proxies.to_dict()
-    known = {name: value for name, value in saved.items() if value is not None}
-    return {**known, **changes, "url": url}
+    values["proxies"] = None if proxies is None else proxies.to_dict()
+    return {**{name: value for name, value in values.items() if value is not None}, **changes, "url": url}
 
 
 def _client_file() -> str:

@@ -104,21 +104,13 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def bound_waits(clients: Iterable[Any]) -> None:
-    """Let what is asked by :func:`.asking.ask_within` end in time, and all else after :data:`.asking.ANSWER_SECS` of silence.
-
-    Args:
-        clients: Clients of either stack.
-    """
+    """Let what is asked by :func:`.asking.ask_within` end in time, and all else after :data:`.asking.ANSWER_SECS` of silence."""
     for client in clients:
         _set_rules(client, "", BoundedRepeats)
 
 
 def send_jobs_once(clients: Iterable[Any]) -> None:
-    """Let clients repeat no request that creates a job; all others as ever.
-
-    Args:
-        clients: Clients of a service object that nobody else uses.
-    """
+    """Let the clients of a service object that nobody else uses repeat no request that creates a job; all others as ever."""
     for client in clients:
         _set_rules(client, "/jobs", SendOnce)
 
@@ -140,9 +132,6 @@ def _set_rules(client: Any, path: str, kind: type[BoundedRepeats]) -> None:
 
 def renew_login(service: Any) -> None:
     """Get a new access token for all connections of a service object of the client's.
-
-    Args:
-        service: The service.
 
     Raises:
         NoAnswerError: IBM's login did not answer.

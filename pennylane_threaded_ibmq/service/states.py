@@ -52,14 +52,7 @@ def read_code(code: Any) -> int | None:
 
 
 def error_of(job_id: str, backend: str, state: State, ending: Ending) -> JobError:
-    """The error of a job that gave no result.
-
-    Args:
-        job_id: The job.
-        backend: Name of its backend.
-        state: Its final state.
-        ending: Why.
-    """
+    """The error of a job that gave no result, by its final state and the reason for it."""
     if state is State.TOO_LONG:
         return JobFailedError(
             f"Job {job_id} was stopped by {backend}: it ran too long. Send fewer tapes in a job (shard_size=) or fewer shots, "

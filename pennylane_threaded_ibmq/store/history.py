@@ -52,11 +52,7 @@ class CircuitRecord:
 
 
 def circuits(path: Path, limit: int) -> tuple[CircuitRecord, ...]:
-    """The latest circuits, newest call first.
-
-    Args:
-        path: The database.
-        limit: Most to give.
+    """The latest circuits, at most so many, newest call first.
 
     Raises:
         JournalError: The file is no such database, or damaged.

@@ -249,15 +249,9 @@ class Journal(Queries):
             db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
 
     def prune(self, before: float) -> int:
-        """Forget batches that are older, that nobody waits for, and that have nothing under way.
+        """Forget batches of before a moment, in seconds since 1970, that nobody waits for and that have nothing under way.
 
-        Where much of the file is then empty, it is made smaller.
-
-        Args:
-            before: Seconds since 1970.
-
-        Returns:
-            How many were forgotten.
+        Where much of the file is then empty, it is made smaller. Returns how many were forgotten.
         """
         with self._writing() as db:
             owners = db.execute("SELECT DISTINCT owner FROM batches WHERE created < ?", (before,)).fetchall()

@@ -42,11 +42,7 @@ class InstanceBudget:
 
 
 class Ledger:
-    """Budgets of instances, in the file of a journal.
-
-    Args:
-        path: The file.
-    """
+    """Budgets of instances, in the file of a journal."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -27,13 +27,7 @@ _TAGGED = "NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE w.value NOT IN (SELECT
 
 
 class Queries:
-    """Questions to one journal.
-
-    Args:
-        path: Its file, for errors.
-        database: The same, open.
-        presence: Which processes live.
-    """
+    """Questions to one journal: its file, the same open as a database, and the processes that live."""
 
     def __init__(self, path: Path, database: Database, presence: Presence) -> None:
         self.path = path

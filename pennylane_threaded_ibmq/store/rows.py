@@ -24,11 +24,7 @@ LATEST = 2.5e11
 
 
 class Reader:
-    """Reads rows of one journal.
-
-    Args:
-        path: Its file, for errors.
-    """
+    """Reads rows of one journal; errors name its file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
