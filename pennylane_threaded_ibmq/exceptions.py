@@ -274,18 +274,17 @@ class DeviceClosedError(ThreadedIBMQError, RuntimeError):
     """The device was closed and takes no more work."""
 
 
-def nearest(name: str, known: Iterable[str], *, most: int = 3) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """Name what the user may have meant.
 
     Args:
         name: What was written.
         known: All names that would have been right.
-        most: How many to offer.
 
     Returns:
         Text such as ``" Did you mean 'shots'?"``, or an empty string.
     """
-    close = get_close_matches(name, list(known), n=most, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=3, cutoff=0.6)
     if not close:
         return ""
     return f" Did you mean {' or '.join(repr(c) for c in close)}?"

@@ -77,8 +77,8 @@ class Accounts:
         self,
         credentials: Credentials,
         wanted: Wanted,
-        outage: Outage | None = None,
-        timeout_secs: float | None = None,
+        outage: Outage,
+        timeout_secs: float | None,
     ) -> tuple[Any, Any]:
         """Log in and open a backend.
 
@@ -98,7 +98,6 @@ class Accounts:
         """
         if credentials.token is None:
             _require_saved_account(wanted.name, credentials)
-        outage = outage or Outage(SERVICE)
         # others who log in need not wait for the service that this one waits for
         return outage.ask(lambda: self._connect(credentials, wanted, outage.clock), secs=timeout_secs)
 

@@ -182,23 +182,15 @@ class JobService(ServiceClient):
         """
         return self._ask(lambda: self._state(job), f"the state of job {job.job_id}")
 
-    def state_for_sure(self, job: SentJob, check: Callable[[], None] = wait_on) -> State:
+    def state_for_sure(self, job: SentJob, check: Callable[[], None]) -> State:
         """The state of one job, asked until the service answers; one that is not known is none that is final."""
         try:
             return self.outage.ask(lambda: self.state(job), check)
         except UnknownStateError:
             return State.PENDING
 
-    def fetch(
-        self, job: SentJob, state: State, pubs: Sequence[Any], check: Callable[[], None] = wait_on
-    ) -> list[PubData]:
-        """The results of a finished job, one a PUB.
-
-        Args:
-            job: The job.
-            state: Its final state.
-            pubs: What was sent.
-            check: Called while the service does not answer.
+    def fetch(self, job: SentJob, state: State, pubs: Sequence[Any]) -> list[PubData]:
+        """The results of a job that came to a final state, one for each PUB that was sent.
 
         Raises:
             JobFailedError: IBM reports the job as failed.
@@ -206,11 +198,11 @@ class JobService(ServiceClient):
             ResultError: The result has the wrong type or length.
         """
         if state is not State.DONE:
-            raise self._no_result(job, state, check)
+            raise self._no_result(job, state)
         problems: list[str] = []
 
         def attempt() -> list[PubData]:
-            results, problem = self._download(job, pubs, check)
+            results, problem = self._download(job, pubs)
             problem = problem or _mismatch(job, results)
             if not problem:
                 return results
@@ -222,7 +214,7 @@ class JobService(ServiceClient):
             return RetryPolicy(0.1, LONGEST_FETCH_PAUSE_SECS, FETCHES).run(
                 attempt,
                 passes=lambda error: isinstance(error, _DamagedResultError),
-                pause=lambda secs: self.outage.pause(secs, check),
+                pause=self.outage.pause,
             )
         except _DamagedResultError:
             raise self._damaged(job, problems) from None
@@ -301,9 +293,7 @@ class JobService(ServiceClient):
         except DeviceClosedError:
             logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
 
-    def _download(
-        self, job: SentJob, pubs: Sequence[Any], check: Callable[[], None]
-    ) -> tuple[list[PubData], str]:
+    def _download(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
         """Results of a job, and what is wrong with them if something is."""
 
         def download() -> tuple[list[PubData], str]:
@@ -316,7 +306,7 @@ class JobService(ServiceClient):
                     raise
                 return [], f"it could not be downloaded: {in_words(error).rstrip('.')}."
 
-        return self.outage.ask(download, check)
+        return self.outage.ask(download)
 
     def _damaged(self, job: SentJob, problems: Sequence[str]) -> ResultError:
         """The error about a result that was damaged each time, given what was wrong with it."""
@@ -334,14 +324,12 @@ class JobService(ServiceClient):
             job_ids=[job.job_id],
         )
 
-    def _no_result(self, job: SentJob, state: State, check: Callable[[], None]) -> JobError:
+    def _no_result(self, job: SentJob, state: State) -> JobError:
         """The error for a job that ended without a result."""
         ending = Ending()
         if state is not State.TOO_LONG:
             try:
-                ending = self._ask_until_answered(
-                    lambda: self._ending(job, state), "the reason of a failure", check
-                )
+                ending = self._ask_until_answered(lambda: self._ending(job, state), "the reason of a failure")
             except ServiceError as error:
                 ending = Ending(f"its reason could not be read: {error}")
         # clients say that it failed, whether or not they know more
