@@ -56,7 +56,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def who_else_can_write(path: Path) -> str:
-    """What lets somebody else write a file, or put another in its place, for an error; empty if nothing does.
+    """The reason why somebody else can write a file, or put another in its place, for an error; empty if nobody can.
 
     Raises:
         OSError: It cannot be looked at.

@@ -14,7 +14,7 @@ MOST_TAGS = 30
 """Tags of one device or block; IBM publishes no limit, and a list of jobs is asked for by tags in an address."""
 
 MOST_CHARACTERS = 128
-"""Of one tag, for the same reason."""
+"""Length of one tag, for the same reason."""
 
 
 def check_tags(value: Any, *, least: int = 0) -> list[str]:

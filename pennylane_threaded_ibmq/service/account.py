@@ -36,7 +36,7 @@ SERVICE = "IBM Quantum"
 """Name of the service where that of a backend is not known yet."""
 
 LOOK_SECS = 60.0
-"""For how long somebody who only looks around waits for a service that does not answer."""
+"""Longest wait of somebody who only looks around for a service that does not answer."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""For how long a submission that failed may still become a job."""
+"""Time in which a submission that failed may still become a job."""
 
 from __future__ import annotations
 
@@ -29,14 +29,7 @@ _EXHAUSTED = re.compile(r"too many (\d{3}) error responses")
 
 
 def arrival_secs(error: BaseException) -> float:
-    """For how long a job may still appear after a submission that failed with an error.
-
-    Args:
-        error: The error, with what caused it.
-
-    Returns:
-        Seconds; 0 if nothing was sent.
-    """
+    """Seconds in which a job may still appear after a submission that failed with an error; 0 if nothing was sent."""
     chain = list(_causes(error))
     if any(_is_another_request(one) or type(one).__name__ in _UNCONNECTED for one in chain):
         return 0.0
@@ -49,7 +42,7 @@ def arrival_secs(error: BaseException) -> float:
 
 
 def arrival_secs_since(moment: float) -> float:
-    """For how long a job may still appear whose sending was last heard of at a moment, in seconds since 1970."""
+    """Seconds in which a job may still appear whose sending was last heard of at a moment, in seconds since 1970."""
     age = max(0.0, time.time() - moment)  # a clock may have been set back
     return max(0.0, ARRIVAL_SECS - age)
 

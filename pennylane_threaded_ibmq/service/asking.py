@@ -24,7 +24,7 @@ _until: ContextVar[float] = ContextVar("until", default=inf)
 
 
 def secs_left() -> float:
-    """For how long whoever asks in this thread still waits for an answer; ``inf`` without a limit."""
+    """Seconds for which whoever asks in this thread still waits for an answer; ``inf`` without a limit."""
     return max(0.0, _until.get() - time.monotonic())
 
 

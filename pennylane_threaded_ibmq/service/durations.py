@@ -73,7 +73,7 @@ class Durations:
         return max(map(_duration, self._gates(name).values()), default=0.0)
 
     def _gates(self, name: str) -> Mapping[Any, Any]:
-        """What the backend tells of a gate, by its qubits."""
+        """Properties of a gate on the backend, by its qubits."""
         if self._target is None or name not in self._target.operation_names:
             return {}
         return self._target[name] or {}

@@ -89,17 +89,17 @@ def charged_secs(metrics: Any) -> float | None:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """What a service said, where that is an object; an empty one otherwise."""
+    """An object of the service's; an empty one where it is none."""
     return value if isinstance(value, Mapping) else {}
 
 
 def whole(value: Any) -> int | None:
-    """What a service said, where that is a whole number."""
+    """A whole number of the service's; ``None`` where it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def number(value: Any, unit: float = 1.0) -> float | None:
-    """What a service said, where that is a number, in another unit."""
+    """A number of the service's, times a unit; ``None`` where it is none."""
     return float(value) * unit if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

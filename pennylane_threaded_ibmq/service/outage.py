@@ -27,12 +27,12 @@ QUIET_SECS = 10.0
 """Trouble that is over sooner is not worth a word."""
 
 LONGEST_PAUSE_SECS = 30.0
-"""Between two questions to a service that does not answer."""
+"""Longest pause between two questions to a service that does not answer."""
 
 _QUESTIONS = RetryPolicy(0.5, LONGEST_PAUSE_SECS, spread=True)
 
 PUZZLING_SECS = 3600.0
-"""For how long answers that make no sense are waited out, and a state of a job that is not known."""
+"""Longest wait while answers make no sense, or name a state of a job that is not known."""
 
 LOOK_SECS = 0.2
 """Seconds after which whoever pauses looks whether the waiting is over for another reason."""
@@ -43,7 +43,7 @@ def wait_on() -> None:
 
 
 class Puzzle:
-    """For how long there have been only answers that make no sense."""
+    """Watches for how long there have been only answers that make no sense."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

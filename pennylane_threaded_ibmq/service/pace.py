@@ -29,7 +29,7 @@ FEW = 4
 """A job of fewer circuits may be all overhead, and tells their speed only beside one of another size."""
 
 AGAIN_SECS = 10.0
-"""Between two jobs that are asked for their times, once there are enough: circuits change while a program runs."""
+"""Pause between two jobs that are asked for their times, once there are enough: circuits change while a program runs."""
 
 _REFUSED = RetryPolicy(FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS)
 

@@ -37,7 +37,7 @@ FETCHES = 6
 """Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
 
 LONGEST_FETCH_PAUSE_SECS = 5.0
-"""Between two of them."""
+"""Longest pause between two of them."""
 
 SEND_SECS = 300.0
 """Longest wait for an answer that carries circuits or results."""

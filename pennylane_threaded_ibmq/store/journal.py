@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BUSY_SECS = 60.0
 
 KEPT_SECS = 90 * 86400.0
-"""Older batches with nothing under way are forgotten when the file is opened."""
+"""Age from which batches with nothing under way are forgotten when the file is opened."""
 
 
 class Journal(Queries):
@@ -244,7 +244,7 @@ class Journal(Queries):
             )
 
     def release(self, batch: str) -> None:
-        """Nobody waits for this batch any more: what it has under way may be adopted."""
+        """Write down that nobody waits for this batch any more: what it has under way may be adopted."""
         with self._writing() as db:
             db.execute("UPDATE batches SET owner='' WHERE id=?", (batch,))
 

@@ -48,7 +48,7 @@ class LockFile:
 
 
 class Presence:
-    """That this process lives, as all see it who share a file: beside it lies one that this process has locked.
+    """Sign of life of this process for all who share a file: beside it lies one that this process has locked.
 
     Args:
         path: The file that is shared.

@@ -20,7 +20,7 @@ BATCH_COLUMNS = "id, backend, instance, created, tapes, options, tags, content I
 """Without the tapes, which can be large."""
 
 LATEST = 2.5e11
-"""Later times are beyond the year 9999, and no calendar has them."""
+"""Latest time: what follows is beyond the year 9999, and no calendar has it."""
 
 
 class Reader:
