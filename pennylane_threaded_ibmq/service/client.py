@@ -109,7 +109,7 @@ class ServiceClient(ABC):
         """Shots that a circuit may have; ``None`` where all circuits of a job have the same number."""
         return None
 
-    def is_private(self, job: SentJob) -> bool:  # noqa: ARG002 - most have no such jobs
+    def is_private(self, _: SentJob) -> bool:
         """Whether the service gives the result of a job out once, and keeps it no longer."""
         return False
 

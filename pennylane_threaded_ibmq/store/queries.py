@@ -25,6 +25,9 @@ _OPEN = "EXISTS (SELECT 1 FROM shards s WHERE s.batch=id AND s.delivered=0 AND s
 _TAGGED = "NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE w.value NOT IN (SELECT value FROM json_each(batches.tags)))"
 """Whether a batch has all of some tags."""
 
+_SHARDS = "SELECT * FROM shards WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY number"
+_STEPS = "SELECT * FROM steps WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY at, rowid"
+
 
 class Queries:
     """Questions to one journal: its file, the same open as a database, and the processes that live."""
@@ -152,11 +155,8 @@ class Queries:
         ids = (json.dumps([row["id"] for row in rows], default=str),)
         shards: dict[str, list[sqlite3.Row]] = {}
         steps: dict[str, list[sqlite3.Row]] = {}
-        for by_batch, table, order in ((shards, "shards", "number"), (steps, "steps", "at, rowid")):
-            for row in db.execute(
-                f"SELECT * FROM {table} WHERE batch IN (SELECT value FROM json_each(?)) ORDER BY {order}",  # noqa: S608 - our own words
-                ids,
-            ):
+        for by_batch, question in ((shards, _SHARDS), (steps, _STEPS)):
+            for row in db.execute(question, ids):
                 by_batch.setdefault(row["batch"], []).append(row)
         return tuple(
             self._read.batch(row, shards.get(row["id"], ()), steps.get(row["id"], ())) for row in rows
