@@ -12,12 +12,20 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def nothing_but_computing(monkeypatch):
-    """Refuse what a pure function has no use for."""
+    """Refuse what a pure function has no use for; threads that earlier tests have left go on as they were."""
+    test = threading.current_thread()
 
-    def refused(*_args, **_kwargs):
-        raise AssertionError("a pure test started a thread or a process, opened a socket, or waited")
+    def refuse(owner, name):
+        original = getattr(owner, name)
 
-    monkeypatch.setattr(threading.Thread, "start", refused)
-    monkeypatch.setattr(subprocess.Popen, "__init__", refused)
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(time, "sleep", refused)
+        def refused(*args, **kwargs):
+            if threading.current_thread() is test:
+                raise AssertionError("a pure test started a thread or a process, opened a socket, or waited")
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, refused)
+
+    refuse(threading.Thread, "start")
+    refuse(subprocess.Popen, "__init__")
+    refuse(socket.socket, "connect")
+    refuse(time, "sleep")
