@@ -8,6 +8,7 @@ the weights in one way only: each angle is one of them. So the gates of one exam
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def layer_gates(op: Operator) -> list[Operator] | None:
     if op.name not in LAYERS or op.batch_size is not None or any(type(d) is not np.ndarray for d in op.data):
         return None
     try:
-        recipe = _recipe(_Layer(op))
+        recipe = _recipe(_layer_of(op))
     except TypeError:  # a hyperparameter that cannot be hashed
         return None
     if recipe is None:
@@ -44,27 +45,20 @@ def layer_gates(op: Operator) -> list[Operator] | None:
     return [_with_angles(gate, [weights[i] for i in places]) if places else gate for gate, places in recipe]
 
 
+@dataclass(frozen=True)
 class _Layer:
     """A template without its weights; equal ones have the same gates."""
 
-    def __init__(self, op: Operator) -> None:
-        self.op = op
-        self._key = (
-            type(op),
-            op.wires.labels,
-            tuple(np.shape(d) for d in op.data),
-            tuple((name, _key(value)) for name, value in op.hyperparameters.items()),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Layer) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+    kind: type[Operator]
+    wires: tuple[Any, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    options: tuple[tuple[str, Any], ...]
+    op: Operator = field(compare=False)
 
 
-def _key(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _layer_of(op: Operator) -> _Layer:
+    options = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in op.hyperparameters.items())
+    return _Layer(type(op), op.wires.labels, tuple(np.shape(d) for d in op.data), options, op)
 
 
 @lru_cache(maxsize=64)

@@ -118,13 +118,9 @@ class _Writer:
     def _angle(self, angle: Angle) -> _Written:
         if self._fixed is not None:
             return _number(self._fixed[self._start :], angle)
-        return None, self._column(angle)
-
-    def _column(self, angle: Angle) -> int:
-        lowered = self._lowered
-        lowered.sources.append(self._start + angle.source)
-        lowered.scales.append(angle.scale)
-        return len(lowered.sources) - 1
+        self._lowered.sources.append(self._start + angle.source)
+        self._lowered.scales.append(angle.scale)
+        return None, len(self._lowered.sources) - 1
 
 
 def constant_gates(op: Operator, qubits: tuple[int, ...], *, fresh: bool) -> Iterator[Placed]:

@@ -48,7 +48,8 @@ def _sentence(obs: Any) -> Any:
         return None
 
 
-_THIRD = {("X", "Y"): ("Z", 1j), ("Y", "Z"): ("X", 1j), ("Z", "X"): ("Y", 1j)}
+_IN_TURN = {(a, b): (c, 1j) for a, b, c in ("XYZ", "YZX", "ZXY")}
+_PRODUCTS = {**_IN_TURN, **{(b, a): (c, -1j) for (a, b), (c, _) in _IN_TURN.items()}}
 
 
 def product(left: Word, right: Word) -> tuple[complex, Word]:
@@ -60,11 +61,7 @@ def product(left: Word, right: Word) -> tuple[complex, Word]:
         if other is None:
             letters[wire] = letter
         elif other != letter:
-            if (other, letter) in _THIRD:
-                letters[wire], factor = _THIRD[other, letter]
-            else:
-                letters[wire], factor = _THIRD[letter, other]
-                factor = -factor
+            letters[wire], factor = _PRODUCTS[other, letter]
             phase *= factor
     return phase, word_of(letters)
 
