@@ -22,12 +22,14 @@ def choose_lightning(settings: Settings, local: LocalBackend) -> Lightning | Non
     """
     if settings.simulator == "aer" and not local.is_aer:
         refuse_simulator(settings, f"backend {local.name!r} is a simulator of its own")
+    obstacle = _obstacle(settings, local)
     if settings.simulator == "lightning":
-        _refuse_noise(settings, local)
+        if obstacle:
+            refuse_simulator(settings, obstacle)
         return _require(local)
-    if settings.simulator == "aer" or _needs_aer(settings):
-        return None
-    return local.lightning
+    # what a transpiler makes is for Aer, unless Lightning was asked for
+    for_aer = settings.compile_backend is not None or bool(settings.transpile_options)
+    return None if settings.simulator == "aer" or obstacle or for_aer else local.lightning
 
 
 def refuse_simulator(settings: Settings, reason: str) -> None:
@@ -45,27 +47,17 @@ def refuse_simulator(settings: Settings, reason: str) -> None:
         )
 
 
-def _needs_aer(settings: Settings) -> bool:
-    """Whether something asks for Aer, or for what a transpiler makes."""
-    return (
-        settings.backend != DEFAULT_BACKEND
-        or settings.noise_model is not None
-        or not SHARED.issuperset(settings.simulator_options)
-        or settings.compile_backend is not None
-        or bool(settings.transpile_options)
-        or settings.compiles_otherwise
-    )
-
-
-def _refuse_noise(settings: Settings, local: LocalBackend) -> None:
+def _obstacle(settings: Settings, local: LocalBackend) -> str:
+    """The reason why Lightning cannot take Aer's place; empty if it can."""
     if settings.noise_model is not None:
-        refuse_simulator(settings, "Lightning's state vector has no noise, and noise_model is given")
+        return "Lightning's state vector has no noise, and noise_model is given"
     if settings.compiles_otherwise:
-        refuse_simulator(settings, "Lightning takes no circuits of a pass manager's, nor any as they are")
+        return "Lightning takes no circuits of a pass manager's, nor any as they are"
     if not SHARED.issuperset(settings.simulator_options):
-        refuse_simulator(settings, "simulator_options other than precision are options of Aer")
+        return "simulator_options other than precision are options of Aer"
     if settings.backend != DEFAULT_BACKEND:
-        refuse_simulator(settings, f"backend {local.name!r} simulates by itself")
+        return f"backend {local.name!r} simulates by itself"
+    return ""
 
 
 def _require(local: LocalBackend) -> Lightning:
