@@ -420,3 +420,15 @@ def test_counts_of_many_wires():
         shots = ["0" * wires, "1" + "0" * (wires - 1), "1" * wires, "1" * wires]
         found = read(qml.counts(), shots, [qml.RX(0.1, w) for w in range(wires)])
         assert found == {shots[0]: 1, shots[1]: 1, shots[2]: 2}
+
+
+def test_words_of_a_variance_are_read_where_all_of_them_are_measured():
+    measurements = [qml.expval(qml.Z(0) @ qml.X(1) @ qml.Z(2)), qml.var(qml.Z(0) + qml.Z(1))]
+    (block,) = blocks_of([qml.tape.QuantumScript([qml.RX(0.1, 0)], measurements, shots=10)])
+    bases = [dict(setting.basis) for setting in block.template.settings]
+    (together,) = [index for index, basis in enumerate(bases) if (basis.get(0), basis.get(1)) == ("Z", "Z")]
+    assert len(bases) == 2
+    assert all(basis[0] == "Z" for basis in bases)
+    readout = block.template.readouts[1]
+    assert readout.settings == (together, together)
+    assert [[home for home, _ in others] for others in readout.others] == [[1 - together], []]

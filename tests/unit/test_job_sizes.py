@@ -158,3 +158,5 @@ def test_the_limits_that_ibm_publishes():
     assert (SERVICE_MOST.instructions, SERVICE_MOST.two_qubit_gates) == (26_800_000, 5_000_000)
     assert (SERVICE_MOST.rz, SERVICE_MOST.sx) == (30_000_000, 20_000_000)
     assert SERVICE_MOST.bytes == CLASSIC_MOST.bytes == 50_000_000
+    unlimited = ("circuits", "instructions", "two_qubit_gates", "rz", "sx")
+    assert {getattr(CLASSIC_MOST, name) for name in unlimited} == {float("inf")}

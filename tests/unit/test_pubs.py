@@ -11,7 +11,7 @@ from planned import blocks_of, shots_of
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator
 
-from pennylane_threaded_ibmq.circuits.decode import decode_block
+from pennylane_threaded_ibmq.circuits.decode import BlockResult, decode_block
 from pennylane_threaded_ibmq.circuits.outcomes import ShotBits
 from pennylane_threaded_ibmq.circuits.plan import compiled_circuits
 from pennylane_threaded_ibmq.circuits.pubs import Pub, collect, make_request
@@ -159,6 +159,18 @@ def test_each_shot_of_a_shadow_comes_back_with_its_basis(single):
     np.testing.assert_array_equal(first[0], wanted[:, readout.bits])
     np.testing.assert_array_equal(first[1], recipes[0])
     np.testing.assert_array_equal(second[1], recipes[1])
+
+
+def test_each_copy_of_a_shot_vector_has_the_bases_of_its_own_shots():
+    block = shadow_block(shots=(2, 3), rows=1)
+    shots = ["00", "01", "10", "11", "01"]
+    recipes = np.arange(10, dtype=np.int8).reshape(1, 5, 2) % 3
+    (setting,) = block.settings
+    result = BlockResult({setting: shots_of(block, setting, [shots])}, recipes={setting: recipes})
+    (copies,) = decode_block(block, result, RNG(0)).values()
+    wanted = np.array([[int(bit) for bit in shot] for shot in shots])
+    for copy, part in zip(copies, (slice(0, 2), slice(2, 5)), strict=True):
+        np.testing.assert_array_equal(copy, [wanted[part], recipes[0, part]])
 
 
 def test_rows_of_a_shadow_of_fewer_wires_leave_the_other_angles():

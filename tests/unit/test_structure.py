@@ -115,9 +115,11 @@ def test_what_is_no_angle_is_refused_by_its_name(value, words, gate):
     assert caught.value.tape == 4
 
 
-def test_a_matrix_before_it_hides_no_bad_angle():
+@pytest.mark.parametrize("value", [np.nan, 0.1j])
+def test_a_matrix_before_it_hides_no_bad_angle(value):
+    matrix = qml.QubitUnitary(np.diag([1, 1j]), 0)
     with pytest.raises(UnsupportedCircuitError, match=r"^Tape 2: operation 1, RX on wires"):
-        StructureReader().read(tape([qml.QubitUnitary(np.eye(2), 0), qml.RX(np.nan, 0)]), 2)
+        StructureReader().read(tape([matrix, qml.RX(value, 0)]), 2)
 
 
 def test_complex_numbers_without_an_imaginary_part_are_angles():
