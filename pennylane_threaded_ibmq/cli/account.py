@@ -124,10 +124,10 @@ def _executors_own(names: set[str], of_device: dict[str, ConfigValue]) -> list[d
 
     from ..config import EXECUTOR_FIELDS, find_values
 
-    rows, known, values_so_far = [], set(names), dict(of_device)
+    rows, names_so_far, values_so_far = [], set(names), dict(of_device)
     for executor, fields in EXECUTOR_FIELDS.items():
-        known |= fields
-        for name, one in find_values(known, names, executor=executor).items():
+        names_so_far |= fields
+        for name, one in find_values(names_so_far, names, executor=executor).items():
             if one != values_so_far.get(name):
                 value = "set" if isinstance(one.value, SecretStr) else one.value
                 rows.append({"name": f"{name} of {executor}", "value": value, "source": _source(one)})

@@ -1,4 +1,4 @@
-"""What commands share: help as it is written, options, and values that they take."""
+"""Parts that commands share: help as it is written, options, and values that they take."""
 
 from __future__ import annotations
 

@@ -197,10 +197,10 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     from ..loopback.environment import account_variables
 
     accounts = {*account_variables(os.environ), ESTIMATE_VARIABLE}
-    inherited = {name: value for name, value in os.environ.items() if name not in accounts}
+    own = {name: value for name, value in os.environ.items() if name not in accounts}
     # as in an activated environment: python is the one that has the packages
-    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
-    return {**inherited, **variables, "PATH": path}
+    path = os.pathsep.join([str(Path(sys.executable).parent), own.get("PATH", os.defpath)])
+    return {**own, **variables, "PATH": path}
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str], *, quiet_stdout: bool) -> int:

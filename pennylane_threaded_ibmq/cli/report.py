@@ -39,7 +39,7 @@ class Rehearsal:
 
 def make_report(rehearsal: Rehearsal) -> dict[str, Any]:
     """A rehearsal's report, for programs."""
-    counted, jobs, config = rehearsal.counters, rehearsal.jobs, rehearsal.config
+    counters, jobs, config = rehearsal.counters, rehearsal.jobs, rehearsal.config
     waits = [(job.started - job.created).total_seconds() for job in jobs if job.started is not None]
     runs = [
         (job.finished - job.started).total_seconds()
@@ -52,29 +52,29 @@ def make_report(rehearsal: Rehearsal) -> dict[str, Any]:
         "exit_code": rehearsal.exit_code,
         "secs": round(rehearsal.secs, 3),
         "backends": list(config.backends),
-        "jobs": counted.jobs,
+        "jobs": counters.jobs,
         "jobs_by_status": dict(statuses),
-        "pubs": counted.pubs,
-        "circuits": counted.rows,
-        "shots": counted.shots,
-        "usage_secs": round(counted.usage_secs, 6),
+        "pubs": counters.pubs,
+        "circuits": counters.rows,
+        "shots": counters.shots,
+        "usage_secs": round(counters.usage_secs, 6),
         "usage_limit_secs": config.usage_limit_secs,
         "queued_secs": {"total": round(sum(waits), 3), "longest": round(max(waits, default=0.0), 3)},
         "running_secs": {"total": round(sum(runs), 3), "longest": round(max(runs, default=0.0), 3)},
-        "most_pending": counted.max_pending,
-        "requests": counted.requests,
-        "requests_by_route": dict(counted.by_route),
-        "submissions": counted.by_route.get(SUBMIT, 0),
-        "submissions_not_accepted": max(0, counted.by_route.get(SUBMIT, 0) - counted.jobs),
-        "faults": dict(counted.faults),
-        "requests_elsewhere": counted.refused,
+        "most_pending": counters.max_pending,
+        "requests": counters.requests,
+        "requests_by_route": dict(counters.by_route),
+        "submissions": counters.by_route.get(SUBMIT, 0),
+        "submissions_not_accepted": max(0, counters.by_route.get(SUBMIT, 0) - counters.jobs),
+        "faults": dict(counters.faults),
+        "requests_elsewhere": counters.refused,
         "problems": _problems(rehearsal, statuses),
     }
 
 
 def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
     """Sentences on what failed, or would have failed."""
-    counted, config = rehearsal.counters, rehearsal.config
+    counters, config = rehearsal.counters, rehearsal.config
     problems = []
     if rehearsal.exit_code:
         problems.append(f"The program ended with exit code {rehearsal.exit_code}.")
@@ -91,16 +91,16 @@ def _problems(rehearsal: Rehearsal, statuses: Counter[str]) -> list[str]:
     if unfinished:
         problems.append(f"{quantity(unfinished, 'job')} still waited or ran when the program ended.")
     limit = config.usage_limit_secs
-    if limit is not None and counted.usage_secs >= limit:
-        problems.append(f"The QPU time was used up: {counted.usage_secs:.1f} s of {limit:g} s.")
-    if counted.refused:
+    if limit is not None and counters.usage_secs >= limit:
+        problems.append(f"The QPU time was used up: {counters.usage_secs:.1f} s of {limit:g} s.")
+    if counters.refused:
         requests = quantity(
-            counted.refused,
+            counters.refused,
             "request to other hosts than IBM's was",
             "requests to other hosts than IBM's were",
         )
         problems.append(f"{requests} refused; a real run would go there.")
-    if not counted.jobs:
+    if not counters.jobs:
         problems.append(
             "No job was sent: does the program use one of the backends above, and not a local one?"
         )

@@ -91,8 +91,8 @@ class ClassicApi(Api):
     def _payer(self, _call: Call, body: dict[str, Any]) -> Payer:
         """The project that a body names, a session's by its name and a job's by its parts; the default if it names none."""
         parts = [body.get(part) for part in ("hub", "group", "project")]
-        named = "/".join(map(str, parts)) if parts != [None, None, None] else None
-        return self._project(str(body.get("instance") or named or self._platform.config.projects[0].name))
+        path = "/".join(map(str, parts)) if parts != [None, None, None] else None
+        return self._project(str(body.get("instance") or path or self._platform.config.projects[0].name))
 
     def _job_fields(self, program: str, params: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
         if program not in self._platform.runner.classic:

@@ -136,14 +136,7 @@ class Loopback(ABC):
         """Set :meth:`environment` in this process for the duration of a ``with`` block.
 
         Accounts of the machine are out of sight meanwhile, and everything is put back afterwards. The environment
-        belongs to the whole process, threads included.
-
-        Args:
-            token: As for :meth:`environment`.
-            instance: As for :meth:`environment`.
-            direct: As for :meth:`environment`.
-            classic: As for :meth:`environment`.
-            proxy: As for :meth:`environment`.
+        belongs to the whole process, threads included. The arguments are those of :meth:`environment`.
         """
         variables = self.environment(
             token=token, instance=instance, direct=direct, classic=classic, proxy=proxy

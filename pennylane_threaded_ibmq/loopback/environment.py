@@ -55,7 +55,7 @@ class Endpoint:
 
 
 def account_variables(environment: Iterable[str]) -> list[str]:
-    """Those of some environment variables that name an account, or that lead around the service."""
+    """The names, among those of an environment, that name an account, or that lead around the service."""
     return [name for name in environment if name.startswith(_HIDDEN_PREFIX) or name in _HIDDEN]
 
 

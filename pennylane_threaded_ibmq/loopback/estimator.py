@@ -171,7 +171,7 @@ def _bases(rows: npt.NDArray[np.int_], observables: Observables, places: list[Pl
                 letters = _letters(label)
                 if not letters:
                     continue
-                basis = next((known for known in bases if known.takes(letters)), None)
+                basis = next((other for other in bases if other.takes(letters)), None)
                 if basis is None:
                     basis = _Basis()
                     bases.append(basis)

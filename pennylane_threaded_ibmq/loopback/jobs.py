@@ -274,7 +274,7 @@ class SessionStore:
         """Take in a new session; the oldest closed one may go for it."""
         self._records[record.id] = record
         if len(self._records) > self.keep:
-            oldest = next((known.id for known in self._records.values() if known.state == "closed"), None)
+            oldest = next((r.id for r in self._records.values() if r.state == "closed"), None)
             if oldest is not None:
                 del self._records[oldest]
 

@@ -46,7 +46,7 @@ class Api(Pipeline):
     """Name of a session's longest time in the body that opens it."""
 
     _state_fields: ClassVar[tuple[str, ...]]
-    """What is said of a job's end beside its status, where there is something to say."""
+    """Fields that are said of a job's end beside its status, those that have a value."""
 
     @property
     @abstractmethod

@@ -148,7 +148,7 @@ def _results(batch: BatchRecord) -> int:
 
 
 def _link(batch: BatchRecord, shard: ShardRecord) -> str:
-    """Where IBM shows the job of a shard; empty for none. Only what IBM's ids are made of becomes part of an address."""
+    """The address at which IBM shows the job of a shard; empty for none. Only what IBM's ids are made of becomes part of an address."""
     on_platform = batch.instance.startswith("crn:")
     return JOB_PAGE.format(shard.job_id) if on_platform and shard.job_id.isalnum() else ""
 
