@@ -19,7 +19,10 @@ class Forkable(Protocol):
     """Somebody who is told of forks."""
 
     def before_fork(self) -> None:
-        """Put away what cannot be copied, and let no other thread take it out until the fork is over."""
+        """Put away what cannot be copied, and let no other thread take it out until the fork is over.
+
+        Called again where an interrupt ended it.
+        """
 
     def after_fork(self, *, in_child: bool) -> None:
         """The fork is over; where it began, that is as if it had not been. In the child, begin anew."""
@@ -46,21 +49,38 @@ class Forks:
 
     def _before(self) -> None:
         self._turn.acquire()
+        trouble: BaseException | None = None
+        unable: set[int] = set()
         while True:
             self._lock.acquire()
-            new = {key: owner for key, owner in self._known.items() if key not in self._ready}
+            # a finalizer may add some meanwhile
+            owners = [owner for owner in (ref() for ref in self._known.valuerefs()) if owner is not None]
+            new = [owner for owner in owners if id(owner) not in self._ready and id(owner) not in unable]
             if not new:
-                return
+                break
             # whoever is asked may wait for a thread that makes an object which is to be told, too
             self._lock.release()
-            for key, owner in new.items():
-                owner.before_fork()
-                self._ready[key] = owner
+            for owner in new:
+                # Python reports what is raised here and forks all the same: without the others ready, and nobody told of the end
+                try:
+                    owner.before_fork()
+                except Exception as error:  # noqa: BLE001 - see above
+                    trouble = error
+                    unable.add(id(owner))
+                except BaseException as interrupt:  # noqa: BLE001 - see above
+                    trouble = interrupt
+                    break
+                else:
+                    self._ready[id(owner)] = owner
+        if trouble is not None:
+            raise trouble
 
     def _after(self) -> None:
         self._lock.release()
-        self._notify(in_child=False)
-        self._turn.release()
+        try:
+            self._notify(in_child=False)
+        finally:
+            self._turn.release()
 
     def _in_child(self) -> None:
         self._lock, self._turn = threading.RLock(), threading.Lock()
@@ -68,8 +88,14 @@ class Forks:
 
     def _notify(self, *, in_child: bool) -> None:
         ready, self._ready = self._ready, {}
+        trouble: BaseException | None = None
         for owner in ready.values():
-            owner.after_fork(in_child=in_child)
+            try:
+                owner.after_fork(in_child=in_child)
+            except BaseException as error:  # noqa: BLE001 - the others would stay put away
+                trouble = error
+        if trouble is not None:
+            raise trouble
 
 
 FORKS = Forks()

@@ -68,7 +68,9 @@ def run(
     if thread is not None:
         worker = threading.Thread(target=dev.batch_execute, args=(tapes,), daemon=thread == "daemon")
         worker.start()
-        worker.join()
+        # the system may give a signal to another thread, and Python handles it in this one, once that wakes up
+        while worker.is_alive():
+            worker.join(0.2)
         return
     write(result, dev.batch_execute(tapes))
 

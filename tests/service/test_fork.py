@@ -228,6 +228,39 @@ def test_a_fork_does_not_wait_for_a_write_of_its_parent(script):
     running.hear("done")
 
 
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "SystemExit", "OSError"])
+def test_an_error_while_a_fork_is_made_ready_leaves_nothing_locked(script, error):
+    """Python forks all the same. Who was interrupted is asked again; who cannot is left out."""
+    code = """
+        from pennylane_threaded_ibmq._fork import FORKS
+
+        class Owner:
+            def __init__(self, errors):
+                self.errors, self.ready, self.ends = errors, 0, 0
+                FORKS.watch(self)
+            def before_fork(self):
+                if self.errors:
+                    self.errors -= 1
+                    raise ERROR
+                self.ready += 1
+            def after_fork(self, *, in_child):
+                self.ready -= 1
+                self.ends += 1
+                raise ERROR
+
+        owners = [Owner(number) for number in (0, 1, 0)]
+        for number in (1, 2):
+            child = os.fork()
+            if child == 0:
+                os._exit(7 if [owner.ready for owner in owners] == [0, 0, 0] else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            assert [owner.ready for owner in owners] == [0, 0, 0]
+            left_out = ERROR is OSError
+            assert [owner.ends for owner in owners] == [number, number - left_out, number]
+    """
+    script(code.replace("ERROR", error)).end()
+
+
 def test_a_fork_does_not_wait_for_what_its_parent_records(script):
     """Nor does it find what another thread was recording among its own recordings."""
     work = "qml.tape.make_qscript(lambda: [qml.RX(0.1, 0) for _ in range(200)] and qml.expval(qml.Z(0)))()"
