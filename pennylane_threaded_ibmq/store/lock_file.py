@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,10 +22,10 @@ class LockFile:
     """A file that this process has locked until it is released, or the process ends, however it ends.
 
     Args:
-        path: The file; made, for its owner alone.
+        path: The file; made, for its owner alone. No other process makes one of this name.
 
     Raises:
-        OSError: It cannot be made, or is locked by another process.
+        OSError: It cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +34,9 @@ class LockFile:
             self._descriptor = open_private(path, os.O_CREAT | os.O_RDWR)
             if _lock(self._descriptor) and _is_at(path, self._descriptor):
                 return
-            # whoever tidies up took it for one that a dead process left, and removed it
+            # whoever tidies up takes it for one that a dead process left: has it locked just now, or has removed it
             os.close(self._descriptor)
-            if path.exists():
-                raise BlockingIOError(f"{path} is locked by another process")
+            time.sleep(0.001)
 
     def release(self) -> None:
         """Unlock and remove it."""
@@ -97,15 +97,19 @@ class Presence:
 
 def is_locked(path: Path) -> bool:
     """Whether a process that lives has locked a file; one that nobody has is removed."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    if not _lock(descriptor):
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return True
+        if _is_at(path, descriptor):
+            _remove_and_close(path, descriptor)
+            return False
+        # another has removed it meanwhile, and what has its name now may be locked
         os.close(descriptor)
-        return True
-    _remove_and_close(path, descriptor)
-    return False
 
 
 def _remove_and_close(path: Path, descriptor: int) -> None:

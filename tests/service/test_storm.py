@@ -76,8 +76,7 @@ def two_programs(start, program, tmp_path, shard_size):
     ]
     for child in children:
         _, errors = child.communicate(timeout=240)
-        assert child.returncode == 0
-        assert errors == ""
+        assert (child.returncode, errors) == (0, "")
     for name in ("first", "second"):
         values = json.loads((tmp_path / name).read_text())
         np.testing.assert_allclose(values, np.cos(np.linspace(0, np.pi, 24)), atol=0.3)
