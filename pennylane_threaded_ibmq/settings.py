@@ -160,7 +160,7 @@ class Settings(BaseModel):
     @field_validator("max_jobs", "max_retries", "seed_simulator", mode="before")
     @classmethod
     def _whole_number(cls, value: object) -> object:
-        return _integer(value)
+        return as_integer(value)
 
     @field_validator("job_tags", mode="before")
     @classmethod
@@ -170,7 +170,7 @@ class Settings(BaseModel):
     @field_validator("shard_size", mode="before")
     @classmethod
     def _shard_size(cls, value: object) -> object:
-        value = _integer(value)
+        value = as_integer(value)
         if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
             return value
         raise ValueError("must be 'auto' or a whole number of tapes, at least 1")
@@ -297,7 +297,7 @@ def estimates_file() -> Path | None:
     return Path(file) if file else None
 
 
-def _integer(value: object) -> object:
+def as_integer(value: object) -> object:
     """NumPy integers are as good as Python's."""
     index = getattr(value, "__index__", None)
     return index() if index is not None and not isinstance(value, bool) else value

@@ -11,6 +11,7 @@ from pennylane.tape import QuantumScript
 from pennylane.wires import WireError, Wires
 
 from ..exceptions import ConfigurationError, UnsupportedCircuitError
+from ..settings import as_integer
 
 
 def check_wires(wires: Any) -> Wires | None:
@@ -108,8 +109,7 @@ def whole_number(value: object) -> object:
     """NumPy integers are as good as Python's; truth values and fractions are no numbers of things."""
     if isinstance(value, (bool, float)):
         raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
-    index = getattr(value, "__index__", None)
-    return index() if index is not None else value
+    return as_integer(value)
 
 
 def check_override(value: Any) -> Any:

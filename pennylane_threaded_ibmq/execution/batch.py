@@ -24,6 +24,7 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..progress.progress import Observer, Progress, ProgressTracker
+from ..service.job import SentJob
 from ..store.records import ShardState
 from .batch_journal import BatchJournal
 from .batch_service import BatchJobs, BatchService
@@ -114,7 +115,7 @@ class Batch:
     @property
     def open_job_ids(self) -> tuple[str, ...]:
         """Ids of the accepted jobs whose results some tape still waits for."""
-        return tuple(run.job.job_id for run in self._awaited() if run.job is not None)
+        return tuple(job.job_id for job in self._awaited())
 
     def done(self) -> bool:
         """Whether every tape has its result or its error."""
@@ -158,7 +159,7 @@ class Batch:
             "tapes again, or dev.resume(), runs only what is missing.",
             results=self._results.values,
             errors=errors,
-            job_ids=[r.job.job_id for r in failed if r.job is not None],
+            job_ids=[job.job_id for run, job in self.jobs.by_shard() if run in failed],
             batch_id=self.batch_id,
         ) from first
 
@@ -215,14 +216,14 @@ class Batch:
         for run in self.runs:
             run.give_up(cancel=True)
         if self._context.service is not None:
-            self._context.service.cancel([run.job for run in self._awaited() if run.job is not None])
+            self._context.service.cancel(self._awaited())
 
-    def _awaited(self) -> list[ShardRun]:
-        """Shards with a job whose result some tape still waits for."""
+    def _awaited(self) -> list[SentJob]:
+        """Accepted jobs whose results some tape still waits for."""
         return [
-            run
-            for run in self.runs
-            if run.job is not None and not self._results.are_settled(run.spec.shard.positions)
+            job
+            for run, job in self.jobs.by_shard()
+            if not self._results.are_settled(run.spec.shard.positions)
         ]
 
     def _deliver(self, runs: Sequence[ShardRun]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._quantity import quantity
@@ -82,20 +82,28 @@ class BatchJobs:
     @property
     def ids(self) -> tuple[str, ...]:
         """Their ids, in the order of the shards."""
-        return tuple(run.job.job_id for run in self._runs if run.job is not None)
+        return tuple(job.job_id for _, job in self.by_shard())
 
     def ids_of(self, positions: range) -> tuple[str, ...]:
         """Ids of those that run some of the tapes."""
         return tuple(
-            run.job.job_id
-            for run in self._runs
-            if run.job is not None and any(p in positions for p in run.spec.shard.positions)
+            job.job_id
+            for run, job in self.by_shard()
+            if any(p in positions for p in run.spec.shard.positions)
         )
 
     @property
     def handles(self) -> tuple[Any, ...]:
         """The client's objects, in the same order."""
-        return tuple(run.job.handle for run in self._runs if run.job is not None)
+        return tuple(job.handle for _, job in self.by_shard())
+
+    def by_shard(self) -> Iterator[tuple[ShardRun, SentJob]]:
+        """Shards that have a job, each with it."""
+        for run in self._runs:
+            # looked at once: a lane that sends a shard again takes its job away
+            job = run.job
+            if job is not None:
+                yield run, job
 
     def usage_secs(self) -> float | None:
         """QPU seconds that IBM charged for the jobs of a finished batch.
@@ -130,5 +138,4 @@ class BatchJobs:
     def _accepted(self) -> list[tuple[ShardRun, SentJob, BatchService]]:
         """Shards with a job, each with it and the service; none on this machine."""
         service = self._service
-        found = [(run, run.job) for run in self._runs]
-        return [(run, job, service) for run, job in found if job is not None and service is not None]
+        return [] if service is None else [(run, job, service) for run, job in self.by_shard()]
