@@ -91,11 +91,11 @@ class EngineRunner(LocalRunner):
         lost: list[int] = []
         waiting: dict[Future[Any], int] = {}
         for number, chunk in enumerate(sent):
-            try:
-                waiting[self._engine.submit(run_chunk, self._spec, chunk)] = number
-            except (BrokenExecutor, OSError):
-                # a pool of processes that breaks just now may fail with an error of its closed pipes
+            future = self._submit(chunk)
+            if future is None:
                 lost.append(number)
+            else:
+                waiting[future] = number
         try:
             while waiting:
                 run.refuse_given_up()
@@ -126,6 +126,21 @@ class EngineRunner(LocalRunner):
             for number, result in zip_strict(lost, self._run_here([sent[n] for n in lost])):
                 results[number] = result
         return results
+
+    def _submit(self, chunk: bytes) -> Future[Any] | None:
+        """Hand a chunk to the engine; None if it has lost its workers."""
+        try:
+            return self._engine.submit(run_chunk, self._spec, chunk)
+        except (BrokenExecutor, OSError):
+            return None
+        except Exception:
+            # a pool of processes that breaks while it starts one trips over the pipes that it closes; asked again it says
+            # that it is broken, and an engine that refuses the work refuses it again
+            logger.debug("%s did not take a chunk; it is asked again", self._engine.name, exc_info=True)
+        try:
+            return self._engine.submit(run_chunk, self._spec, chunk)
+        except BrokenExecutor:
+            return None
 
     def _run_here(self, chunks: list[bytes]) -> list[list[Any]]:
         """Run chunks in a process of its own: what ended a worker must not end this program."""

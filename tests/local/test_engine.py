@@ -256,6 +256,41 @@ def test_chunks_of_dead_workers_run_again(caplog):
     assert "lost its workers; 2 of" in caplog.text
 
 
+class Breaking(Here):
+    """Breaks while it starts a process, as a pool does: one error of its closed pipes, and from then on it says so."""
+
+    def __init__(self, error, then):
+        super().__init__()
+        self.error = error
+        self.then = then
+
+    def submit(self, function, /, *arguments, **options):
+        if self.calls == 1:
+            self.calls += 1
+            raise self.error
+        if self.calls > 1:
+            raise self.then
+        return super().submit(function, *arguments, **options)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("bad value(s) in fds_to_keep"), OSError("handle is closed"), TypeError("'NoneType' object")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_breaking_pool_raises_loses_nothing(error, caplog):
+    tapes = mixed_tapes()
+    engine = Breaking(error, BrokenExecutor("a child process ended"))
+    same(run(tapes, seed_simulator=5, engine=engine), run(tapes, seed_simulator=5))
+    assert "lost its workers" in caplog.text
+
+
+def test_an_engine_that_refuses_the_work_is_heard():
+    refusal = ValueError("this executor takes no functions")
+    with pytest.raises(ValueError, match="takes no functions"):
+        run(mixed_tapes(), engine=Breaking(refusal, refusal))
+
+
 @pytest.mark.slow
 def test_a_killed_pool_loses_nothing():
     tapes = mixed_tapes()
