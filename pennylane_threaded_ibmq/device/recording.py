@@ -31,16 +31,12 @@ def holds_recording_lock() -> bool:
     return owned is not None and bool(owned())
 
 
-@contextmanager
-def making_operators() -> Iterator[None]:
+def making_operators() -> AbstractContextManager[Any]:
     """Make operators that land in nobody's circuit; also inside a circuit that this thread records."""
-    with recording_lock():
-        # With the lock held, whoever records is this thread.
-        if not QueuingManager.recording():
-            yield
-            return
-        with QueuingManager.stop_recording():
-            yield
+    lock = recording_lock()
+    # whoever records holds the lock, so without it this thread does not
+    records = QueuingManager.recording() and (holds_recording_lock() or isinstance(lock, nullcontext))
+    return QueuingManager.stop_recording() if records else lock
 
 
 class Guard:

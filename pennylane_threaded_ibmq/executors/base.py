@@ -31,6 +31,7 @@ from ..exceptions import ConfigurationWarning
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.tape import QuantumScript
+    from typing_extensions import Self
 
 
 def page_schema(schema: dict[str, Any]) -> None:
@@ -50,9 +51,10 @@ class Runtime:
 
     def __init__(self) -> None:
         self.lock = ForkLock()
-        # what runs circuits, and how it was made; or when IBM refused its login, and the error
+        # what runs circuits, how it was made, and of what fields; or when IBM refused its login, and the error
         self.device: Any = None
         self.recipe: tuple[Any, ...] = ()
+        self.fields: tuple[Any, ...] = ()
         self.refusal: tuple[float, Exception] | None = None
         # circuits that are not finished; which member of a cluster took a circuit; calls of a cluster
         self.circuits: set[Future[Any]] = set()
@@ -140,6 +142,12 @@ class BaseQExecutor(BaseModel):
         values = {name: value}
         hide_secrets(values)
         super().__setattr__(name, values[name])
+
+    def __copy__(self) -> Self:
+        """A copy has circuits and a device of its own."""
+        fresh = super().__copy__()
+        fresh._runtime = Runtime()  # noqa: SLF001 - the same class's
+        return fresh
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state without secrets: a pickle may be kept or sent anywhere."""

@@ -51,6 +51,13 @@ def known_device(name: str) -> str:
     return name
 
 
+def _contents(value: Any) -> Any:
+    """A value to compare with later, when what it holds may have been changed in place."""
+    if isinstance(value, dict):
+        return {name: _contents(one) for name, one in value.items()}
+    return type(value)(map(_contents, value)) if type(value) in (list, tuple) else value
+
+
 class DeviceExecutor(BaseQExecutor):
     """Runs circuits on a device, which is made when first needed.
 
@@ -147,15 +154,17 @@ class DeviceExecutor(BaseQExecutor):
         self.close()
 
     def _device(self) -> Any:
-        recipe, runtime = self._recipe(), self._runtime
+        runtime, fields = self._runtime, (self.__dict__, self.__pydantic_extra__)
         with runtime.lock:
-            if runtime.recipe != recipe:
-                # the device before ends with the last of its circuits
-                runtime.device, runtime.recipe, runtime.refusal = None, recipe, None
+            if runtime.fields != fields:
+                recipe, runtime.fields = _contents(self._recipe()), _contents(fields)
+                if runtime.recipe != recipe:
+                    # the device before ends with the last of its circuits
+                    runtime.device, runtime.recipe, runtime.refusal = None, recipe, None
             if runtime.refusal is not None and time.monotonic() < runtime.refusal[0] + REFUSED_SECS:
                 raise runtime.refusal[1]
             if runtime.device is None:
-                make, options = recipe
+                make, options = runtime.recipe
                 runtime.device = make(**options)
             return runtime.device
 

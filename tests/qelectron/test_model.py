@@ -6,6 +6,7 @@ import json
 import pickle
 import traceback
 import warnings
+from concurrent.futures import Future
 
 import cloudpickle
 import numpy as np
@@ -198,6 +199,36 @@ def test_copies_keep_the_token():
     executor = IBMQExecutor(ibmqx_token=TOKEN)
     for made in (copy.copy(executor), copy.deepcopy(executor), executor.model_copy(update={"max_jobs": 2})):
         assert made.ibmqx_token.get_secret_value() == TOKEN
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda e: e.model_copy(update={"max_jobs": 2})])
+def test_a_copy_has_a_device_and_a_load_of_its_own(copied):
+    executor = IBMQExecutor(persist_data=False)
+    tape = qml.tape.QuantumScript([qml.X(0)], [qml.probs(wires=0)], shots=10)
+    executor.batch_get_results(executor.batch_submit([tape]))
+    made = copied(executor)
+    executor.count([Future()])
+    assert made.load == 0 < executor.load
+    futures = executor.batch_submit([tape])
+    made.close()
+    np.testing.assert_array_equal(executor.batch_get_results(futures), [[0, 1]])
+
+
+def test_a_cluster_that_was_copied_begins_its_turns_anew():
+    members = [IBMQExecutor(persist_data=False), IBMQExecutor(persist_data=False)]
+    cluster = QCluster(executors=members)
+    assert cluster.choose(None, {}) is members[0]
+    assert copy.copy(cluster).choose(None, {}) is members[0]
+    assert cluster.choose(None, {}) is members[1]
+
+
+def test_an_option_that_is_changed_in_place_is_another_device():
+    executor = IBMQExecutor(persist_data=False, transpile_options={})
+    tape = qml.tape.QuantumScript([qml.X(0)], [qml.probs(wires=0)], shots=10)
+    executor.batch_get_results(executor.batch_submit([tape]))
+    executor.transpile_options["no_such_option"] = 1
+    with pytest.raises(ConfigurationError, match="no_such_option"):
+        executor.batch_submit([tape])
 
 
 def test_a_secret_string_is_taken_as_it_is():
