@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pennylane_threaded_ibmq.exceptions import ServiceError
 from pennylane_threaded_ibmq.service.errors import (
     PASSING_JOB_CODES,
     NoAnswerError,
@@ -18,8 +19,13 @@ from pennylane_threaded_ibmq.service.errors import (
     is_unreachable,
     judge_submission,
     retry_after,
+    service_error,
     status_code,
 )
+
+
+class OwnError(ServiceError):
+    """What a question makes of its failures."""
 
 
 class ClientError(Exception):
@@ -217,3 +223,11 @@ def test_codes_whose_advice_is_to_try_again(code):
 @pytest.mark.parametrize("code", [1000, 1002, 1007, 1009, 1012, 3458, 8999, 10000])
 def test_codes_that_come_again(code):
     assert code not in PASSING_JOB_CODES
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, OwnError), (503, NoAnswerError)])
+def test_what_a_question_that_failed_raises(status, kind):
+    made = service_error(error("no", status), "in words", OwnError)
+    assert type(made) is kind
+    assert str(made) == "in words"
+    assert made.status_code == status

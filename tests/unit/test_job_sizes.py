@@ -16,6 +16,7 @@ from pennylane_threaded_ibmq.circuits.limits import (
     Overhead,
     circuit_size,
     weigh,
+    weigh_plainly,
 )
 
 INIT = 50
@@ -151,6 +152,25 @@ def test_an_estimators_row_is_a_circuit_for_each_basis_and_copy():
         block_of(qml.expval(qml.Z(0)), estimator=True), {**PLAIN, "estimator": Overhead(folding=9.0)}
     )
     assert folded.row.two_qubit_gates == 9
+
+
+def test_the_gates_of_an_estimators_circuit_are_sent():
+    words = [qml.expval(qml.Z(0))]
+    fixed = weigh(block_of(*words, estimator=True), PLAIN).fixed
+    compiled = block_of(*words, estimator=True).template.estimator_circuit()[0]
+    assert fixed == JobSize(bytes=36_000 + 80 * len(compiled.circuit.data))
+
+
+def test_the_classic_api_counts_circuits_and_their_shots():
+    one = block_of(qml.expval(qml.Z(0)), shots=10)
+    values = one.values.shape[1]
+    assert values > 1
+    assert weigh_plainly(one).fixed == JobSize()
+    assert weigh_plainly(one).row == JobSize(circuits=1, executions=10, bytes=11 * values)
+    three = block_of(qml.expval(qml.X(0) + qml.Y(0) + qml.Z(0)), shots=10)
+    assert weigh_plainly(three).row == JobSize(circuits=3, executions=30, bytes=3 * 11 * values)
+    shadow = qml.classical_shadow(wires=[0])
+    assert [weigh_plainly(block_of(shadow, shots=n)).row.circuits for n in (1, 2, 100)] == [1, 2, 3]
 
 
 def test_the_limits_that_ibm_publishes():

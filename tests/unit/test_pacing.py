@@ -78,6 +78,16 @@ def test_as_many_as_were_in_flight_are_the_limit(pacer):
     assert not enters(pacer)
 
 
+def test_what_was_refused_as_too_fast_holds_no_slot(pacer):
+    for _ in range(3):
+        enters(pacer)
+    pacer.too_fast(0.0)
+    pacer.no_slot()  # of the two that are left: a limit of one
+    assert not enters(pacer)
+    pacer.leave()
+    assert enters(pacer)
+
+
 def test_a_limit_is_forgotten_after_a_minute(pacer, clock):
     for _ in range(3):
         enters(pacer)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pennylane as qml
 import pytest
-from planned import TemplatesOfACall, blocks_of
+from planned import TemplatesOfACall, blocks_of, planned
 
-from pennylane_threaded_ibmq.circuits.plan import join, of_tape
+from pennylane_threaded_ibmq.circuits.plan import compile_blocks, join, of_tape
+from pennylane_threaded_ibmq.circuits.template import Template
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnsupportedCircuitError
 
 
@@ -108,6 +109,38 @@ def test_a_tape_that_cannot_be_read_is_named():
     odd = qml.tape.QuantumScript([qml.RX(object(), 0)], [qml.expval(qml.Z(0))], shots=10)
     with pytest.raises(UnsupportedCircuitError, match=r"^Tape 1 ") as caught:
         blocks_of([tape(0.1), odd])
+    assert caught.value.tape == 1
+
+
+@pytest.mark.parametrize("estimator", [False, True])
+def test_a_block_is_compiled_once_and_named_where_it_cannot_be(estimator):
+    compiled = []
+
+    def transpile(circuit):
+        compiled.append(circuit)
+        if circuit.count_ops().get("ry"):
+            raise RuntimeError("no ry here.")
+        return circuit
+
+    tapes = [tape(0.1), tape(0.2), tape(0.3, gate=qml.RZ)]
+    blocks = planned(
+        tapes,
+        TemplatesOfACall(),
+        lambda alike: Template(alike.example, alike.members[0].data, [0], transpile),
+        estimator=estimator,
+    )
+    compile_blocks(blocks)
+    compile_blocks(blocks)
+    assert len(compiled) == 2
+    odd = planned(
+        [tape(0.1), tape(0.2, gate=qml.RY), tape(0.3, gate=qml.RY)],
+        TemplatesOfACall(),
+        lambda alike: Template(alike.example, alike.members[0].data, [0], transpile),
+        estimator=estimator,
+    )
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        compile_blocks(odd)
+    assert str(caught.value) == "Tape 1 cannot be transpiled for the backend: no ry here. Nothing was sent."
     assert caught.value.tape == 1
 
 

@@ -93,6 +93,8 @@ def test_a_phase_is_dropped_and_makes_a_batch_all_the_same():
     rows = read([qml.GlobalPhase(np.array([0.1, 0.2])), qml.RX(0.1, 0)])
     assert rows.batch_size == 2
     np.testing.assert_array_equal(rows.angles, [[0.1], [0.1]])
+    mixed = read([qml.GlobalPhase(np.array([0.1, 0.2])), qml.GlobalPhase(0.3), qml.RX(0.1, 0)])
+    np.testing.assert_array_equal(mixed.angles, [[0.1], [0.1]])
 
 
 @pytest.mark.parametrize(
