@@ -90,7 +90,6 @@ class CallHandle:
         self._timeout_secs = timeout_secs
         self._cancel_on_interrupt = cancel_on_interrupt
         self._display = display
-        self._lock = threading.RLock()
         self._batch: BatchHandle | None = None
         self._calls: Sequence[CallHandle] = ()
         self._positions = range(0)
@@ -127,12 +126,9 @@ class CallHandle:
 
     def cancel(self) -> None:
         """Give the call up: it is not sent; or its jobs are cancelled, once no other call shares them."""
-        with self._lock:
-            running = not self.done()
-            for future in self.futures:
-                if not future.done() and future.cancel():
-                    # what waits for several futures wakes up only at this
-                    future.set_running_or_notify_cancel()
+        running = not self.done()
+        for future in self.futures:
+            future.cancel()
         if running and self._batch is not None and self._nobody_waits():
             self._batch.cancel()
 

@@ -97,7 +97,7 @@ class LocalRun:
     def flush(self) -> None:
         """Run the tapes in this thread, unless that has happened."""
         with making_operators():
-            fresh = [f for f in self.futures if not (f.done() or f.running())]
+            fresh = (f for f in self.futures if not (f.done() or f.running()))
             waiting = [f for f in fresh if f.set_running_or_notify_cancel()]
             if not waiting:
                 return

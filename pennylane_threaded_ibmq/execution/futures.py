@@ -60,6 +60,11 @@ class TapeFuture(AnyFuture):
         if self.handle is not None and not self.done():
             self.handle.flush()
 
+    def set_running_or_notify_cancel(self) -> bool:
+        """Whether it is to be run; ``False`` if it was cancelled, of which whoever waits for it has been told."""
+        with self._condition:
+            return not self.cancelled() and super().set_running_or_notify_cancel()
+
     def before_fork(self) -> None:
         """Nothing: it goes on where it was made."""
 
@@ -106,3 +111,6 @@ def forked_error(pid: int, batch_id: str) -> DeviceClosedError:
 def _mark(future: Future[Any]) -> None:
     assert isinstance(future, TapeFuture)
     future.over = True
+    if future.cancelled():
+        # what waits for several futures wakes up only at this
+        AnyFuture.set_running_or_notify_cancel(future)

@@ -94,10 +94,13 @@ class DeviceExecutor(BaseQExecutor):
         tapes = [self._ready(tape, known=wires is not None) for tape in qscripts_list]
         if not tapes:
             return []
+        runtime = self._runtime
         try:
             call = self._device().submit(tapes, gather=True, record=self._record(), wires=wires)
         except CredentialsError as error:
-            self._runtime.refusal = (time.monotonic(), error)
+            # one that is only repeated is no new one
+            if runtime.refusal is None or runtime.refusal[1] is not error:
+                runtime.refusal = (time.monotonic(), error)
             raise
         self.count(call.futures)
         return list(call.futures)

@@ -75,7 +75,7 @@ class LaterFuture(TapeFuture):
 
     def cancel(self) -> bool:
         """Give the call up; its jobs are cancelled unless other calls share them. ``False`` if it is done."""
-        if not self._give_up():
+        if not super().cancel():
             return False
         if self.handle is not None:
             self.handle.cancel()
@@ -86,26 +86,15 @@ class LaterFuture(TapeFuture):
         return asyncio.wrap_future(self).__await__()
 
     def _arrive(self, future: Future[Any]) -> None:
-        with self._lock:
-            self._left.discard(future)
+        self._left.discard(future)
         if future.cancelled():
-            self._give_up()
+            super().cancel()
             return
         error = future.exception()
         if error is not None or not self._left:
             # cancelled meanwhile, or another circuit failed before
             with suppress(InvalidStateError):
                 self.set_result(None) if error is None else self.set_exception(error)
-
-    def _give_up(self) -> bool:
-        with self._lock:
-            before = self.cancelled()
-            if not super().cancel():
-                return False
-            if not before:
-                # what waits for several futures wakes up only at this
-                self.set_running_or_notify_cancel()
-            return True
 
     def _wait(self, timeout: float | None) -> tuple[Any, BaseException | None]:
         """The result, or what the call failed with."""

@@ -113,7 +113,7 @@ class QElectron(qml.QNode):
 
     @abstractmethod
     def _one_call(self, args: Any, kwargs: Any) -> Self:
-        """The QNode for a call: itself, or a copy."""
+        """A copy for one call."""
 
     @abstractmethod
     def _later(self, args: Any, kwargs: Any) -> LaterCall:
@@ -188,8 +188,6 @@ def _target(executors: Executors | None, selector: Selector) -> BaseQExecutor:
 
 
 def _wrap(qnode: Any, target: BaseQExecutor, name: str | None, description: str | None) -> QElectron:
-    if isinstance(qnode, QElectron):
-        qnode = qnode.original_qnode
     if not isinstance(qnode, qml.QNode):
         raise TypeError(_no_qnode(qnode))
     if qnode.diff_method in _SIMULATOR_GRADIENTS:

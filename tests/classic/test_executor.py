@@ -440,6 +440,17 @@ def test_drawing_specs_tape_and_copies():
     assert [leaf.shots for leaf in circuit.executors] == [0, 3]
 
 
+def test_a_qelectron_made_of_a_qelectron_keeps_what_was_done_to_it():
+    def measure():
+        return qml.expval(qml.Hamiltonian([1.0, 2.0], [qml.PauliZ(0), qml.PauliX(1)]))
+
+    expanded = qml.transforms.hamiltonian_expand(qelectron(node(measure), executors=Held()))
+    held = Held()
+    qelectron(expanded, executors=held).run_later(0.1)
+    assert [len(tape.measurements) for tape, _ in held._taken] == [2]
+    assert [tape.shots.total_shots for tape, _ in held._taken] == [1000]
+
+
 def test_the_tracker_counts_circuits_and_jobs(loopback):
     loopback()
     circuit = qelectron(node(z1, diff_method="parameter-shift"), executors=IBMQExecutor())

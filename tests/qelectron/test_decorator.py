@@ -126,6 +126,39 @@ def test_a_qelectron_made_of_a_qelectron_replaces_its_executors():
     assert circuit.executors[0] is second
 
 
+def test_a_qelectron_made_of_a_qelectron_keeps_what_was_done_to_it():
+    @qelectron(executors=exact())
+    @qml.qnode(dev, shots=5)
+    def circuit(x):
+        qml.RX(x, 0)
+        qml.RX(x, 0)
+        return qml.expval(qml.Z(0))
+
+    changed = qml.transforms.merge_rotations(qml.set_shots(circuit, 30)).update(diff_method="finite-diff")
+    other = exact()
+    again = qelectron(changed, executors=other)
+    (tape,), _ = qml.workflow.construct_batch(again, level=1)(0.3)
+    assert [op.name for op in tape.operations] == ["RX"]
+    assert (tape.shots.total_shots, again.diff_method) == (30, "finite-diff")
+    assert again.executors[0] is other
+    assert again(0.0) == 1
+
+
+def test_an_update_keeps_what_it_does_not_name():
+    plain = qml.QNode(lambda x: (qml.RX(x, 0), qml.probs())[1], dev)
+    circuit = qelectron(plain, executors=exact(), name="turn")
+    wide = circuit.update(device=qml.device("default.qubit", wires=3)).update(interface="autograd")
+    assert wide(0.1).shape == (8,)
+    assert wide.name == "turn"
+    with qml.Tracker(circuit.device) as tracker:
+        circuit.update(interface="numpy")(0.1)
+    assert tracker.totals["batches"] == 1
+    for options in ({"diff_method": "parameter-shift"}, {"interface": "numpy"}):
+        assert type(circuit.update(**options)(pnp.array(0.1))) is type(
+            plain.update(**options)(pnp.array(0.1))
+        )
+
+
 MEASURES = {
     "expval": lambda: qml.expval(qml.Z(0) @ qml.X(1)),
     "hamiltonian": lambda: qml.expval(0.5 * qml.Z(0) + 2 * qml.X(1) @ qml.Y(0)),
@@ -430,6 +463,33 @@ def test_calls_from_many_threads():
         thread.join(120)
     assert not any(thread.is_alive() for thread in threads)
     assert wrong == []
+
+
+def test_a_call_is_given_the_structure_of_its_own_output():
+    """Whatever a call of another thread returns meanwhile."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    class Patient(IBMQExecutor):
+        def batch_get_results(self, futures_list):
+            if threading.current_thread() is first:
+                waits.set()
+                assert goes_on.wait(120)
+            return super().batch_get_results(futures_list)
+
+    @qelectron(executors=Patient(runs_on="default.qubit", persist_data=False))
+    @qml.qnode(dev)
+    def circuit(named):
+        values = [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))]
+        return {"a": values[0], "b": values[1]} if named else values
+
+    results = []
+    first = threading.Thread(target=lambda: results.append(circuit(True)), daemon=True)
+    first.start()
+    assert waits.wait(120)
+    assert circuit(False) == [1, 1]
+    goes_on.set()
+    first.join(120)
+    assert results == [{"a": 1, "b": 1}]
 
 
 def test_a_qelectron_inside_another():

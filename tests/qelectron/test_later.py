@@ -145,6 +145,34 @@ def test_cancel(held):
     assert finished.result() == 1
 
 
+@pytest.mark.parametrize("fields", [{}, {"runs_on": "default.qubit"}])
+def test_whoever_waits_for_a_cancelled_circuit_is_told(fields):
+    executor = aer(**fields)
+    tape = qml.tape.QuantumScript([qml.X(0)], [qml.expval(qml.Z(0))], shots=10)
+    with qml.queuing.AnnotatedQueue._lock:  # nothing runs while a circuit is recorded
+        (first,), (second,) = executor.batch_submit([tape]), executor.batch_submit([tape])
+        assert first.cancel()
+    assert wait([first, second], timeout=120).not_done == set()
+    assert first.cancelled()
+    assert second.result() == -1
+    assert executor.load == 0
+
+
+def test_a_callback_of_a_cancelled_call_keeps_no_results_waiting(held):
+    circuit, given = held
+    future, joined = circuit.run_later(0.1), []
+
+    def deliver(_):
+        thread = threading.Thread(target=given[0].set_result, args=(np.float64(1),), daemon=True)
+        thread.start()
+        thread.join(60)
+        joined.append(not thread.is_alive())
+
+    future.add_done_callback(deliver)
+    assert future.cancel()
+    assert joined == [True]
+
+
 def test_a_cancelled_call_that_waits_is_not_sent():
     executor = aer(seed_simulator=1)
     circuit = qelectron(qml.set_shots(node(), 10), executors=executor)

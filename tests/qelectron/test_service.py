@@ -1,6 +1,7 @@
 """Executors on IBM Quantum Platform: the real client against the loopback service."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pennylane as qml
@@ -9,6 +10,7 @@ from waiting import wait_until
 
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.exceptions import CredentialsError, JobError
+from pennylane_threaded_ibmq.executors import executor as executor_module
 from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
 
 dev = qml.device("default.qubit", wires=2)
@@ -93,6 +95,19 @@ def test_a_login_that_was_refused_is_not_tried_for_each_of_many_calls(loopback):
     assert service.counters.requests == asked
     executor.ibmqx_token = service.config.tokens[0]
     assert circuit.run_later(0.0).result(120)[0] == pytest.approx(1, abs=0.1)
+
+
+def test_a_refused_login_is_tried_again_after_a_while_however_often_calls_come(loopback, monkeypatch):
+    service = loopback()
+    seconds = [100.0]
+    monkeypatch.setattr(executor_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    circuit = qelectron(flip, executors=IBMQExecutor(backend="ibm_manila", ibmqx_token="no-such-token"))
+    asked = []
+    for passed in (0.0, 0.6, 0.6):
+        seconds[0] += passed * executor_module.REFUSED_SECS
+        assert isinstance(circuit.run_later(0.0).exception(60), CredentialsError)
+        asked.append(service.counters.requests)
+    assert asked[0] == asked[1] < asked[2]
 
 
 def test_executors_run_side_by_side(loopback):

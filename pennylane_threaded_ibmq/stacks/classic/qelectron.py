@@ -83,11 +83,10 @@ class StackQElectron(QElectron):
     _transform_program: Any
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
-        self.__dict__.update(qnode.__dict__)
+        self.__dict__.update({"original_qnode": qnode, **qnode.__dict__})
         self._own()
-        self.original_qnode = qnode
         # QNode.device may be one that PennyLane made for its gradients
-        own = qnode._original_device  # noqa: SLF001 - see above
+        own = self.original_qnode._original_device  # noqa: SLF001 - see above
         self._on(SelectorDevice(target, own.wires, shots_of(own)))
         self.gradient_fn, self.gradient_kwargs = None, {}
         self._update_gradient_fn()

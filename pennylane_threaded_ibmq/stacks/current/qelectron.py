@@ -88,22 +88,16 @@ class StackQElectron(QElectron):
     """
 
     def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
-        self.__dict__.update(qnode.__dict__)
-        # what PennyLane changes in a QNode is copied, as QNode.__copy__ does
-        self.execute_kwargs = dict(qnode.execute_kwargs)
-        self.gradient_kwargs = dict(qnode.gradient_kwargs)
-        self._compile_pipeline = CompilePipeline(qnode.compile_pipeline)
-        self.original_qnode = qnode
-        self.device = SelectorDevice(target, qnode.device.wires)
+        self.__dict__.update({"original_qnode": qnode, **copy(qnode).__dict__})
+        self.device = SelectorDevice(target, self.original_qnode.device.wires)
 
     def update(self, **kwargs: Any) -> Self:
         """Return a qelectron with other settings; see PennyLane's ``QNode.update``."""
-        node = super().update(**kwargs)
-        fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(node.__dict__)
-        fresh.original_qnode, fresh.name, fresh.description = self.original_qnode, self.name, self.description
-        device = node.device if "device" in kwargs else self.original_qnode.device
-        fresh.device = SelectorDevice(self.device.target, device.wires)
+        fresh = copy(self)
+        fresh.__dict__.update({**super().update(**kwargs).__dict__, "device": self.device})
+        fresh.original_qnode = self.original_qnode.update(**kwargs)
+        if "device" in kwargs:
+            fresh.device = SelectorDevice(self.device.target, fresh.original_qnode.device.wires)
         return fresh
 
     def __copy__(self) -> Self:
@@ -115,19 +109,17 @@ class StackQElectron(QElectron):
         return _LaterCall(self._one_call(args, kwargs), args, kwargs)
 
     def _one_call(self, args: Any, kwargs: Any) -> Self:
-        """The QNode for a call: itself, or a copy that differentiates in the framework of the arguments.
+        """A copy for one call, as PennyLane keeps what belongs to a call on the QNode.
 
-        By backpropagation PennyLane does so whatever interface is named, but for JAX under Torch's; by shifts it would drop
-        the derivatives.
+        It differentiates in the framework of the arguments: by backpropagation PennyLane does so whatever interface is named, but
+        for JAX under Torch's; by shifts it would drop the derivatives.
         """
-        if self.interface in ("auto", "numpy", "torch") or not self._passes_through:
-            return self
-        shots, framework = self.device.common_shots, qml.math.get_interface(*args, *kwargs.values())
-        analytic = not (self.shots if shots is None else shots)
-        if not analytic or framework not in ("jax", "torch") or framework == self.interface:
-            return self
         call = copy(self)
-        call.interface = framework
+        if self.interface in ("auto", "numpy", "torch") or not self._passes_through:
+            return call
+        shots, framework = self.device.common_shots, qml.math.get_interface(*args, *kwargs.values())
+        if framework in ("jax", "torch") and not (self.shots if shots is None else shots):
+            call.interface = framework
         return call
 
     @property
@@ -143,7 +135,7 @@ class _LaterCall:
         self._qnode, self._args, self._kwargs = qnode, args, kwargs
         self._tape = qnode.construct(args, kwargs)
         self._output = qnode._qfunc_output  # noqa: SLF001 - it says how the results are to be nested
-        self._pipeline = CompilePipeline(qnode.compile_pipeline)
+        self._pipeline = qnode.compile_pipeline
         self._pipeline.set_classical_component(qnode, args, kwargs)
         self._tapes, self._post = self._pipeline((self._tape,))
         self._deferral = Deferral(
