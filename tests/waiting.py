@@ -19,6 +19,11 @@ def wait_until(happened: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def count_requests(service: Loopback) -> int:
-    """Requests to a service without the looks at its jobs, which are as many as the jobs take time."""
-    return service.counters.requests - service.counters.by_route.get("GET /jobs", 0)
+LOOKS = ("GET /jobs", "GET /jobs/{id}")
+"""Looks at jobs, at all and at one that is alone: they are as many as the jobs take time."""
+
+
+def count_requests(service: Loopback, *, besides: tuple[str, ...] = LOOKS) -> int:
+    """Requests to a service besides those of some routes."""
+    counters = service.counters
+    return counters.requests - sum(counters.by_route.get(route, 0) for route in besides)
