@@ -12,6 +12,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from click.testing import CliRunner
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import ConfigurationError
@@ -62,14 +63,10 @@ def left_behind(service, **options):
     handle = dev.submit(ladder(4))
     jobs = 4 // options.get("shard_size", 4)
     service.wait_for_jobs(jobs, JobStatus.QUEUED)
-    for _ in range(1000):
-        (record,) = dev.batches()
-        if len(record.job_ids) == jobs:
-            break
-        service.wait_for_requests("GET /jobs", 1)
+    wait_until(lambda: len(dev.batches()[0].job_ids) == jobs)
     handle.detach()
     dev.close()
-    return record.id
+    return handle.batch_id
 
 
 # ------------------------------------------------------------------------------------------------------- doctor

@@ -111,7 +111,9 @@ def test_the_last_call_to_leave_cancels_the_job(loopback, device):
     service.wait_for_jobs(1, JobStatus.CANCELLED)
 
 
-def test_an_interrupt_cancels_the_job_that_no_other_call_shares(loopback, device):
+def test_an_interrupt_cancels_the_job_that_no_other_call_shares(loopback, device, monkeypatch):
+    # it is sent when it is waited for, and no sooner
+    monkeypatch.setattr("pennylane_threaded_ibmq.device.opening.REMOTE_GAP", Gap(3600.0, 3600.0))
     service = loopback()
     service.hold()
     dev = device(backend=SIMULATOR)

@@ -6,6 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from qiskit_ibm_runtime import QiskitRuntimeService
+from waiting import wait_until
 
 
 def twins(count, shots, measurement=lambda: qml.sample(wires=[0, 1])):
@@ -113,6 +114,7 @@ def test_a_program_that_died_takes_its_job_over(loopback, device, primitive):
     tapes = twins(3, 200, lambda: qml.expval(qml.Z(1)))
     first = device(primitive=primitive)
     handle = first.submit(tapes)
+    wait_until(lambda: handle.job_ids)
     handle.detach()
     again = device(primitive=primitive)
     assert np.allclose(again.resume(handle.batch_id).result(), -1)

@@ -50,10 +50,13 @@ def test_shards_pass_from_planned_to_done(loopback, device):
 
 
 def test_a_job_that_runs_is_seen_to_run_without_more_requests(loopback, device):
-    service = loopback(direct=True, job_secs=2.0)
-    seen = []
-    device(progress=seen.append).batch_execute(ladder(2))
-    assert any(p.running for p in seen)
+    service = loopback(direct=True)
+    service.hold("running")
+    runs = threading.Event()
+    handle = device(progress=lambda p: p.running and runs.set()).submit(ladder(2))
+    assert runs.wait(120)
+    service.release(stage="running")
+    handle.result(120)
     assert not [route for route in service.counters.by_route if "metrics" in route]
 
 
@@ -101,9 +104,11 @@ def test_nobody_who_looks_nothing_that_is_asked(loopback, device, monkeypatch):
     service = loopback(direct=True)
     service.hold()
     handle = device(shard_size=1, progress=False).submit(ladder(2))
+    service.wait_for_jobs(2, JobStatus.QUEUED)
     service.wait_for_requests("GET /jobs", 3)
     assert asked(service) == 0
-    assert handle.progress.queued + handle.progress.sending == 2
+    progress = handle.progress
+    assert progress.queued + progress.sending == 2
     service.wait_for_requests(METRICS, 1)
     service.release()
     handle.result(60)

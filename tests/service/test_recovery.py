@@ -234,7 +234,7 @@ def test_a_shadow_is_taken_over_with_the_bases_it_was_measured_in(loopback, devi
 def test_a_timeout_says_how_to_come_back(loopback, device):
     service = loopback()
     service.hold()
-    dev = device(timeout_secs=1.0)
+    dev = device(timeout_secs=5.0)  # it is sent by then
     with pytest.raises(WaitTimeoutError, match=r"dev\.resume") as caught:
         dev.batch_execute(ladder(3))
     service.release()
@@ -394,7 +394,7 @@ def test_cancelling_ends_the_wait_for_a_slot(loopback, device):
     handle = dev.submit(ladder(3))
     service.wait_for_requests("POST /jobs", 2)
     handle.cancel()
-    assert handle.exception(20) is not None
+    assert handle.exception(120) is not None
     assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
 
 
@@ -419,8 +419,7 @@ def test_a_mixture_of_faults_loses_nothing(loopback, device):
     for _ in range(3):
         np.testing.assert_array_equal(dev.batch_execute(ladder(12)), expected)
     service.clear_faults()
-    service.wait_for_jobs(1)
-    assert service.counters.pending == 0
+    wait_until(lambda: service.counters.pending == 0)
 
 
 # ------------------------------------------------------------------------------------------------------ usage guard
@@ -478,14 +477,17 @@ def test_on_this_machine_nothing_is_charged():
 def test_a_submission_slower_than_its_program_is_waited_for(start, program, tmp_path, monkeypatch):
     """SIGKILL while three slow submissions are under way: the next run finds no job yet, and pays for none twice."""
     service = start()
-    service.inject(Fault(effect="stall", secs=8.0, on="POST /jobs$", times=3))
+    service.inject(Fault(effect="stall", on="POST /jobs$", times=3))
     child = program(service, shard_size=8)
     service.wait_for_requests("POST /jobs", 3, timeout_secs=200)
     child.kill()
     child.communicate()
     assert service.jobs == ()
-    child = program(service, shard_size=8, arrival_secs=60.0)
-    _, errors = child.communicate(timeout=120)
+    service.reset_counters()
+    child = program(service, shard_size=8, arrival_secs=3600.0)
+    service.wait_for_requests("GET /jobs", 4, timeout_secs=200)  # it looks, and looks again
+    service.clear_faults()
+    _, errors = child.communicate(timeout=200)
     assert child.returncode == 0, errors
     assert service.counters.jobs == 3
     assert sum(job.usage_secs > 0 for job in service.jobs) == 3
@@ -509,7 +511,7 @@ def test_a_submission_that_never_arrives_is_sent_again(loopback, device):
     right(dev.batch_execute(ladder(3)))
     assert service.counters.jobs == 1
     assert service.counters.by_route["POST /jobs"] == 2
-    assert service.counters.by_route["GET /jobs"] > 3
+    assert service.counters.by_route["GET /jobs"] > 1
 
 
 @pytest.mark.parametrize("route", ["GET /instances/usage", r"GET /backends/\{name\}/status"])

@@ -49,9 +49,10 @@ def test_what_jobs_take_by_themselves_is_no_reason_to_spread(loopback, device):
     dev = device(backend=SIMULATOR)
     assert jobs_of(service, dev, ladder(10)) == 1
     jobs_of(service, dev, ladder(20))
-    # jobs of two sizes, and both took two seconds
+    # jobs of two sizes, and both took two seconds and whatever the machine took
     speed = dev._open().pacer.speed.circuit_secs
-    assert speed < 0.1
+    whatever = max(job.run_secs for job in service.jobs) - 2.0
+    assert speed <= whatever / (10 - min(job.rows for job in service.jobs)) + 0.01
     assert jobs_of(service, dev, ladder(10)) == expected_jobs(10, speed)
 
 

@@ -13,6 +13,7 @@ from ladder import ladder
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
 from pennylane_threaded_ibmq.execution.primitives import job_pubs
 from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.service import arrival
 from pennylane_threaded_ibmq.service.job import ListedJob
 from pennylane_threaded_ibmq.service.result_checks import check_outcomes, check_values, is_mitigated
 from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
@@ -234,8 +235,9 @@ def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, dev
     assert service.counters.jobs == 1
 
 
-def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
+def test_a_twin_that_arrives_late_is_cancelled(loopback, device, monkeypatch):
     """A repeated submission may take its time: the list is looked at once more when none can arrive any more."""
+    monkeypatch.setattr(arrival, "ARRIVAL_SECS", 3600.0)
     service = loopback()
     service.hold()
     dev = device()
@@ -246,6 +248,7 @@ def test_a_twin_that_arrives_late_is_cancelled(loopback, device):
     tags = (place.journal.tag, run.tag)
     lane = LanePrimitives(place.jobs.backend)
     twin = place.jobs.submit("estimator", job_pubs(run.requests, place.jobs), lane, None, tags)
+    monkeypatch.setattr(arrival, "ARRIVAL_SECS", 0.0)
     (cancelled,) = service.wait_for_jobs(1, JobStatus.CANCELLED)
     assert cancelled.id == twin.job_id
     service.release()
