@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pennylane as qml
 import pytest
+from fresh import run_fresh
 
 from pennylane_threaded_ibmq.device import garbage
 from pennylane_threaded_ibmq.device.garbage import Collector
@@ -113,8 +114,7 @@ def test_it_rests_for_tapes_that_pennylane_hands_over(monkeypatch):
     assert gc.isenabled()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
-def test_it_goes_on_in_a_forked_process():
+def fork_while_it_rests():
     collector = Collector()
     with collector.rest(garbage.MANY):
         pid = os.fork()
@@ -123,3 +123,8 @@ def test_it_goes_on_in_a_forked_process():
         assert os.waitpid(pid, 0)[1] == 0
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
+def test_it_goes_on_in_a_forked_process():
+    run_fresh(fork_while_it_rests)

