@@ -5,10 +5,18 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pennylane_threaded_ibmq.stack import Stack, stack
 
 collect_ignore = ["classic"]
+
+
+# Examples are the same in each run, and a busy machine may take its time for them.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 def pytest_configure(config):

@@ -139,8 +139,9 @@ def test_what_cannot_be_written_is_one_warning(path):
             archive.follow(RECORD, [TAPE], [answered(0)])
             assert archive.flush(LIMIT_SECS)
         join_writers()
-    assert [w.category for w in caught] == [RecordsWarning]
-    assert str(path) in str(caught[0].message)
+    # what is collected meanwhile may have warnings of its own
+    (ours,) = [w for w in caught if w.category is RecordsWarning]
+    assert str(path) in str(ours.message)
 
 
 def test_a_configuration_that_fails_reaches_no_call(path):
@@ -149,9 +150,12 @@ def test_a_configuration_that_fails_reaches_no_call(path):
     def configuration():
         raise ValueError("no JSON")
 
-    archive.follow(CallRecord("Mine", "", configuration), [TAPE], [answered(0)])
-    with pytest.warns(RecordsWarning, match="no JSON"):
+    def write():
+        archive.follow(CallRecord("Mine", "", configuration), [TAPE], [answered(0)])
         join_writers()
+
+    with pytest.warns(RecordsWarning, match="no JSON"):
+        write()
     assert archive.flush(LIMIT_SECS)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pennylane_threaded_ibmq.simulators.canonical import NoCanonicalFormError, canonical
@@ -136,7 +136,6 @@ plain = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plain, plain)
 def test_two_plain_values_have_one_form_only_if_they_are_equal(one, other):
     assert (canonical(one) == canonical(other)) <= (one == other)

@@ -3,6 +3,7 @@
 import gc
 import io
 import logging
+import re
 import sys
 import textwrap
 import threading
@@ -336,7 +337,7 @@ def test_one_line_a_batch_with_its_parts_as_fields(caplog):
     dev = qml.device("threaded.ibmq", wires=1, shard_size=1)
     with caplog.at_level(logging.INFO, "pennylane_threaded_ibmq"):
         dev.batch_execute(tapes(3))
-    (line,) = [r for r in caplog.records if r.name.startswith("pennylane_threaded_ibmq")]
+    (line,) = [r for r in caplog.records if r.name == "pennylane_threaded_ibmq.progress.progress"]
     assert "3 tapes in 3 shards, 3 done" in line.getMessage()
     assert (line.batch_id, line.job_id, line.shard, line.state) == ("", "", None, "done")
 
@@ -387,8 +388,8 @@ def test_true_writes_plain_lines_where_there_is_no_terminal(streams):
 
     assert display.Display(True).wait(Waited(tracker, 0, finish), None)
     first, last = err.getvalue().splitlines()
-    assert first == "threaded.ibmq: 2 shards: 2 planned | 0:00 | QPU ~5 s"
-    assert last == "threaded.ibmq: 2 shards: 2 done | 0:00 | QPU ~5 s"
+    assert re.fullmatch(r"threaded\.ibmq: 2 shards: 2 planned \| \d:\d\d \| QPU ~5 s", first)
+    assert re.fullmatch(r"threaded\.ibmq: 2 shards: 2 done \| \d:\d\d \| QPU ~5 s", last)
     assert out.getvalue() == ""
 
 
@@ -532,8 +533,8 @@ def test_a_notebook_gets_one_bar_a_cell_however_many_batches(notebook):
                 Waited(tracker, 0, lambda tracker=tracker: tracker.report(0, ShardState.DONE)), None
             )
     assert len(notebook.shown) == 2
-    assert "3 batches, 15 circuits in 0:00" in notebook.shown[1]
-    assert "5 batches, 25 circuits in 0:00" in notebook.updated[-1]
+    assert "3 batches, 15 circuits in 0:" in notebook.shown[1]
+    assert "5 batches, 25 circuits in 0:" in notebook.updated[-1]
 
 
 def test_a_kernel_shows_a_bar_a_cell_as_a_page_and_as_text():
@@ -568,7 +569,7 @@ def test_a_kernel_shows_a_bar_a_cell_as_a_page_and_as_text():
     (first,), (loop,) = bars[1:]
     assert "<span>2 shards: 2 done" in first["text/html"]
     assert "2 shards: 2 done" in first["text/plain"]
-    assert "5 batches, 20 circuits in 0:0" in loop["text/html"]
+    assert "5 batches, 20 circuits in 0:" in loop["text/html"]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.9, "1:01"), (3723, "1:02:03")])

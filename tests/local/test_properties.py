@@ -89,7 +89,7 @@ def compare(operations, asked, primitive="auto"):
         np.testing.assert_allclose(mine, right, atol=6 * max(scale, 0.2) ** power * power / np.sqrt(SHOTS))
 
 
-CHECKS = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+CHECKS = {"suppress_health_check": list(HealthCheck)}
 
 
 @settings(max_examples=60, **CHECKS)
@@ -105,7 +105,7 @@ def test_circuits_agree_through_the_estimator(operations, asked):
 
 
 @pytest.mark.sweep
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, derandomize=False, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(gates, max_size=20),
     st.lists(measurements, min_size=1, max_size=4),

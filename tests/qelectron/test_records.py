@@ -40,7 +40,7 @@ def rows(query):
 def test_a_call_lands_in_the_database(home):
     executor = IBMQExecutor(ibmqx_token="very-secret", seed_simulator=3)
     probs, counts = qelectron(node(), executors=executor)(np.pi)
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     assert database_path() == home / "threaded-ibmq" / "qelectron.sqlite3"
     (row,) = rows("SELECT * FROM executions")
     assert row["backend"] == "ibmq_qasm_simulator"
@@ -64,7 +64,7 @@ def test_all_circuits_of_a_gradient_are_kept_and_structures_once():
                                   diff_method="parameter-shift"), executors=executor)  # fmt: skip
     qml.grad(circuit)(qml.numpy.array(0.3, requires_grad=True))
     circuit.run_later(0.5).result()
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     kept = rows("SELECT call_id, position, parameters FROM executions ORDER BY call_id, position")
     angles = [json.loads(row["parameters"])[0][0] for row in kept]
     np.testing.assert_allclose(angles, [0.3, 0.3 + np.pi / 2, 0.3 - np.pi / 2, 0.5])
@@ -77,7 +77,7 @@ def test_failures_are_kept_with_their_error():
     tape = qml.tape.QuantumScript([qml.X(0)], [qml.sample(wires=0)])
     with pytest.raises(qml.exceptions.DeviceError):
         executor.batch_get_results(executor.batch_submit([tape]))
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     (row,) = rows("SELECT * FROM executions")
     assert row["result"] is None
     assert row["error"].startswith("DeviceError: ")
@@ -86,7 +86,7 @@ def test_failures_are_kept_with_their_error():
 def test_false_keeps_nothing():
     executor = IBMQExecutor(persist_data=False)
     qelectron(node(), executors=executor)(0.1)
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     assert not database_path().exists()
 
 
@@ -123,16 +123,17 @@ def test_a_database_that_cannot_be_written_is_one_warning(place):
         warnings.simplefilter("always")
         for _ in range(3):
             circuit(0.1)
-            assert executor.flush_records(20)
-    assert [w.category for w in caught] == [RecordsWarning]
-    assert str(database_path()) in str(caught[0].message)
+            assert executor.flush_records(120)
+    # what is collected meanwhile may have warnings of its own
+    (ours,) = [w for w in caught if w.category is RecordsWarning]
+    assert str(database_path()) in str(ours.message)
 
 
 def test_a_full_disk_is_one_warning():
     executor = IBMQExecutor()
     circuit = qelectron(node(), executors=executor)
     circuit(0.1)
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     with sqlite3.connect(database_path()) as connection:
         # what a full disk does: the file cannot grow
         connection.execute(
@@ -141,7 +142,7 @@ def test_a_full_disk_is_one_warning():
 
     def call():
         circuit(0.1)
-        return executor.flush_records(20)
+        return executor.flush_records(120)
 
     with pytest.warns(RecordsWarning, match="disk is full"):
         assert call()
@@ -157,7 +158,7 @@ def test_warnings_as_errors_do_not_reach_the_call():
     with warnings.catch_warnings():
         warnings.simplefilter("error", RecordsWarning)
         probs, _ = qelectron(node(), executors=executor)(0.0)
-        assert executor.flush_records(20)
+        assert executor.flush_records(120)
     assert probs.shape == (2,)
 
 
@@ -167,7 +168,7 @@ def test_several_executors_write_the_same_database():
     futures = [circuit.run_later(0.1 * i) for i in range(40)]
     for future in futures:
         future.result(60)
-    assert all(e.flush_records(20) for e in executors)
+    assert all(e.flush_records(120) for e in executors)
     assert len(rows("SELECT * FROM circuits")) == 40
 
 
@@ -207,5 +208,5 @@ def test_a_call_is_kept_when_its_waiter_is_faster_than_the_callbacks_of_its_futu
     archive.follow(CallRecord("IBMQExecutor", "here"), [tape], [future], lambda: ("j1",))
     future.set_result(np.array([1.0, 0.0]))
     for _ in range(2):
-        assert archive.flush(20)
+        assert archive.flush(120)
     assert [json.loads(row["job_ids"]) for row in rows("SELECT * FROM calls")] == [["j1"]]

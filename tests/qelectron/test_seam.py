@@ -287,7 +287,7 @@ def test_an_override_s_circuits_are_in_the_records(loopback):
     circuit(0.0)
     future = circuit.run_later(np.pi)
     assert future.result(60) == -1
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     found = sqlite3.connect(database_path()).execute("SELECT executor, job_ids FROM calls").fetchall()
     assert [name for name, _ in found] == ["Counting", "Counting"]
     assert {job for _, ids in found for job in json.loads(ids)} == {job.id for job in service.jobs}

@@ -175,8 +175,6 @@ def any_order(loopback, device, monkeypatch, examples):
 
     @settings(
         max_examples=examples,
-        deadline=None,
-        derandomize=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(

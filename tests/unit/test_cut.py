@@ -188,7 +188,7 @@ def test_random_bases_are_rows_of_one_shot_each():
     assert positions(shards) == [(0, 1)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(1, 4), st.sampled_from([qml.RX, qml.RY]), st.sampled_from([5, 7])),

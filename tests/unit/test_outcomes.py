@@ -175,7 +175,7 @@ def test_a_split_in_the_order_of_the_shots():
     assert [part.samples(0, [0, 1]).tolist() for part in parts] == [rows[0][:2], rows[0][2:3], rows[0][3:]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.integers(0, 3), min_size=10, max_size=10), min_size=1, max_size=3),
     st.sampled_from([[10], [1, 9], [3, 3, 4], [5, 1, 1, 3]]),

@@ -39,7 +39,7 @@ def test_letters_stand_in_the_order_of_the_names_of_wires():
     assert word_of({"b": "X", 10: "Y", 2: "Z", "a": "X"}) == ((10, "Y"), (2, "Z"), ("a", "X"), ("b", "X"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.text(alphabet="IXYZ", min_size=3, max_size=3), min_size=1, max_size=6, unique=True),
     st.integers(0, 1000),
