@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from outages import kept_port
 
 pytestmark = pytest.mark.skipif(find_spec("covalent") is None, reason="Covalent is not installed")
 
@@ -85,9 +85,11 @@ def start_server(tmp_path, wiped_environment):
     """
     home = tmp_path / "covalent-home"
     home.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with kept_port() as port:
+        yield from serve(home, port, tmp_path)
+
+
+def serve(home, port, tmp_path):
     environment = {
         **os.environ,
         "HOME": str(home),

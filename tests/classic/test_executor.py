@@ -509,7 +509,7 @@ def test_the_database_has_what_ran(loopback):
     circuit = qelectron(node(z1), executors=executor)
     circuit(0.0)
     circuit.run_later(0.0).result()
-    assert executor.flush_records(20)
+    assert executor.flush_records(120)
     with sqlite3.connect(database_path()) as database:
         rows = database.execute("SELECT operations, result, job_ids, backend FROM executions").fetchall()
     assert len(rows) == 2

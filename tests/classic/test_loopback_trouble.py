@@ -92,8 +92,8 @@ def test_times_are_as_long_as_configured(backend, bell, bounded):
     job = simulator.run(bell, shots=10)
     service.wait_for_jobs(1)
     steps = job.time_per_step()
-    assert (steps["running"] - steps["created"]).total_seconds() >= 0.3
-    assert (steps["finished"] - steps["running"]).total_seconds() >= 0.5
+    assert (steps["running"] - steps["created"]).total_seconds() >= 0.299
+    assert (steps["finished"] - steps["running"]).total_seconds() >= 0.499
 
 
 def test_waiting_has_an_end(backend, bell):

@@ -45,7 +45,9 @@ _CHECKED = 30
 def wiped_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No account, no proxy and no home of the machine is seen by any test."""
     for name in list(os.environ):
-        if name.startswith(("QISKIT_IBM_", "IBMQX_", "QE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(
+            ("QISKIT_IBM_", "IBMQX_", "QE_", "COVALENT_", "XDG_", "THREADED_IBMQ_HOME")
+        ) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)

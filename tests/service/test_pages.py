@@ -135,7 +135,7 @@ def test_batches_jobs_and_budgets_are_shown_live(batch, serve):
     assert newest in text
     assert headers["ETag"] != before
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(200) == 0
 
 
 def test_what_waits_in_the_queue_says_since_when_and_where(loopback, home, monkeypatch):
@@ -150,7 +150,7 @@ def test_what_waits_in_the_queue_says_since_when_and_where(loopback, home, monke
 
     with qml.device("threaded.ibmq", wires=2, backend="ibm_manila", progress=look) as dev:
         handle = dev.submit(ladder(2))
-        assert seen.wait(60)
+        assert seen.wait(120)
         while dev.batches()[0].shards[0].queue_position is None:
             handle.progress  # noqa: B018 - it is written down in the same moment
         (found,) = dev.batches()
