@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -39,9 +40,9 @@ class Payer(Model):
     backends: tuple[str, ...] | None = None
 
     @property
+    @abstractmethod
     def id(self) -> str:
         """Id under which jobs and sessions are its own."""
-        raise NotImplementedError
 
     def offers(self, backend: str) -> bool:
         """Whether its jobs may run on a backend."""
