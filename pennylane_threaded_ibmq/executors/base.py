@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -142,6 +142,12 @@ class BaseQExecutor(BaseModel):
         values = {name: value}
         hide_secrets(values)
         super().__setattr__(name, values[name])
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, some of whose fields have other values; pydantic checks none of these."""
+        values = dict(update or {})
+        hide_secrets(values)
+        return super().model_copy(update=values, deep=deep)
 
     def __copy__(self) -> Self:
         """A copy has circuits and a device of its own."""

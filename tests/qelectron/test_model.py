@@ -201,6 +201,15 @@ def test_copies_keep_the_token():
         assert made.ibmqx_token.get_secret_value() == TOKEN
 
 
+@pytest.mark.parametrize("name", ["ibmqx_token", "tokn"])
+def test_a_token_that_a_copy_is_given_is_hidden(name):
+    update = {name: TOKEN}
+    made = IBMQExecutor().model_copy(update=update)
+    assert getattr(made, name).get_secret_value() == TOKEN
+    assert TOKEN not in everything_shown(made)
+    assert update == {name: TOKEN}
+
+
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda e: e.model_copy(update={"max_jobs": 2})])
 def test_a_copy_has_a_device_and_a_load_of_its_own(copied):
     executor = IBMQExecutor(persist_data=False)
