@@ -106,7 +106,7 @@ class BaseQExecutor(BaseModel):
     num_threads: int = Field(default=10, ge=1)
     name: str = ""
 
-    _runtime: Runtime = PrivateAttr(default_factory=Runtime)
+    _own_runtime: Runtime = PrivateAttr(default_factory=Runtime)
     _whole_numbers = field_validator(
         "num_threads", "qnode_device_shots", "qnode_device_wires", mode="before"
     )(whole_number)
@@ -152,7 +152,7 @@ class BaseQExecutor(BaseModel):
     def __copy__(self) -> Self:
         """A copy has circuits and a device of its own."""
         fresh = super().__copy__()
-        fresh._runtime = Runtime()  # noqa: SLF001 - the same class's
+        fresh._own_runtime = Runtime()  # noqa: SLF001 - the same class's
         return fresh
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -162,6 +162,12 @@ class BaseQExecutor(BaseModel):
             fields = state.get(part) or {}
             state[part] = {k: SecretStr("") if isinstance(v, SecretStr) else v for k, v in fields.items()}
         return state
+
+    @property
+    def _runtime(self) -> Runtime:
+        # pydantic takes 2 us to find a private attribute, and each call asks for it several times
+        runtime: Runtime = (self.__pydantic_private__ or {})["_own_runtime"]
+        return runtime
 
     @property
     def backend_name(self) -> str:

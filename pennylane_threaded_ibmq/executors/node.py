@@ -42,11 +42,29 @@ class QElectron(qml.QNode):
     name: str
     description: str
     device: Any
+    execute_kwargs: dict[str, Any]
+    gradient_kwargs: dict[str, Any]
     _tape: Any
     _of_last_call: ClassVar[tuple[str, ...]] = ("_tape", "_qfunc_output")
     """Attributes that PennyLane's own tools look at after a call."""
     _autograd_like: ClassVar[tuple[str, ...]] = ("autograd",)
     """Frameworks whose arguments PennyLane takes for autograd's, where no interface is named."""
+
+    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
+        self.__dict__.update({"original_qnode": qnode, **qnode.__dict__})
+        self._own()
+        self._run_on(target)
+
+    def __copy__(self) -> Self:
+        fresh = type(self).__new__(type(self))
+        fresh.__dict__.update(self.__dict__)
+        fresh._own()  # noqa: SLF001 - the same class's
+        return fresh
+
+    def _own(self) -> None:
+        """Copy what PennyLane changes in a QNode."""
+        self.execute_kwargs = dict(self.execute_kwargs)
+        self.gradient_kwargs = dict(self.gradient_kwargs)
 
     @property
     def executors(self) -> tuple[BaseQExecutor, ...]:
@@ -110,6 +128,10 @@ class QElectron(qml.QNode):
     @abstractmethod
     def _passes_through(self) -> bool:
         """Whether PennyLane differentiates the plain QNode by backpropagation, where it has no shots."""
+
+    @abstractmethod
+    def _run_on(self, target: BaseQExecutor) -> None:
+        """Be a QNode on a device that hands circuits to an executor."""
 
     @abstractmethod
     def _one_call(self, args: Any, kwargs: Any) -> Self:

@@ -206,7 +206,7 @@ class ThreadedIBMQExecutor(Standalone, BaseQExecutor):
         tapes = [self._with_shots(tape) for tape in qscripts_list]
         wires = self._wires(tapes)
         try:
-            self._runtime = self.registry.runtime(self._device_options())
+            self._own_runtime = self.registry.runtime(self._device_options())
             with recording_lock():
                 batch = Batch([with_named_wires(tape, wires) for tape in tapes], wires)
                 ticket = Ticket(self, super().batch_submit(batch))

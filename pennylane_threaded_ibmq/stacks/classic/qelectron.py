@@ -68,23 +68,14 @@ class SelectorDevice(Selecting, WholeBatchDevice):
 
 
 class StackQElectron(QElectron):
-    """A qelectron of a QNode that PennyLane runs by its legacy device API.
-
-    Args:
-        qnode: The QNode; it is not changed.
-        target: What runs its circuits.
-    """
+    """A qelectron of a QNode that PennyLane runs by its legacy device API."""
 
     _of_last_call = ("_tape", "_qfunc_output", "gradient_fn", "gradient_kwargs")
     _autograd_like = ("autograd", "numpy")
 
-    execute_kwargs: dict[str, Any]
-    gradient_kwargs: dict[str, Any]
     _transform_program: Any
 
-    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
-        self.__dict__.update({"original_qnode": qnode, **qnode.__dict__})
-        self._own()
+    def _run_on(self, target: BaseQExecutor) -> None:
         # QNode.device may be one that PennyLane made for its gradients
         own = self.original_qnode._original_device  # noqa: SLF001 - see above
         self._on(SelectorDevice(target, own.wires, shots_of(own)))
@@ -96,7 +87,7 @@ class StackQElectron(QElectron):
 
         PennyLane keeps what belongs to a call on the QNode and on its device.
         """
-        shots = shots_of(self.original_qnode._original_device)  # noqa: SLF001 - see __init__
+        shots = shots_of(self.original_qnode._original_device)  # noqa: SLF001 - see _run_on
         if "shots" in kwargs and not self._qfunc_uses_shots_arg:
             shots = Shots(kwargs.pop("shots"))
         call = copy(self)
@@ -106,23 +97,15 @@ class StackQElectron(QElectron):
     @property
     def _passes_through(self) -> bool:
         plain = self.original_qnode
-        device = plain._original_device  # noqa: SLF001 - see __init__
+        device = plain._original_device  # noqa: SLF001 - see _run_on
         if not hasattr(device, "short_name"):
             simulates = type(device).__name__ in {"DefaultQubit", "DefaultMixed"}
         else:
             simulates = not {"passthru_interface", "passthru_devices"}.isdisjoint(device.capabilities())
         return bool(plain.diff_method == "best" and simulates)
 
-    def __copy__(self) -> Self:
-        fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(self.__dict__)
-        fresh._own()  # noqa: SLF001 - the same class's
-        return fresh
-
     def _own(self) -> None:
-        """Copy what PennyLane changes in a QNode."""
-        self.execute_kwargs = dict(self.execute_kwargs)
-        self.gradient_kwargs = dict(self.gradient_kwargs)
+        super()._own()
         program = TransformProgram()
         for container in self._transform_program:
             program.push_back(container)

@@ -80,15 +80,15 @@ class SelectorDevice(Selecting, Device):
 
 
 class StackQElectron(QElectron):
-    """A qelectron of a QNode that PennyLane runs by its device API.
+    """A qelectron of a QNode that PennyLane runs by its device API."""
 
-    Args:
-        qnode: The QNode; it is not changed.
-        target: What runs its circuits.
-    """
+    _compile_pipeline: CompilePipeline
 
-    def __init__(self, qnode: qml.QNode, target: BaseQExecutor) -> None:
-        self.__dict__.update({"original_qnode": qnode, **copy(qnode).__dict__})
+    def _own(self) -> None:
+        super()._own()
+        self._compile_pipeline = CompilePipeline(self._compile_pipeline)
+
+    def _run_on(self, target: BaseQExecutor) -> None:
         self.device = SelectorDevice(target, self.original_qnode.device.wires)
 
     def update(self, **kwargs: Any) -> Self:
@@ -98,11 +98,6 @@ class StackQElectron(QElectron):
         fresh.original_qnode = self.original_qnode.update(**kwargs)
         if "device" in kwargs:
             fresh.device = SelectorDevice(self.device.target, fresh.original_qnode.device.wires)
-        return fresh
-
-    def __copy__(self) -> Self:
-        fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(super().__copy__().__dict__)
         return fresh
 
     def _later(self, args: Any, kwargs: Any) -> _LaterCall:
