@@ -45,7 +45,7 @@ def _list_problem(value: Any) -> str:
 def _problem(tag: Any) -> str:
     """The reason why something cannot be a tag; empty if it can."""
     if not isinstance(tag, str):
-        return f"a tag is a text, and {tag!r} is a {type(tag).__name__}"
+        return f"a tag is a text, and {tag!r} is of type {type(tag).__name__}"
     if not tag or tag != tag.strip() or not tag.isprintable():
         return f"{tag!r} is no tag: one has a character at least, none that cannot be printed, and no blank at its ends"
     if len(tag) > MOST_CHARACTERS:

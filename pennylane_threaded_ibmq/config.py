@@ -246,19 +246,23 @@ def explain(
         configured: Others, with the places where they were found.
         place: Where values were given; empty for a device.
     """
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
+    whole = first.get("ctx", {}).get("error")
+    if place and isinstance(whole, ConfigurationError):
+        return ConfigurationError(f"{place}: {whole}", argument=whole.argument, value=whole.value)
     name = str(first["loc"][0]) if first["loc"] else "" if place else "backend"
     source = configured.get(name)
     value = None if is_secret(name) else arguments.get(name, source.value if source else None)
     shown = name if is_secret(name) or not name else f"{name}={value!r}"
     reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
+    stop = "" if reason.endswith("?") else "."
     about = model.model_fields[name].description if name in model.model_fields else None
     if place:
         about = f" ({name}: {about})" if about else ""
     else:
         # a rule of our own says what is allowed
         about = "" if first["type"] == "value_error" else f" {name} is: {about}"
-    text = f"{': '.join(filter(None, (source.origin if source else place, shown, reason)))}.{about} Nothing was sent."
+    text = f"{': '.join(filter(None, (source.origin if source else place, shown, reason)))}{stop}{about} Nothing was sent."
     if source is not None and source.path is not None:
         return ConfigurationFileError(text, path=source.path, line=source.line, argument=name, value=value)
     return ConfigurationError(text, argument=name, value=value)

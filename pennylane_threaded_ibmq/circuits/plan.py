@@ -239,7 +239,9 @@ def of_tape(position: int, problem: str, function: Callable[..., _T], *args: Any
         raise
     except Exception as error:
         text = problem.format(kind=type(error).__name__, error=error)
-        raise UnsupportedCircuitError(f"Tape {position} {text} Nothing was sent.", tape=position) from error
+        raise UnsupportedCircuitError(
+            f"Tape {position} {text.rstrip('.')}. Nothing was sent.", tape=position
+        ) from error
 
 
 def _routes(template: Template, *, estimator: bool, apart: bool) -> dict[tuple[str, bool], list[int]]:

@@ -10,6 +10,9 @@ import click
 from .options import Command, journal_option, json_option
 from .output import say_json, say_table
 
+USUAL_DAYS = 28.0
+"""The period of IBM's open plan."""
+
 
 @click.command("budget", cls=Command, short_help="Show or set what may be spent on an instance.")
 @click.option("--instance", help="CRN or name of the instance, as the journal tells it.")
@@ -17,9 +20,7 @@ from .output import say_json, say_table
 @click.option(
     "--days",
     type=click.FloatRange(min=0, min_open=True),
-    default=28.0,
-    show_default=True,
-    help="In so many days.",
+    help="In so many days up to now.  [default: 28]",
 )
 @click.option("--off", is_flag=True, help="Take the budget away, and forget what was counted.")
 @journal_option
@@ -28,7 +29,7 @@ def budget_command(
     *,
     instance: str | None,
     secs: float | None,
-    days: float,
+    days: float | None,
     off: bool,
     journal_path: Path | None,
     as_json: bool,
@@ -53,13 +54,17 @@ def budget_command(
     if path is None:
         raise click.ClickException("there is no journal to keep a budget in.")
     if (secs is not None or off) and not instance:
-        raise click.UsageError("--instance says whose budget it is.")
+        raise click.UsageError("whose budget is it? Give --instance with --secs and --off.")
     if secs is not None and off:
-        raise click.UsageError("--secs sets a budget and --off takes it away.")
+        raise click.UsageError("--secs sets a budget and --off takes it away; give one of them.")
+    if days is not None and secs is None:
+        raise click.UsageError("--days is the time for --secs; give both.")
     if secs is not None or off:
         RESOURCES.get(Journals).at(path)  # made with the rights that it should have
-        Ledger(path).set(str(instance), None if off else secs, days)
+        Ledger(path).set(str(instance), None if off else secs, days or USUAL_DAYS)
     budgets = Ledger(path).budgets() if path.exists() else ()
+    if instance and secs is None and not off:
+        budgets = tuple(budget for budget in budgets if budget.instance == instance)
     if as_json:
         say_json([asdict(budget) for budget in budgets])
         return
@@ -69,5 +74,5 @@ def budget_command(
             (b.instance, b.secs, b.days, round(b.spent, 1), round(max(0.0, b.secs - b.spent), 1))
             for b in budgets
         ],
-        empty="No instance has a budget.",
+        empty=f"Instance {instance} has no budget." if instance and not off else "No instance has a budget.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,11 +34,19 @@ def look_at_default() -> Check:
 def look_at_journal() -> Check:
     """Whether the journal can be read, and what is in it."""
     path = load_settings({}).journal_file
+    advice = "Choose another folder with THREADED_IBMQ_HOME."
+    if path is None:
+        return Check("journal", "note", "none is kept: journal=False is configured")
     try:
         journal = open_journal(None)
     except JournalError as error:
-        return Check("journal", "bad", str(error), "Choose another folder with THREADED_IBMQ_HOME.")
+        return Check("journal", "bad", str(error), advice)
     if journal is None:
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            return Check(
+                "journal", "bad", f"{path} cannot be made: {folder} is no folder to write in", advice
+            )
         return Check("journal", "ok", f"none yet; it will be {path}")
     batches, waiting = journal.count()
     advice = "threaded-ibmq batches --open lists them." if waiting else ""

@@ -108,7 +108,7 @@ def _ask(text: str) -> bool:
 
 
 def look(backend: str | None, instance: str | None, options: Mapping[str, Any]) -> Iterator[Check]:
-    """Look at everything, a system of the account's included; a broken installation ends it, since nothing else could be looked at."""
+    """Look at everything, a system of the account's included; a broken installation or setting ends it, as nothing else could be looked at."""
     yield Check("python", "ok", f"{platform.python_version()}, {sys.executable}")
     broken = False
     for check in _stack():
@@ -116,9 +116,14 @@ def look(backend: str | None, instance: str | None, options: Mapping[str, Any]) 
         yield check
     if broken:
         return
+    from ..exceptions import ConfigurationError
     from .checkup import look_at_account, look_at_default, look_at_journal
 
-    yield look_at_default()
+    try:
+        yield look_at_default()
+    except ConfigurationError as error:
+        yield Check("settings", "bad", str(error), "threaded-ibmq config shows all, with their places.")
+        return
     yield look_at_journal()
     yield from look_at_account(backend, instance, options)
 

@@ -209,7 +209,7 @@ def show_command(
     )
     click.echo()
     say_table(
-        ("PART", "TAPES", "STATE", "JOB", "TRY", "DELIVERED", "QPU S", "ERROR"),
+        ("SHARD", "TAPES", "STATE", "JOB", "TRY", "DELIVERED", "QPU S", "ERROR"),
         [
             (
                 s.number,

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from .._quantity import quantity
+from .journal import open_journal
 from .options import Command, journal_option, json_option
-from .output import note, say, say_json
+from .output import note, say, say_json, writing
 
 limit_option = click.option(
     "-n",
@@ -40,6 +41,7 @@ def serve_command(*, port: int, limit: int, journal_path: Path | None) -> None:
     """
     from .pages.server import make_app, new_key
 
+    open_journal(journal_path)  # one that is not there, or damaged, is told here and not on a page
     key = new_key()
     app = make_app(journal_path, limit, key)
     with socket.socket() as listening:
@@ -88,10 +90,8 @@ def report_command(*, output: Path, limit: int, journal_path: Path | None, as_js
     """
     from .pages.render import Pages
 
-    try:
+    with writing(output):
         files = Pages(journal_path, limit).write(output)
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror or error}.") from None
     if as_json:
         say_json({"index": files[0], "files": files})
         return

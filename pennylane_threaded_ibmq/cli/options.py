@@ -23,6 +23,29 @@ journal_option = click.option(
     help="File of the journal, as given to the device.  [default: the usual file]",
 )
 
+
+class _NewFile(click.Path):
+    """A file that is written when a command ends, which may take hours: its folder is looked for before."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"{path} cannot be written: there is no folder {path.parent}.", param, ctx)
+        return path
+
+
+def output_option(text: str) -> Callable[[C], C]:
+    """An option ``-o FILE`` of a command.
+
+    Args:
+        text: Its help.
+    """
+    return click.option("-o", "--output", type=_NewFile(), help=text)
+
+
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?")
 

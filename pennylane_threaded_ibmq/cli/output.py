@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import click
@@ -51,6 +52,21 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
         say("  ".join(cell.ljust(width) for cell, width in zip_strict(row, widths)).rstrip())
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says when a file or a folder cannot be written into one clear error.
+
+    Raises:
+        ClickException: It cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(
+            f"{path} cannot be written: {error.strerror or error}. Choose another place with -o."
+        ) from None
+
+
 def say_facts(facts: Mapping[str, Any], *, indent: str = "", err: bool = False) -> None:
     """Print names and values, one a line; what is ``None`` is left out."""
     lines = {name: value for name, value in facts.items() if value is not None}
@@ -65,11 +81,23 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for title, is_whole in zip_strict(columns, _whole_columns(columns, cells, console.width)):
+        table.add_column(title, no_wrap=is_whole)
     for row in cells:
         # as Text, since brackets in a cell are no markup
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+def _whole_columns(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """Which columns are never folded: those of ids and the like, without a blank, where there is room for the words of the others."""
+    texts = list(zip_strict(columns, *cells))
+    words = [max(len(word) for text in column for word in (text.split() or [""])) for column in texts]
+    if sum(words) + 2 * len(columns) > width:
+        return [False] * len(columns)
+    return [not any(" " in text for text in column[1:]) for column in texts]
 
 
 def moment(seconds: float) -> str:

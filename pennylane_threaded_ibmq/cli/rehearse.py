@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .options import Command, duration, json_option, share
-from .output import note, say_json
+from .options import Command, duration, json_option, output_option, share
+from .output import note, say_json, writing
 from .report import Rehearsal, make_report, say_report
 
 if TYPE_CHECKING:
@@ -64,12 +64,7 @@ _CRN = re.compile(r"crn:v1:[a-z]+:public:quantum-computing:[a-z0-9-]+:a/[0-9a-zA
     envvar="QISKIT_IBM_INSTANCE",
     help="CRN or name of the instance, for a program that names it.  [default: QISKIT_IBM_INSTANCE]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the report to a file, JSON.",
-)
+@output_option("Also write the report to a file, JSON.")
 @json_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def rehearse_command(
@@ -120,7 +115,8 @@ def rehearse_command(
     rehearsal = rehearse(_config(fields, instance), faults, seed or 0, command, quiet_stdout=as_json)
     report = make_report(rehearsal)
     if output is not None:
-        output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        with writing(output):
+            output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if as_json:
         say_json(report)
     else:

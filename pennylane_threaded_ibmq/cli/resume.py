@@ -10,8 +10,8 @@ import click
 
 from .._quantity import quantity
 from .journal import find_batch
-from .options import Command, device_options, duration, journal_option, json_option
-from .output import note, say_json
+from .options import Command, device_options, duration, journal_option, json_option, output_option
+from .output import note, say_json, writing
 
 if TYPE_CHECKING:
     from ..store.records import BatchRecord
@@ -29,12 +29,7 @@ def _advice(name: str) -> str:
 
 @click.command("resume", cls=Command, short_help="Collect the results of a batch, or send the rest.")
 @click.argument("batch_id", metavar="ID")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the results, JSON.  [default: standard output]",
-)
+@output_option("File for the results, JSON.  [default: standard output]")
 @click.option("--timeout", type=duration, help="Longest wait, such as 10m.  [default: for ever]")
 @click.option("--send", is_flag=True, help="Also send, and pay for, what has no job or whose job failed.")
 @device_options(
@@ -84,7 +79,8 @@ def resume_command(
             ) from None
     values = [plain(result) for result in results]
     if output is not None:
-        output.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        with writing(output):
+            output.write_text(json.dumps(values) + "\n", encoding="utf-8")
     if as_json:
         missing = [] if failed is None else [int(position) for position in failed.tapes]
         say_json({"batch": batch.id, "results": values, "missing": missing, "output": output})

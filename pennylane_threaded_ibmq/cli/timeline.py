@@ -10,8 +10,8 @@ import click
 
 from .._quantity import quantity
 from .journal import find_batch
-from .options import Command, journal_option, json_option
-from .output import iso, note, say_json, say_table, span
+from .options import Command, journal_option, json_option, output_option
+from .output import iso, note, say_json, say_table, span, writing
 
 if TYPE_CHECKING:
     from ..progress.timeline import Timeline
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("timeline", cls=Command, short_help="Draw a batch over time.")
 @click.argument("batch_id", metavar="ID")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the picture: .png, .svg, .pdf or .html.  [default: a table on standard output]",
-)
+@output_option("File for the picture: .png, .svg, .pdf or .html.  [default: a table on standard output]")
 @click.option("--dark", is_flag=True, help="For a dark background. A page follows its reader by itself.")
 @journal_option
 @json_option
@@ -55,7 +50,16 @@ def timeline_command(
         say_table(
             ("SHARD", "TRY", "LANE", "PHASE", "FROM S", "TO S", "JOB", "END"),
             [
-                (s.shard, s.attempt, s.lane, s.phase, f"{s.start:.1f}", f"{s.end:.1f}", s.job_id, s.outcome)
+                (
+                    s.shard,
+                    s.attempt,
+                    s.lane,
+                    s.phase.shown,
+                    f"{s.start:.1f}",
+                    f"{s.end:.1f}",
+                    s.job_id,
+                    s.outcome,
+                )
                 for s in timeline.spans
             ],
             empty="Nothing of this batch was sent.",
@@ -86,7 +90,5 @@ def _draw(batch: BatchRecord, output: Path, *, dark: bool) -> None:
     if output.suffix.lower() not in SUFFIXES:
         ends = f"ends with {output.suffix!r}" if output.suffix else "has no ending"
         raise click.BadParameter(f"{output} {ends}; write {', '.join(SUFFIXES)}.", param_hint="--output")
-    try:
+    with writing(output):
         save_timeline(batch, output, dark=dark)
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror or error}.") from None

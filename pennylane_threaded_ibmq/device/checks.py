@@ -90,7 +90,7 @@ def tapes_of(circuits: object) -> tuple[QuantumScript, ...]:
     if isinstance(circuits, Iterable):
         return tuple(circuits)
     raise UnsupportedCircuitError(
-        f"circuits is a {type(circuits).__name__}; give a tape or a sequence of tapes.{how_to_make(circuits)} Nothing was sent."
+        f"circuits={circuits!r} is of type {type(circuits).__name__}; give a tape or a sequence of tapes.{how_to_make(circuits)} Nothing was sent."
     )
 
 

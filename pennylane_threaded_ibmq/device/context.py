@@ -166,7 +166,9 @@ def _journal(settings: Settings, resources: Resources) -> Journal | None:
         return resources.get(Journals).at(path)
     except JournalError as error:
         if settings.journal is not True:
-            raise
+            raise JournalError(
+                f"{error} Choose another file with journal=, or say journal=False. Nothing was sent."
+            ) from error
         warnings.warn(
             f"{error} Jobs are not written down, so a crash would lose their ids. Choose another place with journal= or "
             "THREADED_IBMQ_HOME, or say journal=False.",

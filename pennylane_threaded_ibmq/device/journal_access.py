@@ -89,7 +89,7 @@ class JournalAccess:
             JournalError: There is no journal.
             ConfigurationError: ``tags`` is no list of tags.
         """
-        return BatchList(self._journal().batches(limit=limit, tags=block_tags(tags) if tags else ()))
+        return BatchList(self._journal().batches(limit=limit, tags=block_tags(tags, "tags") if tags else ()))
 
     def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:
         """A batch of the journal over time, as a figure of matplotlib.

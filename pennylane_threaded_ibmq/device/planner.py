@@ -74,7 +74,7 @@ def make_ready(
     for position, tape in enumerate(tapes):
         if not isinstance(tape, QuantumScript):
             raise UnsupportedCircuitError(
-                f"Tape {position} is a {type(tape).__name__}, not a QuantumScript.{how_to_make(tape)} Nothing was sent.",
+                f"Tape {position} is of type {type(tape).__name__}, not a QuantumScript.{how_to_make(tape)} Nothing was sent.",
                 tape=position,
             )
         try:

@@ -42,8 +42,12 @@ class TagBlocks:
         return [*outer, *(tag for tags in list(self._open) for tag in tags)]
 
 
-def block_tags(tags: Any) -> list[str]:
+def block_tags(tags: Any, argument: str = "job_tags") -> list[str]:
     """Tags of a block, checked when it is made.
+
+    Args:
+        tags: The tags.
+        argument: The argument that gives them, for the error.
 
     Raises:
         ConfigurationError: There is none, or one that cannot be a tag.
@@ -52,5 +56,5 @@ def block_tags(tags: Any) -> list[str]:
         return check_tags(tags, least=1)
     except ValueError as error:
         raise ConfigurationError(
-            f"job_tags: {error}. Nothing was sent.", argument="job_tags", value=tags
+            f"{argument}: {error}. Nothing was sent.", argument=argument, value=tags
         ) from None

@@ -75,7 +75,7 @@ def html_shards(timeline: Timeline) -> str:
             (
                 shard,
                 span.attempt,
-                span.outcome or span.phase,
+                span.outcome or span.phase.shown,
                 f"{span.start:.1f} to {span.end:.1f} s",
                 span.job_id,
             )

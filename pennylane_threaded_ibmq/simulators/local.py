@@ -50,8 +50,12 @@ def is_local_name(name: str) -> bool:
     return name in AER_NAMES or name.startswith(("aer_simulator_", "fake_"))
 
 
-def open_local(name: str) -> Any:
+def open_local(name: str, argument: str = "backend") -> Any:
     """Make the Qiskit backend of a local name.
+
+    Args:
+        name: The name.
+        argument: The argument that names it, for the error.
 
     Raises:
         BackendError: There is no such simulator, method or snapshot.
@@ -64,13 +68,13 @@ def open_local(name: str) -> Any:
         method = without_prefix(name, "aer_simulator_")
         if method not in AER_METHODS:
             raise BackendError(
-                f"backend={name!r}: Aer has no method {method!r}.{nearest(method, AER_METHODS)} "
+                f"{argument}={name!r}: Aer has no method {method!r}.{nearest(method, AER_METHODS)} "
                 f"Methods: {', '.join(AER_METHODS)}.",
-                argument="backend",
+                argument=argument,
                 value=name,
             )
         return AerSimulator(method=method)
-    return open_snapshot(name)
+    return open_snapshot(name, argument)
 
 
 def larger_simulators(name: str) -> str:

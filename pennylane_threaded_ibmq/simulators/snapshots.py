@@ -39,8 +39,12 @@ def fake_names() -> list[str]:
     return sorted(snapshot_classes())
 
 
-def open_snapshot(name: str) -> Any:
+def open_snapshot(name: str, argument: str = "backend") -> Any:
     """Make the backend of a snapshot.
+
+    Args:
+        name: Its name.
+        argument: The argument that names it, for the error.
 
     Raises:
         BackendError: There is no such snapshot.
@@ -48,9 +52,9 @@ def open_snapshot(name: str) -> Any:
     classes = snapshot_classes()
     if name not in classes:
         raise BackendError(
-            f"backend={name!r}: there is no such snapshot.{nearest(name, classes)} "
+            f"{argument}={name!r}: there is no such snapshot.{nearest(name, classes)} "
             f"Snapshots: {', '.join(sorted(classes))}.",
-            argument="backend",
+            argument=argument,
             value=name,
         )
     with warnings.catch_warnings():

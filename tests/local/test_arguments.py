@@ -60,6 +60,12 @@ def _no_account(monkeypatch, tmp_path):
         ({"seed_simulator": -1}, ConfigurationError, ["seed_simulator=-1"]),
         ({"optimization_level": 5}, ConfigurationError, ["optimization_level=5"]),
         ({"transpile_options": {"optimisation_level": 1}}, ConfigurationError, ["'optimization_level'"]),
+        (
+            {"compile_backend": "fake_torinoo"},
+            BackendError,
+            ["compile_backend='fake_torinoo'", "'fake_torino'"],
+        ),
+        ({"compile_backend": "aer_simulator_x"}, BackendError, ["compile_backend='aer_simulator_x'"]),
         ({"transpile_options": {"basis_gates": []}}, ConfigurationError, ["compile_backend="]),
         ({"resilience_level": 9}, ConfigurationError, ["resilience_level=9"]),
         ({"options": {"resilience_levle": 1}}, ConfigurationError, ["'resilience_level'"]),
@@ -117,7 +123,12 @@ class Unmeasurable(qml.operation.Operator):
             UnsupportedCircuitError,
             ["not unitary"],
         ),
-        ("a circuit", UnsupportedCircuitError, ["is a str"]),
+        ("a circuit", UnsupportedCircuitError, ["is of type str"]),
+        (
+            Script([qml.RX("x", 0)], [qml.expval(qml.Z(0))], shots=9),
+            UnsupportedCircuitError,
+            ["cannot be read: ValueError", "string. Nothing was sent."],
+        ),
     ],
 )
 def test_bad_tapes_are_named_by_their_place(tape, error, texts):

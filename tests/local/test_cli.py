@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -19,6 +20,7 @@ from pennylane_threaded_ibmq._version import __version__
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.cli.journal import positions
 from pennylane_threaded_ibmq.cli.options import duration, share
+from pennylane_threaded_ibmq.cli.output import say_table, writing
 from pennylane_threaded_ibmq.cli.rehearse import NEEDED
 from pennylane_threaded_ibmq.cli.report import Rehearsal, make_report, say_report
 from pennylane_threaded_ibmq.cli.resume import plain
@@ -188,6 +190,21 @@ def test_commands_complete():
         (["estimate", "no-such-file.py"], "does not exist"),
         (["reheasre"], "Did you mean 'rehearse'?"),
         (["backends", "--qubits", "0"], "0 is not in the range"),
+        (["budget", "--secs", "3"], "Give --instance with --secs and --off"),
+        (["budget", "--instance", "crn", "--secs", "3", "--off"], "give one of them"),
+        (["budget", "--instance", "crn", "--days", "3"], "--days is the time for --secs"),
+        (
+            ["resume", "3f2a", "-o", "nowhere/r.json"],
+            "nowhere/r.json cannot be written: there is no folder nowhere",
+        ),
+        (
+            ["timeline", "3f2a", "-o", "nowhere/t.png"],
+            "nowhere/t.png cannot be written: there is no folder nowhere",
+        ),
+        (
+            ["rehearse", "-o", "nowhere/r.json", "--", "true"],
+            "nowhere/r.json cannot be written: there is no folder",
+        ),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, said):
@@ -220,6 +237,22 @@ def test_an_expected_error_has_no_traceback():
     assert done.stderr.startswith("Error: batch '3f2a' is not in the journal")
     done = run("show", "3f2a", "--journal", "no-such-file.sqlite")
     assert (done.exit_code, done.stderr) == (1, "Error: there is no journal no-such-file.sqlite.\n")
+
+
+def test_what_cannot_be_written_is_one_clear_error():
+    full = Path("/dev/full")  # every write to it finds no space
+    with pytest.raises(click.ClickException) as caught, writing(full):
+        full.write_text("results")
+    assert (
+        caught.value.message
+        == "/dev/full cannot be written: No space left on device. Choose another place with -o."
+    )
+
+
+def test_pages_of_a_journal_that_is_not_there_are_not_served():
+    done = run("serve", "--journal", "no-such-file.sqlite")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: there is no journal no-such-file.sqlite.\n"
 
 
 def test_an_error_of_the_package_has_no_traceback(tmp_path):
@@ -283,6 +316,32 @@ def test_doctor_misses_an_account_for_a_real_system():
     assert done.stdout.endswith("1 to fix.\n")
 
 
+def test_doctor_sees_that_a_journal_could_not_be_made(monkeypatch, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("THREADED_IBMQ_HOME", str(file))
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert (
+        f"BAD   journal: {file}/journal.sqlite cannot be made: {file} is no folder to write in" in done.stdout
+    )
+    assert "Choose another folder with THREADED_IBMQ_HOME." in done.stdout
+
+
+def test_doctor_says_that_no_journal_is_kept(monkeypatch):
+    monkeypatch.setenv("THREADED_IBMQ_JOURNAL", "false")
+    assert "note  journal: none is kept: journal=False is configured" in run("doctor").stdout
+
+
+def test_doctor_tells_of_a_setting_that_cannot_work(monkeypatch):
+    monkeypatch.setenv("THREADED_IBMQ_MAX_JOBS", "many")
+    done = run("doctor", "--json")
+    assert done.exit_code == 1
+    last = json.loads(done.stdout)["checks"][-1]
+    assert (last["name"], last["state"]) == ("settings", "bad")
+    assert "environment variable THREADED_IBMQ_MAX_JOBS: max_jobs='many'" in last["found"]
+
+
 def test_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
     from importlib import metadata
 
@@ -320,6 +379,19 @@ def test_in_a_pipe_tables_are_plain_columns():
     assert any(line.split()[0] == "fake_torino" for line in lines)
     assert all(line.isascii() for line in lines)
     assert run("backends", "--local", "--qubits", "9999").stdout == "No backend has 9999 qubits.\n"
+
+
+def test_a_narrow_terminal_folds_words_and_no_ids(monkeypatch, capsys):
+    rows = [("2fbc79564a994988", "2026-11-29 00:18:18", "delivered")] * 2
+    columns = ("BATCH", "CREATED", "STATE")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for width, is_whole in ((60, True), (44, True), (30, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        say_table(columns, rows)
+        shown = click.unstyle(capsys.readouterr().out)
+        assert max(map(len, shown.splitlines())) <= width
+        assert (shown.count("2fbc79564a994988") == 2) is is_whole
+        assert ("2026-11-29 00:18:18" in shown) is (width == 60)
 
 
 def test_looking_makes_no_journal(tmp_path):

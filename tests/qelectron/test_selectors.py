@@ -172,6 +172,22 @@ def test_an_unknown_selector_of_a_cluster():
         QCluster(executors=members(2), selector="bogus")
 
 
+def test_what_a_cluster_refuses_is_said_once():
+    for wrong, name in (
+        ({"executors": []}, "executors"),
+        ({"executors": members(1), "selector": "best"}, "selector"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            QCluster(**wrong)
+        text = str(caught.value)
+        assert text.startswith(f"QCluster: {name}={wrong[name]!r}: give ")
+        assert (text.count(f"{name}="), text.count("Nothing was sent.")) == (
+            1 if name == "selector" else 2,
+            1,
+        )
+        assert caught.value.argument == name
+
+
 @pytest.mark.parametrize("make", [lambda e: qelectron(node(), executors=e), lambda e: QCluster(executors=e)])
 def test_lists_that_cannot_work(make):
     with pytest.raises(ConfigurationError, match=r"executors=\[\]: give at least one"):

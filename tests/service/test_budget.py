@@ -255,6 +255,7 @@ def test_an_instance_has_a_budget_for_all_programs(loopback, device, tmp_path):
         device(**PLAIN).batch_execute(ladder(1))
     assert service.counters.jobs == 2
     command("--instance", instance, "--secs", "60", "--days", "1")
+    assert (command("--instance", instance), command("--instance", "another")) == (command(), [])
     device(**PLAIN).batch_execute(ladder(1))
     assert command("--instance", instance, "--off") == []
     device(**PLAIN).batch_execute(ladder(1))

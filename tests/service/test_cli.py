@@ -208,6 +208,8 @@ def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
     assert {one["job_id"] for one in finished["spans"]} == jobs
     shown = run("timeline", newest).stdout
     assert all(job in shown for job in jobs)
+    assert "queued" in shown
+    assert "accepted" not in shown
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ def test_a_batch_is_drawn(loopback, tmp_path, monkeypatch):
     [
         (["-o", "picture.jpeg"], 2, "picture.jpeg ends with '.jpeg'; write .png, .svg, .pdf, .html."),
         (["-o", "picture"], 2, "picture has no ending; write .png"),
-        (["-o", "no-such-folder/a.png"], 1, "no-such-folder/a.png cannot be written: No such file"),
+        (["-o", "no-such-folder/a.png"], 2, "no-such-folder/a.png cannot be written: there is no folder"),
     ],
 )
 def test_a_picture_that_cannot_be_written(loopback, arguments, code, said):
@@ -233,6 +235,10 @@ def test_resume_prints_its_results(loopback):
     answer = told("resume", batch)
     assert answer["batch"] == batch
     assert answer["missing"] == []
+    full = run("resume", batch, "-o", "/dev/full")
+    assert (full.exit_code, full.stdout) == (1, "")
+    assert "/dev/full cannot be written: No space left on device" in full.stderr
+    # nothing is lost by it
     assert json.loads(run("resume", batch).stdout) == answer["results"]
     assert service.counters.jobs == 1
 

@@ -150,7 +150,7 @@ def test_batches_are_found_by_their_tags_wherever_they_are_shown(loopback, devic
     both, plain = dev.batches()
     assert [b.id for b in dev.batches(tags=["night-run", evil])] == [both.id]
     assert dev.batches(tags=["night"]) == ()
-    with pytest.raises(ConfigurationError, match=r"\['night-run'\]"):
+    with pytest.raises(ConfigurationError, match=r"^tags: .*\['night-run'\]"):
         dev.batches(tags="night-run")
     journal = ["--journal", str(tmp_path / "journal.sqlite")]
     listed = json.loads(told("batches", "--tag", "night-run", "--json", *journal))
@@ -170,7 +170,7 @@ def test_batches_are_found_by_their_tags_wherever_they_are_shown(loopback, devic
 
 WRONG = {
     "text": ("night-run", r"list of texts.*\['night-run'\]"),
-    "number": ([3], "3 is a int"),
+    "number": ([3], "3 is of type int"),
     "empty": ([""], "at least"),
     "blank": ([" a"], "no blank at its ends"),
     "line": (["a\nb"], "cannot be printed"),

@@ -69,7 +69,8 @@ def open_classic(
     check_transpile_options(settings.transpile_options)
     check_pass_manager(settings.pass_manager)
     if isinstance(settings.compile_backend, str):
-        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
+        compiler = open_local(settings.compile_backend, "compile_backend")
+        settings = settings.model_copy(update={"compile_backend": compiler})
     backend = settings.backend
     if is_local_here(settings):
         return open_here(backend if backend in AER_NAMES else open_local(backend), settings, wires)

@@ -58,7 +58,8 @@ def open_platform(
     _refuse_classic(settings)
     primitive_options, only = split_primitive_options(settings.primitive_options, settings.primitive_api)
     if isinstance(settings.compile_backend, str):
-        settings = settings.model_copy(update={"compile_backend": open_local(settings.compile_backend)})
+        compiler = open_local(settings.compile_backend, "compile_backend")
+        settings = settings.model_copy(update={"compile_backend": compiler})
     elif settings.compile_backend is not None:
         is_service_backend(settings.compile_backend, "compile_backend")
     backend = settings.backend
