@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -60,6 +61,10 @@ COMMANDS = (
 """In the order of the help: look, plan, come back."""
 
 
+FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What the system says of a disk without room or rights."""
+
+
 class Commands(click.Group):
     """A group whose commands keep their order, and whose expected errors have no traceback."""
 
@@ -83,6 +88,12 @@ class Commands(click.Group):
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 f"{error.name} is not installed. threaded-ibmq doctor tells what is."
+            ) from None
+        except OSError as error:
+            if error.errno not in FULL_OR_FORBIDDEN:
+                raise
+            raise click.ClickException(
+                f"{error.filename or 'standard output'} cannot be used: {error.strerror}."
             ) from None
         except Exception as error:
             # an error of our tree can only exist once its module was imported, which takes seconds

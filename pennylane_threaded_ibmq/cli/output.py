@@ -44,7 +44,7 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: s
         say(empty)
         return
     cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         _draw(columns, cells)
         return
     widths = [max(map(len, column)) for column in zip_strict(columns, *cells)]

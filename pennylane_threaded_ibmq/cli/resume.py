@@ -50,7 +50,7 @@ def resume_command(
     r"""Collect the results of a batch: fetch those that are there, wait for the others.
 
     Nothing is sent, and so nothing is paid, without --send. The results are a list, one entry a tape; a tape without a
-    result has null, and the exit code is 1.
+    result has null, and the exit code is 1. Ctrl-C ends the waiting, and the jobs run on.
 
     \b
     Examples:
@@ -62,10 +62,16 @@ def resume_command(
 
     _, batch = find_batch(journal_path, batch_id)
     failed: ShardFailedError | None = None
+    # whoever only collects does not give up what was sent; threaded-ibmq cancel does
+    options = {"on_interrupt": "detach", **options}
     with _device(batch, journal_path, options) as device:
-        handle = device.resume(batch.id, send=send)
         try:
+            handle = device.resume(batch.id, send=send)
             results = handle.result(timeout)
+        except KeyboardInterrupt:
+            if options["on_interrupt"] == "detach":
+                note(f"\nThe jobs run on. Come back: threaded-ibmq resume {batch.id}")
+            raise
         except ShardFailedError as error:
             failed, results = error, error.results
         except SubmissionError as error:

@@ -249,6 +249,22 @@ def test_what_cannot_be_written_is_one_clear_error():
     )
 
 
+@pytest.mark.parametrize("arguments", [["config"], ["config", "--json"], ["batches"]])
+def test_a_full_output_is_one_clear_error(arguments):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "pennylane_threaded_ibmq.cli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: standard output cannot be used: No space left on device.\n",
+    )
+
+
+def test_without_an_output_a_table_is_no_error(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    say_table(("A", "B"), [("1", "2")])
+
+
 def test_pages_of_a_journal_that_is_not_there_are_not_served():
     done = run("serve", "--journal", "no-such-file.sqlite")
     assert (done.exit_code, done.stdout) == (1, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -323,6 +324,25 @@ def test_resume_waits_no_longer_than_told(loopback):
     again = done.stderr.split()[-1]
     assert len(json.loads(run("resume", again).stdout)) == 4
     assert service.counters.jobs == 1
+
+
+def test_an_interrupted_resume_cancels_nothing(loopback):
+    service = loopback()
+    batch = left_behind(service, shard_size=2)
+    service.reset_counters()
+    command = [sys.executable, "-m", "pennylane_threaded_ibmq.cli", "resume", batch]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        # what looks at the job again and again is the batch that is waited for
+        service.wait_for_requests("GET /jobs", 3, timeout_secs=200)
+        child.send_signal(signal.SIGINT)
+        printed, errors = child.communicate(timeout=200)
+    assert (child.returncode, printed) == (1, "")
+    assert f"The jobs run on. Come back: threaded-ibmq resume {batch}\n" in errors
+    assert "Traceback" not in errors
+    assert [job.status for job in service.jobs] == [JobStatus.QUEUED] * 2
+    service.release()
+    assert len(json.loads(run("resume", batch).stdout)) == 4
+    assert service.counters.by_route.get("POST /jobs", 0) == 0
 
 
 def test_cancel(loopback):
