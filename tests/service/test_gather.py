@@ -12,6 +12,7 @@ from contextlib import closing
 import numpy as np
 import pennylane as qml
 import pytest
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.device.gather import Gap
 from pennylane_threaded_ibmq.device.recording import recording_lock
@@ -154,8 +155,7 @@ def test_each_call_knows_its_own_jobs_and_time_limit(loopback, device):
     with recording_lock():
         calls = [dev.submit([flip(i), flip(i)], gather=True) for i in range(3)]
     calls[2].flush()
-    service.wait_for_jobs(6, JobStatus.QUEUED)
-    service.wait_for_requests("GET /jobs", 2)
+    wait_until(lambda: sum(len(call.job_ids) for call in calls) == 6)
     with pytest.raises(WaitTimeoutError, match="call results") as caught:
         calls[1].results()
     assert caught.value.job_ids == calls[1].job_ids
