@@ -186,6 +186,7 @@ def test_several_returns(face, loopback):
 
 
 def test_a_wrong_token_is_asked_for_once_and_said(face, start, monkeypatch):
+    monkeypatch.setattr("pennylane_threaded_ibmq.executors.executor.REFUSED_SECS", 3600.0)
     service = start()
     monkeypatch.setenv("IBMQX_URL", service.classic_url)
     circuit = face.qelectron(node(z1), executors=face.executor(ibmqx_token="wrong-token"))

@@ -84,7 +84,8 @@ def test_a_wrong_token_is_an_error_that_does_not_show_it(loopback):
     assert "no-such-token" not in str(caught.value)
 
 
-def test_a_login_that_was_refused_is_not_tried_for_each_of_many_calls(loopback):
+def test_a_login_that_was_refused_is_not_tried_for_each_of_many_calls(loopback, monkeypatch):
+    monkeypatch.setattr(executor_module, "REFUSED_SECS", 3600.0)
     service = loopback()
     executor = IBMQExecutor(backend="ibm_manila", ibmqx_token="no-such-token")
     circuit = qelectron(flip, executors=executor)
