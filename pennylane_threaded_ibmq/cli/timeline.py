@@ -49,19 +49,7 @@ def timeline_command(
     elif output is None:
         say_table(
             ("SHARD", "TRY", "LANE", "PHASE", "FROM S", "TO S", "JOB", "END"),
-            [
-                (
-                    s.shard,
-                    s.attempt,
-                    s.lane,
-                    s.phase.shown,
-                    f"{s.start:.1f}",
-                    f"{s.end:.1f}",
-                    s.job_id,
-                    s.outcome,
-                )
-                for s in timeline.spans
-            ],
+            [one.cells for one in timeline.spans],
             empty="Nothing of this batch was sent.",
         )
     else:

@@ -17,6 +17,7 @@ from .._quantity import quantity
 from ..circuits.changes import with_numbered_wires
 from ..exceptions import (
     BackendError,
+    ConfigurationError,
     WaitTimeoutError,
 )
 from ..execution.batch import open_batch
@@ -182,7 +183,14 @@ class BatchDevice(OptionVariants, JournalAccess):
         Raises:
             UnsupportedCircuitError: A tape holds something that cannot run; nothing was sent.
             UnknownWireError: A tape is on other wires than ``wires``; nothing was sent.
+            ConfigurationError: ``record`` is no record of a call; nothing was sent.
         """
+        if record is not None and not isinstance(record, CallRecord):
+            raise ConfigurationError(
+                f"record={record!r}: a CallRecord of pennylane_threaded_ibmq.store.archive is needed. Nothing was sent.",
+                argument="record",
+                value=record,
+            )
         tapes, started = tapes_of(circuits), time.time()
         placed = tapes
         if wires is not None and self._planner.places_wires:

@@ -87,8 +87,12 @@ class JournalAccess:
 
         Raises:
             JournalError: There is no journal.
-            ConfigurationError: ``tags`` is no list of tags.
+            ConfigurationError: ``limit`` is no whole number, or ``tags`` no list of tags.
         """
+        if not isinstance(limit, int):
+            raise ConfigurationError(
+                f"limit={limit!r}: a whole number is needed, such as 100.", argument="limit", value=limit
+            )
         return BatchList(self._journal().batches(limit=limit, tags=block_tags(tags, "tags") if tags else ()))
 
     def timeline(self, batch_id: str, *, dark: bool = False) -> Figure:

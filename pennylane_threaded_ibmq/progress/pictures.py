@@ -253,20 +253,7 @@ def _page(record: Timeline | BatchRecord) -> str:
     light, dark = (picture_uri(timeline, dark=d) for d in (False, True))
     table = html_table(
         ("shard", "try", "lane", "phase", "from (s)", "to (s)", "job", "end"),
-        [
-            (
-                span.shard,
-                span.attempt,
-                span.lane,
-                span.phase.shown,
-                f"{span.start:.1f}",
-                f"{span.end:.1f}",
-                span.job_id,
-                span.outcome or "",
-            )
-            for span in timeline.spans
-            if span.phase is not ShardState.PLANNED
-        ],
+        [span.cells for span in timeline.spans if span.phase is not ShardState.PLANNED],
         most=len(timeline.spans),
     )
     title = html.escape(timeline.title)

@@ -35,6 +35,20 @@ class Span:
     job_id: str
     outcome: ShardState | None
 
+    @property
+    def cells(self) -> tuple[int, int, int, str, str, str, str, str]:
+        """The span in a table: shard, attempt, lane, phase, start, end, job and outcome."""
+        times = f"{self.start:.1f}", f"{self.end:.1f}"
+        return (
+            self.shard,
+            self.attempt,
+            self.lane,
+            self.phase.shown,
+            *times,
+            self.job_id,
+            self.outcome or "",
+        )
+
 
 @dataclass(frozen=True)
 class Timeline:

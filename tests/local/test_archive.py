@@ -18,7 +18,7 @@ import pytest
 from fresh import run_fresh
 from pennylane.tape import QuantumScript
 
-from pennylane_threaded_ibmq.exceptions import RecordsWarning
+from pennylane_threaded_ibmq.exceptions import ConfigurationError, RecordsWarning
 from pennylane_threaded_ibmq.store.archive import Archive, CallRecord, archives, database_path
 from pennylane_threaded_ibmq.store.history import circuits
 
@@ -235,3 +235,16 @@ def write_in_a_fork():
 def test_a_forked_process_writes_its_own_calls():
     run_fresh(write_in_a_fork)
     assert [row["executor"] for row in rows(database_path())] == ["Child", "Parent"]
+
+
+@pytest.mark.parametrize("gather", [False, True])
+def test_a_record_that_is_none_is_refused_before_anything_runs(gather):
+    with (
+        qml.device("threaded.ibmq", wires=1) as dev,
+        qml.Tracker(dev) as tracker,
+        pytest.raises(
+            ConfigurationError, match=r"^record='night run': a CallRecord of .* Nothing was sent\.$"
+        ),
+    ):
+        dev.submit(TAPE, gather=gather, record="night run")
+    assert tracker.totals == {}

@@ -306,3 +306,5 @@ def test_a_device_draws_only_what_is_in_the_journal(tmp_path):
     dev = qml.device("threaded.ibmq", wires=1, journal=tmp_path / "j.sqlite")
     with pytest.raises(JournalError, match="nothing-here"):
         dev.timeline("nothing-here")
+    with pytest.raises(ConfigurationError, match=r"^limit='all': a whole number"):
+        dev.batches(limit="all")
