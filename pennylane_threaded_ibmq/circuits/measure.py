@@ -27,7 +27,7 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
 from .gates import NATIVE_GATES
 from .grouping import group_words
-from .observables import IMAGINARY, MeasurementData, is_own_measurement, real_number
+from .observables import IMAGINARY, MeasurementData, is_own_measurement, parts_of, real_number
 from .pauli import Word, pauli_sentence_of, square
 from .precision import double_unitary, to_complex
 from .readout import Kind, Readout, Setting, Source
@@ -116,7 +116,7 @@ def _requirement(
     sentence = pauli_sentence_of(mp.obs)
     if sentence is not None and len(sentence) == 1:
         ((word, coeff),) = sentence.items()
-        if len(word) == len(mp.obs.wires):
+        if len(word) == len(mp.obs.wires) and _is_apart(mp.obs):
             if not isinstance(mp, ProbabilityMP):
                 # probabilities are of outcomes, whatever value each has
                 real_number(to_complex(coeff), mp, "coefficient")
@@ -144,6 +144,23 @@ def _measured_words(mp: MeasurementProcess, need: tuple[Word, ...] | Setting) ->
     return need + square(need)[0]
 
 
+def _is_apart(obs: Operator) -> bool:
+    """Whether no two factors or terms act on one wire.
+
+    Those that do PennyLane diagonalises together, and lists their eigenvalues in another order than letters have them.
+    """
+    parts = parts_of(obs)
+    wires = sum(len(part.wires) for part in parts)
+    return not parts or (wires == len(obs.wires) and all(_is_apart(part) for part in parts))
+
+
+def _acts_on_zero(obs: Operator) -> bool:
+    """Whether an observable, or a part of it, is controlled by a wire that must be 0."""
+    if not all(getattr(obs, "control_values", ())):
+        return True
+    return any(_acts_on_zero(part) for part in parts_of(obs))
+
+
 MOST_OBSERVABLE_WIRES = 10
 """Wires of the largest observable whose matrix is looked at."""
 
@@ -155,6 +172,11 @@ def _check_hermitian(mp: MeasurementProcess) -> None:
         UnsupportedCircuitError: It is no observable.
     """
     obs = mp.obs
+    if _acts_on_zero(obs):
+        raise UnsupportedCircuitError(
+            f"{mp} is controlled by a wire that must be 0, and PennyLane takes the eigenvalues of {obs} as if it had to be 1. "
+            "Measure qml.Hermitian(qml.matrix(obs), wires=obs.wires). Nothing was sent."
+        )
     if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_OBSERVABLE_WIRES:
         matrix = np.asarray(obs.matrix(), dtype=np.complex128)
         if not np.allclose(matrix, matrix.conj().T, atol=IMAGINARY):

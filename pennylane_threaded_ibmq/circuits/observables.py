@@ -142,9 +142,24 @@ def operator_key(op: Operator) -> Hashable:
     if isinstance(base, Operator):
         scalar = getattr(op, "scalar", None)
         power = getattr(op, "z", None)
-        return (op.name, operator_key(base), _bytes(scalar), _bytes(power))
+        return (op.name, operator_key(base), _bytes(scalar), _bytes(power), *_controls(op))
     extra = tuple(sorted((k, _bytes(v)) for k, v in op.hyperparameters.items()))
     return (op.name, op.wires.labels, tuple(_bytes(d) for d in op.data), extra)
+
+
+def _controls(op: Operator) -> tuple[Hashable, ...]:
+    """The wires that control an operator, and the values that they must have; nothing for one that is not controlled."""
+    values = getattr(op, "control_values", None)
+    return () if values is None else (op.control_wires.labels, tuple(map(bool, values)))
+
+
+def parts_of(obs: Operator) -> tuple[Operator, ...]:
+    """Factors or terms of an observable, or the one that it wraps."""
+    operands = getattr(obs, "operands", None)
+    if operands is not None:
+        return tuple(operands)
+    base = getattr(obs, "base", None)
+    return (base,) if isinstance(base, Operator) else ()
 
 
 def _bytes(value: Any) -> Hashable:

@@ -116,6 +116,66 @@ def test_what_cancels_its_imaginary_part_is_an_observable(dev):
     assert dev.batch_execute([tape]) == (-1.0,)
 
 
+ON_ONE_WIRE = {
+    "sum": (lambda: qml.sum(qml.X(0), qml.X(0)), 2.0),
+    "difference": (lambda: qml.sum(qml.X(0), qml.s_prod(-3.0, qml.X(0))), -2.0),
+    "Hamiltonian": (lambda: qml.Hamiltonian([1.0, 0.5], [qml.X(0) @ qml.Z(1), qml.X(0) @ qml.Z(1)]), -1.5),
+    "product": (lambda: qml.prod(qml.Z(0), qml.X(0), qml.Z(0)), -1.0),
+    "sum in a product": (lambda: qml.prod(qml.sum(qml.X(0), qml.X(0)), qml.Z(1)), -2.0),
+    "multiple": (lambda: qml.s_prod(0.5, qml.prod(qml.X(0), qml.X(0), qml.X(0), qml.Z(1))), -0.5),
+}
+
+
+@pytest.mark.parametrize("kind", ON_ONE_WIRE)
+def test_what_acts_on_a_wire_more_than_once_is_sampled_right(dev, kind):
+    make, value = ON_ONE_WIRE[kind]
+    obs = make()
+    measurements = [qml.sample(obs), qml.counts(obs), qml.expval(obs), qml.var(obs)]
+    tape = qml.tape.QuantumScript([qml.H(0), qml.X(1)], measurements, shots=50)
+    ((samples, counts, mean, variance),) = dev.batch_execute([tape])
+    assert np.allclose(samples, value)
+    assert len(samples) == sum(counts.values()) == 50
+    assert np.allclose(list(counts), value)
+    assert mean == pytest.approx(value)
+    assert variance == pytest.approx(0.0)
+
+
+def test_probabilities_of_a_sum_on_one_wire_stand_as_pennylane_has_them(dev):
+    def circuit():
+        qml.H(0)
+        return qml.probs(op=qml.sum(qml.X(0), qml.X(0)))
+
+    assert np.allclose(dev.batch_execute([tape_of(circuit)])[0], exact(circuit))
+
+
+def test_a_sample_of_a_sum_of_words_that_has_no_eigenvectors_here_is_refused_by_its_name(dev):
+    tape = qml.tape.QuantumScript([], [qml.sample(qml.SWAP([0, 1]))], shots=10)
+    with pytest.raises(UnsupportedCircuitError, match=r"Observable SWAP.* of Sample not supported"):
+        dev.batch_execute([tape])
+
+
+def test_observables_that_other_wires_control_are_told_apart(dev):
+    tapes = [
+        qml.tape.QuantumScript(
+            [qml.X(0), qml.X(2)], [qml.expval(qml.ctrl(qml.Projector([0], 0), w))], shots=10
+        )
+        for w in (1, 2)
+    ]
+    # the wire that is 1 has the projector act, on a qubit that it takes to 0; the other leaves the qubit alone
+    assert dev.batch_execute(tapes) == (1.0, 0.0)
+
+
+def test_an_observable_that_zero_controls_is_refused_as_pennylane_has_its_eigenvalues_wrong(dev):
+    obs = qml.ctrl(qml.Hermitian(np.diag([2.0, 3.0]), 0), 1, control_values=[0])
+    for mp in (qml.expval(obs), qml.sample(qml.s_prod(2.0, obs))):
+        with pytest.raises(
+            UnsupportedCircuitError, match=r"(?s)must be 0.*qml\.Hermitian\(.*Nothing was sent"
+        ):
+            dev.batch_execute([qml.tape.QuantumScript([], [mp], shots=10)])
+    stated = qml.Hermitian(qml.matrix(obs), wires=obs.wires)
+    assert dev.batch_execute([qml.tape.QuantumScript([], [qml.expval(stated)], shots=10)]) == (2.0,)
+
+
 # ------------------------------------------------------------------------------------------------------- broadcasting
 
 

@@ -240,6 +240,9 @@ def test_a_class_of_the_users_is_told_from_pennylanes():
             False,
         ),
         (qml.adjoint(qml.QubitUnitary(np.eye(2), 0)), qml.adjoint(qml.QubitUnitary(-np.eye(2), 0)), False),
+        (qml.ctrl(qml.Hadamard(0), 1), qml.ctrl(qml.Hadamard(0), 2), False),
+        (qml.ctrl(qml.Hadamard(0), 1), qml.ctrl(qml.Hadamard(0), 1), True),
+        (qml.ctrl(qml.Projector([1], 0), [1, 2]), qml.ctrl(qml.Projector([1], 0), [1, 2], [1, 0]), False),
     ],
 )
 def test_keys_of_observables(one, other, equal):
