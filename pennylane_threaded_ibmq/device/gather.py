@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,6 +68,7 @@ class CallHandle:
 
     Attributes:
         futures: One future a tape, in order.
+        cancels_on_interrupt: Ctrl-C or SIGTERM cancels its jobs, too.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class CallHandle:
         self.futures: tuple[TapeFuture, ...] = tuple(TapeFuture(self) for _ in plan.origins)
         self._gatherer = gatherer
         self._timeout_secs = timeout_secs
-        self._cancel_on_interrupt = cancel_on_interrupt
+        self.cancels_on_interrupt = cancel_on_interrupt
         self._display = display
         self._batch: BatchHandle | None = None
         self._calls: Sequence[CallHandle] = ()
@@ -131,6 +132,14 @@ class CallHandle:
             future.cancel()
         if running and self._batch is not None and self._nobody_waits():
             self._batch.cancel()
+
+    def leave(self) -> None:
+        """Give up waiting for good: jobs run on where ``on_interrupt`` says so, and all else is cancelled."""
+        if self.cancels_on_interrupt or not self.job_ids:
+            self.cancel()
+        if self._batch is not None and self._nobody_waits():
+            # also what is just being sent must be cancelled by somebody
+            self._batch.leave()
 
     def results(self, timeout: float | None = None) -> ResultBatch:
         """Wait for all tapes of the call.
@@ -182,11 +191,7 @@ class CallHandle:
                 # nothing is to be shown of a call that waits for a slot, failed or was cancelled
                 return arrivals.wait(seconds) if batch is None else self._display.wait(arrivals, seconds)
             except (KeyboardInterrupt, SystemExit):
-                if self._cancel_on_interrupt:
-                    self.cancel()
-                if self._batch is not None and self._nobody_waits():
-                    # also what is just being sent must be cancelled by somebody
-                    self._batch.leave()
+                self.leave()
                 raise
 
 
@@ -342,6 +347,13 @@ def handles_of(futures: Iterable[Any]) -> tuple[Any, ...]:
 def job_ids_of(futures: Iterable[Any]) -> tuple[str, ...]:
     """Ids of the jobs accepted so far for these futures; other circuits may share them."""
     return tuple(dict.fromkeys(job_id for handle in handles_of(futures) for job_id in handle.job_ids))
+
+
+def termination_of(futures: Sequence[Any]) -> AbstractContextManager[object]:
+    """Around a wait of the main thread for futures: SIGTERM raises ``SystemExit`` there."""
+    if threading.current_thread() is threading.main_thread():
+        return termination_interrupts(_Arrivals(futures, None))
+    return nullcontext()
 
 
 def results_of(futures: Sequence[Any], timeout_s: float | None) -> list[Any]:

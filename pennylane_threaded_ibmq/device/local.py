@@ -116,6 +116,8 @@ class LocalRun:
         for future in self.futures:
             future.cancel()
 
+    leave = cancel
+
     def give_up(self, turn: Future[None]) -> None:
         """The device was closed before their turn came."""
         if turn.cancelled():

@@ -14,6 +14,7 @@ from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, Protocol, cast
 
 import pennylane as qml
@@ -101,7 +102,8 @@ class LaterFuture(TapeFuture):
         ticket = self.handle
         limit = ticket.timeout_s if timeout is None and ticket is not None else None
         try:
-            error = super().exception(timeout if limit is None else limit)
+            wait = partial(super().exception, timeout if limit is None else limit)
+            error = wait() if ticket is None else ticket.wait(wait)
         except FutureTimeoutError:
             if limit is not None and ticket is not None and not self.done():
                 raise overdue(ticket.futures, limit) from None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, List
 
 from .._compat import zip_strict
 from .._quantity import quantity
 from ..circuits.changes import with_named_wires, with_shots
-from ..device.gather import handles_of, job_ids_of
+from ..device.gather import handles_of, job_ids_of, termination_of
 from ..device.recording import Guard, recording_lock
 from ..exceptions import ConfigurationError, WaitTimeoutError
 from .base import BaseQExecutor
@@ -54,14 +55,36 @@ class Ticket:
         """Give all circuits up."""
         give_up(self.futures)
 
+    def leave(self) -> None:
+        """Give up waiting for good; jobs run on where ``on_interrupt`` of their executor says so."""
+        for handle in handles_of(self.futures):
+            handle.leave()
+        for future in self.futures:
+            if getattr(future, "handle", None) is None:
+                future.cancel()
+
+    def wait(self, function: Callable[[], Any]) -> Any:
+        """What a function gives that waits for the circuits, until Ctrl-C or SIGTERM."""
+        handles = [getattr(future, "handle", None) for future in self.futures]
+        if True not in [getattr(handle, "cancels_on_interrupt", False) for handle in handles]:
+            return self._wait(function)
+        with termination_of(self.futures):
+            return self._wait(function)
+
+    def _wait(self, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except (KeyboardInterrupt, SystemExit):
+            self.leave()
+            raise
+
     def results(self) -> tuple[Any, ...]:
         """Wait for all circuits; results in order."""
         try:
-            return tuple(collect(self.target, self.futures))
-        except WaitTimeoutError:
+            return tuple(self.wait(partial(collect, self.target, self.futures)))
+        except (WaitTimeoutError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException:
-            # also Ctrl-C: nobody is left to read the results
             self.cancel()
             raise
 

@@ -1,7 +1,9 @@
 """Executors on IBM Quantum Platform: the real client against the loopback service."""
 
+import signal
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pennylane as qml
@@ -9,6 +11,7 @@ import pytest
 from waiting import wait_until
 
 from pennylane_threaded_ibmq import IBMQExecutor, qelectron
+from pennylane_threaded_ibmq.device.gather import handles_of
 from pennylane_threaded_ibmq.exceptions import CredentialsError, JobError
 from pennylane_threaded_ibmq.executors import executor as executor_module
 from pennylane_threaded_ibmq.loopback import SIMULATOR, JobStatus
@@ -125,6 +128,62 @@ def test_executors_run_side_by_side(loopback):
     service.release()
     running.join(120)
     assert not running.is_alive()
+
+
+def once_accepted(circuit, act):
+    """A future of a call; whoever waits for it does something first, when its job has been accepted."""
+    future = circuit.run_later(0.0)
+
+    def flush():
+        wait_until(lambda: future.job_ids)
+        act()
+
+    future.handle.flush = flush
+    return future
+
+
+class Interrupted(IBMQExecutor):
+    """Something happens while the results of a call are waited for."""
+
+    act: Any = None
+
+    def batch_get_results(self, futures_list):
+        (handle,) = handles_of(futures_list)
+        handle.flush()
+        wait_until(lambda: handle.job_ids)
+        self.act()
+        return super().batch_get_results(futures_list)
+
+
+def press_ctrl_c():
+    raise KeyboardInterrupt
+
+
+def terminate():
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    signal.raise_signal(signal.SIGTERM)
+    pytest.fail("the signal ends the wait before this line")
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    ("on_interrupt", "act", "error", "end"),
+    [
+        ("cancel", press_ctrl_c, KeyboardInterrupt, JobStatus.CANCELLED),
+        ("cancel", terminate, SystemExit, JobStatus.CANCELLED),
+        ("detach", press_ctrl_c, KeyboardInterrupt, JobStatus.COMPLETED),
+    ],
+)
+def test_an_interrupt_does_to_jobs_what_the_executor_says(loopback, on_interrupt, act, error, end, later):
+    service = loopback(job_secs=60.0 if end is JobStatus.CANCELLED else 0.5)
+    circuit = qelectron(flip, executors=Interrupted(backend="ibm_manila", on_interrupt=on_interrupt, act=act))
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(error):
+            once_accepted(circuit, act).result() if later else circuit(0.0)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    wait_until(lambda: [job.status for job in service.jobs] == [end])
 
 
 def test_a_cancelled_call_cancels_its_job(loopback):
