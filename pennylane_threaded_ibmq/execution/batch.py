@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._compat import zip_strict
+from .._fork import ForkLock
 from .._quantity import quantity
 from ..circuits.decode import decode_block
 from ..circuits.shards import Shard
@@ -91,8 +92,13 @@ class Batch:
         self.tracker = scope.tracker
         self.jobs = BatchJobs(self.runs, context.service)
         self._context = context
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._results = TapeResults(self.tapes, self.batch_id)
+        self._serving: dict[int, tuple[ShardRun, ...]] = dict.fromkeys(range(len(self.tapes)), ())
+        for run in self.runs:
+            for position in run.spec.shard.positions:
+                self._serving[position] += (run,)
+        self._delivered: set[int] = set()
         self._open = len(self.runs)
         self._leaving = False
         self._cancelled = False
@@ -166,8 +172,7 @@ class Batch:
     def release(self) -> None:
         """Nobody waits any more: nothing more is sent, and what is under way may be taken over by another."""
         for run in self.runs:
-            if run.job is None:
-                run.give_up()
+            run.give_up()
         # whoever takes over what is just being sent would look for its job too early, and pay again
         if self._cancelled:
             self._wait_idle(CANCEL_SECS)
@@ -177,6 +182,8 @@ class Batch:
             return
         with self._lock:
             self._leaving = True
+        for run in self.runs:
+            run.on_idle = self._leave
         self._leave()
 
     def warn_of_unanswered(self) -> None:
@@ -208,7 +215,12 @@ class Batch:
 
     def future(self, position: int) -> TapeFuture:
         """The future of one tape; it cannot be cancelled by itself, since a job serves many tapes."""
-        return self._results.future(position)
+        future = self._results.future(position)
+        if self._pid != os.getpid() and not future.done():
+            future.set_exception(forked_error(self._pid, self.batch_id))
+        elif future.done() and self.error(position) is None:
+            self._deliver_tapes([position])
+        return future
 
     def cancel(self) -> None:
         """Give up: shards that wait are not sent, accepted jobs are cancelled."""
@@ -226,9 +238,16 @@ class Batch:
             if not self._results.are_settled(run.spec.shard.positions)
         ]
 
-    def _deliver(self, runs: Sequence[ShardRun]) -> None:
-        """Write down that the program has the results of some shards."""
-        self._context.journal.deliver(self.batch_id, [run.spec.number for run in runs])
+    def _deliver_tapes(self, positions: Sequence[int]) -> None:
+        """Write down that the program has the results of some tapes: those of all shards that they were put together from."""
+        self._deliver({run: None for position in positions for run in self._serving[position]})
+
+    def _deliver(self, runs: Iterable[ShardRun]) -> None:
+        """Write down, once, that the program has the results of some shards."""
+        with self._lock:
+            new = [run.spec.number for run in runs if run.spec.number not in self._delivered]
+            self._delivered.update(new)
+        self._context.journal.deliver(self.batch_id, new)
 
     def _wait_idle(self, secs: float) -> None:
         """Wait until nothing of it is being sent, or looked for."""
@@ -275,8 +294,8 @@ class Batch:
             run.report(_end(future, failure))
             for position in awaited:
                 self._results.resolve(position)
-            if awaited and failure is None:
-                self._deliver([run])
+            if failure is None:
+                self._deliver_tapes(awaited)
             self._leave()
         finally:
             if last:

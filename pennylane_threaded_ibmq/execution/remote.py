@@ -100,7 +100,7 @@ class ServiceRunner:
                 if not again or error.code not in PASSING_JOB_CODES:
                     raise
                 logger.warning("%s It is sent again.", error, extra=run.facts("failed", job.job_id))
-            # without a job, so that whoever releases the batch meanwhile stops this sending too
+            # without a job, so that whoever is interrupted names this sending among those that are not answered
             run.job = None
             run.report(ShardState.PLANNED)
             job = self._finder.job_of_others(run, failed=run.tag) or self._send(run, lane)
@@ -158,6 +158,8 @@ class ServiceRunner:
             job = None
             with run.busy():
                 try:
+                    # whoever releases the batch has looked whether it is idle before or after this
+                    run.refuse_given_up()
                     job = self._send_once(run, pubs, lane, batch)
                 except SubmissionError as error:
                     trouble = judge_submission(error)
@@ -260,6 +262,8 @@ class ServiceRunner:
         except (WrongJobError, ResultError) as error:
             ours = self._finder.find(run)
             if ours is None or ours.job_id == job.job_id:
+                if isinstance(error, WrongJobError):
+                    self._journal.note(run, ShardState.FAILED, error=str(error))
                 raise
             logger.warning(
                 "%s Job %s is taken, which carries the tag.",
@@ -278,7 +282,7 @@ class ServiceRunner:
             listener = Listener(partial(self._seen, run), run.scope.tracker.looked_at)
             state = self.watcher.follow(job, listener).result()
             results = self._jobs.fetch(job, state, job_pubs(run.requests, self._jobs))
-        except (JobFailedError, WrongJobError) as error:
+        except JobFailedError as error:
             self._journal.note(run, ShardState.FAILED, error=str(error))
             raise
         except JobCancelledError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,10 +62,11 @@ class SharedBatch:
     @contextmanager
     def sending(self) -> Iterator[Any]:
         """Around the sending of each shard, also of one that is given up: gives the context, or ``None``."""
-        with self._lock:
-            if self._wanted:
-                self._batch, self._wanted = self._jobs.open_batch(), False
         try:
+            with self._lock:
+                if self._wanted:
+                    self._wanted = False
+                    self._batch = self._jobs.open_batch()
             yield self._batch
         finally:
             with self._lock:
@@ -114,6 +115,7 @@ class ShardRun:
         given_up: Nothing of it is to be sent any more.
         cancelled: Its job is not wanted either; set before ``given_up``.
         idle: Cleared while it is being sent, and nobody can know whether its job exists.
+        on_idle: Called when it is idle again.
     """
 
     def __init__(self, spec: ShardSpec, scope: BatchScope) -> None:
@@ -129,6 +131,7 @@ class ShardRun:
         self.cancelled = False
         self.idle = threading.Event()
         self.idle.set()
+        self.on_idle: Callable[[], None] = _do_nothing
 
     def report(
         self, state: ShardState, *, job_id: str = "", fraction: float = 0.0, queue: QueueInfo | None = None
@@ -166,6 +169,7 @@ class ShardRun:
             yield
         finally:
             self.idle.set()
+            self.on_idle()
 
     def take(self, job: SentJob, jobs: JobService) -> None:
         """Have a job from here on; one that arrives after the batch was cancelled is cancelled too."""
@@ -187,6 +191,10 @@ class ShardRun:
             "job_id": job_id,
             "state": state,
         }
+
+
+def _do_nothing() -> None:
+    """Nobody has released the batch."""
 
 
 class ShardRunner(Protocol):

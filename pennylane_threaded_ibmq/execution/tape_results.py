@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._compat import zip_strict
+from .._fork import ForkLock
 from ..circuits.decode import MISSING
 from .futures import TapeFuture
 
@@ -41,7 +41,7 @@ class TapeResults:
         self.errors: dict[int, BaseException] = {}
         self._tapes = tapes
         self._batch_id = batch_id
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._parts: list[dict[int, list[Any]]] = [{} for _ in tapes]
         self._settled = [not tape.measurements for tape in tapes]
         self._futures: dict[int, TapeFuture] = {}

@@ -346,6 +346,43 @@ def test_a_batch_of_the_parent_does_not_keep_a_fork_waiting(start, script):
     assert service.counters.jobs == 1
 
 
+def test_futures_that_a_fork_asks_for_first_are_done(start, script):
+    """Also where another thread of the parent was just at the results."""
+    service = start()
+    service.hold()
+    running = script(
+        """
+        from pennylane_threaded_ibmq.exceptions import DeviceClosedError
+
+        dev = make()
+        handle = dev.submit(tapes(0.1))
+        held, end = threading.Event(), threading.Event()
+
+        def hold():
+            with handle._batch._lock, handle._batch._results._lock:
+                held.set()
+                end.wait(300)
+
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait(300)
+        if os.fork() == 0:
+            signal.alarm(200)
+            handle.detach()
+            error = handle.futures[0].exception(100)
+            os._exit(7 if isinstance(error, DeviceClosedError) and "was forked" in str(error) else 1)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+        end.set()
+        say("asked")
+        assert handle.futures[0].result(200) > 0.5
+        """,
+        service,
+    )
+    running.hear("asked")
+    service.release()
+    running.end()
+    assert service.counters.jobs == 1
+
+
 def test_a_call_that_the_parent_submitted_does_not_keep_a_fork_waiting(start, script):
     service = start()
     service.hold()
