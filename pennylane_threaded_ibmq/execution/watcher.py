@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -96,12 +97,14 @@ class Watcher:
             if _key(job) in self._watched:
                 self._watched[_key(job)].listeners += listeners
                 return self._watched[_key(job)].future
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
+                # where the system has no thread left, the next that follows a job tries again
+                thread.start()
+                self._thread = thread
             puzzle = Puzzle(self._jobs.outage.clock)
             self._watched[_key(job)] = _Watched(job, future, puzzle, listeners=listeners)
             self._fresh = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="threaded-ibmq-watcher", daemon=True)
-                self._thread.start()
             self._wake.notify()
         return future
 
@@ -280,8 +283,7 @@ class Watcher:
         with self._wake:
             watched.runs = True
             new, watched.aware = watched.listeners[watched.aware :], len(watched.listeners)
-        for listener in new:
-            listener.seen(QueueInfo(running=True))
+        _notify(new, QueueInfo(running=True))
 
     def _poll_queue(self) -> None:
         """Ask for a place in the queue, if it is time and somebody wants to know."""
@@ -298,14 +300,21 @@ class Watcher:
         if info.running:
             self._tell_running(watched)
             return
-        for listener in watched.listeners:
-            listener.seen(info)
+        _notify(watched.listeners, info)
 
     def _settle(self, watched: _Watched, state: State) -> None:
         with self._wake:
             known = self._watched.pop(_key(watched.job), None)
         if known is not None:
             known.future.set_result(state)
+
+
+def _notify(listeners: Sequence[Listener], info: QueueInfo) -> None:
+    for listener in listeners:
+        try:
+            listener.seen(info)
+        except Exception:
+            logger.exception("where a job stands could not be told; the looks at all jobs go on")
 
 
 def _key(job: SentJob) -> tuple[str, str]:

@@ -55,8 +55,8 @@ class ServiceClient(ABC):
         batch: Any,
         tags: Sequence[str],
         most_secs: int | None,
-    ) -> tuple[str, Any]:
-        """Send one job through what a lane owns: its id and handle."""
+    ) -> tuple[Any, Any]:
+        """Send one job through what a lane owns: its id, as the service gave it, and its handle."""
 
     @abstractmethod
     def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:

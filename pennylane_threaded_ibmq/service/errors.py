@@ -68,13 +68,13 @@ Batch whose time was up (1217), since what is sent again is sent outside of it.
 Source: https://quantum.cloud.ibm.com/docs/errors
 """
 
-_CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"})
-"""Errors that the client itself raises before anything is sent; the last, where there is no mock for a dry run."""
+_CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError"})
+"""Errors that the client itself raises before anything is sent."""
 
 
 def judge_submission(error: BaseException) -> Trouble:
     """The verdict on a refused submission: what it calls for."""
-    if type(error.__cause__).__name__ in _CLIENTS_OWN:
+    if type(error.__cause__).__name__ in _CLIENTS_OWN or _lacks_mock(error.__cause__):
         return Trouble.REFUSED
     status = status_code(error)
     text = all_text(error)
@@ -88,6 +88,11 @@ def judge_submission(error: BaseException) -> Trouble:
         return Trouble.CLOSED
     # IBM documents 409 for it, and nothing else that a new job is answered with so
     return Trouble.USAGE_LIMIT if status == 409 or _USAGE.search(text) else Trouble.REFUSED
+
+
+def _lacks_mock(error: BaseException | None) -> bool:
+    """Whether there is no mock for a dry run. Other backends are missed once a job is there, as the service names one with it."""
+    return type(error).__name__ == "QiskitBackendNotFoundError" and "dry_run" in str(error)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+LARGEST = 2**63 - 1
+"""Largest number of a service's that is believed; no file of SQLite's holds a larger one."""
+
 
 @dataclass(frozen=True)
 class QueueInfo:
@@ -94,22 +97,27 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number of the service's; ``None`` where it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A whole number of the service's, 0 or more; ``None`` where it is none."""
+    return value if isinstance(value, int) and _is_amount(value) else None
 
 
 def number(value: Any, unit: float = 1.0) -> float | None:
-    """A number of the service's, times a unit; ``None`` where it is none."""
-    return float(value) * unit if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    """A number of the service's, 0 or more, times a unit; ``None`` where it is none."""
+    return float(value) * unit if isinstance(value, (int, float)) and _is_amount(value) else None
+
+
+def _is_amount(value: float) -> bool:
+    """Whether a number can be one of shots, of seconds or a place in a queue; NaN and infinity cannot."""
+    return not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 def _read_seconds(text: Any) -> float | None:
-    """Seconds since 1970, from a time in ISO 8601; without a zone it is UTC."""
+    """Seconds since 1970, from a time in ISO 8601; without a zone it is UTC. An earlier one, such as of the year 1, stands for none."""
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except (AttributeError, TypeError, ValueError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return number((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
 
 
 def _between(start: float | None, end: float | None) -> float | None:

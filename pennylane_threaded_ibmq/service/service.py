@@ -93,7 +93,7 @@ class JobService(ServiceClient):
                 f"{self.backend.name} did not accept a job of {quantity(len(pubs), 'circuit')}: {in_words(error)}",
                 status_code=status_code(error),
             ) from error
-        if not str(job_id or "").strip():
+        if not isinstance(job_id, str) or not job_id.strip():
             raise SubmissionError(
                 f"{self.backend.name} accepted a job of {quantity(len(pubs), 'circuit')} and gave {job_id!r} as its id.",
                 status_code=200,

@@ -48,7 +48,7 @@ class Ending:
 
 def read_code(code: Any) -> int | None:
     """A code of the service's, which may come as a number or as its digits."""
-    return int(code) if str(code).isdigit() else None
+    return int(code) if str(code).isdecimal() else None
 
 
 def error_of(job_id: str, backend: str, state: State, ending: Ending) -> JobError:

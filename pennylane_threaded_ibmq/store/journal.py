@@ -164,7 +164,7 @@ class Journal(Queries):
                 "UPDATE shards SET state=?1, job_id=COALESCE(?2, job_id), error=?3, changed=?4 "
                 "WHERE tag=(SELECT tag FROM shards WHERE batch=?5 AND number=?6) AND (?7 IS NULL OR tag=?7) "
                 "AND (?1 <> 'sending' OR sender=?5)",
-                (state, job_id, error[:2000], time.time(), batch, number, tag),
+                (state, job_id, _storable(error[:2000]), time.time(), batch, number, tag),
             ).rowcount
             if state is ShardState.SENDING and not changed:
                 raise JournalError(
@@ -279,6 +279,11 @@ class Journal(Queries):
                 yield db
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+
+
+def _storable(text: str) -> str:
+    """Text as SQLite takes it: what is cut in the middle of a character, as some services do, is written as an escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Journals:

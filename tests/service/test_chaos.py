@@ -25,7 +25,6 @@ from pennylane_threaded_ibmq.execution import watcher
 from pennylane_threaded_ibmq.loopback import JobStatus
 from pennylane_threaded_ibmq.service import arrival
 from pennylane_threaded_ibmq.service import service as job_service
-from pennylane_threaded_ibmq.stacks.current import jobs as platform_jobs
 
 ROUTES = {
     "submit": r"POST .*/jobs",
@@ -359,7 +358,6 @@ CASES = [
 def impatient(monkeypatch):
     """Waiting for an answer ends after two seconds."""
     for module, name in (
-        (platform_jobs, "ANSWER_SECS"),
         (job_service, "ANSWER_SECS"),
         (job_service, "SEND_SECS"),
         (job_service, "CANCEL_SECS"),

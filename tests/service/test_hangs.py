@@ -21,7 +21,6 @@ from pennylane_threaded_ibmq.exceptions import (
 from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.service import account
 from pennylane_threaded_ibmq.service import service as job_service
-from pennylane_threaded_ibmq.stacks.current import jobs
 
 SOON = 1.0
 """What the limits of waiting are in these tests, in seconds."""
@@ -34,7 +33,6 @@ def impatient(monkeypatch):
         (job_service, "ANSWER_SECS"),
         (job_service, "SEND_SECS"),
         (job_service, "CANCEL_SECS"),
-        (jobs, "ANSWER_SECS"),
     ):
         monkeypatch.setattr(module, name, SOON)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +12,15 @@ import pytest
 from ladder import ladder
 
 from pennylane_threaded_ibmq.exceptions import ResultError, ServiceError
+from pennylane_threaded_ibmq.execution import queue
+from pennylane_threaded_ibmq.execution.batch_journal import BatchJournal
 from pennylane_threaded_ibmq.execution.primitives import job_pubs
-from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.service import arrival
 from pennylane_threaded_ibmq.service.job import ListedJob
 from pennylane_threaded_ibmq.service.result_checks import check_outcomes, check_values, is_mitigated
+from pennylane_threaded_ibmq.service.sessions import connections
+from pennylane_threaded_ibmq.service.states import Ending
 from pennylane_threaded_ibmq.stacks.current.jobs import LanePrimitives
 
 JOB = SimpleNamespace(job_id="job-1")
@@ -194,6 +199,29 @@ def test_an_id_that_no_job_has(loopback, device, slow):
     service = loopback(job_secs=2.0 if slow else 0.0)
     dev = device()
     answering(dev, lambda _: "d000000000000000000g")
+    jobs = dev._open().jobs
+    search, states = jobs._list, []
+
+    def watched(tag, most, *, pending):
+        if not pending:
+            states.append(str(dev.batches()[0].shards[0].state))
+        return search(tag, most, pending=pending)
+
+    jobs._list = watched
+    right(dev.batch_execute(ladder(3)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
+    # whoever comes after a crash just then looks for the job, and sends none in its place
+    assert states
+    assert "failed" not in states
+
+
+@pytest.mark.parametrize("value", [{"id": "d1"}, ["d1"], 7])
+def test_an_id_of_another_kind(loopback, device, value):
+    service = loopback()
+    dev = device()
+    jobs = dev._open().jobs
+    send = jobs._send
+    jobs._send = lambda *arguments: (value, send(*arguments)[1])
     right(dev.batch_execute(ladder(3)))
     assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
 
@@ -233,6 +261,115 @@ def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, dev
     with pytest.raises(ServiceError, match="named job d000000000000000000g"):
         dev.batch_execute(ladder(3))
     assert service.counters.jobs == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"position_in_queue": 10**30},
+        {"position_in_queue": -1, "estimated_start_time": "0001-01-01T00:00:00Z"},
+        {"estimated_start_time": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_a_place_that_cannot_be_ends_no_wait(loopback, device, monkeypatch, answer):
+    """The number was too large for the journal, which ended the one thread that looks at jobs."""
+    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
+    service = loopback()
+    service.hold()
+    dev = device(progress=lambda _: None)
+    asked = threading.Event()
+
+    def odd(_):
+        asked.set()
+        return answer
+
+    dev._open().jobs._metrics = odd
+    handle = dev.submit(ladder(3))
+    assert asked.wait(120)
+    service.wait_for_requests("GET /jobs/{id}", 3)
+    assert dev.batches()[0].shards[0].queue_position is None
+    service.release()
+    right(handle.result(120))
+
+
+def test_a_listener_that_fails_ends_no_wait(loopback, device, monkeypatch, caplog):
+    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
+    service = loopback()
+    service.hold()
+    dev = device(progress=lambda _: None)
+    asked = threading.Event()
+
+    def failing(*_):
+        asked.set()
+        raise RuntimeError("no room left")
+
+    monkeypatch.setattr(BatchJournal, "note_seen", failing)
+    handle = dev.submit(ladder(3))
+    assert asked.wait(120)
+    service.release()
+    right(handle.result(120))
+    assert "no room left" in caplog.text
+
+
+@pytest.mark.parametrize("secs", [-1.0, np.inf, np.nan, 10**400])
+def test_a_charge_that_cannot_be_is_not_known(loopback, device, secs):
+    """It would stand in the journal, which could not be read any more, and raise what a budget allows."""
+    loopback()
+    dev = device()
+    handle = dev.submit(ladder(3))
+    right(handle.result(120))
+    (job,) = handle.jobs
+    job.metrics = lambda: {"usage": {"status": "complete", "qpu_charge_time_seconds": secs}}
+    assert handle.usage_secs is None
+    assert handle.metrics()[0].charge_secs is None
+    assert dev.batches()[0].shards[0].usage_secs is None
+
+
+def test_a_reason_that_is_cut_within_a_character(loopback, device):
+    """Services that count as JavaScript does cut so, and the file of the journal takes no half of a character."""
+    service = loopback()
+    service.inject(Fault(effect="job", on="POST /jobs$", reason="Internal error.", reason_code=9999))
+    dev = device()
+    dev._open().jobs._ending = lambda *_: Ending("it broke \ud83d", 9999)
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 2
+
+
+def test_a_batch_of_ibms_that_comes_in_another_form(loopback, device, monkeypatch):
+    """Jobs run singly then, as they do where none can be opened."""
+    service = loopback()
+    dev = device(shard_size=1)
+    for client in connections(dev._open().jobs._service):
+        monkeypatch.setattr(client, "create_session", lambda *_, **__: [])
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 3
+
+
+def test_a_batch_of_ibms_that_cannot_be_closed_loses_no_job(loopback, device, monkeypatch):
+    service = loopback()
+    dev = device(shard_size=1)
+
+    def failing(_):
+        raise KeyError("no such thing")
+
+    for client in connections(dev._open().jobs._service):
+        monkeypatch.setattr(client, "close_session", failing)
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 3
+
+
+def test_a_job_that_is_said_to_run_on_a_backend_that_nobody_knows(loopback, device, monkeypatch):
+    """The client looks that backend up and fails, when the job is there: it is found, and no other is sent."""
+    service = loopback()
+    dev = device()
+
+    def elsewhere(run, **options):
+        return {**run(**options), "backend": "ibm_none"}
+
+    for client in connections(dev._open().jobs._service):
+        monkeypatch.setattr(client, "program_run", partial(elsewhere, client.program_run))
+    right(dev.batch_execute(ladder(3)))
+    assert [job.status for job in service.jobs] == [JobStatus.COMPLETED]
 
 
 def test_a_twin_that_arrives_late_is_cancelled(loopback, device, monkeypatch):

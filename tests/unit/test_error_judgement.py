@@ -105,10 +105,16 @@ def test_the_text_of_a_cause_counts():
     assert all_text(None) == ""
 
 
-@pytest.mark.parametrize("name", ["IBMInputValueError", "IBMBackendValueError", "QiskitBackendNotFoundError"])
+@pytest.mark.parametrize("name", ["IBMInputValueError", "IBMBackendValueError"])
 def test_what_the_client_itself_refuses_was_never_sent(name):
     assert judge_submission(error(PENDING, 503, cause=named(name)())) is Trouble.REFUSED
     assert judge_submission(error("", None, cause=named("OtherError")())) is Trouble.UNKNOWN
+
+
+def test_a_backend_that_the_client_misses_was_asked_for_after_the_job_but_for_a_mock():
+    missing = named("QiskitBackendNotFoundError")
+    assert judge_submission(error(cause=missing("Unable to use `dry_run` mode"))) is Trouble.REFUSED
+    assert judge_submission(error(cause=missing("No backend matches the criteria"))) is Trouble.UNKNOWN
 
 
 def test_a_status_is_found_wherever_it_is():

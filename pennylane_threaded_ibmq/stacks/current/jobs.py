@@ -9,7 +9,7 @@ from copy import copy
 from typing import Any, TypeVar
 
 from ..._compat import cached_property
-from ...service.asking import ANSWER_SECS
+from ...exceptions import ServiceError
 from ...service.errors import is_outage, status_code
 from ...service.job import ListedJob, PubData, SentJob
 from ...service.metadata import read_facts, read_mark
@@ -156,16 +156,16 @@ class PlatformJobs(JobService):
         from qiskit_ibm_runtime import Batch
 
         try:
-            return self._within(ANSWER_SECS, lambda: Batch(backend=self.backend), "a Batch")
-        except self.problems as error:
+            return self._ask(lambda: Batch(backend=self.backend), "a Batch")
+        except ServiceError as error:
             logger.info("no batch could be opened, jobs run singly: %s", error)
             return None
 
     def close_batch(self, batch: Any) -> None:
         """Close a Batch context: it takes no new jobs, those in it run on."""
         try:
-            self._within(ANSWER_SECS, batch.close, "the end of a Batch")
-        except self.problems as error:
+            self._ask(batch.close, "the end of a Batch")
+        except ServiceError as error:
             # it closes by itself after a minute without a job; a user who is told of the outage need not know
             level = logging.INFO if is_outage(error) else logging.WARNING
             logger.log(level, "batch %s could not be closed: %s", batch.session_id, error)
@@ -197,7 +197,7 @@ class PlatformJobs(JobService):
     def _list(self, tag: str, most: int, *, pending: bool) -> list[ListedJob]:
         only = {"pending": True} if pending else {}
         jobs = self._with_login(lambda: self._service.jobs(limit=most, job_tags=[tag], **only))
-        return [ListedJob(j.job_id(), frozenset(j.tags), j) for j in jobs]
+        return [ListedJob(j.job_id(), frozenset(j.tags or ()), j) for j in jobs]
 
     def _get(self, job_id: str) -> ListedJob:
         job = self._with_login(lambda: self._service.job(job_id))
