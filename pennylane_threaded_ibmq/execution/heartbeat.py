@@ -30,10 +30,11 @@ class Heartbeat:
         """
         key = object()
         with self._changed:
-            self._notes[key] = note
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="threaded-ibmq-heartbeat", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="threaded-ibmq-heartbeat", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._notes[key] = note
         try:
             yield
         finally:

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .._quantity import quantity
 from ..exceptions import DeviceClosedError
 
 if TYPE_CHECKING:
@@ -55,12 +56,9 @@ class Lanes:
         with self._lock:
             if self._closed:
                 raise DeviceClosedError("The device was closed and takes no more work.")
+            if self._waiting >= self._free and self._threads < self._most:
+                self._start_lane()
             self._waiting += 1
-            if self._waiting > self._free and self._threads < self._most:
-                name = f"threaded-ibmq-lane-{self._threads}"
-                self._threads += 1
-                self._free += 1
-                threading.Thread(target=self._run, name=name, daemon=True).start()
             self._queue.put((future, task))
         return future
 
@@ -80,6 +78,24 @@ class Lanes:
                 waiting[0].cancel()
         for _ in range(threads):
             self._queue.put(None)
+
+    def _start_lane(self) -> None:
+        """Start one more lane; where the system has no thread left, those that there are carry all.
+
+        Raises:
+            RuntimeError: There is none.
+        """
+        try:
+            threading.Thread(
+                target=self._run, name=f"threaded-ibmq-lane-{self._threads}", daemon=True
+            ).start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise
+            logger.warning("no more than %s: %s", quantity(self._threads, "job"), error)
+            return
+        self._threads += 1
+        self._free += 1
 
     def _run(self) -> None:
         inner = _Inner(self._open_inner)

@@ -53,6 +53,45 @@ def test_a_lane_that_cannot_be_opened_fails_its_tasks_one_by_one():
     lanes.close()
 
 
+class Refused(threading.Thread):
+    """A thread that the system does not start any more."""
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+def test_the_lanes_that_there_are_carry_all_where_no_other_can_be_started(monkeypatch):
+    lanes, go = Lanes(2, lambda: None), threading.Event()
+    first = lanes.submit(lambda _: go.wait(LONG))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Refused)
+        second = lanes.submit(lambda _: threading.current_thread())
+    # there are threads again
+    assert lanes.submit(lambda _: "here").result(LONG)
+    go.set()
+    assert first.result(LONG)
+    assert second.result(LONG)
+    lanes.close()
+
+
+def test_a_task_that_no_lane_can_carry_is_refused_and_the_next_is_carried(lanes, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            lanes.submit(lambda _: "never")
+    assert lanes.submit(lambda _: "here").result(LONG) == "here"
+
+
+def test_what_lasts_is_noted_after_no_thread_could_be_started_for_it(beating, monkeypatch):
+    noted = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Refused)
+        with pytest.raises(RuntimeError, match="new thread"), beating.during(noted.set):
+            raise AssertionError
+    with beating.during(noted.set):
+        assert noted.wait(LONG)
+
+
 @pytest.fixture
 def beating(monkeypatch):
     """Notes come fast."""
