@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from ..exceptions import UsageLimitError
 from ..store.ledger import Ledger
@@ -54,8 +55,14 @@ class Budget:
             self._check(secs, what)
             self._spent += secs
 
+    def refund(self, secs: float) -> None:
+        """Give back seconds that were reserved for what is not sent."""
+        with self._lock:
+            self._spent -= secs
+
     def _check(self, secs: float, what: str) -> None:
-        if self._spent + secs > self.most:
+        # the other way round, no number at all would pass
+        if not self._spent + secs <= self.most:
             before = f", after {self._spent:.1f} s of {self._owner} before" if self._spent else ""
             raise UsageLimitError(
                 f"{self.argument}={self.most:g}: {what}{before}. Send fewer tapes or shots, or raise {self.argument}. "
@@ -106,12 +113,14 @@ class Spending:
             UsageLimitError: It would be too much.
         """
         what = f"one more job of this batch is estimated to use {self._secs[job]:.1f} s of QPU time"
-        for budget in self._budgets:
-            budget.check(self._secs[job], what)
-        if self._ledger is not None:
-            self._ledger.spend(self._instance, tag, self._secs[job], what)
-        for budget in self._budgets:
-            budget.spend(self._secs[job], what)
+        # other batches of the device may spend at the same moment
+        with ExitStack() as undo:
+            for budget in self._budgets:
+                budget.spend(self._secs[job], what)
+                undo.callback(budget.refund, self._secs[job])
+            if self._ledger is not None:
+                self._ledger.spend(self._instance, tag, self._secs[job], what)
+            undo.pop_all()
 
     def charge(self, tag: str, secs: float) -> None:
         """Put what was charged in the place of an estimate, where somebody asked for it."""

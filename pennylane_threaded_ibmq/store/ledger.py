@@ -117,7 +117,8 @@ def _check(db: sqlite3.Connection, instance: str, secs: float, what: str) -> boo
         return False
     most, days = budget
     spent = _spent(db, instance, days)
-    if spent + secs > most:
+    # the other way round, no number at all would pass
+    if not spent + secs <= most:
         raise UsageLimitError(
             f"The budget of instance {instance!r} is {most:g} s in {quantity(days, 'day')}, of which {spent:.1f} s are spent; {what}. "
             f"Wait, send fewer tapes or shots, or raise it: threaded-ibmq budget "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 
 import numpy as np
@@ -22,7 +23,8 @@ from pennylane_threaded_ibmq.exceptions import (
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.execution import remote
-from pennylane_threaded_ibmq.execution.usage import Mitigation, mitigation
+from pennylane_threaded_ibmq.execution.budget import Budget, Spending
+from pennylane_threaded_ibmq.execution.usage import Estimate, Mitigation, mitigation
 from pennylane_threaded_ibmq.executors import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.loopback import Fault
 from pennylane_threaded_ibmq.service.durations import CIRCUIT_SECS, Durations
@@ -284,6 +286,51 @@ def test_programs_at_once_spend_a_budget_once(tmp_path):
         assert done.get(timeout=120)
         child.join(60)
     assert ledger.budgets()[0].spent == 40.0
+
+
+def one_job(secs):
+    return Estimate(1, 1, 1, secs, None, "a formula", (secs,))
+
+
+def test_what_a_device_may_not_spend_is_not_spent_of_its_instance(tmp_path):
+    """Another batch of the device spends at the same moment, and one of the two is refused."""
+    ledger, budget = Ledger(tmp_path / "j"), Budget("budget_secs", 10.0, "this device")
+    ledger.set("crn", 100.0, 1.0)
+    other = Spending([budget], ledger, "crn", one_job(6.0))
+    refused = []
+
+    class Meanwhile(Ledger):
+        def spend(self, *arguments):
+            try:
+                other.spend(0, "other")
+            except UsageLimitError as error:
+                refused.append(error)
+            super().spend(*arguments)
+
+    own = Spending([budget], Meanwhile(tmp_path / "j"), "crn", one_job(6.0))
+    try:
+        own.spend(0, "own")
+    except UsageLimitError as error:
+        refused.append(error)
+    assert len(refused) == 1
+    assert budget.spent == ledger.budgets()[0].spent == 6.0
+
+
+def test_what_an_instance_may_not_spend_is_not_spent_of_a_device(tmp_path):
+    ledger, budget = Ledger(tmp_path / "j"), Budget("budget_secs", 10.0, "this device")
+    ledger.set("crn", 5.0, 1.0)
+    with pytest.raises(UsageLimitError, match="budget of instance"):
+        Spending([budget], ledger, "crn", one_job(6.0)).spend(0, "tag")
+    assert budget.spent == ledger.budgets()[0].spent == 0.0
+
+
+def test_an_estimate_that_is_no_number_is_within_no_budget(tmp_path):
+    ledger, budget = Ledger(tmp_path / "j"), Budget("budget_secs", 10.0, "this device")
+    ledger.set("crn", 5.0, 1.0)
+    with pytest.raises(UsageLimitError, match="budget_secs=10"):
+        Spending([budget], None, "crn", one_job(math.nan)).check([0])
+    with pytest.raises(UsageLimitError, match="budget of instance"):
+        ledger.check("crn", math.nan, "this batch")
 
 
 def test_a_budget_command_says_what_is_missing(tmp_path):
