@@ -16,6 +16,7 @@ from ..execution.batch import RunContext
 from ..execution.batch_journal import BatchJournal
 from ..execution.batch_service import BatchService
 from ..execution.chunks import BackendSpec
+from ..execution.durations import Durations
 from ..execution.engine import open_engine
 from ..execution.lanes import Lanes
 from ..execution.local import LocalRunner
@@ -23,7 +24,6 @@ from ..execution.pool import EngineRunner
 from ..execution.remote import ServiceRunner
 from ..execution.usage import REP_DELAY_SECS, Estimate, Machine, estimate
 from ..service.backends import check_size
-from ..service.durations import Durations
 from ..service.pace import Pacer, Pacers
 from ..service.service import JobService
 from ..simulators.canonical import NoCanonicalFormError, canonical

@@ -18,7 +18,7 @@ from ..circuits.limits import Overhead
 from ..circuits.plan import Block
 from ..circuits.shards import Shard
 from ..progress.tables import html_facts
-from ..service.durations import Durations
+from .durations import Durations
 
 JOB_SECS = 2.0
 REP_DELAY_SECS = 250e-6

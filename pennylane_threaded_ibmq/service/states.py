@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -31,6 +32,23 @@ class State(Enum):
     def final(self) -> bool:
         """Whether nothing will change any more."""
         return self not in (State.PENDING, State.RUNNING)
+
+
+def read_state(status: str, states: Mapping[str, State], job_id: str) -> State:
+    """The state that a word of a service's stands for.
+
+    Args:
+        status: The word, in letters of any case.
+        states: The words that are known, in small letters.
+        job_id: The job that is in it.
+
+    Raises:
+        UnknownStateError: It is none of those.
+    """
+    state = states.get(status.lower())
+    if state is None:
+        raise UnknownStateError(f"Job {job_id} is in the state {status!r}, which this release does not know.")
+    return state
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from pennylane_threaded_ibmq.exceptions import (
 )
 from pennylane_threaded_ibmq.execution import remote
 from pennylane_threaded_ibmq.execution.budget import Budget, Spending
+from pennylane_threaded_ibmq.execution.durations import CIRCUIT_SECS, Durations
 from pennylane_threaded_ibmq.execution.usage import Estimate, Mitigation, mitigation
 from pennylane_threaded_ibmq.executors import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.loopback import Fault
-from pennylane_threaded_ibmq.service.durations import CIRCUIT_SECS, Durations
 from pennylane_threaded_ibmq.store.ledger import Ledger
 
 PLAIN = {"resilience_level": 0}

@@ -23,7 +23,7 @@ from ...service.job import ListedJob, PubData, SentJob
 from ...service.metadata import read_mark
 from ...service.outage import Outage
 from ...service.service import JobService
-from ...service.states import Ending, State, UnknownStateError, read_code
+from ...service.states import Ending, State, read_code, read_state
 from .account import ClassicLogin, client_errors
 
 if TYPE_CHECKING:
@@ -146,13 +146,7 @@ class ClassicJobs(JobService):
         return ListedJob(job_id, frozenset(view.get("tags") or ()), job_id)
 
     def _state(self, job: SentJob) -> State:
-        status = str(self._view(job)["state"]["status"])
-        known = STATES.get(status.lower())
-        if known is None:
-            raise UnknownStateError(
-                f"Job {job.job_id} is in the state {status!r}, which this release does not know."
-            )
-        return known
+        return read_state(str(self._view(job)["state"]["status"]), STATES, job.job_id)
 
     def _ending(self, job: SentJob, state: State) -> Ending:
         report = self._view(job)["state"]

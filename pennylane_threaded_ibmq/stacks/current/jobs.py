@@ -17,7 +17,7 @@ from ...service.metrics import charged_secs
 from ...service.outage import Outage
 from ...service.service import JobService
 from ...service.sessions import bound_waits, connections, renew_login
-from ...service.states import Ending, State, UnknownStateError, read_code
+from ...service.states import Ending, State, read_code, read_state
 from .client import one_number_of_shots
 from .primitives import check_circuits, choose_api, job_mode, open_primitive
 from .quiet import quiet
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STATES = {
-    "INITIALIZING": State.PENDING,
-    "QUEUED": State.PENDING,
-    "RUNNING": State.RUNNING,
-    "DONE": State.DONE,
-    "ERROR": State.FAILED,
+    "initializing": State.PENDING,
+    "queued": State.PENDING,
+    "running": State.RUNNING,
+    "done": State.DONE,
+    "error": State.FAILED,
 }
-"""States as the client names them; those of cancelled jobs are looked at more closely."""
+"""States as the client names them, in small letters; those of cancelled jobs are looked at more closely."""
 
 
 class LanePrimitives:
@@ -208,12 +208,7 @@ class PlatformJobs(JobService):
         if status.startswith("CANCELLED"):
             # "CANCELLED - RAN TOO LONG" is no final state to the client, which would wait for it for ever
             return State.CANCELLED if status == "CANCELLED" else State.TOO_LONG
-        known = STATES.get(status)
-        if known is None:
-            raise UnknownStateError(
-                f"Job {job.job_id} is in the state {status!r}, which this release does not know."
-            )
-        return known
+        return read_state(status, STATES, job.job_id)
 
     def _results(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:  # noqa: ARG002
         from qiskit.primitives import PrimitiveResult
