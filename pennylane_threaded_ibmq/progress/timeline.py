@@ -37,7 +37,7 @@ class Span:
 
     @property
     def cells(self) -> tuple[int, int, int, str, str, str, str, str]:
-        """The span in a table: shard, attempt, lane, phase, start, end, job and outcome."""
+        """Its row in a table, which has shard, attempt, lane, phase, start, end, job and outcome."""
         times = f"{self.start:.1f}", f"{self.end:.1f}"
         return (
             self.shard,
