@@ -441,6 +441,7 @@ def test_drawing_specs_tape_and_copies():
     assert [leaf.shots for leaf in circuit.executors] == [0, 3]
 
 
+@pytest.mark.skipif(not NEW_TRANSFORMS, reason="a transformed QNode is a plain function in this PennyLane")
 def test_a_qelectron_made_of_a_qelectron_keeps_what_was_done_to_it():
     def measure():
         return qml.expval(qml.Hamiltonian([1.0, 2.0], [qml.PauliZ(0), qml.PauliX(1)]))
