@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, List
 
@@ -65,18 +67,13 @@ class Ticket:
 
     def wait(self, function: Callable[[], Any]) -> Any:
         """What a function gives that waits for the circuits, until Ctrl-C or SIGTERM."""
-        handles = [getattr(future, "handle", None) for future in self.futures]
-        if True not in [getattr(handle, "cancels_on_interrupt", False) for handle in handles]:
-            return self._wait(function)
-        with termination_of(self.futures):
-            return self._wait(function)
-
-    def _wait(self, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except (KeyboardInterrupt, SystemExit):
-            self.leave()
-            raise
+        cancels = any(getattr(handle, "cancels_on_interrupt", False) for handle in handles_of(self.futures))
+        with termination_of(self.futures) if cancels else nullcontext():
+            try:
+                return function()
+            except (KeyboardInterrupt, SystemExit):
+                self.leave()
+                raise
 
     def results(self) -> tuple[Any, ...]:
         """Wait for all circuits; results in order."""
@@ -141,9 +138,9 @@ class Selecting:
             self.tracker.update(results=result, **self._costs(circuit))
             self.tracker.record()
 
+    @abstractmethod
     def _costs(self, circuit: QuantumScript) -> dict[str, Any]:
         """Costs of a circuit, for the tracker."""
-        raise NotImplementedError
 
 
 def submit(target: BaseQExecutor, tapes: Sequence[QuantumScript], wires: Wires | None) -> Ticket:

@@ -263,6 +263,15 @@ def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, dev
     assert service.counters.jobs == 1
 
 
+@pytest.fixture
+def waiting(loopback, device, monkeypatch):
+    """A service that starts no job, and a device that asks at once for the place of one."""
+    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
+    service = loopback()
+    service.hold()
+    return service, device(progress=lambda _: None)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -271,12 +280,9 @@ def test_a_service_that_names_no_job_of_ours_gives_one_clear_error(loopback, dev
         {"estimated_start_time": "9999-12-31T23:59:59Z"},
     ],
 )
-def test_a_place_that_cannot_be_ends_no_wait(loopback, device, monkeypatch, answer):
+def test_a_place_that_cannot_be_ends_no_wait(waiting, answer):
     """The number was too large for the journal, which ended the one thread that looks at jobs."""
-    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
-    service = loopback()
-    service.hold()
-    dev = device(progress=lambda _: None)
+    service, dev = waiting
     asked = threading.Event()
 
     def odd(_):
@@ -292,11 +298,8 @@ def test_a_place_that_cannot_be_ends_no_wait(loopback, device, monkeypatch, answ
     right(handle.result(120))
 
 
-def test_a_listener_that_fails_ends_no_wait(loopback, device, monkeypatch, caplog):
-    monkeypatch.setattr(queue, "FIRST_SECS", 0.0)
-    service = loopback()
-    service.hold()
-    dev = device(progress=lambda _: None)
+def test_a_listener_that_fails_ends_no_wait(waiting, monkeypatch, caplog):
+    service, dev = waiting
     asked = threading.Event()
 
     def failing(*_):
