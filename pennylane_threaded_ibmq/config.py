@@ -64,6 +64,10 @@ _IBM_VARIABLES = {
 }
 _OBJECTS = frozenset({"noise_model", "provider", "session"})
 """Options that no text can give."""
+_OTHER_VARIABLES = frozenset(
+    {HOME_VARIABLE, ESTIMATE_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in EXECUTORS_ONLY)}
+)
+"""Variables of ours that are no option of a device."""
 
 
 class Configuration(BaseSettings):
@@ -73,7 +77,8 @@ class Configuration(BaseSettings):
 
     Attributes:
         own_table: Class of executors whose own table is read before that of ``IBMQExecutor``.
-        judged_tables: Tables, by what their names begin with, whose unknown keys are warned of.
+        judged_tables: Tables, by what their names begin with, whose unknown keys are warned of; where there are any, unknown
+            variables of ours are, too.
     """
 
     model_config = SettingsConfigDict(
@@ -94,7 +99,7 @@ class Configuration(BaseSettings):
             places += [(file, table) for table in PENNYLANE]
         places += [(covalent_file(), table) for table in tables]
         return (
-            EnvironmentSource(settings_cls),
+            EnvironmentSource(settings_cls, PREFIX, _OTHER_VARIABLES if cls.judged_tables else None),
             *(
                 TableSource(
                     settings_cls, path, table, _NOT_HERE if table.startswith(cls.judged_tables) else None

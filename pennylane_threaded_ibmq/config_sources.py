@@ -105,10 +105,21 @@ def right_name(name: str, known: Iterable[str]) -> str | None:
 
 
 class EnvironmentSource(EnvSettingsSource):
-    """The variables that the fields name as their aliases; a field without one is not asked for."""
+    """The variables that the fields name as their aliases; a field without one is not asked for.
+
+    Args:
+        settings_cls: Its fields have the variables as aliases.
+        prefix: What the names of our variables begin with; others that do are warned of.
+        others: Variables that are meant for somebody else; ``None`` for all but those of the fields.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], prefix: str, others: frozenset[str] | None) -> None:
+        super().__init__(settings_cls)
+        self._prefix, self._others = prefix, others
 
     def __call__(self) -> dict[str, Any]:
         """Values that are set, by the key of the field."""
+        self._warn_of_unknown()
         values = {}
         for name, field in self.settings_cls.model_fields.items():
             if field.validation_alias is None:
@@ -119,6 +130,31 @@ class EnvironmentSource(EnvSettingsSource):
                 hide_secrets(value)
                 values[key_of(name, field)] = ConfigValue(value[name], f"environment variable {variable}")
         return values
+
+    def _warn_of_unknown(self) -> None:
+        if self._others is None:
+            return
+        unknown = {name for name in self.env_vars if name.upper().startswith(self._prefix)} - self._others
+        fields = self.settings_cls.model_fields
+        aliases = [
+            alias
+            for alias in (f.validation_alias for f in fields.values())
+            if isinstance(alias, AliasChoices)
+        ]
+        known = {str(name) for alias in aliases for name in alias.choices}
+        for variable in sorted(unknown - known):
+            option = variable[len(self._prefix) :].lower()
+            if option in fields and f"{self._prefix}{option.upper()}" not in known:
+                advice = f" Give {option} as an argument."
+            else:
+                ours = [
+                    name[len(self._prefix) :]
+                    for name in known | self._others
+                    if name.startswith(self._prefix)
+                ]
+                meant = right_name(option, map(str.lower, ours))
+                advice = f" Did you mean {self._prefix + meant.upper()!r}?" if meant else ""
+            _warn_of_ignored(f"environment variable {variable!r}: nothing is read from it", advice)
 
 
 class TableSource(PydanticBaseSettingsSource):
@@ -164,12 +200,12 @@ class TableSource(PydanticBaseSettingsSource):
         if self._others is None or name in self._others:
             return
         suggestion = right_name(name, self.settings_cls.model_fields)
-        warnings.warn(
-            f"{origin}: [{self._table}] has no key {name!r}; it is ignored."
-            + (f" Did you mean {suggestion!r}?" if suggestion else ""),
-            ConfigurationWarning,
-            stacklevel=2,
-        )
+        advice = f" Did you mean {suggestion!r}?" if suggestion else ""
+        _warn_of_ignored(f"{origin}: [{self._table}] has no key {name!r}", advice)
+
+
+def _warn_of_ignored(fault: str, advice: str) -> None:
+    warnings.warn(f"{fault}; it is ignored.{advice}", ConfigurationWarning, stacklevel=3)
 
 
 def key_of(name: str, field: FieldInfo) -> str:

@@ -118,16 +118,18 @@ def _source(one: ConfigValue) -> str:
     return one.origin.replace("environment variable", "environment")
 
 
-def _executors_own(names: set[str], of_device: dict[str, ConfigValue]) -> list[dict[str, Any]]:
+def _executors_own(
+    known: set[str], names: set[str], of_device: dict[str, ConfigValue]
+) -> list[dict[str, Any]]:
     """Rows of what the tables of executors say to them alone, or to one of them otherwise than to a device."""
     from pydantic import SecretStr
 
     from ..config import EXECUTOR_FIELDS, find_values
 
-    rows, names_so_far, values_so_far = [], set(names), dict(of_device)
+    rows, known_so_far, values_so_far = [], set(known), dict(of_device)
     for executor, fields in EXECUTOR_FIELDS.items():
-        names_so_far |= fields
-        for name, one in find_values(names_so_far, names, executor=executor).items():
+        known_so_far |= fields
+        for name, one in find_values(known_so_far, names, executor=executor).items():
             if one != values_so_far.get(name):
                 value = "set" if isinstance(one.value, SecretStr) else one.value
                 rows.append({"name": f"{name} of {executor}", "value": value, "source": _source(one)})
@@ -137,14 +139,17 @@ def _executors_own(names: set[str], of_device: dict[str, ConfigValue]) -> list[d
 
 def settings_table() -> list[dict[str, Any]]:
     """Name, value and source of each setting; the token is only told as set."""
-    from ..config import DEVICES, EXECUTORS_ONLY, find_values
+    from ..config import EXECUTORS_ONLY, find_values
+    from ..loose_options import LOOSE_OPTIONS
     from ..service.saved import saved_account
     from ..settings import Settings, home_folder, load_settings
 
     settings = load_settings({})
     names = {*Settings.model_fields, *EXECUTORS_ONLY}
-    values = find_values(names, names, judged=(DEVICES,))
-    sources = {name: _source(one) for name, one in values.items()}
+    loose = {**LOOSE_OPTIONS, "options": "primitive_options"}
+    values = find_values({*names, *loose}, names, judged=())
+    sources = {loose.get(name, name): _source(values[name]) for name in values if name not in names}
+    sources.update({name: _source(one) for name, one in values.items() if name in names})
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
@@ -157,7 +162,7 @@ def settings_table() -> list[dict[str, Any]]:
     for name, default in (("shots", 0), ("persist_data", True)):
         value = values[name].value if name in values else default
         rows.append({"name": f"{name} of executors", "value": value, "source": sources.get(name, "default")})
-    rows += _executors_own(names, values)
+    rows += _executors_own({*names, *loose}, names, values)
     home = f"environment {HOME_VARIABLE}" if os.environ.get(HOME_VARIABLE) else "default"
     rows.append({"name": "folder of the journal", "value": str(home_folder()), "source": home})
     if os.environ.get(ESTIMATE_VARIABLE):

@@ -18,7 +18,7 @@ from .estimate import estimate_command
 from .journal import batches_command, cancel_command, prune_command, show_command
 from .look import report_command, serve_command
 from .options import Command, unraw
-from .output import printable_records
+from .output import plain_warnings, printable_records
 from .rehearse import rehearse_command
 from .resume import resume_command
 from .timeline import timeline_command
@@ -79,7 +79,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            with printable_records():
+            with printable_records(), plain_warnings():
                 return super().invoke(ctx)
         except click.ClickException as error:
             if type(error) is not click.ClickException:

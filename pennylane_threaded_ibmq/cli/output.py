@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -142,3 +143,22 @@ def printable_records() -> Iterator[None]:
         yield
     finally:
         logging.setLogRecordFactory(before)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Say each of our own warnings once, in a line, without the place in our code that it comes from."""
+    before, package, texts = warnings.showwarning, __name__.partition(".")[0], set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if category.__module__.partition(".")[0] != package:
+            before(message, category, *place)
+        elif str(message) not in texts:
+            texts.add(str(message))
+            note(f"Warning: {message}")
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before

@@ -11,8 +11,8 @@ from crosscheck.lowering import assert_gates_agree
 
 from pennylane_threaded_ibmq.stacks.classic.preprocess import prepare_classic
 
-SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
-SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
+SWEEP = int(os.environ.get("TESTS_SWEEP", "5000"))
+SEED = int(os.environ.get("TESTS_SEED", "1"))
 FAMILIES = ("classic", "classic-options")
 MOST_SKIPPED = 0.7
 """PennyLane 0.31 knows no powers of templates and fewer wrappers."""

@@ -18,8 +18,8 @@ from crosscheck.gradients import compare_gradient, gradient_program, make_gradie
 from crosscheck.lowering import assert_gates_agree
 from crosscheck.noise import compare_noise, make_noisy
 
-SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
-SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
+SWEEP = int(os.environ.get("TESTS_SWEEP", "5000"))
+SEED = int(os.environ.get("TESTS_SEED", "1"))
 
 SHARES = {
     "gates": 0.3,

@@ -14,6 +14,7 @@ from pennylane_threaded_ibmq.config import (
     EXECUTOR_FIELDS,
     EXECUTORS_ONLY,
     covalent_file,
+    find_token,
     own_file,
     pennylane_file,
 )
@@ -128,6 +129,20 @@ def test_the_command_shows_what_only_executors_have(write):
     assert told["ibmqx_token of QiskitExecutor"] == ("set", f"{path}, line 4")
     assert told["num_threads of IBMQExecutor"] == (4, f"{own_file()}, line 2")
     assert told["hub"] == ("ibm-q", "default")
+
+
+def test_the_command_knows_options_that_stand_by_themselves(write):
+    path = write("ours", "threaded.ibmq", resilience_level=1, optimization_level=2, max_jbos=3)
+    done = CliRunner().invoke(main, ["config", "--json"])
+    told = json.loads(done.stdout)
+    for name, key, value, line in (
+        ("primitive_options", "resilience_level", 1, 2),
+        ("transpile_options", "optimization_level", 2, 3),
+    ):
+        assert told[name] == {"value": {key: value}, "source": f"{path}, line {line}"}
+    assert done.stderr == (
+        f"Warning: {path}, line 4: [threaded.ibmq] has no key 'max_jbos'; it is ignored. Did you mean 'max_jobs'?\n"
+    )
 
 
 def test_the_keys_of_executors_are_their_fields():
@@ -253,3 +268,54 @@ def test_where_circuits_run_is_not_configured(write, monkeypatch):
 
 def test_no_option_looks_like_a_secret_but_the_token():
     assert [name for name in Settings.model_fields if is_secret(name)] == ["ibmqx_token"]
+
+
+def warnings_of(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(one.message) for one in caught if one.category is ConfigurationWarning]
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("THREADED_IBMQ_MAX_JBOS", "Did you mean 'THREADED_IBMQ_MAX_JOBS'?"),
+        ("THREADED_IBMQ_TOKEN", "Did you mean 'THREADED_IBMQ_IBMQX_TOKEN'?"),
+        ("THREADED_IBMQ_HOEM", "Did you mean 'THREADED_IBMQ_HOME'?"),
+        ("THREADED_IBMQ_PERSIST", "Did you mean 'THREADED_IBMQ_PERSIST_DATA'?"),
+        ("THREADED_IBMQ_RESILIENCE_LEVEL", "Give resilience_level as an argument."),
+        ("THREADED_IBMQ_SESSION", "Give session as an argument."),
+        ("THREADED_IBMQ_RUNS_ON", ""),
+        ("THREADED_IBMQ_XYZZY", ""),
+    ],
+)
+def test_a_variable_that_nothing_is_read_from_is_warned_of(monkeypatch, variable, advice):
+    monkeypatch.setenv(variable, SECRET)
+    text = f"environment variable {variable!r}: nothing is read from it; it is ignored. {advice}".strip()
+    assert warnings_of(lambda: load_settings({})) == [text]
+    assert warnings_of(IBMQExecutor) == warnings_of(QiskitExecutor) == [text]
+    done = CliRunner().invoke(main, ["config"])
+    # once, in a line, and the value is nowhere
+    assert done.stderr.splitlines() == [f"Warning: {text}"]
+    assert SECRET not in done.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no lower case in names of variables")
+def test_a_variable_in_lower_case_is_not_read_and_warned_of(monkeypatch):
+    monkeypatch.setenv("threaded_ibmq_max_jobs", "7")
+    assert load_settings({}).max_jobs == 20
+    assert "Did you mean 'THREADED_IBMQ_MAX_JOBS'?" in warnings_of(lambda: load_settings({}))[0]
+
+
+def test_no_other_variable_is_warned_of(monkeypatch, tmp_path):
+    for name in {*Settings.model_fields, *EXECUTORS_ONLY} - {"noise_model", "provider", "session"}:
+        monkeypatch.setenv(f"THREADED_IBMQ_{name.upper()}", "")
+    for name, value in (("SHOTS", "5"), ("PERSIST_DATA", "false"), ("ESTIMATE", str(tmp_path / "e"))):
+        monkeypatch.setenv(f"THREADED_IBMQ_{name}", value)
+    monkeypatch.setenv("THREADED_IBMQ_XYZZY", "")
+    monkeypatch.setenv("THREADED_MAX_JBOS", "3")
+    assert warnings_of(lambda: load_settings({})) == warnings_of(IBMQExecutor) == []
+    # the token alone is looked up without a word on anything else
+    monkeypatch.setenv("THREADED_IBMQ_MAX_JBOS", "3")
+    assert warnings_of(find_token) == []

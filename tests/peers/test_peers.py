@@ -1,6 +1,6 @@
 """Tests of PennyLane, Lightning and pennylane-qiskit, run with this device from their sources.
 
-Their packages ship no tests, so a checkout is needed: THREADED_IBMQ_PEERS names a folder with one or more of
+Their packages ship no tests, so a checkout is needed: TESTS_PEERS names a folder with one or more of
 ``pennylane``, ``pennylane-lightning`` and ``pennylane-qiskit``, each at the version that is installed. Nothing of theirs is copied here.
 
 A test that fails runs twice more, since many are statistical with a seed that only their own device takes. One that then
@@ -19,7 +19,7 @@ import pytest
 
 pytestmark = [pytest.mark.suite, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-FOLDER = os.environ.get("THREADED_IBMQ_PEERS")
+FOLDER = os.environ.get("TESTS_PEERS")
 FILES = {
     "pennylane": [
         *(f"measurements/test_{name}.py" for name in ("counts", "expval", "probs", "sample", "var")),
@@ -79,7 +79,7 @@ CASES = [(project, name) for project, names in FILES.items() for name in names]
 def test_of_peer(project, name, tmp_path):
     """No test fails that should not, and some of them ran circuits on this device."""
     if not FOLDER:
-        pytest.skip("THREADED_IBMQ_PEERS names no folder with their checkouts")
+        pytest.skip("TESTS_PEERS names no folder with their checkouts")
     tests = Path(FOLDER).expanduser().resolve() / project / "tests"
     if not (tests / name.partition("::")[0]).exists():
         pytest.skip(f"{tests / name} is not there")

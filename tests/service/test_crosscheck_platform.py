@@ -9,8 +9,8 @@ from crosscheck.check import Checker, assert_no_difference, check_many
 
 from pennylane_threaded_ibmq.loopback import SIMULATOR
 
-SWEEP = int(os.environ.get("THREADED_IBMQ_SWEEP", "5000"))
-SEED = int(os.environ.get("THREADED_IBMQ_SEED", "1"))
+SWEEP = int(os.environ.get("TESTS_SWEEP", "5000"))
+SEED = int(os.environ.get("TESTS_SEED", "1"))
 
 
 def crosscheck(loopback, tmp_path, tapes, seed):

@@ -308,8 +308,7 @@ def test_forks_and_waiters_that_are_killed(start, forked_program, tmp_path):
 @pytest.mark.timeout(7200)
 def test_many_kills(start, forked_program, tmp_path):
     count, seed = (
-        int(os.environ.get(name, default))
-        for name, default in (("THREADED_IBMQ_SWEEP", "200"), ("THREADED_IBMQ_SEED", "2"))
+        int(os.environ.get(name, default)) for name, default in (("TESTS_SWEEP", "200"), ("TESTS_SEED", "2"))
     )
     kills = Kills(start, forked_program, tmp_path, seed=seed)
     chance = random.Random(seed)

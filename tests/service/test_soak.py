@@ -106,10 +106,10 @@ def test_steps_leave_nothing_behind(steps):
 @pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_many_local_steps_leave_nothing_behind():
-    soak_here(long("THREADED_IBMQ_SWEEP", 5000))
+    soak_here(long("TESTS_SWEEP", 5000))
 
 
 @pytest.mark.sweep
 @pytest.mark.timeout(7200)
 def test_many_remote_steps_leave_nothing_behind():
-    soak_there(long("THREADED_IBMQ_SWEEP", 500))
+    soak_there(long("TESTS_SWEEP", 500))

@@ -19,7 +19,7 @@ from pennylane_threaded_ibmq.execution import watcher
 from pennylane_threaded_ibmq.loopback import SIMULATOR, Fault, JobStatus, fault_mix
 from pennylane_threaded_ibmq.service.states import State
 
-SWEEP = os.environ.get("THREADED_IBMQ_SWEEP")
+SWEEP = os.environ.get("TESTS_SWEEP")
 ALL_BUT_LOGINS = "(?!POST /identity/token$).*"
 """After a login that failed, IBM's client stalls for a minute, so a storm of those would measure its patience."""
 
