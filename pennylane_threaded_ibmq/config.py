@@ -19,8 +19,9 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ._compat import without_prefix
+from ._secrets import covered, is_secret
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
-from .config_sources import ConfigValue, EnvironmentSource, TableSource, is_secret
+from .config_sources import ConfigValue, EnvironmentSource, TableSource
 from .exceptions import ConfigurationError, ConfigurationFileError, StackError
 from .stack import Stack, stack
 
@@ -257,7 +258,7 @@ def explain(
         return ConfigurationError(f"{place}: {whole}", argument=whole.argument, value=whole.value)
     name = str(first["loc"][0]) if first["loc"] else "" if place else "backend"
     source = configured.get(name)
-    value = None if is_secret(name) else arguments.get(name, source.value if source else None)
+    value = None if is_secret(name) else covered(arguments.get(name, source.value if source else None))
     shown = name if is_secret(name) or not name else f"{name}={value!r}"
     reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
     stop = "" if reason.endswith("?") else "."

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
 from ._compat import load_toml
+from ._secrets import conceal, is_secret
 from .exceptions import ConfigurationFileError, ConfigurationWarning
 
 if TYPE_CHECKING:
@@ -42,23 +43,13 @@ _OTHER_NAMES = {
 }
 
 
-_SECRET_WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
-
-
-def is_secret(name: str) -> bool:
-    """Whether a value of this name may be a secret, also where the name is mistyped: ``tokn``, ``pasword``."""
-    plain = name.lower()
-    if any(word in plain for word in _SECRET_WORDS):
-        return True
-    parts = re.split(r"[^a-z]+", plain)
-    return any(get_close_matches(part, _SECRET_WORDS, n=1, cutoff=0.85) for part in parts)
-
-
 def hide_secrets(values: dict[str, Any]) -> None:
-    """Wrap what looks like a secret under whatever name it was given."""
+    """Wrap what looks like a secret under whatever name it was given, in place; dictionaries with one do not show it."""
     for name, value in values.items():
         if isinstance(value, str) and value and is_secret(name):
             values[name] = SecretStr(value)
+        else:
+            values[name] = conceal(value)
 
 
 class _Text(str):

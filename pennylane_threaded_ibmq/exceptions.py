@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._printable import printable
+from ._secrets import covered
 
 if TYPE_CHECKING:
     from ._circuit_errors import UnknownWireError, UnsupportedCircuitError
@@ -85,8 +86,12 @@ def __dir__() -> list[str]:
 class ThreadedIBMQError(Exception):
     """Base of every error that this package raises on purpose.
 
-    Its text can be printed anywhere: what a service says is part of many, and no terminal obeys it.
+    Its text can be printed anywhere: what a service says is part of many, and no terminal obeys it. An address in it has no user
+    and no password.
     """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*map(covered, arguments))
 
     def __str__(self) -> str:
         return printable(super().__str__(), lines=True)
@@ -97,13 +102,13 @@ class ConfigurationError(ThreadedIBMQError, ValueError):
 
     Attributes:
         argument: Name of the argument.
-        value: The refused value; ``None`` for a secret.
+        value: The refused value, without the secrets that it holds; ``None`` for a secret.
     """
 
     def __init__(self, message: str, *, argument: str | None = None, value: object = None) -> None:
         super().__init__(message)
         self.argument = argument
-        self.value = value
+        self.value = covered(value)
 
 
 class BackendError(ConfigurationError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,16 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
 
+from ._secrets import conceal, covered, is_confidential
 from ._tags import check_tags, lift_tags
 from ._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .config import DEVICES, explain, find_values, leave_to_pennylanes_file
+from .config_sources import hide_secrets
 from .exceptions import ConfigurationError, nearest
 from .loose_options import LOOSE_OPTIONS, as_dictionary, gather_options
 
@@ -36,6 +40,10 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 MAY_BE_EMPTY = frozenset({"ibmqx_token", "ibmqx_url", "instance"})
 """Options that count as not given where they are empty."""
+
+
+CONFIDENTIAL = ("proxies", "transpile_options", "primitive_options", "simulator_options", "run_options")
+"""Options that may hold secrets among others."""
 
 
 class Settings(BaseModel):
@@ -180,6 +188,9 @@ class Settings(BaseModel):
     def _options_objects(cls, value: object) -> object:
         return as_dictionary(value)
 
+    _concealed = field_validator(*CONFIDENTIAL)(conceal)
+    _covered = field_serializer(*CONFIDENTIAL, "ibmqx_url")(covered)
+
     @field_validator("journal", mode="before")
     @classmethod
     def _path(cls, value: object) -> object:
@@ -238,10 +249,15 @@ class Settings(BaseModel):
             )
         return self
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, covered(value)) for name, value in super().__repr_args__())
+
     def __getstate__(self) -> dict[Any, Any]:
-        """For pickle: all but the token, which goes to the client and nowhere else."""
+        """For pickle: all but the token and what else is secret, which go to the client and nowhere else."""
         state = super().__getstate__()
-        return {**state, "__dict__": {**state["__dict__"], "ibmqx_token": None}}
+        values = {name: covered(value) for name, value in state["__dict__"].items()}
+        without: dict[str, Any] = {name: {} for name in CONFIDENTIAL if is_confidential(getattr(self, name))}
+        return {**state, "__dict__": {**values, **without, "ibmqx_token": None}}
 
     @property
     def client_arguments(self) -> dict[str, Any]:
@@ -315,6 +331,7 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     arguments = dict(arguments)
     leave_to_pennylanes_file(arguments)
     arguments = gather_options(arguments)
+    hide_token(arguments)
     for name in arguments:
         if name not in names:
             raise ConfigurationError(
@@ -322,7 +339,6 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
                 f"Known arguments: wires, shots, {', '.join(names)}.",
                 argument=name,
             )
-    hide_token(arguments)
     options = {k: v for k, v in arguments.items() if k not in MAY_BE_EMPTY or v not in (None, "")}
     account = next((name for name in ("account_name", "account_file") if options.get(name)), None)
     if account and options.get("ibmqx_token"):
@@ -336,14 +352,14 @@ def load_settings(arguments: dict[str, Any]) -> Settings:
     exempt = {*options, "ibmqx_token", "ibmqx_url"} if account else {*options}
     values = find_values({*names, *LOOSE_OPTIONS, "options"}, names, judged=(DEVICES,))
     values = {name: value for name, value in values.items() if name not in exempt}
-    configured = {name: typed(name, value.value) for name, value in values.items()}
+    configured = {name: conceal(typed(name, value.value)) for name, value in values.items()}
     for name, value in gather_options(configured).items():
         own = options.get(name)
         options[name] = {**value, **own} if isinstance(own, dict) and isinstance(value, dict) else value
-    hide_token(options)
     if "primitive_options" in options:
         options["primitive_options"] = as_dictionary(options["primitive_options"])
         lift_tags(options)
+    hide_token(options)
     try:
         return Settings(**options)
     except ValidationError as error:
@@ -372,9 +388,8 @@ def typed(name: str, value: Any) -> Any:
 
 
 def hide_token(arguments: dict[str, Any]) -> None:
-    """Wrap a token that stands among arguments: tools that print the variables of a traceback show them."""
+    """Wrap a token, and what else is secret, among arguments: tools that print the variables of a traceback show them."""
+    hide_secrets(arguments)
     token = arguments.get("ibmqx_token")
-    if isinstance(token, str) and token:
-        arguments["ibmqx_token"] = SecretStr(token)
-    elif token and not isinstance(token, SecretStr):
+    if token and not isinstance(token, SecretStr):
         arguments["ibmqx_token"] = type(token)  # it will be refused, and may hold a token all the same

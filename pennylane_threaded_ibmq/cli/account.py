@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._quantity import quantity
+from .._secrets import covered
 from .._variables import ESTIMATE_VARIABLE, HOME_VARIABLE
 from .options import Command, account_options, json_option
 from .output import note, say_json, say_table
@@ -29,7 +30,7 @@ def credentials(instance: str | None = None, options: Mapping[str, Any] | None =
         options: Options of a device about the account, by name; they come before the environment, as everywhere.
     """
     from ..service.account import Credentials
-    from ..service.address import check_address
+    from ..service.address import check_address, check_proxies
     from ..service.saved import saved_account
     from ..settings import load_settings
 
@@ -39,6 +40,7 @@ def credentials(instance: str | None = None, options: Mapping[str, Any] | None =
     if settings.ibmqx_token is None and not is_named and not saved_account():
         return None
     check_address(settings.ibmqx_url)
+    check_proxies(settings.proxies)
     client = json.dumps(settings.client_arguments, sort_keys=True)
     return Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
 
@@ -131,7 +133,7 @@ def _executors_own(
         known_so_far |= fields
         for name, one in find_values(known_so_far, names, executor=executor).items():
             if one != values_so_far.get(name):
-                value = "set" if isinstance(one.value, SecretStr) else one.value
+                value = "set" if isinstance(one.value, SecretStr) else covered(one.value)
                 rows.append({"name": f"{name} of {executor}", "value": value, "source": _source(one)})
                 values_so_far[name] = one
     return rows
@@ -152,7 +154,7 @@ def settings_table() -> list[dict[str, Any]]:
     sources.update({name: _source(one) for name, one in values.items() if name in names})
     rows = []
     for name in Settings.model_fields:
-        value = getattr(settings, name)
+        value = covered(getattr(settings, name))
         source = sources.get(name, "default")
         if name == "ibmqx_token":
             saved = value is None and saved_account()

@@ -150,9 +150,9 @@ def plain_warnings() -> Iterator[None]:
     """Say each of our own warnings once, in a line, without the place in our code that it comes from."""
     before, package, texts = warnings.showwarning, __name__.partition(".")[0], set()
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if category.__module__.partition(".")[0] != package:
-            before(message, category, *place)
+            before(message, category, *place, **more)
         elif str(message) not in texts:
             texts.add(str(message))
             note(f"Warning: {message}")

@@ -111,7 +111,7 @@ def _device(batch: BatchRecord, journal_path: Path | None, options: dict[str, An
     objects = [name for name, value in batch.options.items() if is_digest(value)]
     if objects:
         raise click.ClickException(
-            f"batch {batch.id} was sent with objects as {', '.join(objects)}, which no command line can give. Make the same "
+            f"batch {batch.id} was sent with objects as {', '.join(objects)}, or a secret in it, which no command line can give. Make the same "
             f"device in a program, and call its resume({batch.id!r})."
         )
     settings = load_settings({"journal": journal_path or True})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from .._secrets import is_confidential
 from ..circuits.shards import Limits, Shard
 from ..exceptions import ConfigurationError, JournalError
 from ..execution.batch import RunContext
@@ -298,7 +299,7 @@ def _job_options(settings: Settings, jobs: JobService, *, estimator: bool) -> di
 
 
 def _written(name: str, value: Any) -> Any:
-    """An option as the journal has it: as JSON, or as a digest where JSON would not give it back.
+    """An option as the journal has it: as JSON, or as a digest where JSON would not give it back, or would show a secret.
 
     Raises:
         ConfigurationError: Nothing tells whether the same value is given again.
@@ -317,6 +318,6 @@ def _written(name: str, value: Any) -> Any:
         ) from None
     with suppress(TypeError, ValueError):
         plain = json.loads(json.dumps(value))
-        if canonical(plain) == text:
+        if canonical(plain) == text and not is_confidential(value):
             return plain
     return {DIGEST: sha256(text.encode()).hexdigest()}

@@ -77,6 +77,7 @@ class OptionVariants:
         changes = cast("dict[str, Any]", options)
         hide_token(changes)
         arguments = changed_arguments(self._settings, self.backend_name, changes)
+        hide_token(arguments)
         other = type(self)(**{"wires": self.wires or None, **shots_argument(self._own_shots()), **arguments})
         other.follow(self, changes)
         return other

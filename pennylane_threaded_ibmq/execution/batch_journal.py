@@ -45,7 +45,7 @@ class BatchJournal:
     backend: str = ""
     instance: str = ""
     job_options: Mapping[str, Any] = field(default_factory=dict)
-    options: str = ""
+    options: str = field(default="", repr=False)
     by_circuits: bool = False
     tag: str = field(default_factory=_own_tag)
 

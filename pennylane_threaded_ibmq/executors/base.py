@@ -22,8 +22,9 @@ from pydantic import (
 )
 
 from .._fork import ForkLock
+from .._secrets import covered, is_confidential, is_secret
 from ..config import explain
-from ..config_sources import ConfigValue, hide_secrets, is_secret, right_name
+from ..config_sources import ConfigValue, hide_secrets, right_name
 from ..device.checks import whole_number
 from ..device.gather import results_of
 from ..exceptions import ConfigurationWarning
@@ -68,6 +69,12 @@ class Runtime:
         return isinstance(other, Runtime)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _without_secret(value: Any) -> Any:
+    if is_confidential(value):
+        return {}
+    return SecretStr("") if isinstance(value, SecretStr) else covered(value)
 
 
 class BaseQExecutor(BaseModel):
@@ -132,11 +139,14 @@ class BaseQExecutor(BaseModel):
     # of what says that it returns a dictionary, pydantic would make the schema of one
     _without_secrets = model_serializer(mode="wrap")(
         lambda self, handler: {
-            name: value
+            name: covered(value)
             for name, value in handler(self).items()
             if name in self.shown_by_reference or not isinstance(getattr(self, name, None), SecretStr)
         }
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, covered(value)) for name, value in super().__repr_args__())
 
     def __setattr__(self, name: str, value: Any) -> None:
         values = {name: value}
@@ -156,11 +166,13 @@ class BaseQExecutor(BaseModel):
         return fresh
 
     def __getstate__(self) -> dict[Any, Any]:
-        """The state without secrets: a pickle may be kept or sent anywhere."""
+        """The state without secrets: a pickle may be kept or sent anywhere. What had some is looked up where it is used."""
         state = super().__getstate__()
-        for part in ("__dict__", "__pydantic_extra__"):
-            fields = state.get(part) or {}
-            state[part] = {k: SecretStr("") if isinstance(v, SecretStr) else v for k, v in fields.items()}
+        extra = state.get("__pydantic_extra__") or {}
+        state["__dict__"] = {name: _without_secret(value) for name, value in state["__dict__"].items()}
+        state["__pydantic_extra__"] = {
+            name: _without_secret(value) for name, value in extra.items() if not is_confidential(value)
+        }
         return state
 
     @property

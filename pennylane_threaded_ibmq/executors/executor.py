@@ -17,6 +17,7 @@ from pennylane.wires import Wires
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import to_json
 
+from .._secrets import conceal
 from ..circuits.changes import with_named_wires, with_shots
 from ..config import EXECUTORS_ONLY, find_token, find_values
 from ..config_sources import ConfigValue
@@ -54,7 +55,7 @@ def known_device(name: str) -> str:
 def _contents(value: Any) -> Any:
     """A value to compare with later, when what it holds may have been changed in place."""
     if isinstance(value, dict):
-        return {name: _contents(one) for name, one in value.items()}
+        return conceal({name: _contents(one) for name, one in value.items()})
     return type(value)(map(_contents, value)) if type(value) in (list, tuple) else value
 
 

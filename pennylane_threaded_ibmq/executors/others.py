@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
+from .._secrets import conceal
 from ..config_sources import ConfigValue
 from ..device.local import LocalDevice
 from ..exceptions import ConfigurationError
@@ -127,6 +128,8 @@ class QiskitExecutor(IBMQExecutor):
     def _as_dictionary(cls, value: Any) -> Any:
         # Covalent's own dumps them as pairs
         return dict(value or {}) if isinstance(value, tuple) or not value else value
+
+    _concealed = field_validator("options")(conceal)
 
     @model_validator(mode="after")
     def _no_mitigation(self) -> QiskitExecutor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from .._secrets import conceal
 from ..exceptions import BackendError, CredentialsError, ServiceError, nearest
 from ..simulators.local import AER_NAMES
 from ..simulators.snapshots import fake_names
@@ -60,7 +61,8 @@ class Credentials:
     @property
     def arguments(self) -> dict[str, Any]:
         """Further arguments that the client's service is made with."""
-        return dict(json.loads(self.client))
+        arguments: dict[str, Any] = conceal(json.loads(self.client))
+        return arguments
 
 
 class Accounts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies
@@ -38,6 +40,34 @@ def check_address(url: str | None) -> None:
         problem = "this is an address of the API, which the client makes by itself from https://cloud.ibm.com"
     if problem:
         raise _refusal(url, f"{problem}. Leave it out (and QISKIT_IBM_URL unset) for IBM Quantum Platform")
+
+
+def check_proxies(proxies: Mapping[str, Any] | None) -> None:
+    """Refuse proxies that the client cannot be made with; what it would say of them shows their passwords.
+
+    Args:
+        proxies: The user's; ``None`` for those of the environment.
+
+    Raises:
+        ConfigurationError: A name is unknown, or a value of the wrong kind.
+    """
+    if not proxies:
+        return
+    known = {"urls", "username_ntlm", "password_ntlm"}
+    urls, *ntlm = (proxies.get(name) for name in ("urls", "username_ntlm", "password_ntlm"))
+    problem = ""
+    if unknown := sorted(map(repr, proxies.keys() - known)):
+        problem = f"{', '.join(unknown)} is none of its keys, which are urls, username_ntlm and password_ntlm"
+    elif urls is not None and not (isinstance(urls, dict) and all(isinstance(u, str) for u in urls.values())):
+        problem = "urls must be a dictionary with the address of a proxy for each protocol"
+    elif {isinstance(one, str) for one in ntlm} != {True} and any(one is not None for one in ntlm):
+        problem = "username_ntlm and password_ntlm are texts, and go together"
+    if problem:
+        raise ConfigurationError(
+            f"proxies: {problem}. Write proxies={{'urls': {{'https': 'http://host:3128'}}}}. Nothing was sent.",
+            argument="proxies",
+            value=proxies,
+        )
 
 
 def check_classic_address(url: str | None) -> None:

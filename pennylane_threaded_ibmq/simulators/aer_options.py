@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._secrets import covered
 from ..exceptions import ConfigurationError, nearest
 
 ELSEWHERE = {
@@ -37,12 +38,14 @@ def check_aer_options(options: Mapping[str, Any]) -> None:
 
     simulator = AerSimulator()
     known = sorted({name for name, _ in simulator.options.items()} - set(ELSEWHERE))
-    for name, value in options.items():
+    for name in options:
         if name in ELSEWHERE:
-            raise _refusal(name, value, f"this is decided by {ELSEWHERE[name]}")
+            raise _refusal(name, options[name], f"this is decided by {ELSEWHERE[name]}")
         if name not in known:
             raise _refusal(
-                name, value, f"Aer has no such option.{nearest(name, known)} Known: {', '.join(known)}"
+                name,
+                options[name],
+                f"Aer has no such option.{nearest(name, known)} Known: {', '.join(known)}",
             )
     precision = options.get("precision", "double")
     if precision not in PRECISIONS:
@@ -63,8 +66,9 @@ def check_aer_options(options: Mapping[str, Any]) -> None:
 
 
 def _refusal(name: str, value: Any, reason: str) -> ConfigurationError:
+    shown = covered({name: value})
     return ConfigurationError(
-        f"simulator_options: {name}={value!r}: {reason}. Nothing was sent.",
+        f"simulator_options: {name}={shown[name]!r}: {reason}. Nothing was sent.",
         argument="simulator_options",
-        value={name: value},
+        value=shown,
     )

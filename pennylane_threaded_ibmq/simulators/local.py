@@ -12,6 +12,7 @@ import numpy as np
 
 from .._compat import cached_property, without_prefix, zip_strict
 from .._fork import FORKS
+from .._secrets import conceal
 from ..exceptions import BackendError, ConfigurationError, nearest
 from .aer_options import check_aer_options
 from .branches import drop_bits, has_branches, measure_branches, simulation_kind
@@ -150,7 +151,7 @@ class LocalBackend:
         self._aer_pool = AerPool()
         self.name = AER_NAME if isinstance(backend, str) else str(backend.name)
         self._noise_model = noise_model
-        self._options = dict(options or {})
+        self._options = conceal(dict(options or {}))
         self._forms = ExactForms()
         transpiling = dict(transpile_options or {})
         transpiling.setdefault("optimization_level", 1)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pennylane_threaded_ibmq import IBMQExecutor, QiskitExecutor, ThreadedIBMQDevice
+from pennylane_threaded_ibmq._secrets import is_secret
 from pennylane_threaded_ibmq.cli.app import main
 from pennylane_threaded_ibmq.config import (
     EXECUTOR_FIELDS,
@@ -18,7 +19,6 @@ from pennylane_threaded_ibmq.config import (
     own_file,
     pennylane_file,
 )
-from pennylane_threaded_ibmq.config_sources import is_secret
 from pennylane_threaded_ibmq.exceptions import (
     ConfigurationError,
     ConfigurationFileError,

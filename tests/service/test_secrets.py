@@ -221,3 +221,139 @@ def test_a_broken_file_with_a_key_shows_no_key(monkeypatch, tmp_path):
     with pytest.raises(exceptions.ConfigurationFileError) as info:
         IBMQExecutor()
     assert not [text for text in texts_of(info.value) if KEY in text]
+
+
+PASSWORD = "pass-3Kd8-of-a-proxy"
+PROXIES = {"urls": {"https": f"http://me:{PASSWORD}@proxy:3128"}}
+NESTED = [
+    {"proxies": PROXIES},
+    {"proxies": {"username_ntlm": "me", "password_ntlm": PASSWORD}},
+    {"proxies": {"https": f"http://me:{PASSWORD}@proxy:3128"}},
+    {"simulator_options": {"token": PASSWORD}},
+    {"primitive_options": {"environment": {"api_key": PASSWORD}}},
+    {"options": {"sampler": {"environment": {"apikeys": [PASSWORD]}}}},
+    {"environment": {"token": PASSWORD, "log_level": "INFO"}},
+    {"transpile_options": {"password": PASSWORD}},
+    {"run_options": {"token": PASSWORD}},
+]
+
+
+def attempts(options):
+    """What is made of the options, and the errors of those that are refused, some for another reason."""
+    from pennylane_threaded_ibmq import IBMQExecutor, QCluster
+    from pennylane_threaded_ibmq.settings import load_settings
+
+    def one():
+        return IBMQExecutor(persist_data=False, **options)
+
+    for make in (
+        lambda: load_settings(options),
+        lambda: qml.device("threaded.ibmq", wires=1, **options),
+        lambda: qml.device("threaded.ibmq", wires=1).with_options(max_jobs=0, **options),
+        lambda: qml.device("threaded.ibmq", wires=1, max_jobs=0, **options),
+        lambda: qml.device("threaded.ibmq", wires=1, max_jbos=0, **options),
+        one,
+        lambda: QCluster(executors=[one(), one()]),
+        lambda: IBMQExecutor(max_jobs=0, **options),
+        lambda: one().batch_submit(ladder(1))[0].result(60),
+    ):
+        try:
+            yield make()
+        except exceptions.ThreadedIBMQError as error:
+            yield error
+
+
+@pytest.mark.parametrize("options", NESTED, ids=lambda options: next(iter(options)))
+def test_secrets_within_options_are_shown_by_nothing(options):
+    def is_shown(told):
+        return any(PASSWORD in text for text in told)
+
+    kinds = set()
+    for one in attempts(options):
+        kinds.add(type(one).__name__)
+        if isinstance(one, BaseException):
+            assert not is_shown(texts_of(one)), one
+            continue
+        assert not is_shown([repr(one), str(one)])
+        if hasattr(one, "model_dump"):
+            assert not is_shown([repr(one.model_dump()), one.model_dump_json(), str(pickle.dumps(one))])
+    assert kinds >= {"Settings", "ConfigurationError", "IBMQExecutor", "QCluster"}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "text"),
+    [
+        ({"https": f"http://me:{PASSWORD}@proxy"}, "'https' is none of its keys"),
+        ({"urls": f"http://me:{PASSWORD}@proxy"}, "urls must be a dictionary"),
+        ({"urls": {"https": 3128}}, "urls must be a dictionary"),
+        ({"password_ntlm": PASSWORD}, "go together"),
+        ({"username_ntlm": "me", "password_ntlm": 5}, "go together"),
+    ],
+)
+def test_proxies_that_the_client_does_not_take_are_refused_without_their_passwords(proxies, text):
+    with pytest.raises(exceptions.ConfigurationError, match=text) as info:
+        qml.device("threaded.ibmq", wires=1, backend="ibm_none", ibmqx_token=KEY, proxies=proxies)
+    assert info.value.argument == "proxies"
+    assert not [told for told in (str(info.value), repr(info.value.value)) if PASSWORD in told]
+
+
+def test_secrets_within_options_reach_those_who_need_them():
+    from pennylane_threaded_ibmq import IBMQExecutor
+    from pennylane_threaded_ibmq.settings import load_settings
+
+    assert load_settings({"proxies": PROXIES}).client_arguments["proxies"] == PROXIES
+    executor = IBMQExecutor(proxies=PROXIES, job_tags=["night"])
+    assert executor.proxies == executor.model_copy().proxies == PROXIES
+    assert executor._device()._settings.proxies == PROXIES
+    # as a token: looked up where the pickle is used, and not told that there is none
+    again = pickle.loads(pickle.dumps(executor))
+    assert "proxies" not in again.model_dump()
+    assert again.job_tags == ["night"]
+
+
+def test_options_without_secrets_are_those_that_were_given():
+    from pennylane_threaded_ibmq import IBMQExecutor
+
+    options = {"environment": {"log_level": "INFO"}}
+    executor = IBMQExecutor(primitive_options=options)
+    assert executor.primitive_options is options
+    assert pickle.loads(pickle.dumps(executor)).primitive_options == options
+
+
+def test_secrets_within_options_are_in_no_file(loopback, device, tmp_path, caplog):
+    from pennylane_threaded_ibmq import IBMQExecutor
+
+    loopback()
+    # of a protocol that nobody speaks here
+    proxies = {"urls": {"ftp": PROXIES["urls"]["https"]}}
+    with caplog.at_level(logging.DEBUG):
+        dev = device(experimental={"token": PASSWORD}, proxies=proxies)
+        dev.batch_execute(ladder(2))
+        with IBMQExecutor(proxies=proxies) as executor:
+            executor.batch_submit(ladder(1))[0].result(60)
+    ours = (r for r in caplog.records if r.name.startswith("pennylane_threaded_ibmq"))
+    shown = [f"{name}: {value!r}" for name, value in vars(dev._open()).items()]
+    assert [text for text in (*shown, *(r.getMessage() for r in ours)) if PASSWORD in text] == []
+    names = {p.name for p, _ in files_below(tmp_path, os.environ["HOME"])}
+    assert {"journal.sqlite", "qelectron.sqlite3"} <= names
+    assert not [p for p, content in files_below(tmp_path, os.environ["HOME"]) if PASSWORD.encode() in content]
+
+
+def test_the_command_shows_no_secret_within_options(monkeypatch):
+    import json
+
+    from click.testing import CliRunner
+
+    from pennylane_threaded_ibmq.cli.app import main
+
+    monkeypatch.setenv("THREADED_IBMQ_PROXIES", json.dumps(PROXIES))
+    monkeypatch.setenv("THREADED_IBMQ_IBMQX_URL", f"https://me:{PASSWORD}@cloud.ibm.com")
+    for arguments in (["config"], ["config", "--json"]):
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0
+        assert PASSWORD not in done.output
+        assert "proxy:3128" in done.output
+    # text that is no JSON, and so no dictionary
+    monkeypatch.setenv("THREADED_IBMQ_PROXIES", f"http://me:{PASSWORD}@proxy")
+    done = CliRunner().invoke(main, ["config"])
+    assert "proxies='http://**********@proxy': Input should be a valid dictionary" in done.output

@@ -183,8 +183,7 @@ def check_options(settings: Settings) -> None:
     )
     if wrong:
         argument, reason = wrong[0]
-        # proxies hold passwords
-        value = "..." if argument == "proxies" else getattr(settings, argument)
+        value = getattr(settings, argument)
         raise ConfigurationError(
             f"{argument}={value!r}: {reason}. Nothing was sent.",
             argument=argument,

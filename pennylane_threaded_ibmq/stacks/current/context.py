@@ -13,7 +13,7 @@ from ...exceptions import BackendError, ConfigurationError
 from ...execution.usage import overheads
 from ...resources import RESOURCES, Resources
 from ...service.account import SERVICE, Accounts, Credentials
-from ...service.address import check_address
+from ...service.address import check_address, check_proxies
 from ...service.backends import LEAST_BUSY, Wanted, check_size, is_service_backend, warn_if_paused
 from ...service.clock import CLOCK, Clock
 from ...service.instances import Pins, check_session, check_session_backend, instance_of, session_on
@@ -77,6 +77,7 @@ def open_platform(
                 value=True,
             )
         check_address(settings.ibmqx_url)
+        check_proxies(settings.proxies)
         client = json.dumps(settings.client_arguments, sort_keys=True)
         credentials = Credentials(settings.ibmqx_token, settings.ibmqx_url, settings.instance, client)
         wanted = Wanted(backend, len(wires), settings.use_fractional_gates, settings.calibration_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..._compat import without_prefix
+from ..._secrets import covered
 from ...exceptions import ConfigurationError, ConfigurationWarning, nearest
 from .client import has_client_side, has_service_side
 from .primitives import MOVED, in_dialect, option_models, option_names
@@ -103,11 +104,15 @@ def _split(options: Mapping[str, Any], api: str) -> dict[str, dict[str, Any]]:
                     options,
                 )
     for name, model in models.items():
+        problem = ""
         try:
             with quiet().client():
                 model(**in_dialect(split[name], api))
         except (ValueError, TypeError) as error:
-            raise _refused(f"{name}: {_first_problem(error)}{_moved(str(error))}", options) from None
+            problem = f"{_first_problem(error)}{_moved(str(error))}"
+        if problem:
+            # outside of the handler: IBM's error shows all values, secrets among them
+            raise _refused(f"{name}: {problem}", options)
     return split
 
 
@@ -123,7 +128,8 @@ def _first_problem(error: Exception) -> str:
         return f"{str(error).rstrip('.')}."
     first = problems()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}={first['input']!r}: {without_prefix(str(first['msg']), 'Value error, ').rstrip('.')}."
+    value = covered({where: first["input"]})[where]
+    return f"{where}={value!r}: {without_prefix(str(first['msg']), 'Value error, ').rstrip('.')}."
 
 
 def _refused(text: str, options: Mapping[str, Any]) -> ConfigurationError:
