@@ -135,8 +135,10 @@ def _spans(way: list[Step], start: float, end: float) -> list[Span]:
             phase = ShardState.ACCEPTED
         if phase.final:
             # a job that failed and is tried again: the wait in between is the lane's; a result that another program
-            # left behind is what the shard begins with
+            # left behind is what the shard begins with, and nothing waits until a batch is collected again
             if following is None or not spans:
+                continue
+            if phase is ShardState.DONE or following.attempt == step.attempt:
                 continue
             phase = ShardState.PLANNED
         until = end if following is None else following.at

@@ -97,6 +97,38 @@ def test_a_retry_stays_on_its_lane_and_shows_its_failure(journal):
     assert sum(s.outcome is FAILED for s in what.spans) == 1
 
 
+@pytest.mark.parametrize("end", [DONE, FAILED, CANCELLED])
+def test_nothing_waits_until_a_batch_is_collected_again(end):
+    first = (0, 1, P, ""), (1, 1, S, ""), (2, 1, Q, "j"), (10, 1, end, "j")
+    what = line(way(0, *first, (90, 1, Q, "j"), (91, 1, end, "j")))
+    drawn = [(s.phase, s.attempt, s.start, s.end, s.outcome) for s in what.spans]
+    assert drawn == [(S, 1, 1, 2, None), (Q, 1, 2, 10, end), (Q, 1, 90, 91, end)]
+    assert (what.lanes, what.secs, what.retries) == (1, 91, 0)
+    assert what.finished
+
+
+def test_nothing_waits_where_a_finished_shard_is_sent_again_later():
+    what = line(
+        way(
+            0,
+            (0, 1, P, ""),
+            (1, 1, S, ""),
+            (2, 1, Q, "a"),
+            (10, 1, DONE, "a"),
+            (90, 2, S, ""),
+            (91, 2, Q, "b"),
+            (95, 2, DONE, "b"),
+        )
+    )
+    assert [(s.phase, s.start, s.end) for s in what.spans] == [
+        (S, 1, 2),
+        (Q, 2, 10),
+        (S, 90, 91),
+        (Q, 91, 95),
+    ]
+    assert what.retries == 1
+
+
 def test_what_is_not_finished_reaches_to_now():
     what = line(way(0, (0, 1, P, ""), (1, 1, S, ""), (2, 1, Q, "j")), way(1, (0, 1, P, "")), now=30)
     assert not what.finished
