@@ -83,8 +83,24 @@ class LaterFuture(TapeFuture):
         return True
 
     def __await__(self) -> Generator[Any, None, Any]:
+        """Wait in a coroutine, as :meth:`result` does. A task that is cancelled meanwhile cancels the call."""
         self._flush()
-        return asyncio.wrap_future(self).__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        future, ticket = asyncio.wrap_future(self), self.handle
+        if ticket is None or ticket.timeout_s is None:
+            return await future
+        try:
+            await asyncio.wait({future}, timeout=ticket.timeout_s)
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        if not future.done():
+            # its outcome is left to whoever asks again
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise overdue(ticket.futures, ticket.timeout_s)
+        return future.result()
 
     def _arrive(self, future: Future[Any]) -> None:
         self._left.discard(future)

@@ -1,6 +1,7 @@
 """``run_later``: futures of calls that were submitted."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -235,6 +236,47 @@ def test_a_cancelled_task_cancels_the_call(held):
 
     asyncio.run(main())
     assert given[0].cancelled()
+
+
+@pytest.mark.parametrize("late", [np.float64(0.5), RuntimeError("lost")])
+def test_timeout_secs_of_the_executor_ends_an_await_and_not_the_circuits(late, caplog):
+    executor = Held(timeout_secs=0.05)
+    circuit = qelectron(node(), executors=executor)
+
+    async def main():
+        future = circuit.run_later(0.1)
+        with pytest.raises(WaitTimeoutError, match=r"timeout_secs=0\.05"):
+            await future
+        (given,) = executor._given
+        assert not given.cancelled()
+        if isinstance(late, Exception):
+            given.set_exception(late)
+            with pytest.raises(RuntimeError, match="lost"):
+                await future
+        else:
+            given.set_result(late)
+            assert await future == late
+
+    asyncio.run(main())
+    gc.collect()
+    # nothing of the first wait is left for asyncio to complain about
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("timeout_secs", [None, 600.0])
+def test_what_ends_an_await_from_outside_gives_the_call_up_unless_it_is_shielded(timeout_secs):
+    executor = Held(timeout_secs=timeout_secs)
+    circuit = qelectron(node(), executors=executor)
+
+    async def main():
+        for shield in (asyncio.shield, lambda future: future):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(shield(circuit.run_later(0.1)), 0.05)
+        shielded, given_up = executor._given
+        assert given_up.cancelled()
+        assert not shielded.cancelled()
+
+    asyncio.run(main())
 
 
 @pytest.mark.slow
