@@ -39,7 +39,8 @@ def check_tags(value: Any, *, least: int = 0) -> list[str]:
 def _list_problem(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ""
-    return f"a list of texts is needed, such as {[value if isinstance(value, str) else 'night-run']!r}"
+    example = value if isinstance(value, str) and not _problem(value) else "night-run"
+    return f"a list of texts is needed, such as {[example]!r}"
 
 
 def _problem(tag: Any) -> str:

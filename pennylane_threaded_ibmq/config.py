@@ -65,6 +65,8 @@ _IBM_VARIABLES = {
 }
 _OBJECTS = frozenset({"noise_model", "provider", "session"})
 """Options that no text can give."""
+_LONGEST = 300
+"""Characters of a value that an error shows as a whole."""
 _OTHER_VARIABLES = frozenset(
     {HOME_VARIABLE, ESTIMATE_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in EXECUTORS_ONLY)}
 )
@@ -236,6 +238,11 @@ def _is_classic() -> bool:
         return False
 
 
+def _in_short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}... ({len(text)} characters)"
+
+
 def explain(
     model: type[BaseModel],
     error: ValidationError,
@@ -259,8 +266,10 @@ def explain(
     name = str(first["loc"][0]) if first["loc"] else "" if place else "backend"
     source = configured.get(name)
     value = None if is_secret(name) else covered(arguments.get(name, source.value if source else None))
-    shown = name if is_secret(name) or not name else f"{name}={value!r}"
+    shown = name if is_secret(name) or not name else f"{name}={_in_short(value)}"
     reason = without_prefix(str(first["msg"]), "Value error, ").rstrip(".")
+    if source is not None and source.path is None and first["type"] == "dict_type":
+        reason += """, as JSON: '{"name": 1}'"""
     stop = "" if reason.endswith("?") else "."
     about = model.model_fields[name].description if name in model.model_fields else None
     if place:

@@ -207,7 +207,8 @@ def key_of(name: str, field: FieldInfo) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return _Text(path.read_text(encoding="utf-8"))
+        # some editors on Windows begin a file with a mark of its encoding
+        return _Text(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:

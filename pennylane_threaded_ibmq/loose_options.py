@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Literal
 
 
@@ -57,6 +57,14 @@ LOOSE_OPTIONS = {
 """Options that may stand by themselves, and the option that they belong to."""
 
 
+def group_of(name: str, value: Any) -> str | None:
+    """The option that one which stands by itself belongs to; ``None`` for an option of the device's own."""
+    if name == "simulator" and not (isinstance(value, Mapping) or type(value).__name__ == "SimulatorOptions"):
+        # the device has one of that name, which takes no options
+        return None
+    return LOOSE_OPTIONS.get(name)
+
+
 def sort_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the transpiler, and those of the primitives."""
     transpile = {name: value for name, value in options.items() if name in _TRANSPILE_NAMES}
@@ -70,15 +78,14 @@ def gather_options(arguments: dict[str, Any]) -> dict[str, Any]:
     for name, value in arguments.items():
         if name == "options":
             loose["primitive_options"].update(value or {})
-        elif name in LOOSE_OPTIONS and not (name == "simulator" and isinstance(value, str)):
-            # IBM's primitives have options of a simulator too, which are no text
-            loose[LOOSE_OPTIONS[name]][name] = value
+        elif (group := group_of(name, value)) is not None:
+            loose[group][name] = value
         else:
             out[name] = value
-    for group, options in loose.items():
-        own = out.get(group) or {}
+    for whole, options in loose.items():
+        own = out.get(whole) or {}
         if options and isinstance(own, dict):
-            out[group] = {**options, **own}
+            out[whole] = {**options, **own}
     return out
 
 

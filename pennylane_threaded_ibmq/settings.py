@@ -316,7 +316,12 @@ def estimates_file() -> Path | None:
 def as_integer(value: object) -> object:
     """NumPy integers are as good as Python's."""
     index = getattr(value, "__index__", None)
-    return index() if index is not None and not isinstance(value, bool) else value
+    if index is None or isinstance(value, bool):
+        return value
+    try:
+        return index()
+    except TypeError:  # an array of several has the method too
+        return value
 
 
 def load_settings(arguments: dict[str, Any]) -> Settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import Command, journal_option, json_option
+from .options import Amount, Command, journal_option, json_option
 from .output import say_json, say_table
 
 USUAL_DAYS = 28.0
@@ -16,10 +16,10 @@ USUAL_DAYS = 28.0
 
 @click.command("budget", cls=Command, short_help="Show or set what may be spent on an instance.")
 @click.option("--instance", help="CRN or name of the instance, as the journal tells it.")
-@click.option("--secs", type=click.FloatRange(min=0, min_open=True), help="Most QPU seconds to spend.")
+@click.option("--secs", type=Amount(), help="Most QPU seconds to spend.")
 @click.option(
     "--days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(),
     help="In so many days up to now.  [default: 28]",
 )
 @click.option("--off", is_flag=True, help="Take the budget away, and forget what was counted.")

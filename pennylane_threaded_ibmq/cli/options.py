@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from .._compat import without_suffix
+from .._secrets import covered
 
 C = TypeVar("C", bound="Callable[..., Any]")
 
@@ -44,6 +46,20 @@ def output_option(text: str) -> Callable[[C], C]:
         text: Its help.
     """
     return click.option("-o", "--output", type=_NewFile(), help=text)
+
+
+class Amount(click.FloatRange):
+    """A finite number above 0: comparisons alone let no number at all pass."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -117,7 +133,8 @@ def device_options(text: str, advice: Callable[[str], str]) -> Callable[[C], C]:
         for pair in pairs:
             name, equals, value = pair.partition("=")
             if wrong := advice(name if equals else ""):
-                raise click.BadParameter(f"{pair!r}: {wrong}.")
+                shown = f"{name}={covered({name: value})[name]}" if equals else pair
+                raise click.BadParameter(f"{shown!r}: {wrong}.")
             options[name] = _value(value)
         return options
 

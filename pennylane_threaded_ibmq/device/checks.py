@@ -24,7 +24,7 @@ def check_wires(wires: Any) -> Wires | None:
         return None
     try:
         labels = Wires(range(wires)) if hasattr(wires, "__index__") else Wires(wires)
-    except (TypeError, WireError):
+    except (TypeError, WireError, OverflowError):
         labels = Wires([])
     if isinstance(wires, float) or not labels:
         raise ConfigurationError(
@@ -70,7 +70,7 @@ def check_shots(shots: Any) -> Shots:
     try:
         if not isinstance(shots, (float, bool, str)):
             return Shots(shots)
-    except ValueError:
+    except (ValueError, IndexError):
         pass
     raise ConfigurationError(
         f"shots={shots!r}: give a whole number of at least 1, or a sequence of such numbers. Nothing was sent.",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import ConfigurationError
-from ..loose_options import LOOSE_OPTIONS
+from ..loose_options import LOOSE_OPTIONS, group_of
 from ..service.backends import LEAST_BUSY
 from ..settings import DEFAULT_SHOTS, Settings, hide_token
 
@@ -117,8 +117,8 @@ def changed_arguments(settings: Settings, backend: str, changes: Mapping[str, An
     if arguments.get("backend") == LEAST_BUSY:
         arguments["backend"] = backend
     for name, value in changes.items():
-        group = LOOSE_OPTIONS.get(name)
-        if group is None or (name == "simulator" and isinstance(value, str)):
+        group = group_of(name, value)
+        if group is None:
             arguments[name] = value
         elif group not in changes:
             arguments[group] = _with(arguments.get(group) or {}, name, value)

@@ -66,7 +66,8 @@ class Journal(Queries):
                 self.prune(time.time() - KEPT_SECS)
                 undo.pop_all()
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+            reason = "it is a folder, and a file is needed" if path.is_dir() else error
+            raise JournalError(f"The journal {path} cannot be used: {reason}.") from error
 
     # ------------------------------------------------------------------------------------------------ a batch's way
 

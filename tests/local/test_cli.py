@@ -53,6 +53,35 @@ def run(*arguments, **options):
 # ------------------------------------------------------------------------------------------------------- help
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize("option", ["--secs", "--days"])
+def test_a_budget_is_of_finite_numbers(tmp_path, option, value):
+    path = tmp_path / "journal.sqlite"
+    values = {"--secs": "3", "--days": "1", option: value}
+    words = [word for pair in values.items() for word in pair]
+    done = CliRunner().invoke(main, ["budget", "--journal", str(path), "--instance", "x", *words])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.output
+    assert not path.exists()
+
+
+def test_a_journal_that_is_a_folder_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("THREADED_IBMQ_JOURNAL", str(tmp_path))
+    done = CliRunner().invoke(main, ["batches"])
+    assert done.exit_code == 1
+    assert (
+        done.output
+        == f"Error: The journal {tmp_path} cannot be used: it is a folder, and a file is needed.\n"
+    )
+
+
+def test_an_option_that_cannot_be_given_shows_no_secret():
+    done = CliRunner().invoke(main, ["backends", "--option", "ibmqx_token=of-somebody"])
+    assert done.exit_code == 2
+    assert "ibmqx_token=**********" in done.output
+    assert "of-somebody" not in done.output
+
+
 def test_help_imports_nothing_heavy():
     program = (
         "import sys\n"

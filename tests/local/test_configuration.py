@@ -209,6 +209,21 @@ def test_a_wrong_value_names_where_it_stands(write, monkeypatch):
     assert load_settings({"max_jobs": 2}).max_jobs == 2
 
 
+def test_a_file_that_begins_with_the_mark_of_its_encoding_is_read(write):
+    path = write("ours", "threaded.ibmq", max_jobs=3)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_settings({}).max_jobs == 3
+    assert shown()["max_jobs"] == (3, f"{path}, line 2")
+
+
+@pytest.mark.parametrize("text", ["high", "[1]", '{"optimization_level": 1', "3"])
+def test_a_variable_that_should_be_json_says_so(monkeypatch, text):
+    monkeypatch.setenv("THREADED_IBMQ_TRANSPILE_OPTIONS", text)
+    with pytest.raises(ConfigurationError, match="THREADED_IBMQ_TRANSPILE_OPTIONS: ") as caught:
+        load_settings({})
+    assert """ should be a valid dictionary, as JSON: '{"name": 1}'. """ in str(caught.value)
+
+
 def test_the_token_of_a_file_is_found_and_not_shown(write):
     path = write("covalent", "qelectron.IBMQExecutor", ibmqx_token=SECRET)
     settings = load_settings({})
