@@ -15,12 +15,13 @@ from pennylane.operation import Operator
 from pennylane.ops.op_math import Controlled, Pow, SymbolicOp
 from pennylane.tape import QuantumScript
 
+from .._tensors import unwrapped
 from ..exceptions import UnsupportedCircuitError
 from .broadcast import bind_numbers
 from .gates import is_conditional
 from .layers import layer_gates
 from .pauli import pauli_sentence_of
-from .precision import ROUNDING, double_state, off_unitary, to_complex, unwrapped
+from .precision import ROUNDING, double_state, off_unitary, to_complex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,8 +18,8 @@ import numpy as np
 from pennylane.measurements import CountsMP
 
 from .._compat import zip_strict
+from .._tensors import unwrapped
 from .gates import LOWERING, is_conditional, is_mid_measure
-from .precision import unwrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

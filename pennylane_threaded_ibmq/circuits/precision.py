@@ -6,21 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._tensors import unwrapped
 from ..exceptions import UnsupportedCircuitError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pennylane.operation import Operator
-
-
-def unwrapped(value: Any) -> Any:
-    """The array inside a tensor that belongs to a gradient under way; NumPy refuses to convert the tensor."""
-    while type(value).__name__ == "ArrayBox":
-        value = value._value  # noqa: SLF001 - autograd has no other way in
-    if not hasattr(value, "detach"):
-        return value
-    # a conjugate of Torch's is a mark on the original, which NumPy refuses too
-    return value.detach().resolve_conj().resolve_neg()
 
 
 def to_complex(value: Any) -> NDArray[np.complex128]:

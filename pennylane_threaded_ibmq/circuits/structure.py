@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from pennylane.ops.op_math import ControlledOp
 
+from .._tensors import unwrapped
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers
 from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
 from .observables import MeasurementData, read_measurement
-from .precision import unwrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

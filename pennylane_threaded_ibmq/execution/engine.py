@@ -77,7 +77,7 @@ def _connected(address: str) -> Engine:
         connect: Any = import_module("distributed").Client
     except ImportError:
         raise ConfigurationError(
-            f"engine={address!r}: a Dask cluster needs dask.distributed: pip install pennylane-threaded-ibmq[dask].",
+            f"engine={address!r}: a Dask cluster needs dask.distributed: pip install 'pennylane-threaded-ibmq[dask]'.",
             argument="engine",
             value=address,
         ) from None

@@ -36,7 +36,14 @@ from .client import Loopback
 from .config import CLASSIC_SIMULATOR, DEFAULT_CRN, SIMULATOR, Instance, LoopbackConfig, Project
 from .faults import Fault, fault_mix
 from .records import Counters, JobRecord, JobStatus, SessionRecord
-from .service import LoopbackProcess, LoopbackService
+
+try:
+    from .service import LoopbackProcess, LoopbackService
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"the loopback service needs {error.name}: pip install 'pennylane-threaded-ibmq[loopback]'",
+        name=error.name,
+    ) from error
 
 __all__ = [
     "CLASSIC_SIMULATOR",

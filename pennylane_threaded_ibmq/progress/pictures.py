@@ -77,7 +77,7 @@ def draw_timeline(timeline: Timeline | BatchRecord, *, dark: bool = False) -> Fi
         from .figure import TimelineFigure
     except ImportError:
         raise ConfigurationError(
-            "A timeline needs matplotlib: pip install pennylane-threaded-ibmq[pictures]."
+            "A timeline needs matplotlib: pip install 'pennylane-threaded-ibmq[pictures]'."
         ) from None
     if isinstance(timeline, BatchRecord):
         timeline = timeline_of(timeline)

@@ -22,6 +22,7 @@ from pennylane.tape import QuantumScript
 from pennylane.wires import Wires
 
 from .._compat import zip_strict
+from .._tensors import unwrapped
 
 FORMAT = 1
 """Number of the format inside; the journal has its own for what a batch's tapes are kept as."""
@@ -162,14 +163,12 @@ def _take_apart(value: Any) -> tuple[Any, ...]:
 
 def _write_array(value: Any) -> Any:
     """An array or number of any library."""
-    for strip in ("detach", "cpu"):
-        if hasattr(value, strip):
-            value = getattr(value, strip)()
-    array = np.asarray(value)
+    plain = unwrapped(value)
+    array = np.asarray(plain.cpu() if hasattr(plain, "cpu") else plain)
     if array.dtype == np.float64 and not array.shape:
         return float(array)
     if array.dtype.kind not in "biufc":
-        raise UnwritableError(f"a {type(value).__name__} cannot be written as data")
+        raise UnwritableError(f"{type(value).__name__} cannot be written as data")
     return ["a", array.dtype.str, list(array.shape), base64.b64encode(array.tobytes()).decode()]
 
 

@@ -559,3 +559,14 @@ def test_a_rehearsal_with_troubles(capsys):
 
 def test_a_rehearsal_without_a_job_says_why():
     assert "does the program use one of the backends" in make_report(rehearsal())["problems"][0]
+
+
+def test_the_loopback_service_without_its_packages_names_the_extra():
+    code = "import sys; sys.modules['uvicorn'] = None; import pennylane_threaded_ibmq.loopback"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "ModuleNotFoundError: the loopback service needs uvicorn: pip install 'pennylane-threaded-ibmq[loopback]'\n"
+    )

@@ -101,6 +101,46 @@ def test_jobs_are_recognised_by_what_was_kept(loopback, device):
     assert service.counters.jobs == 2
 
 
+@pytest.mark.parametrize("interface", ["autograd", "torch", "jax"])
+@pytest.mark.parametrize("diff_method", ["parameter-shift", "best"])
+def test_the_batches_of_a_gradient_are_resumable(loopback, device, caplog, interface, diff_method):
+    service = loopback()
+    dev = device()
+
+    @qml.set_shots(100)
+    @qml.qnode(dev, diff_method=diff_method)
+    def circuit(x):
+        qml.RX(x, 0)
+        return qml.expval(qml.Z(0))
+
+    if interface == "autograd":
+        qml.grad(circuit)(qml.numpy.array(0.3, requires_grad=True))
+    elif interface == "torch":
+        torch = pytest.importorskip("torch")
+        circuit(torch.tensor(0.3, requires_grad=True)).backward()
+    else:
+        jax = pytest.importorskip("jax")
+        jax.grad(circuit)(jax.numpy.array(0.3))
+    batches = dev.batches()
+    assert batches
+    assert all(batch.resumable for batch in batches)
+    assert "cannot be resumed" not in caplog.text
+    jobs = service.counters.jobs
+    for batch in batches:
+        assert len(device().resume(batch.id, send=False).result(60)) == batch.tapes
+    assert service.counters.jobs == jobs
+
+
+def test_tensors_under_way_are_kept_as_their_numbers():
+    from autograd.numpy.numpy_boxes import ArrayBox
+    from autograd.tracer import new_box
+
+    boxed = new_box(new_box(np.array(0.3), 0, None), 1, None)
+    assert isinstance(boxed, ArrayBox)
+    (found,) = read_tapes(write_tapes([Q([qml.RX(boxed, 0)], [qml.expval(qml.Z(0))], shots=3)]))
+    assert found.operations[0].data == (0.3,)
+
+
 class Own(qml.measurements.SampleMeasurement):
     """A measurement of a user's own."""
 

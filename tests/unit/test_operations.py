@@ -12,6 +12,7 @@ from pennylane.ops import Conditional
 from pennylane.wires import Wires
 from scipy.sparse import csr_matrix
 
+from pennylane_threaded_ibmq._tensors import unwrapped
 from pennylane_threaded_ibmq.circuits import changes, tape_checks, tensors
 from pennylane_threaded_ibmq.circuits.broadcast import bind_numbers, expand_broadcast, join_broadcast
 from pennylane_threaded_ibmq.circuits.decompositions import (
@@ -22,7 +23,7 @@ from pennylane_threaded_ibmq.circuits.decompositions import (
     preparation_gates,
 )
 from pennylane_threaded_ibmq.circuits.layers import layer_gates
-from pennylane_threaded_ibmq.circuits.precision import double_state, double_unitary, to_complex, unwrapped
+from pennylane_threaded_ibmq.circuits.precision import double_state, double_unitary, to_complex
 from pennylane_threaded_ibmq.exceptions import UnknownWireError, UnsupportedCircuitError
 
 TWO = np.array([0.1, 0.2])

@@ -1,0 +1,15 @@
+"""Arrays inside tensors of other libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def unwrapped(value: Any) -> Any:
+    """The array inside a tensor that belongs to a gradient under way; NumPy refuses to convert the tensor."""
+    while type(value).__name__ == "ArrayBox":
+        value = value._value  # noqa: SLF001 - autograd has no other way in
+    if not hasattr(value, "detach"):
+        return value
+    # a conjugate of Torch's is a mark on the original, which NumPy refuses too
+    return value.detach().resolve_conj().resolve_neg()
