@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Session
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ReadTimeout
+from requests.exceptions import ReadTimeout, RequestException
 from urllib3 import Retry
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -31,7 +31,7 @@ from urllib3.exceptions import (
 
 from ..exceptions import ServiceError
 from .asking import ANSWER_SECS, secs_left
-from .errors import NoAnswerError, status_code
+from .errors import NoAnswerError, is_cut, is_outage, status_code
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -128,6 +128,38 @@ def _set_rules(client: Any, path: str, kind: type[BoundedRepeats]) -> None:
         status_forcelist=rules.status_forcelist,
     )
     session.mount(address, BoundedAdapter(max_retries=repeats))
+
+
+def fetch_stored(client: Any, address: str) -> str:
+    """The text at an address that a service gave for an answer, which asks for no access token and gets none.
+
+    Args:
+        client: The client that was given it; its proxies and its certificates are used.
+        address: The address. Whoever has it may read, so that no error shows it.
+
+    Raises:
+        NoAnswerError: There was no answer, or none now.
+        ServiceError: It was refused, or the answer was cut.
+    """
+    own = getattr(client, "_session", None)
+    with Session() as session:
+        session.proxies, session.verify = getattr(own, "proxies", {}), getattr(own, "verify", True)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, BoundedAdapter())
+        # raised outside of the handler, so that no error leads to the address
+        try:
+            answer = session.get(address)
+            answer.raise_for_status()
+        except RequestException as error:
+            status = status_code(error)
+            reason = type(error).__name__ if status is None else f"HTTP {status}"
+            # an address that is none is a RequestException too, and so an OSError
+            unanswered = is_outage(error) and not is_cut(error) and not isinstance(error, ValueError)
+        else:
+            return answer.content.decode(errors="replace")
+    raise (NoAnswerError if unanswered else ServiceError)(
+        f"The service keeps it at another address, which gave {reason}.", status_code=status
+    )
 
 
 def renew_login(service: Any) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import traceback
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pennylane as qml
 import pytest
+import requests
 from pennylane import numpy as pnp
 from waiting import count_requests
 
@@ -19,11 +23,15 @@ from pennylane_threaded_ibmq.exceptions import (
     CredentialsError,
     JobCancelledError,
     JobFailedError,
+    ResultError,
     ServiceError,
     SubmissionError,
     WaitTimeoutError,
 )
 from pennylane_threaded_ibmq.loopback import CLASSIC_SIMULATOR, Fault, JobStatus, Project
+from pennylane_threaded_ibmq.service.errors import is_outage
+from pennylane_threaded_ibmq.service.job import SentJob
+from pennylane_threaded_ibmq.service.sessions import fetch_stored
 
 TOKEN = "loopback-token"
 LOGIN = "POST /users/loginWithToken"
@@ -441,6 +449,77 @@ def test_a_damaged_result_is_fetched_again(start, device, effect):
     service.inject(Fault(on="GET /jobs/{id}/results", times=1, **effect))
     right(dev.batch_execute(ladder(3)))
     assert service.counters.jobs == 1
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        {"effect": "status", "status": 403},
+        {"effect": "status", "status": 503},
+        {"effect": "reset"},
+        {"effect": "short"},
+        {"effect": "empty"},
+        {"effect": "pubs"},
+    ],
+)
+def test_a_result_that_is_kept_elsewhere_is_fetched_again(start, device, effect):
+    """Its address may have expired: another one is asked for."""
+    service = start(inline_bytes=100)
+    service.inject(Fault(on="GET /storage/{id}", times=1, **effect))
+    right(device(service).batch_execute(ladder(3)))
+    assert service.counters.by_route["GET /jobs/{id}/results"] == 2
+    assert service.counters.jobs == 1
+
+
+def test_a_result_that_is_kept_elsewhere_and_refused_is_said_without_its_address(
+    start, device, caplog, monkeypatch
+):
+    monkeypatch.setattr("pennylane_threaded_ibmq.service.service.FETCHES", 2)
+    service = start(inline_bytes=100)
+    service.inject(Fault(effect="status", status=403, on="GET /storage/{id}", times=None))
+    with pytest.raises(ResultError, match=r"another address, which gave HTTP 403\.") as caught:
+        device(service).batch_execute(ladder(1))
+    shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb)) + caplog.text
+    assert "/storage/" not in shown
+
+
+def test_what_is_kept_elsewhere_is_fetched_through_the_client_s_proxy_and_without_its_token():
+    asked = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("X-Access-Token")))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy, requests.Session() as session:
+        threading.Thread(target=proxy.handle_request, daemon=True).start()
+        session.proxies = {"http": f"http://127.0.0.1:{proxy.server_port}"}
+        session.headers["X-Access-Token"] = TOKEN
+        assert fetch_stored(SimpleNamespace(_session=session), "http://storage.invalid/one?signed=1") == "{}"
+    assert asked == [("http://storage.invalid/one?signed=1", None)]
+
+
+@pytest.mark.parametrize("address", ["", "None", "nowhere/one", "http://", "file:///etc/hosts"])
+def test_an_address_that_is_none_is_no_outage(address):
+    with pytest.raises(ServiceError, match="at another address, which gave") as caught:
+        fetch_stored(None, address)
+    assert not is_outage(caught.value)
+
+
+def test_times_are_read_whether_or_not_they_name_their_zone(start, device, monkeypatch):
+    jobs = device(start())._open().jobs
+    stamps = {"created": "2024-05-01T10:00:00", "running": "2024-05-01T12:00:01+02:00"}
+    answer = {"timestamps": {**stamps, "finished": "2024-05-01T10:00:03.5Z"}}
+    monkeypatch.setattr(jobs, "_metrics", lambda _: answer)
+    assert jobs.times(SentJob("one", "sampler", 1, "tag", "one")) == {"queued": 1.0, "running": 2.5}
+    answer["timestamps"]["finished"] = None
+    assert jobs.times(SentJob("one", "sampler", 1, "tag", "one")) == {}
 
 
 def test_trouble_with_looks_is_no_trouble(start, device):

@@ -11,7 +11,7 @@ from ladder import ladder, right
 from outages import FAULTS, OUTAGE_SECS, FastDevice
 
 from pennylane_threaded_ibmq.exceptions import JobCancelledError
-from pennylane_threaded_ibmq.loopback import JobStatus
+from pennylane_threaded_ibmq.loopback import Fault, JobStatus
 from pennylane_threaded_ibmq.service import arrival
 
 
@@ -28,7 +28,7 @@ def fast(start, tmp_path):
     made = []
 
     def make(**options):
-        service = start()
+        service = start(inline_bytes=options.pop("inline_bytes", 1024**2))
         options = {"shard_size": 2, "journal": tmp_path / "journal.sqlite", **options}
         made.append(
             FastDevice(
@@ -96,6 +96,15 @@ def test_while_jobs_are_waited_for(fast, told, kind):
     end()
     right(handle.result(120))
     assert len(service.jobs) == 3
+    told()
+
+
+def test_while_the_storage_of_long_results_is_out(fast, told):
+    service, dev = fast(inline_bytes=100)
+    service.inject(Fault(effect="status", status=503, on="GET /storage/{id}", times=15))
+    right(dev.batch_execute(ladder(6)))
+    assert len(service.jobs) == 3
+    assert service.counters.by_route["GET /storage/{id}"] == 18
     told()
 
 
