@@ -6,9 +6,12 @@ from typing import Any
 
 
 def unwrapped(value: Any) -> Any:
-    """The array inside a tensor that belongs to a gradient under way; NumPy refuses to convert the tensor."""
+    """The array inside a tensor that belongs to a gradient under way, which NumPy refuses to convert; or of a sparse matrix."""
     while type(value).__name__ == "ArrayBox":
         value = value._value  # noqa: SLF001 - autograd has no other way in
+    if hasattr(value, "toarray"):
+        # NumPy makes one number of it, which is its address
+        return value.toarray()
     if not hasattr(value, "detach"):
         return value
     # a conjugate of Torch's is a mark on the original, which NumPy refuses too

@@ -22,7 +22,7 @@ from pennylane.operation import Operator
 from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers, MidCircuitValue
 from .pauli import Word, pauli_sentence_of, word_of
-from .precision import to_complex
+from .precision import to_complex, to_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         return MeasurementData((kind, "obs", operator_key(mp.obs), _options(mp)))
     eigvals = mp.eigvals() if mp._eigvals is not None else None  # noqa: SLF001 - the only way to tell
     return MeasurementData(
-        (kind, mp.wires.labels, None if eigvals is None else np.asarray(eigvals).tobytes(), _options(mp))
+        (kind, mp.wires.labels, None if eigvals is None else to_numbers(eigvals).tobytes(), _options(mp))
     )
 
 

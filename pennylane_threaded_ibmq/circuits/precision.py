@@ -19,13 +19,19 @@ def to_complex(value: Any) -> NDArray[np.complex128]:
     return np.asarray(unwrapped(value), dtype=np.complex128)
 
 
+def to_numbers(value: Any) -> NDArray[Any]:
+    """Numbers of whatever they are made of, whose bytes say which they are: those of an array of objects are addresses."""
+    array: NDArray[Any] = np.asarray(unwrapped(value))
+    return array.astype(np.complex128) if array.dtype.hasobject else array
+
+
 ROUNDING = 1e-4
 """Distance of single precision from a norm or a unitary matrix at most; more is no rounding."""
 
 
 def double_state(state: Any) -> NDArray[np.complex128]:
     """A state vector, normalised in double precision. PennyLane has checked the norm to what its precision can tell."""
-    vector = to_complex(state.toarray() if hasattr(state, "toarray") else state).ravel()
+    vector = to_complex(state).ravel()
     norm = np.linalg.norm(vector)
     if not abs(norm - 1) < ROUNDING:
         raise UnsupportedCircuitError(

@@ -19,6 +19,7 @@ from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitNumbers
 from .gates import ANGLES, CONSTANT_GATES, is_conditional, is_mid_measure
 from .observables import MeasurementData, read_measurement
+from .precision import to_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def wire_labels(op: Operator) -> tuple[Hashable, ...]:
 def _constants(op: Operator) -> Hashable:
     if op.name == "Barrier":
         return None
-    data = [np.asarray(unwrapped(d)) for d in op.data] or [np.asarray(op.hyperparameters["state"])]
+    data = [to_numbers(d) for d in op.data] or [to_numbers(op.hyperparameters["state"])]
     return tuple((d.shape, d.dtype.str, d.tobytes()) for d in data)
 
 

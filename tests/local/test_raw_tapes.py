@@ -70,6 +70,29 @@ def test_measurements_without_wires_mean_all_wires(dev):
     assert counts == {"010": 10}
 
 
+def test_a_measurement_without_wires_that_tapes_share_means_all_wires_in_each(dev):
+    everything = qml.probs()
+    tapes = [qml.tape.QuantumScript([qml.X(wire)], [everything], shots=10) for wire in range(3)]
+    for found, outcome in zip(dev.execute(tapes), (4, 2, 1), strict=True):
+        assert found.tolist() == np.eye(8)[outcome].tolist()
+
+
+@pytest.mark.parametrize(
+    ("angle", "measurement"),
+    [(0.3, qml.shadow_expval(qml.Z(1))), (np.array([0.3, 0.7]), qml.sample(wires=1))],
+)
+def test_what_postselection_does_not_go_with_is_refused_in_each_tape(dev, angle, measurement):
+    with qml.queuing.AnnotatedQueue() as queue:
+        qml.RX(angle, 0)
+        qml.measure(0, postselect=1)
+    shared = qml.tape.QuantumScript.from_queue(queue).operations
+    good = qml.tape.QuantumScript(shared, [qml.probs(wires=1)], shots=5)
+    with pytest.raises(
+        UnsupportedCircuitError, match=r"^Tape 1: .* takes no postselection.*Nothing was sent\."
+    ):
+        dev.execute((good, qml.tape.QuantumScript(shared, [measurement], shots=5)))
+
+
 def test_a_tape_without_shots_has_those_of_the_device():
     with qml.device("threaded.ibmq", wires=1) as dev, pytest.warns(UserWarning, match="no analytic results"):
         (samples,) = dev.execute((qml.tape.QuantumScript([qml.X(0)], [qml.sample(wires=0)]),))

@@ -6,6 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
+from scipy.sparse import csr_matrix
 
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
@@ -79,6 +80,24 @@ def test_states_and_matrices_of_single_precision_run(dev, dtype):
     tapes = [qml.tape.QuantumScript(o, [qml.probs(wires=[0, 1, 2])], shots=SHOTS) for o in ops]
     for found, vector in zip(dev.batch_execute(tapes), vectors, strict=True):
         assert np.abs(found - np.abs(vector) ** 2).max() < 0.02
+
+
+SHIFTS = {
+    "state": lambda n, kind: qml.StatePrep(kind(np.eye(4)[n]), wires=[0, 1]),
+    "matrix": lambda n, kind: qml.QubitUnitary(kind(np.roll(np.eye(4), n, axis=0)), wires=[0, 1]),
+}
+"""Operations that take the state 0 to another of the computational basis."""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("state", csr_matrix), ("matrix", csr_matrix), ("state", lambda array: np.array(array, dtype=object))],
+)
+def test_numbers_that_numpy_reads_as_addresses_are_told_apart(dev, name, kind):
+    """Objects of one batch after the other take each other's place in memory."""
+    for n in [0, 1, 2, 3] * 5:
+        tape = qml.tape.QuantumScript([SHIFTS[name](n, kind)], [qml.probs(wires=[0, 1])], shots=10)
+        assert dev.batch_execute([tape])[0].tolist() == np.eye(4)[n].tolist()
 
 
 # -------------------------------------------------------------------------------------------------- complex operators

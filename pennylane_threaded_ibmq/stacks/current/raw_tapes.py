@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...circuits.gates import LOWERING, STATE_GATES, is_batched_constant, is_native, late_preparations
-from ...circuits.mid_circuit import measures_midway, runs_natively
+from ...circuits.gates import (
+    LOWERING,
+    STATE_GATES,
+    is_batched_constant,
+    is_mid_measure,
+    is_native,
+    late_preparations,
+)
+from ...circuits.mid_circuit import check_postselection, measures_midway, runs_natively
 from ...circuits.tape_checks import check_measurements
 from .preprocess import Rules, prepare_tape
 
@@ -48,10 +55,13 @@ class RawTapes:
         """Whether all measurements say what they read."""
         known = self._measurements
         new = [mp for mp in tape.measurements if id(mp) not in known]
-        if new:
-            check_measurements(tape, self._rules.name)
-            known.update((id(mp), mp) for mp in new)
-        return all(mp.wires or mp.obs is not None or mp.mv is not None for mp in new)
+        if not new:
+            return True
+        check_measurements(tape, self._rules.name)
+        # what one that names no wires reads is a matter of the tape
+        named = [mp for mp in new if mp.wires or mp.obs is not None or mp.mv is not None]
+        known.update((id(mp), mp) for mp in named)
+        return len(named) == len(new)
 
     def _native(self, tape: QuantumScript) -> bool:
         """Whether the converter knows all gates."""
@@ -64,6 +74,10 @@ class RawTapes:
                     return False
                 if measures_midway(tape) and not runs_natively(tape, self._any_method):
                     return False
+            if is_mid_measure(op) and op.postselect is not None:
+                # what goes together with it is a matter of the tape, too
+                check_postselection(tape, self._rules.mid_circuit)
+                continue
             if op.name in STATE_GATES:
                 # where it stands is a matter of the tape
                 if late_preparations(tape.operations):
