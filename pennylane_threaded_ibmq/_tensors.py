@@ -16,3 +16,8 @@ def unwrapped(value: Any) -> Any:
         return value
     # a conjugate of Torch's is a mark on the original, which NumPy refuses too
     return value.detach().resolve_conj().resolve_neg()
+
+
+def is_nested(result: Any) -> bool:
+    """Whether a result is one of several measurements or copies; autograd has a box of its own for those of a gradient under way."""
+    return isinstance(result, (tuple, list)) or type(result).__name__ == "SequenceBox"

@@ -26,6 +26,7 @@ from pennylane.ops.op_math import (
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
+from .._tensors import is_nested
 from .gates import is_conditional
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def expand_broadcast(tape: QuantumScript) -> list[QuantumScript]:
 def join_broadcast(results: ResultBatch) -> Result:
     """Results of the entries in the form that a broadcast has: arrays get a first axis, counts become a list."""
     first = results[0]
-    if isinstance(first, tuple):
-        # copies of a shot vector, or several measurements
-        return tuple(join_broadcast(column) for column in zip(*results))
     if isinstance(first, (dict, list)):
         return list(results)
+    if is_nested(first):
+        # copies of a shot vector, or several measurements
+        return tuple(join_broadcast(column) for column in zip(*results))
     return qml.math.stack(results)
 
 

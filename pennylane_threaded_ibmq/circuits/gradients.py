@@ -102,6 +102,13 @@ def _variances(
             + " there is "
             "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."
         )
+    if tape.batch_size is not None and any(
+        tape.get_operation(index)[0].batch_size for index in tape.trainable_params
+    ):
+        raise UnsupportedCircuitError(
+            "The parameter-shift rule takes no broadcast by trainable parameters, as no Jacobian has an axis for both. Give "
+            "diff_method='best', or run the entries one by one. Nothing was sent."
+        )
     tapes, post = gradient_tapes(tape)
     return tapes, post
 

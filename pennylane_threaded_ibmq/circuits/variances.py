@@ -15,6 +15,7 @@ from pennylane.ops.op_math import Prod
 from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
+from .._tensors import is_nested
 from .changes import only_result
 from .decompositions import MOST_MATRIX_WIRES
 from .pauli import pauli_sentence_of
@@ -99,7 +100,7 @@ def split_variances(tape: QuantumScript) -> tuple[list[QuantumScript], Callable[
 
     def post(results: Any) -> Any:
         # with a shot vector there is a tuple of all measurements for each copy
-        copies = isinstance(results[0][0], (tuple, list))
+        copies = is_nested(results[0][0])
         return tuple(joined(copy) for copy in results[0]) if copies else joined(results[0])
 
     return [result], post

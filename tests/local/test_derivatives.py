@@ -1,5 +1,7 @@
 """Gradients as rows: right for every gate, measurement and interface, and chosen only where they are."""
 
+from functools import partial
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -366,6 +368,47 @@ def test_trainable_data_that_is_broadcast(dev):
     x = pnp.array([0.2, 1.0, -0.5], requires_grad=True)
     found = qml.jacobian(qml.set_shots(qml.QNode(layer, dev), SHOTS))(x)
     np.testing.assert_allclose(found, np.diag(-np.sin(x)), atol=ATOL)
+
+
+@pytest.mark.parametrize(
+    ("shots", "names"),
+    [(SHOTS, "one"), (SHOTS, "several"), ((SHOTS, SHOTS), "one"), ((SHOTS, SHOTS), "several")],
+)
+def test_results_of_a_trainable_broadcast_nest_in_a_gradient_as_elsewhere(dev, shots, names):
+    """Autograd has a box of its own for what is a tuple elsewhere."""
+
+    @qml.qnode(dev, shots=shots)
+    def layer(x):
+        qml.RX(x, 0)
+        qml.RY(x / 2, 1)
+        return [qml.expval(qml.Z(wire)) for wire in ([0] if names == "one" else [0, 1])]
+
+    def first_entry(x):
+        result = layer(x)
+        for _ in range(isinstance(shots, tuple) + 1):
+            result = result[len(result) - 1]
+        return result[0]
+
+    x = pnp.array([0.2, 1.0, -0.5], requires_grad=True)
+    slope = -np.sin(0.2) if names == "one" else -np.sin(0.1) / 2
+    np.testing.assert_allclose(qml.grad(first_entry)(x), [slope, 0, 0], atol=ATOL)
+
+
+@pytest.mark.parametrize("interface", ["autograd", "torch"])
+def test_no_rule_of_a_variance_takes_a_trainable_broadcast(dev, interface):
+    def circuit(x):
+        qml.RX(x, 0)
+        return qml.var(qml.X(0) + 0.5 * qml.Z(0))
+
+    node = qml.QNode(circuit, dev, diff_method="parameter-shift", shots=SHOTS)
+    angles = np.array([0.2, 1.0])
+    if interface == "torch":
+        torch = pytest.importorskip("torch")
+        jacobian = partial(torch.autograd.functional.jacobian, node, torch.tensor(angles))
+    else:
+        jacobian = partial(qml.jacobian(node), pnp.array(angles, requires_grad=True))
+    with pytest.raises(UnsupportedCircuitError, match=r"no broadcast by trainable.*'best'.*Nothing was sent"):
+        jacobian()
 
 
 def test_conditional_gates(dev):
