@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 COVER = "**********"
@@ -18,7 +17,6 @@ _WORDS = ("token", "secret", "password", "apikey", "api_key", "credential")
 _USER = re.compile(r"(?<=://)[^\s/]+(?=@)")
 
 
-@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a value of this name may be a secret, also where the name is mistyped: ``tokn``, ``pasword``."""
     plain = name.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -92,16 +92,14 @@ class QCluster(BaseQExecutor):
     def __getstate__(self) -> dict[Any, Any]:
         """The state for a pickle; a selector that has no name to be found under is pickled by its code."""
         state = super().__getstate__()
-        fields = state["__dict__"]
-        state["__dict__"] = {**fields, "selector": _Portable(fields["selector"])}
-        return state
+        selector = _portable(self.selector)
+        return {**state, "__dict__": {**state["__dict__"], "selector": selector}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore from a pickle."""
         super().__setstate__(state)
-        selector = self.__dict__["selector"]
-        if isinstance(selector, _Portable):
-            self.__dict__["selector"] = selector.selector
+        if isinstance(self.selector, bytes):
+            self.__dict__["selector"] = pickle.loads(self.selector)  # noqa: S301 - of a pickle that is loaded anyway
 
     @property
     def backend_name(self) -> str:
@@ -208,24 +206,14 @@ def _grouped(members: Iterable[Member]) -> list[tuple[Member, list[int]]]:
     return list(groups.values())
 
 
-class _Portable:
-    """A selector on its way through a pickle."""
+def _portable(selector: Any) -> Any:
+    try:
+        pickle.dumps(selector)
+    except Exception:  # noqa: BLE001 - lambdas, closures and objects of all kinds fail in their own ways
+        import cloudpickle
 
-    def __init__(self, selector: Any) -> None:
-        self.selector = selector
-
-    def __reduce__(self) -> tuple[Callable[..., _Portable], tuple[Any, ...]]:
-        try:
-            pickle.dumps(self.selector)
-        except Exception:  # noqa: BLE001 - lambdas, closures and objects of all kinds fail in their own ways
-            import cloudpickle
-
-            return (_from_code, (cloudpickle.dumps(self.selector),))
-        return (_Portable, (self.selector,))
-
-
-def _from_code(data: bytes) -> _Portable:
-    return _Portable(pickle.loads(data))  # noqa: S301 - part of a pickle that is being loaded anyway
+        return cloudpickle.dumps(selector)
+    return selector
 
 
 def _unknown_selector(selector: Any) -> ConfigurationError:

@@ -22,9 +22,9 @@ from .executor import IBMQExecutor
 from .later import LaterCall, LaterFuture, submit_later
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from .options import Executors, Selector
+    from .options import Executors, QElectronOptions, Selector
 
 _SIMULATOR_GRADIENTS = ("backprop", "adjoint", "device")
 
@@ -143,24 +143,11 @@ class QElectron(qml.QNode):
 
 
 @overload
-def qelectron(
-    qnode: Callable[..., Any],
-    *,
-    executors: Executors | None = ...,
-    selector: Selector = ...,
-    name: str | None = ...,
-    description: str | None = ...,
-) -> QElectron: ...
+def qelectron(qnode: Callable[..., Any], **options: Unpack[QElectronOptions]) -> QElectron: ...
 
 
 @overload
-def qelectron(
-    *,
-    executors: Executors | None = ...,
-    selector: Selector = ...,
-    name: str | None = ...,
-    description: str | None = ...,
-) -> Callable[[Callable[..., Any]], QElectron]: ...
+def qelectron(**options: Unpack[QElectronOptions]) -> Callable[[Callable[..., Any]], QElectron]: ...
 
 
 def qelectron(

@@ -68,3 +68,12 @@ class QClusterOptions(ExecutorOptions, total=False):
 
     executors: Required[Executors]
     selector: Selector
+
+
+class QElectronOptions(TypedDict, total=False):
+    """Keyword arguments of ``qelectron``."""
+
+    executors: Executors | None
+    selector: Selector
+    name: str | None
+    description: str | None
