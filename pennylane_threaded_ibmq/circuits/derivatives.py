@@ -54,7 +54,8 @@ def can_differentiate(tape: QuantumScript) -> bool:
         all(_is_measured_by_rows(mp) for mp in tape.measurements)
         and not postselections(tape)
         and all(_has_terms(mp) for mp in tape.measurements)
-        and all(_ends_in_angles(op) for op in tape.operations if _is_trainable(op))
+        # what is trainable is asked of few gates: it takes longer than all else here
+        and all(op.name in ANGLES or not _is_trainable(op) or _ends_in_angles(op) for op in tape.operations)
     )
 
 
@@ -104,10 +105,16 @@ def _ends_in_angles(op: Operator) -> bool:
 @qml.transform
 def expand_trainable_batches(tape: QuantumScript) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """One tape for each entry of a broadcast by trainable parameters: no Jacobian has an axis for both."""
-    # a look at the shapes costs more than one at the batch size, which few tapes have
-    if tape.batch_size is None or not any(_is_trainable(op) and op.batch_size for op in tape.operations):
-        return (tape,), only_result
-    return tuple(expand_broadcast(tape)), join_broadcast
+    # gates are asked for their batch size only where a number of theirs has a shape at all: that takes ten times as long
+    if any(_has_shape(d) for op in tape.operations for d in op.data) and any(
+        _is_trainable(op) and op.batch_size for op in tape.operations
+    ):
+        return tuple(expand_broadcast(tape)), join_broadcast
+    return (tape,), only_result
+
+
+def _has_shape(number: Any) -> bool:
+    return not isinstance(number, (int, float)) and getattr(number, "shape", None) != ()
 
 
 # ------------------------------------------------------------------------------------------------------------- tapes

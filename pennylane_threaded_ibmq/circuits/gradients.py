@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 
 def gradient_method(config: ExecutionConfig) -> Any:
     """The gradient transform to use: PennyLane's own, but for the parameter-shift rule."""
+    first = config.derivative_order == 1
+    if config.gradient_method is shift_expanded:
+        return shift_expanded if first else shift_expanded_again
     if config.gradient_method is not param_shift:
         return config.gradient_method
-    return shift_through_conditions if config.derivative_order == 1 else shift_again
+    return shift_through_conditions if first else shift_again
 
 
 def _all_have_rules(tape: QuantumScript) -> bool:
@@ -54,6 +57,10 @@ def _expand(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, Po
     return tapes, post
 
 
+expand = qml.transform(_expand)
+"""Decomposes what has no rule, before PennyLane looks at what a tape's derivatives are taken by."""
+
+
 def _shift(
     tape: QuantumScript, *, again: bool, **options: Any
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
@@ -64,14 +71,11 @@ def _shift(
 
 
 _transform = partial(
-    qml.transform,
-    expand_transform=_expand,
-    classical_cotransform=param_shift.classical_cotransform,
-    final_transform=True,
+    qml.transform, classical_cotransform=param_shift.classical_cotransform, final_transform=True
 )
 
 
-@_transform
+@partial(_transform, expand_transform=_expand)
 def shift_through_conditions(
     tape: QuantumScript, **options: Any
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
@@ -83,8 +87,24 @@ def shift_through_conditions(
     return _shift(tape, again=False, **options)
 
 
-@_transform
+@partial(_transform, expand_transform=_expand)
 def shift_again(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same where its result will be differentiated once more."""
+    return _shift(tape, again=True, **options)
+
+
+@_transform
+def shift_expanded(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
+    """The same for a tape that :func:`expand` has seen, so that PennyLane makes no transform of it for each call.
+
+    Where JAX is newer than PennyLane knows, it looks for a part of itself each time that it makes one, and fails to import it:
+    that takes as long as the rest of a small call.
+    """
+    return _shift(tape, again=False, **options)
+
+
+@_transform
+def shift_expanded_again(tape: QuantumScript, **options: Any) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """The same where its result will be differentiated once more."""
     return _shift(tape, again=True, **options)
 

@@ -38,12 +38,13 @@ def count_calls(function, *args):
     return count
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[("best", 1), ("best", 2), ("parameter-shift", 2)])
 def pair(request, monkeypatch):
     """A QNode of the device, and the same as a qelectron of one executor, and of a cluster of two; as a user has it."""
     monkeypatch.delenv("THREADED_IBMQ_HOME")
+    method, members = request.param
 
-    @qml.qnode(qml.device("threaded.ibmq", wires=WIRES), shots=100, diff_method="parameter-shift")
+    @qml.qnode(qml.device("threaded.ibmq", wires=WIRES), shots=100, diff_method=method)
     def circuit(weights):
         for layer in weights:
             for wire in range(WIRES):
@@ -54,7 +55,7 @@ def pair(request, monkeypatch):
         return qml.probs(wires=range(WIRES))
 
     with IBMQExecutor() as executor:
-        yield circuit, qelectron(circuit, executors=[executor] * request.param)
+        yield circuit, qelectron(circuit, executors=[executor] * members)
 
 
 def angles(layers):

@@ -14,7 +14,7 @@ from pennylane.tape import QuantumScript
 from pennylane.transforms.core import CompilePipeline
 from pennylane.workflow.qnode import _convert_to_interface, _to_qfunc_output_type
 
-from ...circuits.gradients import gradient_method
+from ...circuits.gradients import expand, gradient_method, shift_expanded
 from ...circuits.tensors import wants_numpy
 from ...device.recording import Guard
 from ...executors.later import Deferral
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...executors.base import BaseQExecutor
 
 
+_BY_SHIFTS = ("best", "parameter-shift")
 _BACKPROPAGATION = ExecutionConfig(gradient_method="backprop")
 
 
@@ -110,6 +111,14 @@ class StackQElectron(QElectron):
         for JAX under Torch's; by shifts it would drop the derivatives.
         """
         call = copy(self)
+        # what a user's executor runs may have rules of its own, as modes of light have
+        if (
+            self.diff_method in _BY_SHIFTS
+            and self.device.target.takes_tensors
+            and not self._compile_pipeline.has_final_transform
+        ):
+            call._compile_pipeline += expand  # noqa: SLF001 - the same class's
+            call.diff_method = shift_expanded
         if self.interface in ("auto", "numpy", "torch") or not self._passes_through:
             return call
         shots, framework = self.device.common_shots, qml.math.get_interface(*args, *kwargs.values())
