@@ -75,7 +75,6 @@ def test_nothing_changes_at_module_level(path):
 SHARED = {"_fork.py": {"FORKS"}, "resources.py": {"RESOURCES"}}
 """The objects of this package's that stand at module level and have a state: who is told of forks, and what devices share."""
 MEMOS = {
-    "_secrets.py": {"is_secret"},
     "circuits/layers.py": {"_recipe"},
     "config.py": {"_configuration"},
     "execution/chunks.py": {"_opened", "_circuit"},
