@@ -18,8 +18,9 @@ from pennylane.queuing import QueuingManager
 
 from ..exceptions import UnsupportedCircuitError
 from .changes import only_result
+from .decompositions import EXPONENTIALS
 from .derivatives import can_differentiate, gradient_tapes
-from .gates import is_conditional
+from .gates import ANGLES, is_conditional
 from .jacobian import shift_rule
 from .variances import has_wrong_rule
 
@@ -44,7 +45,7 @@ def _all_have_rules(tape: QuantumScript) -> bool:
     """Whether PennyLane would hand the tape back as it is; it asks each gate ten times as long as this does."""
     for op in tape.operations:
         # a property there is worked out by each object, and needs PennyLane's own look
-        if op.data and not isinstance(getattr(type(op), "grad_method", None), str):
+        if op.data and getattr(type(op), "grad_method", None) != "A":
             return False
     return not any(qml.math.requires_grad(d) for mp in tape.measurements for d in getattr(mp.obs, "data", ()))
 
@@ -66,6 +67,7 @@ def _shift(
 ) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     if any(has_wrong_rule(mp) for mp in tape.measurements):
         return _variances(tape, options, again=again)
+    _refuse_differences(tape, options)
     tapes, post = param_shift.tape_transform(with_rules(tape), **options)
     return tapes, post
 
@@ -122,9 +124,7 @@ def _variances(
             + " there is "
             "no other here. Give diff_method='best', or measure the expectation values of A and A @ A. Nothing was sent."
         )
-    if tape.batch_size is not None and any(
-        tape.get_operation(index)[0].batch_size for index in tape.trainable_params
-    ):
+    if tape.batch_size is not None and any(op.batch_size for op in _trained(tape)):
         raise UnsupportedCircuitError(
             "The parameter-shift rule takes no broadcast by trainable parameters, as no Jacobian has an axis for both. Give "
             "diff_method='best', or run the entries one by one. Nothing was sent."
@@ -133,13 +133,36 @@ def _variances(
     return tapes, post
 
 
+def _trained(tape: QuantumScript) -> list[Operator]:
+    """The operations that have trainable parameters, once for each."""
+    found = [tape.par_info[index] for index in tape.trainable_params]
+    return [info["op"] for info in found if info["op_idx"] < len(tape.operations)]
+
+
+def _refuse_differences(tape: QuantumScript, options: Mapping[str, Any]) -> None:
+    """Refuse what PennyLane would differentiate by differences of its own choice: a step of 1e-7 makes any shots noise."""
+    if any(options.get(name) is not None for name in ("argnum", "fallback_fn", "gradient_recipes")):
+        return
+    for op in _trained(tape):
+        if not is_conditional(op) and op.grad_method == "F":
+            raise UnsupportedCircuitError(
+                f"{op.name} on wires {op.wires.tolist()} has a trainable parameter and no shift rule. Give diff_method="
+                "'finite-diff' or 'spsa' with a step that shots can tell, such as gradient_kwargs={'h': 0.1}, or make the "
+                "parameter one that is not trainable. Nothing was sent."
+            )
+
+
 def with_rules(tape: QuantumScript) -> QuantumScript:
-    """Give conditional gates the shift rules of their gates. A tape without any is handed back as it is."""
-    if not any(is_conditional(op) and op.num_params for op in tape.operations):
+    """Give conditional gates the shift rules of their gates, and take apart what has none. Any other tape is handed back as it is."""
+    if not any(
+        (is_conditional(op) and op.num_params) or (op.data and _lacks_rule(op)) for op in tape.operations
+    ):
         return tape
     with QueuingManager.stop_recording():
         operations = [
-            part for op in tape.operations for part in (_with_rule(op) if is_conditional(op) else [op])
+            part
+            for op in tape.operations
+            for part in (_with_rule(op) if is_conditional(op) else _taken_apart(op))
         ]
     result = tape.copy(operations=operations)
     if len(operations) == len(tape.operations):
@@ -164,3 +187,28 @@ def _with_rule(op: Operator) -> list[Operator]:
     if base.has_decomposition and any(qml.math.requires_grad(p) for p in base.data):
         return [part for gate in base.decomposition() for part in _with_rule(Conditional(op.meas_val, gate))]
     return [op]
+
+
+def _taken_apart(op: Operator) -> list[Operator]:
+    if not _lacks_rule(op):
+        return [op]
+    return [part for gate in op.decomposition() for part in _taken_apart(gate)]
+
+
+def _lacks_rule(op: Operator) -> bool:
+    """Whether an operation that is trained has no shift rule, while PennyLane takes it for one that has, but decomposes."""
+    if op.name in ANGLES or is_conditional(op) or not any(map(qml.math.requires_grad, op.data)):
+        return False
+    return op.grad_method is not None and op.has_decomposition and not _has_rule(op)
+
+
+def _has_rule(op: Operator) -> bool:
+    if op.name in EXPONENTIALS:
+        # the factor of one is complex, which no shift rule is about; the other takes no numbers for its base
+        return False
+    try:
+        for index in range(op.num_params):
+            shift_rule(op, index)
+    except Exception:  # noqa: BLE001 - the kinds of errors vary with the operation
+        return False
+    return True

@@ -397,6 +397,7 @@ def test_results_of_a_trainable_broadcast_nest_in_a_gradient_as_elsewhere(dev, s
 @pytest.mark.parametrize("interface", ["autograd", "torch"])
 def test_no_rule_of_a_variance_takes_a_trainable_broadcast(dev, interface):
     def circuit(x):
+        qml.RY(0.2, 0)
         qml.RX(x, 0)
         return qml.var(qml.X(0) + 0.5 * qml.Z(0))
 
@@ -409,6 +410,51 @@ def test_no_rule_of_a_variance_takes_a_trainable_broadcast(dev, interface):
         jacobian = partial(qml.jacobian(node), pnp.array(angles, requires_grad=True))
     with pytest.raises(UnsupportedCircuitError, match=r"no broadcast by trainable.*'best'.*Nothing was sent"):
         jacobian()
+
+
+TAKEN_APART = {
+    "a complex factor": lambda a: qml.exp(qml.Z(0) @ qml.X(1), 1j * a),
+    "an evolution of a product": lambda a: qml.TrotterProduct(qml.dot([0.5, 0.3], [qml.X(0), qml.Y(0)]), a),
+    "a control": lambda a: qml.ctrl(qml.Rot(0.2, a, 0.3, 0), 1, control_values=[0]),
+}
+"""Operations that have a shift rule by what they say of themselves, but none that is right."""
+
+
+@pytest.mark.parametrize("name", TAKEN_APART)
+def test_the_parameter_shift_rule_takes_apart_what_has_none(dev, name):
+    def circuit(a):
+        qml.RX(0.3, 0)
+        qml.RY(0.4, 1)
+        TAKEN_APART[name](a)
+        qml.RX(0.2, 0)
+        return qml.expval(qml.Z(0))
+
+    angle = pnp.array(0.7, requires_grad=True)
+    found = qml.grad(qml.QNode(circuit, dev, diff_method="parameter-shift", shots=SHOTS))(angle)
+    wanted = qml.grad(qml.QNode(circuit, qml.device("default.qubit"), diff_method="backprop"))(angle)
+    assert abs(wanted) > 2 * ATOL
+    assert found == pytest.approx(wanted, abs=ATOL)
+
+
+@pytest.mark.parametrize("diff_method", ["parameter-shift", "best"])
+def test_differences_that_no_shots_can_tell_are_refused(dev, diff_method):
+    class Turn(qml.operation.Operation):
+        num_wires = 1
+        num_params = 1
+
+        @staticmethod
+        def compute_matrix(angle):
+            return qml.matrix(qml.RX(angle, 0))
+
+    @qml.qnode(dev, diff_method=diff_method, shots=10)
+    def circuit(a):
+        Turn(a, wires=0)
+        return qml.expval(qml.Z(0))
+
+    with pytest.raises(
+        UnsupportedCircuitError, match=r"Turn on wires \[0\].*no shift rule.*Nothing was sent"
+    ):
+        qml.grad(circuit)(pnp.array(0.3, requires_grad=True))
 
 
 def test_conditional_gates(dev):
