@@ -43,7 +43,13 @@ def own_gates(op: Operator) -> list[Operator]:
     check_unitary(op)
     if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
-    decomposition = op.decomposition()
+    try:
+        decomposition = op.decomposition()
+    except Exception:
+        if not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
+            raise
+        # such as of a gate with no controls among those that may have some
+        return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
     # some powers decompose into one gate, which is no list
     gates = [decomposition] if isinstance(decomposition, Operator) else list(decomposition)
     matrix = _other_matrix(gates, op) if _is_doubtful(op) else None
@@ -70,7 +76,7 @@ def matrix_of(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128]
 
 
 def _is_doubtful(op: Operator) -> bool:
-    """Whether a decomposition may be of another operation: of a power, or of one wire under controls."""
+    """Whether a decomposition may be of another operation: of a power, or under controls of what loses its phase or sign."""
     if not isinstance(op, SymbolicOp) or not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
         return False
     if op.batch_size is None and any(
@@ -80,7 +86,7 @@ def _is_doubtful(op: Operator) -> bool:
         return False
     if isinstance(op, Pow):
         return True
-    if isinstance(op, Controlled) and op.data and (len(op.base.wires) == 1 or not KEEPS_PHASES):
+    if isinstance(op, Controlled) and (not KEEPS_PHASES or (op.data and len(op.base.wires) == 1)):
         return True
     return any(isinstance(part, Pow) and not isinstance(part.z, int) for part in layers_of(op))
 

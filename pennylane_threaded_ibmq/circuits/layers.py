@@ -8,12 +8,12 @@ the weights in one way only: each angle is one of them. So the gates of one exam
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pennylane.ops.functions import bind_new_parameters
 from pennylane.queuing import QueuingManager
 
 from .._compat import zip_strict
@@ -42,7 +42,7 @@ def layer_gates(op: Operator) -> list[Operator] | None:
     if recipe is None:
         return None
     weights = [weight for d in op.data for weight in d.ravel().tolist()]
-    return [_with_angles(gate, [weights[i] for i in places]) if places else gate for gate, places in recipe]
+    return [_with_numbers(gate, [weights[i] for i in places]) if places else gate for gate, places in recipe]
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,15 @@ def _recipe(layer: _Layer) -> Recipe | None:
     data = [rng.uniform(0.5, 1.0, np.shape(d)) for d in layer.op.data]
     place = {weight: i for i, weight in enumerate(float(w) for d in data for w in d.ravel())}
     with QueuingManager.stop_recording():
-        gates = bind_new_parameters(layer.op, data).decomposition()
+        # a copy, since PennyLane 0.31 cannot make an AngleEmbedding anew from its own hyperparameters
+        gates = _with_numbers(layer.op, data).decomposition()
     angles = [[float(angle) for angle in gate.data] for gate in gates]
     if any(angle not in place for row in angles for angle in row):
         return None
     return tuple((gate, tuple(place[a] for a in row)) for gate, row in zip_strict(gates, angles))
 
 
-def _with_angles(gate: Operator, angles: list[float]) -> Operator:
-    fresh = copy.copy(gate)
-    fresh.data = tuple(angles)
+def _with_numbers(op: Operator, numbers: Sequence[Any]) -> Operator:
+    fresh = copy.copy(op)
+    fresh.data = tuple(numbers)
     return fresh

@@ -40,6 +40,40 @@ OPERATIONS = {
         qml.DiagonalQubitUnitary(np.exp(1j * np.arange(4)), wires=[0, 1]), control=[2]
     ),
     "inverse of ISWAP": lambda: qml.pow(qml.ISWAP(wires=[0, 1]), -1),
+    "flip under many controls": lambda: qml.MultiControlledX(wires=[4, 1, 0, 3, 2], control_values="0110"),
+    "flip under controls of controls": lambda: qml.ctrl(
+        qml.MultiControlledX(wires=[0, 1, 2, 3]), control=[4, 5], control_values=[0, 1]
+    ),
+    "gate under controls of controls": lambda: qml.ctrl(
+        qml.ctrl(qml.T(0), control=[1, 2], control_values=[0, 1]), control=[3, 4], control_values=[1, 0]
+    ),
+    "Grover's operator": lambda: qml.GroverOperator(wires=[0, 1, 2, 3, 4]),
+    "Grover's operator under a control": lambda: qml.ctrl(qml.GroverOperator(wires=[0, 1, 2]), control=[3]),
+    "inverse of that": lambda: qml.adjoint(qml.ctrl(qml.GroverOperator(wires=[0, 1, 2]), control=[3])),
+    "decomposition that records": lambda: qml.QSVT(
+        qml.RX(0.3, wires=0), [qml.PhaseShift(0.2 * k, wires=0) for k in (1, 2, 3)]
+    ),
+    **(
+        {"shift under no control": lambda: qml.Reflection(qml.Hadamard(0), alpha=0.8)}
+        if hasattr(qml, "Reflection")
+        else {}
+    ),
+}
+WIDE = {
+    "swap under many controls": lambda: qml.ctrl(qml.SWAP(wires=[0, 1]), control=[2, 3, 4, 5, 6]),
+    "shift under many controls": lambda: qml.ctrl(
+        qml.PhaseShift(0.7, wires=0), control=[1, 2, 3, 4, 5, 6], control_values=[0, 1] * 3
+    ),
+    **{
+        f"{kind.__name__} under many controls": lambda kind=kind: qml.ctrl(
+            kind(0.7, wires=0), control=[1, 2, 3, 4, 5, 6]
+        )
+        for kind in (qml.RX, qml.RY, qml.RZ, qml.U1)
+    },
+    "phase under many controls": lambda: qml.ctrl(qml.exp(qml.Identity(0), 0.6j), control=[1, 2, 3, 4, 5, 6]),
+    "Grover's operator of many wires under a control": lambda: qml.ctrl(
+        qml.GroverOperator(wires=[0, 1, 2, 3, 4, 5, 6]), control=[7]
+    ),
 }
 WITH_PHASES = {
     "phase": lambda: qml.GlobalPhase(2.4, wires=0),
@@ -70,6 +104,12 @@ def test_what_pennylane_decomposes_wrongly(name):
     assert_lowered(OPERATIONS[name]())
 
 
+@pytest.mark.skipif(hasattr(qml, "GlobalPhase"), reason="PennyLane's own, of thousands of gates")
+@pytest.mark.parametrize("name", WIDE)
+def test_what_is_too_wide_for_a_matrix(name):
+    assert_lowered(WIDE[name]())
+
+
 @NEEDS_PHASES
 @pytest.mark.parametrize("values", [[0, 1], [1, 1], [1, 0, 1]])
 @pytest.mark.parametrize("name", WITH_PHASES)
@@ -93,3 +133,15 @@ def test_a_template_that_is_decomposed_twice():
     """PennyLane 0.31 leaves gates out the second time."""
     op = qml.IQPEmbedding(np.array([0.3, 0.8]), wires=[0, 1])
     assert len(parts_of(op)) == len(parts_of(op)) == 5
+
+
+@pytest.mark.parametrize("rotation", ["X", "Y", "Z"])
+def test_layer_templates_have_the_gates_that_pennylane_gives_them(rotation):
+    """PennyLane 0.31 cannot make an AngleEmbedding anew with other angles."""
+    weights = np.linspace(0.1, 1.2, 12)
+    assert_lowered(qml.AngleEmbedding(weights[:3], wires=[2, 0, 1], rotation=rotation))
+    assert_lowered(qml.AngleEmbedding(weights[:2], wires=[2, 0, 1], rotation=rotation))
+    turn = getattr(qml, f"R{rotation}")
+    assert_lowered(qml.BasicEntanglerLayers(weights[:6].reshape(2, 3), wires=[2, 0, 1], rotation=turn))
+    assert_lowered(qml.StronglyEntanglingLayers(weights.reshape(2, 2, 3), wires=[3, 0], imprimitive=qml.CZ))
+    assert_lowered(qml.SimplifiedTwoDesign(weights[:3], weights[:8].reshape(2, 2, 2), wires=[2, 0, 1]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pennylane as qml
+from pennylane.queuing import AnnotatedQueue
 
 from ...circuits.decompositions import (
     EXPONENTIALS,
@@ -22,6 +23,7 @@ from ...circuits.decompositions import (
 )
 from ...circuits.pauli import pauli_sentence_of
 from ...exceptions import UnsupportedCircuitError
+from .many_controls import gates_under_controls
 
 if TYPE_CHECKING:
     from pennylane.operation import Operator
@@ -38,7 +40,14 @@ def parts_of(op: Operator) -> list[Operator]:
         # PennyLane 0.31 uses it up when it decomposes the operation for the first time
         op.hyperparameters["pattern"] = list(pattern)
     own = _own_parts(op)
-    return own_gates(op) if own is None else own
+    if own is not None:
+        return own
+    try:
+        return own_gates(op)
+    except RuntimeError:
+        # some of PennyLane 0.31 decompose only where they can record their gates
+        with AnnotatedQueue():
+            return own_gates(op)
 
 
 def _own_parts(op: Operator) -> list[Operator] | None:
@@ -53,7 +62,7 @@ def _own_parts(op: Operator) -> list[Operator] | None:
     if op.name in EXPONENTIALS:
         check_unitary(op)
         return _rotation(op)
-    return None
+    return None if KEEPS_PHASES else gates_under_controls(op)
 
 
 def _controlled_phase(phase: Any, op: Operator) -> list[Operator]:
