@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .context import ExecutionContext
     from .handle import BatchHandle
 
+_UNSAID = {"dry_run": False}
+"""Options that are written down only where they have another value."""
+
 MOST_WAITING = 100
 """Batches that are remembered because IBM had not computed their charge; of more, the oldest are forgotten."""
 
@@ -101,8 +104,8 @@ def refuse_other_options(batch: BatchRecord, context: ExecutionContext) -> None:
     Raises:
         ConfigurationError: It is one.
     """
-    for name, value in batch.options.items():
-        here = context.job_options.get(name, value)
+    for name, value in {**_UNSAID, **batch.options}.items():
+        here = {**_UNSAID, **context.job_options}.get(name, value)
         if here == value:
             continue
         if is_digest(value) or is_digest(here):

@@ -289,6 +289,8 @@ def _job_options(settings: Settings, jobs: JobService, *, estimator: bool) -> di
         "run_options": settings.run_options,
         "skip_transpilation": settings.skip_transpilation,
     }
+    if settings.dry_run:
+        found["dry_run"] = True
     for name in ("seed_simulator", "noise_model"):
         if name in jobs.options:
             found[name] = getattr(settings, name)

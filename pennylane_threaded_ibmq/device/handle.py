@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._compat import cached_property
+from .._fork import ForkLock
 from .._quantity import quantity
 from ..exceptions import WaitTimeoutError
 from ..execution.batch import Batch
@@ -90,7 +91,7 @@ class BatchHandle:
         self._cancel_on_interrupt = cancel_on_interrupt
         self._display = display or Display(False)
         self._device = device
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._tracked = False
         self._owes_usage = False
 

@@ -72,6 +72,8 @@ class Opening:
             gatherer.close()
         if context is not None:
             context.close()
+            # not where a finalizer closes it, which may run in the middle of a transaction
+            context.batches.close()
 
     def begin_anew(self) -> None:
         """Forget what is open, in a forked process, which has none of its threads."""

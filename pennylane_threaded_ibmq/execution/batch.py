@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from .batch_service import BatchJobs, BatchService
 from .budget import Spending
 from .futures import TapeFuture, forked_error
 from .lanes import Lanes
+from .open_batches import OpenBatches
 from .runner import BatchScope, ShardRun, ShardRunner, ShardSpec
 from .tape_results import Parts, TapeResults, merge
 
@@ -58,12 +59,14 @@ class RunContext:
         lanes: Carry them.
         journal: Where batches are written down.
         service: What else is asked of the service; ``None`` on this machine.
+        batches: Those that were started.
     """
 
     runner: ShardRunner
     lanes: Lanes
     journal: BatchJournal
     service: BatchService | None
+    batches: OpenBatches = field(default_factory=OpenBatches, init=False)
 
 
 class Batch:
@@ -109,6 +112,7 @@ class Batch:
 
     def start(self) -> None:
         """Hand all shards to the lanes."""
+        self._context.batches.add(self)
         for run in self.runs:
             future = self._context.lanes.submit(partial(self._run_shard, run))
             future.add_done_callback(partial(self._finish, run))
@@ -168,6 +172,11 @@ class Batch:
             job_ids=[job.job_id for run, job in self.jobs.by_shard() if run in failed],
             batch_id=self.batch_id,
         ) from first
+
+    def close(self) -> None:
+        """Its device is closed: what is missing is left to whoever runs the same tapes next, also in this program."""
+        if not self.done() or self._results.errors:
+            self.release()
 
     def release(self) -> None:
         """Nobody waits any more: nothing more is sent, and what is under way may be taken over by another."""
@@ -243,11 +252,12 @@ class Batch:
         self._deliver({run: None for position in positions for run in self._serving[position]})
 
     def _deliver(self, runs: Iterable[ShardRun]) -> None:
-        """Write down, once, that the program has the results of some shards."""
+        """Write down, once, that the program has the results of some shards; where that fails, again when they are asked for."""
         with self._lock:
             new = [run.spec.number for run in runs if run.spec.number not in self._delivered]
-            self._delivered.update(new)
-        self._context.journal.deliver(self.batch_id, new)
+        if self._context.journal.deliver(self.batch_id, new):
+            with self._lock:
+                self._delivered.update(new)
 
     def _wait_idle(self, secs: float) -> None:
         """Wait until nothing of it is being sent, or looked for."""

@@ -102,13 +102,15 @@ class BatchJournal:
                 return shards
         return None
 
-    def deliver(self, batch_id: str, numbers: Sequence[int]) -> None:
-        """Note that the program has the results of some shards."""
+    def deliver(self, batch_id: str, numbers: Sequence[int]) -> bool:
+        """Note that the program has the results of some shards; whether that is written down, or need not be."""
         if self.journal is not None and numbers:
             try:
                 self.journal.deliver(batch_id, numbers)
             except JournalError as error:
                 logger.warning("%s Results that the program has may be given to its next run again.", error)
+                return False
+        return True
 
     def release(self, batch_id: str) -> None:
         """Note that nobody waits for a batch any more."""

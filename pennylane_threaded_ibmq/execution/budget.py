@@ -5,10 +5,10 @@ Seconds are reserved by their estimate before each sending, sendings again inclu
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from .._fork import ForkLock
 from ..exceptions import UsageLimitError
 from ..store.ledger import Ledger
 from .usage import Estimate
@@ -27,7 +27,7 @@ class Budget:
         self.argument = argument
         self.most = most
         self._owner = owner
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._spent = 0.0
 
     @property

@@ -87,6 +87,10 @@ class JobFinder:
         """The job that carries a shard's tag and is good for something; surplus ones are cancelled."""
         return self._choose(run, "", self._listed(run))
 
+    def created(self, run: ShardRun, job_id: str) -> SentJob | None:
+        """The job that the service named when it accepted a shard, if it knows it and the job carries the shard's tag."""
+        return self._jobs.known(job_id, run.tag, *self._kind(run), partial(_check, run))
+
     def wait(self, run: ShardRun, secs: float) -> SentJob | None:
         """Look for a job whose sending nobody knows the end of, until it is there or can no longer come.
 

@@ -19,7 +19,14 @@ from ..exceptions import (
     ThreadedIBMQError,
 )
 from ..service.arrival import arrival_secs
-from ..service.errors import PASSING_JOB_CODES, Trouble, is_outage, judge_submission, retry_after
+from ..service.errors import (
+    PASSING_JOB_CODES,
+    JobExistsError,
+    Trouble,
+    is_outage,
+    judge_submission,
+    retry_after,
+)
 from ..service.job import SentJob
 from ..service.metadata import mark_pubs
 from ..service.metrics import QueueInfo
@@ -223,7 +230,12 @@ class ServiceRunner:
         Raises:
             SubmissionError: It does not, and sending it again is no use.
         """
-        job = None if known else self._finder.wait(run, arrival_secs(error))
+        job = None
+        if isinstance(error, JobExistsError):
+            self._journal.note(run, ShardState.ACCEPTED, job_id=error.job_id)
+            job = self._finder.created(run, error.job_id)
+        if job is None and not known:
+            job = self._finder.wait(run, arrival_secs(error))
         if job is not None:
             self._journal.note(run, ShardState.ACCEPTED, job_id=job.job_id)
         elif known or last:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._compat import cached_property
+from .._fork import ForkLock
 from .._quantity import quantity
 from ..service.metrics import QueueInfo
 from ..store.records import ShardState, Step
@@ -117,7 +118,7 @@ class ProgressTracker:
         self._tapes = tapes
         self._qpu_secs = qpu_secs
         self._observers = list(observers)
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         # an observer may itself do what leads to a step, such as cancel the batch
         self._notifying = threading.RLock()
         self._start = time.time()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import status_code
+from .errors import JobExistsError, status_code
 
 ARRIVAL_SECS = 120.0
 """Seconds that a service may take to carry out a request whose client is gone.
@@ -30,6 +30,8 @@ _EXHAUSTED = re.compile(r"too many (\d{3}) error responses")
 
 def arrival_secs(error: BaseException) -> float:
     """Seconds in which a job may still appear after a submission that failed with an error; 0 if nothing was sent."""
+    if isinstance(error, JobExistsError):
+        return ARRIVAL_SECS
     chain = list(_causes(error))
     if any(_is_another_request(one) or type(one).__name__ in _UNCONNECTED for one in chain):
         return 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 from math import isnan
 
-from ..exceptions import ServiceError
+from ..exceptions import ServiceError, SubmissionError
 
 LONGEST_HEADER_SECS = 300.0
 """Longest wait that a header may ask for: after that the service is asked again, even if it said ``Retry-After: inf``."""
@@ -24,6 +24,18 @@ def no_answer(what: str, seconds: float) -> NoAnswerError:
 
 class PuzzlingAnswerError(ServiceError):
     """The service's answer makes no sense."""
+
+
+class JobExistsError(SubmissionError):
+    """A job was created, and what the client asked after that failed.
+
+    Attributes:
+        job_id: The job.
+    """
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
 
 
 def service_error(error: BaseException, text: str, kind: type[ServiceError] = ServiceError) -> ServiceError:
@@ -74,9 +86,12 @@ _CLIENTS_OWN = frozenset({"IBMInputValueError", "IBMBackendValueError"})
 
 def judge_submission(error: BaseException) -> Trouble:
     """The verdict on a refused submission: what it calls for."""
-    if type(error.__cause__).__name__ in _CLIENTS_OWN or _lacks_mock(error.__cause__):
-        return Trouble.REFUSED
+    if isinstance(error, JobExistsError):
+        return Trouble.UNKNOWN
     status = status_code(error)
+    # what it was answered instead of a list of backends the client keeps to itself
+    if type(error.__cause__).__name__ in _CLIENTS_OWN or (status is None and _lacks_mock(error.__cause__)):
+        return Trouble.REFUSED
     text = all_text(error)
     if _PENDING.search(text):
         return Trouble.PENDING_LIMIT

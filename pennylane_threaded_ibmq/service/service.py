@@ -16,6 +16,7 @@ from .answers import in_words
 from .asking import ANSWER_SECS, ask_within
 from .client import ServiceClient
 from .errors import (
+    JobExistsError,
     PuzzlingAnswerError,
     is_cut,
     is_outage,
@@ -23,6 +24,7 @@ from .errors import (
     service_error,
     status_code,
 )
+from .exchange import exchange
 from .job import ListedJob, PubData, SentJob
 from .metrics import JobMetrics, QueueInfo, read_metrics, read_place
 from .outage import Outage, wait_on
@@ -81,18 +83,25 @@ class JobService(ServiceClient):
             most_secs: QPU seconds after which the service stops it; ``None`` for its own limit.
 
         Raises:
+            JobExistsError: The service accepted it, and what the client asks of it then failed.
             SubmissionError: The service did not accept the job, or did not say which it is.
         """
-        try:
-            job_id, handle = self._within(
-                SEND_SECS, lambda: self._send(primitive, pubs, lane, batch, tags, most_secs), "a job"
-            )
-        except Exception as error:
-            # an answer that cannot be read is an error of any kind, and the job may exist
-            raise SubmissionError(
-                f"{self.backend.name} did not accept a job of {quantity(len(pubs), 'circuit')}: {in_words(error)}",
-                status_code=status_code(error),
-            ) from error
+        with exchange() as met:
+            try:
+                job_id, handle = self._within(
+                    SEND_SECS, lambda: self._send(primitive, pubs, lane, batch, tags, most_secs), "a job"
+                )
+            except Exception as error:
+                if met.job_id:
+                    raise JobExistsError(
+                        f"{self.backend.name} accepted job {met.job_id}, and what follows failed: {in_words(error)}",
+                        met.job_id,
+                    ) from error
+                # an answer that cannot be read is an error of any kind, and the job may exist
+                raise SubmissionError(
+                    f"{self.backend.name} did not accept a job of {quantity(len(pubs), 'circuit')}: {in_words(error)}",
+                    status_code=status_code(error) or met.status,
+                ) from error
         if not isinstance(job_id, str) or not job_id.strip():
             raise SubmissionError(
                 f"{self.backend.name} accepted a job of {quantity(len(pubs), 'circuit')} and gave {job_id!r} as its id.",

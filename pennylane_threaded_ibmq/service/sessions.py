@@ -32,6 +32,7 @@ from urllib3.exceptions import (
 from ..exceptions import ServiceError
 from .asking import ANSWER_SECS, secs_left
 from .errors import NoAnswerError, is_cut, is_outage, status_code
+from .exchange import current
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -95,12 +96,19 @@ class BoundedAdapter(HTTPAdapter):
         self, request: Any, stream: bool = False, timeout: Any = None, *others: Any, **named: Any
     ) -> Any:
         """Send a request."""
+        exchange = current()
+        kept = None if exchange is None else exchange.kept(request)
+        if kept is not None:
+            return kept
         left = secs_left()
         if not left:
             raise ReadTimeout("Nobody waits for this answer any more; it was not asked for.", request=request)
         limits = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         connect, read = (min(ANSWER_SECS if secs is None else secs, left) for secs in limits)
-        return super().send(request, stream, (connect, read), *others, **named)
+        answer = super().send(request, stream, (connect, read), *others, **named)
+        if exchange is not None:
+            exchange.take(request, answer)
+        return answer
 
 
 def bound_waits(clients: Iterable[Any]) -> None:

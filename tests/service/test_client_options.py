@@ -9,10 +9,11 @@ import numpy as np
 import pennylane as qml
 import pytest
 from click.testing import CliRunner
+from waiting import wait_until
 
 from pennylane_threaded_ibmq.cli import main
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, CredentialsError, SubmissionError
-from pennylane_threaded_ibmq.loopback import Instance
+from pennylane_threaded_ibmq.loopback import Fault, Instance
 from pennylane_threaded_ibmq.settings import load_settings
 from pennylane_threaded_ibmq.stacks.current.options import split_primitive_options
 
@@ -370,3 +371,60 @@ def test_an_option_that_is_none_of_the_account_is_refused():
     assert told.exit_code == 2
     assert "account_name" in told.output
     assert "ibmqx_token" not in told.output.split("with a name of")[1]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_dry_run_is_never_taken_up_for_real_nor_the_other_way_round(loopback, device, new_client, dry):
+    if not new_client:
+        pytest.skip("dry runs need a newer client")
+    service = loopback(backends=(SMALL, "mock_manila"))
+    service.hold()
+    handle = device(dry_run=dry).submit([tape()])
+    wait_until(lambda: handle.job_ids)
+    with pytest.raises(
+        ConfigurationError, match=rf"was sent with dry_run={dry}, .* Nothing was sent"
+    ) as caught:
+        device(dry_run=not dry).resume(handle.batch_id)
+    assert caught.value.argument == "dry_run"
+    assert service.counters.jobs == 1
+    taken = device(dry_run=dry).resume(handle.batch_id)
+    service.release()
+    assert np.shape(taken.result(60)) == (1,)
+    assert service.counters.jobs == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+def test_a_dry_run_is_not_sent_again_because_its_mock_is_not_found_then(loopback, device, new_client, status):
+    """The client asks for the backend that a new job names, and takes any answer to that for an empty list."""
+    if not new_client:
+        pytest.skip("dry runs need a newer client")
+    service = loopback(backends=(SMALL, "mock_manila"))
+    dev = device(dry_run=True)
+    # before the job is sent the client asks for it once
+    service.inject(Fault(effect="status", status=status, on="GET /backends", skip=1))
+    assert np.shape(dev.batch_execute([tape()])) == (1,)
+    assert service.counters.by_route["POST /jobs"] == 1
+    (shard,) = dev.batches()[0].shards
+    assert shard.job_id == service.jobs[0].id
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_a_dry_run_whose_mock_cannot_be_looked_up_now_is_sent_later(loopback, device, new_client, status):
+    if not new_client:
+        pytest.skip("dry runs need a newer client")
+    service = loopback(backends=(SMALL, "mock_manila"))
+    dev = device(dry_run=True)
+    service.inject(Fault(effect="status", status=status, on="GET /backends"))
+    assert np.shape(dev.batch_execute([tape()])) == (1,)
+    assert service.counters.jobs == 1
+
+
+def test_a_dry_run_whose_answer_is_lost_is_found(loopback, device, new_client):
+    """Jobs of mocks are listed only where they are asked for."""
+    if not new_client:
+        pytest.skip("dry runs need a newer client")
+    service = loopback(backends=(SMALL, "mock_manila"))
+    dev = device(dry_run=True)
+    service.inject(Fault(effect="reset", when="after", on="POST /jobs$"))
+    assert np.shape(dev.batch_execute([tape()])) == (1,)
+    assert service.counters.jobs == 1

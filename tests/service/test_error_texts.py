@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import threading
 import warnings
 
 import pennylane as qml
@@ -267,6 +269,25 @@ def test_a_private_result_that_was_cut_is_lost_and_not_promised(loopback, device
     again = device(**options).submit([tape()])
     assert again.result()[0] == pytest.approx(0.76, abs=0.4)
     assert again.job_ids != (lost,), "the rerun does not wait for a result that nobody can fetch"
+
+
+def test_a_private_result_that_arrived_and_could_not_be_read_at_once_is_not_lost(
+    loopback, device, monkeypatch
+):
+    """Python 3.11 fails at times to read an array's header while another thread reads one."""
+    read, failures = ast.literal_eval, []
+
+    def fails_once(text):
+        if not failures and threading.current_thread().name.startswith("threaded-ibmq-lane"):
+            failures.append(text)
+            raise SystemError("AST constructor recursion depth mismatch (before=68, after=65)")
+        return read(text)
+
+    service = loopback()
+    dev = device(primitive_api="service", primitive_options={"environment": {"private": True}})
+    monkeypatch.setattr(ast, "literal_eval", fails_once)
+    assert dev.batch_execute([tape()])[0] == pytest.approx(0.76, abs=0.4)
+    assert len(failures) == service.jobs[0].results_read == 1
 
 
 def test_a_result_that_was_cut_and_is_not_private_is_kept(loopback, device, monkeypatch):

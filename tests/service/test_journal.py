@@ -195,6 +195,23 @@ def fails_on(state, journal):
     return full
 
 
+def test_a_delivery_that_the_disk_had_no_room_for_is_written_when_results_are_asked_for_again(
+    loopback, device, monkeypatch
+):
+    def full(*_):
+        raise JournalError("The disk is full.")
+
+    loopback()
+    dev = device()
+    handle = dev.submit(tapes())
+    with monkeypatch.context() as disk:
+        disk.setattr(dev._open().journal.journal, "deliver", full)
+        first = handle.result(60)
+    assert not dev.batches()[0].delivered
+    assert handle.result() == first
+    assert dev.batches()[0].delivered
+
+
 # ---------------------------------------------------------------------------------------- nothing is paid for twice
 
 

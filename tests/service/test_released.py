@@ -75,6 +75,32 @@ def test_a_slow_submission_is_taken_over_once_it_is_answered(loopback, device):
     assert service.counters.jobs == 1
 
 
+def test_what_a_closed_device_has_under_way_is_taken_over_in_the_same_program(loopback, device):
+    """Nobody can get its results through that device, and the program lives: it was sent again, and paid for again."""
+    service = loopback()
+    service.hold()
+    dev = device()
+    handle = dev.submit(ladder(3))
+    service.wait_for_jobs(1, JobStatus.QUEUED)
+    wait_until(lambda: handle.job_ids)
+    dev.close()
+    again = device().submit(ladder(3))
+    service.release()
+    right(again.result(120))
+    assert service.counters.jobs == 1
+
+
+def test_results_that_were_there_when_the_device_was_closed_are_the_programs(loopback, device):
+    service = loopback()
+    dev = device()
+    handle = dev.submit(ladder(3))
+    wait_until(handle.done)
+    dev.close()
+    right(device().batch_execute(ladder(3)))
+    right(handle.result())
+    assert service.counters.jobs == 2
+
+
 def test_results_of_futures_that_are_asked_for_late_are_delivered(loopback, device):
     loopback()
     dev = device()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
+from pennylane_threaded_ibmq.device.handle import BatchHandle
+from pennylane_threaded_ibmq.execution.budget import Budget
+from pennylane_threaded_ibmq.progress.progress import ProgressTracker
 from pennylane_threaded_ibmq.resources import RESOURCES, Resources
 from pennylane_threaded_ibmq.service.pace import Pacers
 
@@ -73,3 +78,25 @@ def test_a_fork_makes_its_own_and_closes_none_of_its_parents():
         os._exit(0 if not first.closed and resources.get(Opened) is not first else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert resources.get(Opened) is first
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [
+        (lambda: Budget("budget_secs", 9.0, "this device"), lambda budget: budget.spend(1.0, "it")),
+        (lambda: ProgressTracker(1, 1), ProgressTracker.progress),
+        (lambda: BatchHandle(None, (), SimpleNamespace(active=False), None), BatchHandle._track),
+    ],
+    ids=["budget", "progress", "handle"],
+)
+def test_what_outlives_a_fork_is_not_locked_there_by_a_thread_of_the_parent(make, use):
+    one = make()
+    with one._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            use(one)
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

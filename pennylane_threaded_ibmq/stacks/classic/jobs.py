@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..._compat import cached_property
 from ...service.errors import status_code
+from ...service.exchange import current
 from ...service.job import ListedJob, PubData, SentJob
 from ...service.outage import Outage
 from ...service.service import JobService
@@ -182,7 +183,9 @@ class ClassicJobs(JobService):
         try:
             return ask(provider)
         except self.errors as error:
-            if status_code(error) != 401 or not self._login.renew(provider):
+            met = current()
+            created = met is not None and met.job_id
+            if created or status_code(error) != 401 or not self._login.renew(provider):
                 raise
         return ask(self._login.provider)
 

@@ -68,6 +68,15 @@ def can_run_dry() -> bool:
     return client_version() >= (0, 49)
 
 
+def can_list_mocks() -> bool:
+    """Whether the client can list the jobs of mocks, which it leaves out otherwise."""
+    from inspect import signature
+
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    return "include_mocks" in signature(QiskitRuntimeService.jobs).parameters
+
+
 def can_choose_fractional() -> bool:
     """Whether the client can choose the least busy of the backends with fractional gates."""
     return client_version() >= _FIRST_AFTER
