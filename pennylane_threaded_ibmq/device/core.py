@@ -364,8 +364,7 @@ class BatchDevice(OptionVariants, JournalAccess):
             qpu_secs=(lambda: plan.estimate.qpu_secs) if context.remote else None,
             observers=(progress,) if callable(progress) else (),
         )
-        batch.start()
-        return BatchHandle(
+        handle = BatchHandle(
             batch,
             plan.origins,
             self.tracker,
@@ -376,6 +375,13 @@ class BatchDevice(OptionVariants, JournalAccess):
             device=self,
             instance=context.instance,
         )
+        try:
+            batch.start()
+        except BaseException:
+            # such as Ctrl-C: nobody will ever wait for what was begun
+            handle.leave()
+            raise
+        return handle
 
     def _cancels_on_interrupt(self, context: ExecutionContext) -> bool:
         return context.remote and self._settings.on_interrupt == "cancel"

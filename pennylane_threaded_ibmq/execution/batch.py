@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,7 +125,7 @@ class Batch:
     @property
     def open_job_ids(self) -> tuple[str, ...]:
         """Ids of the accepted jobs whose results some tape still waits for."""
-        return tuple(job.job_id for job in self._awaited())
+        return tuple(job.job_id for _, job in self._awaited())
 
     def done(self) -> bool:
         """Whether every tape has its result or its error."""
@@ -237,15 +237,13 @@ class Batch:
         for run in self.runs:
             run.give_up(cancel=True)
         if self._context.service is not None:
-            self._context.service.cancel(self._awaited())
+            self._context.service.cancel(list(self._awaited()))
 
-    def _awaited(self) -> list[SentJob]:
-        """Accepted jobs whose results some tape still waits for."""
-        return [
-            job
-            for run, job in self.jobs.by_shard()
-            if not self._results.are_settled(run.spec.shard.positions)
-        ]
+    def _awaited(self) -> Iterator[tuple[ShardRun, SentJob]]:
+        """Accepted jobs whose results some tape still waits for, each with its shard."""
+        for run, job in self.jobs.by_shard():
+            if not self._results.are_settled(run.spec.shard.positions):
+                yield run, job
 
     def _deliver_tapes(self, positions: Sequence[int]) -> None:
         """Write down that the program has the results of some tapes: those of all shards that they were put together from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -11,8 +12,11 @@ from uuid import uuid4
 from .._compat import zip_strict
 from .._tags import OWN_PREFIX
 from ..circuits.shards import Shard, circuits_text
-from ..exceptions import JournalError
+from ..exceptions import JournalError, ServiceError
+from ..service.job import SentJob
 from ..service.metrics import QueueInfo
+from ..service.service import JobService
+from ..service.states import State
 from ..store.journal import Journal
 from ..store.records import Attempt, NewShard, ShardState
 from .runner import ShardRun, ShardSpec
@@ -156,6 +160,12 @@ class BatchJournal:
             except JournalError as failure:
                 batch_id, number = _place(run)
                 logger.warning("%s Shard %d of batch %s is %s.", failure, number, batch_id, state)
+
+    def note_end(self, run: ShardRun, jobs: JobService, job: SentJob) -> None:
+        """Note that a shard's job was cancelled, unless it may still end well, as one that ran already may."""
+        with suppress(ServiceError):
+            if jobs.state(job) is State.CANCELLED:
+                self.note(run, ShardState.CANCELLED)
 
     def give_way(self, run: ShardRun) -> None:
         """Note that others who wait for the same job may send it."""

@@ -35,9 +35,13 @@ class BatchService:
         """IBM's Batch context for so many jobs."""
         return SharedBatch(self._jobs, 0 if self._in_session else shards)
 
-    def cancel(self, jobs: Sequence[SentJob]) -> None:
-        """Cancel jobs."""
-        unanswered = self._jobs.cancel(jobs)
+    def cancel(self, awaited: Sequence[tuple[ShardRun, SentJob]]) -> None:
+        """Cancel the jobs of shards; it is written down of which the service says then that they are cancelled."""
+        runs = {job.job_id: run for run, job in awaited}
+        unanswered = self._jobs.cancel(
+            [job for _, job in awaited],
+            lambda job: self._journal.note_end(runs[job.job_id], self._jobs, job),
+        )
         if unanswered:
             logger.warning(
                 "%s not cancelled yet, as %s does not answer: %s. That happens when it does, while this "

@@ -171,11 +171,11 @@ class ShardRun:
             self.idle.set()
             self.on_idle()
 
-    def take(self, job: SentJob, jobs: JobService) -> None:
-        """Have a job from here on; one that arrives after the batch was cancelled is cancelled too."""
+    def take(self, job: SentJob, jobs: JobService, cancelled: Callable[[SentJob], None]) -> None:
+        """Have a job from here on; one that arrives after the batch was cancelled is cancelled too, of which somebody is told."""
         self.job = job
         if self.cancelled:
-            jobs.cancel([job])
+            jobs.cancel([job], cancelled)
 
     def free_slot(self) -> None:
         """Give back the slot that it holds, if it holds one."""

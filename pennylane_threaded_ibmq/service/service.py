@@ -34,6 +34,7 @@ from .states import Ending, State, UnknownStateError, error_of
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Job = TypeVar("Job", SentJob, ListedJob)
 
 FETCHES = 6
 """Tries to fetch a result that arrives damaged; it is kept at IBM, so another try costs nothing."""
@@ -49,6 +50,10 @@ CANCEL_SECS = 30.0
 
 PLACE_SECS = 10.0
 """Longest wait for a place in the queue: nothing depends on it."""
+
+
+def _do_nothing(_: object) -> None:
+    """Nobody wants to know."""
 
 
 class JobService(ServiceClient):
@@ -228,15 +233,21 @@ class JobService(ServiceClient):
         except _DamagedResultError:
             raise self._damaged(job, problems) from None
 
-    def cancel(self, jobs: Sequence[SentJob | ListedJob]) -> list[str]:
+    def cancel(self, jobs: Sequence[Job], answered: Callable[[Job], None] = _do_nothing) -> list[str]:
         """Cancel jobs, all at once, as each may take its time at a service in trouble; what is finished stays as it is.
+
+        Args:
+            jobs: The jobs.
+            answered: Called with each to whose cancellation the service has answered, in a thread of its own.
 
         Returns:
             Ids of those to which the service has not answered within :data:`CANCEL_SECS`. They are cancelled in the background,
             as soon as it answers again and while the device is open.
         """
         threads = [
-            threading.Thread(target=self._cancel_one, args=(job,), name="threaded-ibmq-cancel", daemon=True)
+            threading.Thread(
+                target=self._cancel_one, args=(job, answered), name="threaded-ibmq-cancel", daemon=True
+            )
             for job in jobs
         ]
         for thread in threads:
@@ -286,7 +297,7 @@ class JobService(ServiceClient):
             logger.info("%s is not known: %s", what, error)
             return None
 
-    def _cancel_one(self, job: SentJob | ListedJob) -> None:
+    def _cancel_one(self, job: Job, answered: Callable[[Job], None]) -> None:
         """Cancel a job, as late as it has to be."""
 
         def once() -> None:
@@ -301,6 +312,8 @@ class JobService(ServiceClient):
             logger.warning("job %s could not be cancelled: %s", job.job_id, error)
         except DeviceClosedError:
             logger.warning("job %s was not cancelled before the device was closed.", job.job_id)
+        else:
+            answered(job)
 
     def _download(self, job: SentJob, pubs: Sequence[Any]) -> tuple[list[PubData], str]:
         """Results of a job, and what is wrong with them if something is."""

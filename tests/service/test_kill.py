@@ -27,7 +27,7 @@ def right(path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
-def test_an_interrupt_cancels_what_is_queued(start, program, number, status):
+def test_an_interrupt_cancels_what_is_queued(start, program, tmp_path, number, status):
     service = start()
     service.hold()
     child = program(service)
@@ -37,6 +37,9 @@ def test_an_interrupt_cancels_what_is_queued(start, program, number, status):
     assert child.returncode in {status, 1, 130}, errors
     assert {job.status for job in service.jobs} == {JobStatus.CANCELLED}
     assert sum(job.usage_secs for job in service.jobs) == 0
+    with closing(sqlite3.connect(tmp_path / "journal")) as db:
+        states = Counter(state for (state,) in db.execute("SELECT state FROM shards"))
+    assert states == {"cancelled": 4, "planned": 8}, "nothing is left to collect"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

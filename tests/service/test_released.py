@@ -75,6 +75,28 @@ def test_a_slow_submission_is_taken_over_once_it_is_answered(loopback, device):
     assert service.counters.jobs == 1
 
 
+def test_a_batch_that_is_interrupted_as_it_starts_is_cancelled(loopback, device, monkeypatch):
+    """Nobody has a handle of it then, and its lanes would go on."""
+    service = loopback()
+    service.hold()
+    dev = device(shard_size=1)
+    lanes, futures = dev._open().lanes, []
+    submit = lanes.submit
+
+    def interrupted(task):
+        if len(futures) == 2:
+            wait_until(lambda: service.counters.jobs == 2)
+            raise KeyboardInterrupt
+        futures.append(submit(task))
+        return futures[-1]
+
+    monkeypatch.setattr(lanes, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dev.submit(ladder(3))
+    wait_until(lambda: all(future.done() for future in futures))
+    assert [job.status for job in service.jobs] == [JobStatus.CANCELLED] * 2
+
+
 def test_what_a_closed_device_has_under_way_is_taken_over_in_the_same_program(loopback, device):
     """Nobody can get its results through that device, and the program lives: it was sent again, and paid for again."""
     service = loopback()
