@@ -37,7 +37,7 @@ def overhead(persist_data, layers):
     options = {"seed_simulator": 1}
     dev = qml.device("threaded.ibmq", wires=wires, **options)
 
-    @qml.qnode(dev, shots=1024, diff_method="parameter-shift")
+    @qml.qnode(dev, shots=1024)
     def plain(weights):
         for layer in weights:
             for w in range(wires):
