@@ -115,7 +115,8 @@ def prepare_tape(tape: QuantumScript, rules: Rules) -> tuple[QuantumScriptBatch,
 
 def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     """Whether the tape can go as it is: one look at each gate."""
-    known, ready = rules.wires, rules.ready
+    # a set, as PennyLane's wires are looked through one by one
+    known, ready = None if rules.wires is None else rules.wires.toset(), rules.ready
     midway = prepares = False
     for op in tape.operations:
         if id(op) in ready:
@@ -128,15 +129,13 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
         # a batch size takes a look at parameters: it is asked for where it matters
         if (not native or op.name in CONSTANT_GATES) and is_batched_constant(op):
             return False
-        if known is not None:
-            for wire in wire_labels(op):
-                if wire not in known:
-                    return False
+        if known is not None and not known.issuperset(wire_labels(op)):
+            return False
         prepares = prepares or op.name in STATE_GATES
         if native and op.name not in STATE_GATES and len(ready) < REMEMBERED:
             # the object is kept, so that its id cannot be given to another one
             ready[id(op)] = op
-    if known is not None and not all(w in known for mp in tape.measurements for w in mp.wires):
+    if known is not None and not all(known.issuperset(mp.wires) for mp in tape.measurements):
         return False
     if not all(mp.wires or mp.obs is not None for mp in tape.measurements):
         return False
