@@ -74,14 +74,14 @@ class RawTapes:
                     return False
                 if measures_midway(tape) and not runs_natively(tape, self._any_method):
                     return False
-            if is_mid_measure(op) and op.postselect is not None:
-                # what goes together with it is a matter of the tape, too
-                check_postselection(tape, self._rules.mid_circuit)
-                continue
-            if op.name in STATE_GATES:
-                # where it stands is a matter of the tape
-                if late_preparations(tape.operations):
-                    return False
-                continue
+                if is_mid_measure(op) and op.postselect is not None:
+                    # what goes together with it is a matter of the tape, too
+                    check_postselection(tape, self._rules.mid_circuit)
+                    continue
+                if op.name in STATE_GATES:
+                    # where it stands is a matter of the tape
+                    if late_preparations(tape.operations):
+                        return False
+                    continue
             known[id(op)] = op
         return True
