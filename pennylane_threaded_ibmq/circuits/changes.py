@@ -24,7 +24,7 @@ def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
     if all(_names_wires(mp) for mp in tape.measurements):
         return tape
     every = wires_of(tape) if wires is None else wires
-    measurements = [mp if _names_wires(mp) else _on_wires(mp, every) for mp in tape.measurements]
+    measurements = [mp if _names_wires(mp) else on_wires(mp, every) for mp in tape.measurements]
     fresh = type(tape)(tape.operations, measurements, shots=tape.shots)
     fresh.trainable_params = tape.trainable_params
     return fresh
@@ -64,7 +64,8 @@ def _names_wires(mp: Any) -> bool:
     return bool(mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None)
 
 
-def _on_wires(mp: Any, wires: Wires) -> Any:
+def on_wires(mp: Any, wires: Wires) -> Any:
+    """A measurement that names no wires, on these; a class of the user's may hold anything else."""
     fresh = copy(mp)
     fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
     return fresh

@@ -17,6 +17,7 @@ from pennylane.wires import Wires
 
 from .._compat import zip_strict
 from .dynamic import MidCircuitValue, read_values
+from .observables import is_own_measurement
 from .outcomes import Outcomes, ShotBits
 from .plan import Block, Member
 from .readout import Kind, Readout
@@ -192,6 +193,8 @@ def _process(readout: Readout, bits: ShotBits) -> Any:
     mp = readout.process
     assert mp is not None
     order = Wires(readout.labels or mp.wires or range(len(readout.bits)))
+    if is_own_measurement(mp):
+        return mp.process_samples(bits.samples(0, readout.bits), wire_order=order)
     if bits.shots == 0 and isinstance(mp, CountsMP):
         # PennyLane's processing fails without shots; with all_outcomes it names what there is to be counted
         blank = np.zeros((1, len(readout.bits)), dtype=np.int64)

@@ -25,6 +25,7 @@ from .changes import only_result
 from .gates import ANGLES, CONSTANT_GATES, is_conditional
 from .jacobian import Combination, Shifts, Term, blocks_of, has_variance, shift_rule
 from .mid_circuit import postselections
+from .observables import is_own_measurement
 from .structure import to_numpy
 from .variances import has_moments, moments
 
@@ -60,6 +61,8 @@ def can_differentiate(tape: QuantumScript) -> bool:
 
 
 def _is_measured_by_rows(mp: MeasurementProcess) -> bool:
+    if is_own_measurement(mp):
+        return False
     if isinstance(mp, ProbabilityMP):
         return mp.obs is None
     if isinstance(mp, VarianceMP):

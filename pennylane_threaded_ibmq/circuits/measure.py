@@ -276,6 +276,8 @@ def _read_bits(
     value: MidCircuitValue | None = None,
 ) -> Readout:
     anywhere = value is not None and not value.deferred
+    if value is None and is_own_measurement(mp):
+        return Readout(Kind.SAMPLES, (home,), bits, process=mp, labels=labels, anywhere=anywhere)
     if isinstance(mp, ProbabilityMP):
         return Readout(Kind.PROBABILITIES, (home,), bits, anywhere=anywhere, others=others)
     if isinstance(mp, (ExpectationMP, VarianceMP)):

@@ -55,8 +55,8 @@ class _OneOfAKind(int):
 
 
 def is_own_measurement(mp: MeasurementProcess) -> bool:
-    """Whether a measurement's class is a user's own, which brings its own processing of samples."""
-    return not type(mp).__module__.startswith("pennylane.")
+    """Whether a measurement's class is a user's own, which brings its own processing of samples, whatever it is a kind of."""
+    return not type(mp).__module__.startswith("pennylane.") and hasattr(mp, "process_samples")
 
 
 def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> MeasurementData:
@@ -67,6 +67,10 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
         return MeasurementData(
             (kind, "value", value.sources, value.listed, value.deferred, _options(mp)), value=value
         )
+    if is_own_measurement(mp):
+        # nothing tells its objects apart; the template keeps this one, and so its id
+        obs = None if mp.obs is None else operator_key(mp.obs)
+        return MeasurementData((kind, _OneOfAKind(id(mp)), mp.wires.labels, obs))
     if isinstance(mp, (ExpectationMP, VarianceMP)) and mp.obs is not None:
         sentence = pauli_sentence_of(mp.obs)
         if sentence is not None:
@@ -87,9 +91,6 @@ def read_measurement(mp: MeasurementProcess, mid_circuit: MidCircuitNumbers) -> 
             many = operators if isinstance(operators, Iterable) else [operators]
             operators = tuple(operator_key(o) for o in many)
         return MeasurementData((kind, mp.wires.labels, operators, mp.seed, getattr(mp, "k", None)))
-    if is_own_measurement(mp):
-        # a user's own class: nothing tells its objects apart; the template keeps this one, and so its id
-        return MeasurementData((kind, _OneOfAKind(id(mp))))
     if mp.obs is not None:
         return MeasurementData((kind, "obs", operator_key(mp.obs), _options(mp)))
     eigvals = mp.eigvals() if mp._eigvals is not None else None  # noqa: SLF001 - the only way to tell

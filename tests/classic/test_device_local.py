@@ -377,6 +377,30 @@ def test_variances_nest_among_others_and_in_shot_vectors():
     np.testing.assert_allclose(slopes[0], slopes[1], atol=0.15)
 
 
+# --------------------------------------------------------------------------------------------------- measurements of one's own
+
+
+class Number(qml.measurements.SampleMeasurement):
+    """How many bits have a value."""
+
+    def __init__(self, value=0, wires=None):
+        self.value = value
+        super().__init__(wires=wires)
+
+    def process_samples(self, samples, wire_order, shot_range=None, bin_size=None):
+        """Of all wires."""
+        return np.float64(np.sum(samples == self.value))
+
+    def process_counts(self, counts, wire_order):
+        """Not used."""
+        raise NotImplementedError
+
+
+def test_a_measurement_of_ones_own_that_names_no_wires_keeps_what_it_knows():
+    tape = qml.tape.QuantumScript([qml.PauliX(0)], [Number(1)], shots=10)
+    assert device(1).batch_execute([tape]) == [10.0]
+
+
 # --------------------------------------------------------------------------------------------------- numbers that cannot be meant
 
 

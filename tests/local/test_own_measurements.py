@@ -3,7 +3,9 @@
 import numpy as np
 import pennylane as qml
 import pytest
-from pennylane.measurements import SampleMeasurement
+from pennylane.measurements import CountsMP, ExpectationMP, SampleMeasurement
+from pennylane.tape import QuantumScript
+from pennylane.wires import Wires
 
 
 class Seen(SampleMeasurement):
@@ -35,6 +37,45 @@ def test_it_gets_all_wires_of_the_device_in_order(wires):
     order, means = np.split(qml.set_shots(qml.QNode(circuit, dev), 20)(), 2)
     assert order.tolist() == [0, 1, 2, 3]
     assert means.tolist() == [0, 1, 0, 1]
+
+
+class Mean(ExpectationMP):
+    """A kind of PennyLane's as it is."""
+
+
+class Doubled(ExpectationMP):
+    """Twice the mean."""
+
+    def process_samples(self, samples, wire_order, shot_range=None, bin_size=None):
+        """With PennyLane's own processing."""
+        return 2 * super().process_samples(samples, wire_order, shot_range, bin_size)
+
+
+class Threes(CountsMP):
+    """Counts threefold."""
+
+    def process_samples(self, samples, wire_order, shot_range=None, bin_size=None):
+        """With PennyLane's own processing."""
+        counts = super().process_samples(samples, wire_order, shot_range, bin_size)
+        return {key: 3 * count for key, count in counts.items()}
+
+
+def test_kinds_of_pennylanes_measurements_keep_their_own_processing():
+    dev = qml.device("threaded.ibmq", wires=2)
+    matrix = qml.Hermitian(np.diag([3.0, 5.0]), 0)
+    measured = [Doubled(obs=qml.Z(0)), Doubled(obs=matrix), Threes(obs=matrix), Threes(wires=Wires([1, 0]))]
+    ((word, mean, values, outcomes),) = dev.batch_execute([QuantumScript([qml.X(0)], measured, shots=10)])
+    assert (word, mean, values, outcomes) == (-2.0, 10.0, {5.0: 30}, {"01": 30})
+
+
+@pytest.mark.parametrize("kind", [Mean, Doubled])
+def test_those_of_other_observables_are_told_apart(kind):
+    """Objects of one batch after the other take each other's place in memory."""
+    dev = qml.device("threaded.ibmq", wires=1)
+    for value in range(20):
+        matrix = qml.Hermitian(np.diag([float(value), 0.0]), 0)
+        tape = QuantumScript([], [kind(obs=matrix)], shots=10)
+        assert dev.batch_execute([tape]) == ((2 if kind is Doubled else 1) * value,)
 
 
 def test_the_number_of_wires_is_a_property():

@@ -10,7 +10,7 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ...circuits.broadcast import expand_broadcast, join_broadcast
-from ...circuits.changes import wires_of
+from ...circuits.changes import on_wires, wires_of
 from ...circuits.decompositions import preparation_gates
 from ...circuits.gates import (
     ACCEPTED_GATES,
@@ -159,12 +159,5 @@ def _defer_measurements(tape: QuantumScript) -> QuantumScript:
 
 def _with_wires(tape: QuantumScript, wires: Wires) -> list[Any]:
     """Measurements without wires mean all wires of the device."""
-    return [_on(mp, wires) if not mp.wires and mp.obs is None else mp for mp in tape.measurements]
-
-
-def _on(mp: Any, wires: Wires) -> Any:
-    if getattr(mp, "mv", None) is not None:
-        return mp
-    with QueuingManager.stop_recording():
-        options = {"all_outcomes": mp.all_outcomes} if hasattr(mp, "all_outcomes") else {}
-        return type(mp)(wires=wires, **options)
+    bare = [not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements]
+    return [on_wires(mp, wires) if is_bare else mp for mp, is_bare in zip(tape.measurements, bare)]
