@@ -48,6 +48,24 @@ def test_a_simulator_runs_on_its_device(parallel):
     assert executor.backend_name == "lightning.qubit"
 
 
+def test_an_analytic_qnode_takes_differences_of_what_has_no_shift_rule():
+    class Turn(qml.operation.Operation):
+        num_wires = 1
+        num_params = 1
+
+        @staticmethod
+        def compute_matrix(angle):
+            return qml.RX.compute_matrix(angle)
+
+    @qml.qnode(qml.device("default.qubit", wires=1), diff_method="parameter-shift")
+    def circuit(x):
+        Turn(x, wires=0)
+        return qml.expval(qml.Z(0))
+
+    x = qml.numpy.array(0.4, requires_grad=True)
+    assert np.isclose(qml.grad(qelectron(circuit, executors=Simulator()))(x), -np.sin(0.4), atol=1e-5)
+
+
 @pytest.mark.parametrize("parallel", ["process", True, "asyncio"])
 def test_other_kinds_of_parallelism_are_refused(parallel):
     with pytest.raises(ConfigurationError, match="parallel"):
