@@ -300,10 +300,13 @@ class Batch:
             last = self._open == 0
         try:
             run.report(_end(future, failure))
-            for position in awaited:
-                self._results.resolve(position)
-            if failure is None:
-                self._deliver_tapes(awaited)
+            try:
+                # first: a program may end as soon as it has its last result, and this thread with it
+                if failure is None:
+                    self._deliver_tapes(awaited)
+            finally:
+                for position in awaited:
+                    self._results.resolve(position)
             self._leave()
         finally:
             if last:

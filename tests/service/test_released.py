@@ -133,6 +133,19 @@ def test_results_of_futures_that_are_asked_for_late_are_delivered(loopback, devi
     assert dev.batches()[0].delivered
 
 
+def test_the_result_of_a_future_is_delivered_before_the_program_has_it(loopback, device):
+    """It may end at that moment, and its next run must not take the same samples for new ones."""
+    service = loopback()
+    service.hold()
+    dev = device()
+    handle = dev.submit(ladder(3))
+    seen = []
+    handle.futures[0].add_done_callback(lambda _: seen.append(dev.batches()[0].delivered))
+    service.release()
+    right(handle.result(120))
+    assert seen == [True]
+
+
 def test_a_result_of_several_jobs_is_delivered_with_all_of_them(loopback, device):
     """Those that came before the last were given to the next run again."""
     service = loopback()
