@@ -23,13 +23,12 @@ from pennylane.measurements import (
 from pennylane.queuing import QueuingManager
 
 from .._compat import zip_strict
-from ..exceptions import UnsupportedCircuitError
 from .dynamic import MidCircuitValue
-from .gates import NATIVE_GATES
+from .eigenbases import basis_gates, check_hermitian, check_processing
 from .grouping import group_words
-from .observables import IMAGINARY, MeasurementData, is_own_measurement, parts_of, real_number
+from .observables import MeasurementData, is_own_measurement, parts_of, real_number
 from .pauli import Word, pauli_sentence_of, square
-from .precision import double_unitary, to_complex
+from .precision import to_complex
 from .readout import Kind, Readout, Setting, Source
 from .structure import TapeData
 
@@ -122,12 +121,8 @@ def _requirement(
                 real_number(to_complex(coeff), mp, "coefficient")
             return (tuple(word.items()),)
     with QueuingManager.stop_recording():
-        _check_hermitian(mp)
-        rotations = tuple(_native(mp.obs.diagonalizing_gates()))
-    for gate in rotations:
-        if gate.name == "QubitUnitary":
-            # such as the basis of a projector on a state that is not normalised
-            double_unitary(gate)
+        check_hermitian(mp)
+        rotations = basis_gates(mp)
     return Setting((), tuple(mp.obs.wires), rotations)
 
 
@@ -154,40 +149,6 @@ def _is_apart(obs: Operator) -> bool:
     return not parts or (wires == len(obs.wires) and all(_is_apart(part) for part in parts))
 
 
-def _acts_on_zero(obs: Operator) -> bool:
-    """Whether an observable, or a part of it, is controlled by a wire that must be 0."""
-    if not all(getattr(obs, "control_values", ())):
-        return True
-    return any(_acts_on_zero(part) for part in parts_of(obs))
-
-
-MOST_OBSERVABLE_WIRES = 10
-"""Wires of the largest observable whose matrix is looked at."""
-
-
-def _check_hermitian(mp: MeasurementProcess) -> None:
-    """Refuse what has no real eigenvalues, or eigenvalues that PennyLane takes as if it were Hermitian.
-
-    Raises:
-        UnsupportedCircuitError: It is no observable.
-    """
-    obs = mp.obs
-    if _acts_on_zero(obs):
-        raise UnsupportedCircuitError(
-            f"{mp} is controlled by a wire that must be 0, and PennyLane takes the eigenvalues of {obs} as if it had to be 1. "
-            "Measure qml.Hermitian(qml.matrix(obs), wires=obs.wires). Nothing was sent."
-        )
-    if not getattr(obs, "is_hermitian", False) and obs.has_matrix and len(obs.wires) <= MOST_OBSERVABLE_WIRES:
-        matrix = np.asarray(obs.matrix(), dtype=np.complex128)
-        if not np.allclose(matrix, matrix.conj().T, atol=IMAGINARY):
-            raise UnsupportedCircuitError(
-                f"{mp} is no observable: {obs} is not Hermitian, so its values are not real numbers. Measure its Hermitian "
-                "and anti-Hermitian parts, (A + A†)/2 and (A - A†)/2i, one by one. Nothing was sent."
-            )
-    for value in np.asarray(mp.eigvals()).ravel():
-        real_number(value, mp, "eigenvalue")
-
-
 def _check_shadow(mp: MeasurementProcess) -> None:
     """Refuse observables of a shadow with complex coefficients.
 
@@ -198,21 +159,6 @@ def _check_shadow(mp: MeasurementProcess) -> None:
     for obs in operators if isinstance(operators, Iterable) else [operators]:
         for coeff in (pauli_sentence_of(obs) or {}).values():
             real_number(to_complex(coeff), mp, "coefficient")
-
-
-def _native(gates: Sequence[Operator]) -> list[Operator]:
-    """Decompose until the converter knows each gate."""
-    out: list[Operator] = []
-    for gate in gates:
-        if gate.name in NATIVE_GATES:
-            out.append(gate)
-        elif gate.has_decomposition:
-            out.extend(_native(gate.decomposition()))
-        else:
-            raise UnsupportedCircuitError(
-                f"The basis change {gate.name}, needed to measure an observable, has no decomposition."
-            )
-    return out
 
 
 def _setting(letters: Mapping[Any, str], order: Mapping[Any, int]) -> Setting:
@@ -295,5 +241,7 @@ def _read_bits(
             anywhere=anywhere,
             others=others,
         )
+    if mp.obs is not None:
+        check_processing(mp, len(bits))
     kind = Kind.SAMPLES if value is None else Kind.MID_CIRCUIT
     return Readout(kind, (home,), bits, process=mp, labels=labels, anywhere=anywhere)

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from pennylane_threaded_ibmq.exceptions import UnsupportedCircuitError
 
 SHOTS = 20_000
+MATRIX = np.array([[1, 0.5j], [-0.5j, 2]])
 STATE = np.array([0.6, 0.2j, -0.3, np.sqrt(0.51)])
 
 
@@ -184,15 +185,55 @@ def test_observables_that_other_wires_control_are_told_apart(dev):
     assert dev.batch_execute(tapes) == (1.0, 0.0)
 
 
-def test_an_observable_that_zero_controls_is_refused_as_pennylane_has_its_eigenvalues_wrong(dev):
-    obs = qml.ctrl(qml.Hermitian(np.diag([2.0, 3.0]), 0), 1, control_values=[0])
-    for mp in (qml.expval(obs), qml.sample(qml.s_prod(2.0, obs))):
-        with pytest.raises(
-            UnsupportedCircuitError, match=r"(?s)must be 0.*qml\.Hermitian\(.*Nothing was sent"
-        ):
-            dev.batch_execute([qml.tape.QuantumScript([], [mp], shots=10)])
+ON_ZERO = {
+    "matrix": lambda: qml.ctrl(qml.Hermitian(MATRIX, 0), 1, control_values=[0]),
+    "one of two": lambda: qml.ctrl(qml.X(0), [1, 2], control_values=[0, 1]),
+    "multiple": lambda: qml.s_prod(2.0, qml.ctrl(qml.Hermitian(MATRIX, 0), 1, control_values=[0])),
+    "product": lambda: qml.prod(qml.X(2), qml.ctrl(qml.Z(0), 1, control_values=[0])),
+    "sum": lambda: qml.sum(qml.X(2), qml.ctrl(qml.Hermitian(MATRIX, 0), 1, control_values=[0])),
+}
+"""Observables whose eigenvalues PennyLane has as if all controls had to be 1."""
+
+
+@pytest.mark.parametrize("kind", ON_ZERO)
+def test_an_observable_that_zero_controls_has_its_own_eigenvalues(dev, kind):
+    def turned():
+        for wire in range(3):
+            qml.RX(0.3 + wire, wire)
+            qml.RY(0.7 * wire + 0.2, wire)
+        qml.CNOT([0, 1])
+        qml.CNOT([1, 2])
+
+    obs = ON_ZERO[kind]()
+    state = exact(lambda: (turned(), qml.state())[1])
+    matrix = qml.matrix(obs, wire_order=range(4))
+    mean = (state.conj() @ matrix @ state).real
+    variance = (state.conj() @ matrix @ matrix @ state).real - mean**2
+    measured = [qml.expval(obs), qml.var(obs), qml.sample(obs), qml.probs(op=obs)]
+    tape = tape_of(lambda: (turned(), *map(qml.apply, measured)))
+    found, spread, samples, probabilities = dev.batch_execute([tape])[0]
+    assert found == pytest.approx(mean, abs=0.05)
+    assert spread == pytest.approx(variance, abs=0.1)
+    assert np.mean(samples) == pytest.approx(mean, abs=0.05)
+    wanted = exact(lambda: (turned(), qml.probs(op=obs))[1])
+    assert np.abs(probabilities - wanted).max() < 0.02
+
+
+def test_a_control_of_zero_that_shares_a_wire_is_refused(dev):
+    controlled = qml.ctrl(qml.Hermitian(np.diag([2.0, 3.0]), 0), 1, control_values=[0])
+    obs = qml.sum(controlled, qml.X(1))
+    with pytest.raises(UnsupportedCircuitError, match=r"(?s)must be 0.*qml\.Hermitian\(.*Nothing was sent"):
+        dev.batch_execute([qml.tape.QuantumScript([], [qml.expval(obs)], shots=10)])
     stated = qml.Hermitian(qml.matrix(obs), wires=obs.wires)
-    assert dev.batch_execute([qml.tape.QuantumScript([], [qml.expval(stated)], shots=10)]) == (2.0,)
+    (found,) = dev.batch_execute([qml.tape.QuantumScript([], [qml.expval(stated)], shots=SHOTS)])
+    assert found == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("measure", [qml.sample, qml.counts])
+def test_what_pennylane_cannot_read_from_shots_is_refused_before_they_are_run(dev, measure):
+    obs = qml.pow(qml.Hermitian(np.diag([2.0, 3.0]), 0), 2)
+    with pytest.raises(UnsupportedCircuitError, match=r"(?s)cannot read it from shots.*Nothing was sent"):
+        dev.batch_execute([qml.tape.QuantumScript([], [measure(obs)], shots=10)])
 
 
 # ------------------------------------------------------------------------------------------------------- broadcasting
