@@ -66,11 +66,14 @@ class Trouble(Enum):
     """The service said no, and will say so again."""
 
 
+# a code stands by itself: the ids of requests that errors carry have such numbers between dashes
 _PENDING = re.compile(
-    r"limit of \d+ pending jobs|pending jobs? limit|\b3458\b|concurrent jobs", re.IGNORECASE
+    r"limit of \d+ pending jobs|pending jobs? limit|(?<![\w-])3458(?![\w-])|concurrent jobs", re.IGNORECASE
 )
-_RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|\b1202\b", re.IGNORECASE)
-_CLOSED = re.compile(r"\b1217\b|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE)
+_RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|(?<![\w-])1202(?![\w-])", re.IGNORECASE)
+_CLOSED = re.compile(
+    r"(?<![\w-])1217(?![\w-])|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE
+)
 _USAGE = re.compile(r"usage\b.{0,40}\blimit", re.IGNORECASE)
 
 PASSING_JOB_CODES = frozenset({1006, 1008, 1010, 1011, 1217, 9999}) | frozenset(range(9000, 10000))

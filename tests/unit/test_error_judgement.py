@@ -60,6 +60,11 @@ PENDING = "You have reached the limit of 3 pending jobs."
         ("pending job limit", 400, Trouble.PENDING_LIMIT),
         ("Error code 3458; Reached", 400, Trouble.PENDING_LIMIT),
         ("job 13458a", 400, Trouble.REFUSED),
+        # an id of a request that may have arrived: it was sent again without a look for its job
+        ('"trace":"0a1b2c3d-3458-4e5f-8a9b-0c1d2e3f4a5b"', 502, Trouble.UNKNOWN),
+        ('"trace":"0a1b2c3d-3458-4e5f-8a9b-0c1d2e3f4a5b"', 400, Trouble.REFUSED),
+        ('"trace":"0a1b2c3d-1202-1217-8a9b-0c1d2e3f4a5b"', 400, Trouble.REFUSED),
+        ('"code":3458,"message":""', 400, Trouble.PENDING_LIMIT),
         ("maximum number (5) of concurrent jobs", 400, Trouble.PENDING_LIMIT),
         # a limit of pending jobs comes first, also where the status says too many requests
         (PENDING, 429, Trouble.PENDING_LIMIT),
