@@ -2,7 +2,7 @@
 
 To send a job the client asks several questions. Once the job exists, what fails is the look-up of the backend that the answer
 names, and the id of the job is lost with it. Some errors the client takes for an empty answer. And it reads a result as soon as
-that arrives, which may fail although it arrived whole: the result of a private job is given out once.
+that arrives, which may fail although it arrived whole: the result of a private job is given out once. Where the pages of a list hold fewer jobs than they count, it asks for the next one without end or pause.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
+
+from .errors import PuzzlingAnswerError
 
 
 class Exchange:
@@ -29,13 +31,18 @@ class Exchange:
         self.status: int | None = None
         self.replays = False
         self._results: dict[str, Any] = {}
+        self._listed = 0
 
     def kept(self, request: Any) -> Any:
         """The answer to a request for results, if it has arrived and is to be given again."""
         return self._results.get(request.url) if self.replays and request.method == "GET" else None
 
     def take(self, request: Any, answer: Any) -> None:
-        """Take an answer in."""
+        """Take an answer in.
+
+        Raises:
+            PuzzlingAnswerError: It is the end of a list that says that it has more.
+        """
         path = str(request.url).partition("?")[0]
         self.status = None if answer.ok else int(answer.status_code)
         self.unauthorized |= self.status == 401
@@ -45,6 +52,18 @@ class Exchange:
                 self.job_id = str(answer.json()["id"] or "")
         elif request.method == "GET" and path.endswith("/results") and answer.status_code == 200:
             self._results[request.url] = answer
+        elif request.method == "GET" and path.endswith("/jobs") and answer.ok:
+            self._take_page(answer)
+
+    def _take_page(self, answer: Any) -> None:
+        try:
+            page = answer.json()
+            jobs, count = len(page["jobs"]), int(page["count"])
+        except (ValueError, TypeError, KeyError):
+            return  # judged by whoever reads it
+        self._listed += jobs
+        if not jobs and self._listed < count:
+            raise PuzzlingAnswerError(f"The service counts {count} jobs in a list and gives {self._listed}.")
 
 
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)

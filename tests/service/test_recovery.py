@@ -514,6 +514,24 @@ def test_a_submission_that_never_arrives_is_sent_again(loopback, device):
     assert service.counters.by_route["GET /jobs"] > 1
 
 
+def test_a_list_that_counts_more_than_it_holds_is_asked_for_again_with_pauses(loopback, device):
+    """The client asks for its next page without a pause for as long as somebody waits, hundreds of times a second."""
+    service = loopback()
+    dev = device()
+    service.inject(
+        Fault(effect="reset", when="after", on="POST /jobs$"),
+        Fault(effect="count", delta=1, on="GET /jobs", times=3),
+    )
+    right(dev.batch_execute(ladder(3)))
+    assert service.counters.jobs == 1
+    service.inject(Fault(effect="count", delta=1, on="GET /jobs", times=None))
+    before = service.counters.by_route["GET /jobs"]
+    dev = device(timeout_secs=2)
+    with pytest.raises(WaitTimeoutError):
+        dev.batch_execute(ladder(2))
+    assert service.counters.by_route["GET /jobs"] - before < 20
+
+
 @pytest.mark.parametrize("route", ["GET /instances/usage", r"GET /backends/\{name\}/status"])
 def test_what_fails_before_the_submission_costs_no_wait(loopback, device, monkeypatch, route):
     monkeypatch.setattr(arrival, "ARRIVAL_SECS", 3600.0)
