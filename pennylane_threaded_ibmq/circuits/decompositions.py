@@ -18,7 +18,7 @@ from pennylane.tape import QuantumScript
 from .._tensors import unwrapped
 from ..exceptions import UnsupportedCircuitError
 from .broadcast import bind_numbers
-from .gates import is_conditional
+from .gates import NATIVE_GATES, is_conditional
 from .layers import layer_gates
 from .pauli import pauli_sentence_of
 from .precision import ROUNDING, double_state, off_unitary, to_complex
@@ -77,6 +77,9 @@ def matrix_of(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128]
 
 def _is_doubtful(op: Operator) -> bool:
     """Whether a decomposition may be of another operation: of a power, or under controls of what loses its phase or sign."""
+    if op.name in NATIVE_GATES:
+        # one of the user's own, for which PennyLane may know a decomposition by its name
+        return bool(op.has_matrix) and len(op.wires) <= MOST_MATRIX_WIRES
     if not isinstance(op, SymbolicOp) or not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
         return False
     if op.batch_size is None and any(

@@ -12,7 +12,7 @@ from pennylane.queuing import QueuingManager
 
 from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
-from .gates import NATIVE_GATES
+from .gates import is_native_gate
 from .observables import IMAGINARY, parts_of, real_number
 from .precision import double_unitary
 
@@ -93,7 +93,7 @@ def _native(gates: Sequence[Operator]) -> list[Operator]:
     """Decompose until the converter knows each gate."""
     out: list[Operator] = []
     for gate in gates:
-        if gate.name in NATIVE_GATES:
+        if is_native_gate(gate):
             out.append(gate)
         elif gate.has_decomposition:
             out.extend(_native(gate.decomposition()))

@@ -159,11 +159,22 @@ def is_conditional(op: Any) -> bool:
     return bool(op.name.startswith("Conditional("))
 
 
+def is_native_gate(op: Any) -> bool:
+    """Whether an operation is one of ``NATIVE_GATES``, and no gate of the user's own that has the name of one."""
+    name = op.name
+    if name not in NATIVE_GATES:
+        return False
+    gate = type(op.base if name.startswith("Adjoint(") else op)
+    return gate.__module__.startswith("pennylane") or any(
+        cls.__name__ == gate.__name__ and cls.__module__.startswith("pennylane.") for cls in gate.__mro__[1:]
+    )
+
+
 def is_native(op: Any) -> bool:
     """Whether the converter takes an operation as it is, on a backend that runs dynamic circuits."""
-    if op.name in NATIVE_GATES or is_mid_measure(op):
+    if is_native_gate(op) or is_mid_measure(op):
         return True
-    return is_conditional(op) and op.base.name in NATIVE_GATES - STATE_GATES
+    return is_conditional(op) and is_native_gate(op.base) and op.base.name not in STATE_GATES
 
 
 def late_preparations(operations: Sequence[Any]) -> list[int]:

@@ -18,6 +18,30 @@ class Unheard(qml.operation.Operation):
     num_params = 0
 
 
+class T(qml.operation.Operation):
+    """A gate of the user's own with a name of PennyLane's."""
+
+    num_wires = 1
+    num_params = 0
+
+    @staticmethod
+    def compute_decomposition(wires):
+        """A flip."""
+        return [qml.X(wires)]
+
+
+class U1(qml.operation.Operation):
+    """Another, for which PennyLane knows a decomposition by its name."""
+
+    num_wires = 1
+    num_params = 1
+
+    @staticmethod
+    def compute_matrix(angle):
+        """A turn that is seen."""
+        return qml.matrix(qml.RX(angle, 0))
+
+
 @pytest.fixture
 def dev():
     return qml.device("threaded.ibmq", wires=2, seed_simulator=5, simulator="aer")
@@ -144,3 +168,10 @@ def test_allocated_wires_become_wires_of_the_device():
         return qml.probs(wires=0)
 
     np.testing.assert_allclose(circuit(), [0.5, 0.5], atol=0.06)
+
+
+@pytest.mark.parametrize("gate", [lambda: T(0), lambda: U1(np.pi, 0)], ids=["decomposes", "matrix"])
+@pytest.mark.parametrize("wrapped", [lambda op: op, qml.adjoint], ids=["itself", "adjoint"])
+def test_a_gate_of_the_users_own_with_a_known_name_is_what_it_says(dev, gate, wrapped):
+    tape = _tape([wrapped(gate())], shots=10)
+    assert dev.batch_execute([tape]) == dev.execute([tape]) == (-1.0,)

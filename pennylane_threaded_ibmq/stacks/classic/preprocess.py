@@ -14,11 +14,11 @@ from ...circuits.changes import on_wires, wires_of
 from ...circuits.decompositions import preparation_gates
 from ...circuits.gates import (
     ACCEPTED_GATES,
-    NATIVE_GATES,
     is_batched_constant,
     is_conditional,
     is_mid_measure,
     is_native,
+    is_native_gate,
     late_preparations,
 )
 from ...circuits.tape_checks import check_measurements
@@ -121,7 +121,7 @@ def _lowered(tape: QuantumScript, device: str) -> QuantumScript:
 
 def _gates(op: Operator, device: str, depth: int = 0) -> list[Operator]:
     """Decompose until the converter knows each gate."""
-    if op.name in NATIVE_GATES:
+    if is_native_gate(op):
         return [op]
     try:
         parts = parts_of(op) if depth < MOST_DEPTH and (op.has_decomposition or op.has_matrix) else None

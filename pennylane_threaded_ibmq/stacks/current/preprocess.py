@@ -32,6 +32,7 @@ from ...circuits.gates import (
     STATE_GATES,
     is_batched_constant,
     is_native,
+    is_native_gate,
     late_preparations,
 )
 from ...circuits.mid_circuit import (
@@ -121,7 +122,7 @@ def _is_ready(tape: QuantumScript, rules: Rules) -> bool:
     for op in tape.operations:
         if id(op) in ready:
             continue
-        native = op.name in NATIVE_GATES
+        native = is_native_gate(op)
         if not native:
             if not is_native(op):
                 return False

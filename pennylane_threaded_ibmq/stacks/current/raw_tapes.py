@@ -11,6 +11,7 @@ from ...circuits.gates import (
     is_batched_constant,
     is_mid_measure,
     is_native,
+    is_native_gate,
     late_preparations,
 )
 from ...circuits.mid_circuit import check_postselection, measures_midway, runs_natively
@@ -69,7 +70,7 @@ class RawTapes:
         for op in tape.operations:
             if id(op) in known:
                 continue
-            if op.name not in LOWERING:
+            if op.name not in LOWERING or not is_native_gate(op):
                 if not is_native(op) or is_batched_constant(op):
                     return False
                 if measures_midway(tape) and not runs_natively(tape, self._any_method):
