@@ -128,7 +128,9 @@ class MidCircuitNumbers:
     def _table(self, value: Any) -> tuple[tuple[Any, ...], NDArray[Any]]:
         refs = [self._reference(m) for m in value.measurements]
         order = sorted(range(len(refs)), key=lambda i: _sort_key(refs[i]))
-        table = np.asarray([np.asarray(unwrapped(v))[()] for _, v in value.items()])
+        # PennyLane 0.37 has other names for both
+        outcomes = value.items() if hasattr(value, "items") else value.branches.items()
+        table = np.asarray([np.asarray(unwrapped(v))[()] for _, v in outcomes])
         table = table.reshape((2,) * len(refs)).transpose(order).ravel()
         return tuple(refs[i] for i in order), table
 
@@ -170,7 +172,8 @@ class _OnWire:
 
 
 def _identity(op: Operator) -> Any:
-    return (op.meas_uid, op.wires.labels)
+    name = op.meas_uid if hasattr(op, "meas_uid") else op.id
+    return (name, op.wires.labels)
 
 
 def _sort_key(reference: int | _OnWire) -> tuple[int, str]:

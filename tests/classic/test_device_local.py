@@ -9,6 +9,7 @@ import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
 
+from pennylane_threaded_ibmq import IBMQExecutor, qelectron
 from pennylane_threaded_ibmq.exceptions import ConfigurationError, UnknownWireError, UnsupportedCircuitError
 from pennylane_threaded_ibmq.simulators.lightning import find_lightning
 
@@ -475,3 +476,28 @@ def test_lightning_simulates_where_its_version_is_known():
     for mine, theirs in zip(qml.QNode(circuit, dev)(WEIGHTS), exact(circuit, WEIGHTS)):
         np.testing.assert_allclose(mine, theirs, **CLOSE)
     assert dev.transpiles == 0
+
+
+@pytest.mark.skipif(not hasattr(qml, "GlobalPhase"), reason="PennyLane 0.31 has no statistics of them")
+@pytest.mark.parametrize("execute", ["device", "qelectron"])
+def test_statistics_of_mid_circuit_measurements(execute):
+    def circuit():
+        qml.RX(0.9, wires=0)
+        first = qml.measure(0, reset=True)
+        qml.RX(0.4, wires=0)
+        second = qml.measure(0)
+        return (
+            qml.expval(first),
+            qml.var(second),
+            qml.probs(op=[first, second]),
+            qml.expval(2 * first + second),
+        )
+
+    name = "threaded.ibmq" if execute == "device" else "default.qubit"
+    node = qml.QNode(circuit, qml.device(name, wires=4, shots=40000))
+    if execute == "qelectron":
+        node = qelectron(node, executors=IBMQExecutor(persist_data=False))
+    got = node()
+    wanted = qml.QNode(circuit, qml.device("default.qubit", wires=4))()
+    for one, other in zip(got, wanted):
+        np.testing.assert_allclose(one, other, atol=0.03)
