@@ -108,11 +108,12 @@ def check_processing(mp: MeasurementProcess, width: int) -> None:
     """Refuse what PennyLane cannot read from shots, such as samples of a power, while they are not paid for.
 
     Raises:
-        UnsupportedCircuitError: It fails with one shot.
+        UnsupportedCircuitError: It fails with two shots.
     """
     try:
         with QueuingManager.stop_recording():
-            mp.process_samples(np.zeros((1, width), dtype=np.int64), wire_order=mp.obs.wires)
+            # two, as PennyLane 0.31 leaves the axis of one out and misses it then
+            mp.process_samples(np.zeros((2, width), dtype=np.int64), wire_order=mp.obs.wires)
     except Exception as error:
         raise UnsupportedCircuitError(
             f"{mp}: PennyLane cannot read it from shots: {type(error).__name__}: {error}. Measure "

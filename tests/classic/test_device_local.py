@@ -402,6 +402,19 @@ def test_a_measurement_of_ones_own_that_names_no_wires_keeps_what_it_knows():
     assert device(1).batch_execute([tape]) == [10.0]
 
 
+@pytest.mark.parametrize(
+    "obs", [qml.PauliZ(0), qml.Hermitian(np.diag([3.0, -1.0]), wires=0)], ids=["word", "matrix"]
+)
+@pytest.mark.parametrize("all_outcomes", [False, True])
+def test_counts_of_observables_pass_the_look_at_their_processing(obs, all_outcomes):
+    measured = [qml.counts(obs, all_outcomes=all_outcomes), qml.sample(obs)]
+    ((counts, samples),) = device(1).batch_execute(
+        [qml.tape.QuantumScript([qml.PauliX(0)], measured, shots=10)]
+    )
+    assert {value: count for value, count in counts.items() if count} == {-1.0: 10}
+    assert np.asarray(samples).tolist() == [-1.0] * 10
+
+
 # --------------------------------------------------------------------------------------------------- numbers that cannot be meant
 
 
