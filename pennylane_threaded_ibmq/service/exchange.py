@@ -2,7 +2,8 @@
 
 To send a job the client asks several questions. Once the job exists, what fails is the look-up of the backend that the answer
 names, and the id of the job is lost with it. Some errors the client takes for an empty answer. And it reads a result as soon as
-that arrives, which may fail although it arrived whole: the result of a private job is given out once. Where the pages of a list hold fewer jobs than they count, it asks for the next one without end or pause.
+that arrives, which may fail although it arrived whole: the result of a private job is given out once. Where the pages of a list
+hold fewer jobs than they count, it asks for the next one without end or pause.
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ NOT_OURS = {
     "ensurepip is not available",
     "cannot import name 'concrete_or_error' from 'jax.core",
     "The environment seems broken",
+    "Small calls are slow where JAX is installed",
 }
 """Messages of others, and what no message says."""
 

@@ -55,11 +55,11 @@ class Windows:
                 if hasattr(module, name):
                     delattr(module, name)
 
-    def import_module(self, name, into=None, *more):
+    def import_module(self, name, into=None, *more, **named):
         """Import what is there."""
         if name in MISSING_MODULES and str((into or {}).get("__name__")).startswith(PACKAGE):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return self._import(name, into, *more)
+        return self._import(name, into, *more, **named)
 
     def unlink(self, path, **options):
         """Remove a file that nobody has open."""
