@@ -41,12 +41,12 @@ def own_gates(op: Operator) -> list[Operator]:
     if gates is not None:
         return gates
     check_unitary(op)
-    if not op.has_decomposition and op.has_matrix and len(op.wires) <= MOST_MATRIX_WIRES:
+    if not op.has_decomposition and _has_small_matrix(op):
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
     try:
         decomposition = op.decomposition()
     except Exception:
-        if not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
+        if not _has_small_matrix(op):
             raise
         # such as of a gate with no controls among those that may have some
         return [qml.QubitUnitary(op.matrix(), wires=op.wires)]
@@ -75,12 +75,16 @@ def matrix_of(gates: Sequence[Operator], op: Operator) -> NDArray[np.complex128]
     return to_complex(qml.matrix(QuantumScript(gates), wire_order=op.wires))
 
 
+def _has_small_matrix(op: Operator) -> bool:
+    return bool(op.has_matrix) and len(op.wires) <= MOST_MATRIX_WIRES
+
+
 def _is_doubtful(op: Operator) -> bool:
     """Whether a decomposition may be of another operation: of a power, or under controls of what loses its phase or sign."""
     if op.name in NATIVE_GATES:
         # one of the user's own, for which PennyLane may know a decomposition by its name
-        return bool(op.has_matrix) and len(op.wires) <= MOST_MATRIX_WIRES
-    if not isinstance(op, SymbolicOp) or not op.has_matrix or len(op.wires) > MOST_MATRIX_WIRES:
+        return _has_small_matrix(op)
+    if not isinstance(op, SymbolicOp) or not _has_small_matrix(op):
         return False
     if op.batch_size is None and any(
         part.name == "GlobalPhase" and qml.math.ndim(part.data[0]) for part in layers_of(op)

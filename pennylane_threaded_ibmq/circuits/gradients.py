@@ -16,6 +16,7 @@ from pennylane.gradients import param_shift
 from pennylane.ops import Conditional
 from pennylane.queuing import QueuingManager
 
+from .._compat import zip_strict
 from ..exceptions import UnsupportedCircuitError
 from .changes import only_result
 from .decompositions import EXPONENTIALS
@@ -157,16 +158,11 @@ def _refuse_differences(tape: QuantumScript, options: Mapping[str, Any]) -> None
 
 def with_rules(tape: QuantumScript) -> QuantumScript:
     """Give conditional gates the shift rules of their gates, and take apart what has none. Any other tape is handed back as it is."""
-    if not any(
-        (is_conditional(op) and op.num_params) or (op.data and _lacks_rule(op)) for op in tape.operations
-    ):
-        return tape
     with QueuingManager.stop_recording():
-        operations = [
-            part
-            for op in tape.operations
-            for part in (_with_rule(op) if is_conditional(op) else _taken_apart(op))
-        ]
+        parts = [_with_rule(op) if is_conditional(op) else _taken_apart(op) for op in tape.operations]
+    if all(len(part) == 1 and part[0] is op for part, op in zip_strict(parts, tape.operations)):
+        return tape
+    operations = [op for part in parts for op in part]
     result = tape.copy(operations=operations)
     if len(operations) == len(tape.operations):
         result.trainable_params = tape.trainable_params
