@@ -21,10 +21,9 @@ def with_named_wires(tape: QuantumScript, wires: Wires | None) -> QuantumScript:
     """A circuit whose measurements all name their wires: those that name none get these; without any, see :func:`wires_of`."""
     if wires is not None:
         _check_known(tape, wires)
-    if all(_names_wires(mp) for mp in tape.measurements):
+    if all(names_wires(mp) for mp in tape.measurements):
         return tape
-    every = wires_of(tape) if wires is None else wires
-    measurements = [mp if _names_wires(mp) else on_wires(mp, every) for mp in tape.measurements]
+    measurements = measurements_on(tape, wires_of(tape) if wires is None else wires)
     fresh = type(tape)(tape.operations, measurements, shots=tape.shots)
     fresh.trainable_params = tape.trainable_params
     return fresh
@@ -60,12 +59,18 @@ def wires_of(tape: QuantumScript) -> Wires:
     return Wires(range(every)) if in_order else tape.wires
 
 
-def _names_wires(mp: Any) -> bool:
+def names_wires(mp: Any) -> bool:
+    """Whether a measurement says what it reads."""
     return bool(mp.wires or mp.obs is not None or getattr(mp, "mv", None) is not None)
 
 
-def on_wires(mp: Any, wires: Wires) -> Any:
-    """A measurement that names no wires, on these; a class of the user's may hold anything else."""
+def measurements_on(tape: QuantumScript, wires: Wires) -> list[Any]:
+    """The measurements of a tape; those that name no wires are on these."""
+    return [mp if names_wires(mp) else _on_wires(mp, wires) for mp in tape.measurements]
+
+
+def _on_wires(mp: Any, wires: Wires) -> Any:
+    # a copy, as a class of the user's may hold anything else
     fresh = copy(mp)
     fresh._wires = wires  # noqa: SLF001 - as PennyLane's own devices do
     return fresh

@@ -10,7 +10,7 @@ from pennylane.queuing import QueuingManager
 from pennylane.tape import QuantumScript
 
 from ...circuits.broadcast import expand_broadcast, join_broadcast
-from ...circuits.changes import on_wires, wires_of
+from ...circuits.changes import measurements_on, wires_of
 from ...circuits.decompositions import preparation_gates
 from ...circuits.gates import (
     ACCEPTED_GATES,
@@ -29,7 +29,6 @@ from .results import Post, as_legacy, own_methods
 if TYPE_CHECKING:
     from pennylane.measurements import Shots
     from pennylane.operation import Operator
-    from pennylane.wires import Wires
 
 MOST_DEPTH = 20
 """Decompositions inside decompositions; nothing in PennyLane comes near it."""
@@ -68,7 +67,7 @@ def prepare_classic(
     check_measurements(tape, name)
     if any(is_mid_measure(op) for op in tape.operations):
         tape = _defer_measurements(tape)
-    plain = QuantumScript(tape.operations, _with_wires(tape, wires or wires_of(tape)), shots=shots)
+    plain = QuantumScript(tape.operations, measurements_on(tape, wires or wires_of(tape)), shots=shots)
     lowered = _lowered_whole(plain, name)
     if lowered is not None and (
         lowered.batch_size is None or (parametrise and not _has_batched_constant(lowered))
@@ -155,9 +154,3 @@ def _defer_measurements(tape: QuantumScript) -> QuantumScript:
             "A mid-circuit measurement could not be put off to the end of the circuit. Nothing was sent."
         )
     return result
-
-
-def _with_wires(tape: QuantumScript, wires: Wires) -> list[Any]:
-    """Measurements without wires mean all wires of the device."""
-    bare = [not mp.wires and mp.obs is None and getattr(mp, "mv", None) is None for mp in tape.measurements]
-    return [on_wires(mp, wires) if is_bare else mp for mp, is_bare in zip(tape.measurements, bare)]

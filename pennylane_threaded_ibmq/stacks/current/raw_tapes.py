@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...circuits.changes import names_wires
 from ...circuits.gates import (
     LOWERING,
     STATE_GATES,
@@ -60,7 +61,7 @@ class RawTapes:
             return True
         check_measurements(tape, self._rules.name)
         # what one that names no wires reads is a matter of the tape
-        named = [mp for mp in new if mp.wires or mp.obs is not None or mp.mv is not None]
+        named = [mp for mp in new if names_wires(mp)]
         known.update((id(mp), mp) for mp in named)
         return len(named) == len(new)
 
