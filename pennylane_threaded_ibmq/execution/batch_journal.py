@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -160,6 +161,10 @@ class BatchJournal:
             except JournalError as failure:
                 batch_id, number = _place(run)
                 logger.warning("%s Shard %d of batch %s is %s.", failure, number, batch_id, state)
+
+    def hand_over(self, run: ShardRun, job: SentJob, jobs: JobService) -> None:
+        """Give a shard its job; where the batch was cancelled meanwhile, that of the job is written down."""
+        run.take(job, jobs, partial(self.note_end, run, jobs))
 
     def note_end(self, run: ShardRun, jobs: JobService, job: SentJob) -> None:
         """Note that a shard's job was cancelled, unless it may still end well, as one that ran already may."""

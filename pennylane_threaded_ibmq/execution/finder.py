@@ -141,7 +141,7 @@ class JobFinder:
             if job is None:
                 return None
             self._journal.note(run, ShardState.ACCEPTED, job_id=job.job_id)
-            run.take(job, self._jobs, partial(self._journal.note_end, run, self._jobs))
+            self._journal.hand_over(run, job, self._jobs)
         run.report(ShardState.ACCEPTED, job_id=job.job_id)
         return job
 

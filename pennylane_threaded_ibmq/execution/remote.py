@@ -191,7 +191,7 @@ class ServiceRunner:
                     if job is None:
                         run.free_slot()
                     else:
-                        run.take(job, self._jobs, partial(self._journal.note_end, run, self._jobs))
+                        self._journal.hand_over(run, job, self._jobs)
             if job is not None:
                 self._usage_limit.passed()
                 self._jobs.outage.answered(run)
@@ -284,7 +284,7 @@ class ServiceRunner:
                 extra=run.facts("accepted", ours.job_id),
             )
         self._journal.note(run, ShardState.ACCEPTED, job_id=ours.job_id)
-        run.take(ours, self._jobs, partial(self._journal.note_end, run, self._jobs))
+        self._journal.hand_over(run, ours, self._jobs)
         run.report(ShardState.ACCEPTED, job_id=ours.job_id)
         return self._await_result(run, ours)
 
