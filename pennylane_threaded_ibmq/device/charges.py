@@ -104,8 +104,9 @@ def refuse_other_options(batch: BatchRecord, context: ExecutionContext) -> None:
     Raises:
         ConfigurationError: It is one.
     """
+    ours = {**_UNSAID, **context.job_options}
     for name, value in {**_UNSAID, **batch.options}.items():
-        here = {**_UNSAID, **context.job_options}.get(name, value)
+        here = ours.get(name, value)
         if here == value:
             continue
         if is_digest(value) or is_digest(here):

@@ -66,13 +66,17 @@ class Trouble(Enum):
     """The service said no, and will say so again."""
 
 
-# a code stands by itself: the ids of requests that errors carry have such numbers between dashes
+def _code(number: int) -> str:
+    """A pattern for a code where it stands by itself: the ids of requests that errors carry have such numbers between dashes."""
+    return rf"(?<![\w-]){number}(?![\w-])"
+
+
 _PENDING = re.compile(
-    r"limit of \d+ pending jobs|pending jobs? limit|(?<![\w-])3458(?![\w-])|concurrent jobs", re.IGNORECASE
+    rf"limit of \d+ pending jobs|pending jobs? limit|{_code(3458)}|concurrent jobs", re.IGNORECASE
 )
-_RATE = re.compile(r"too many|rate limit|jobs (?:per|a) minute|(?<![\w-])1202(?![\w-])", re.IGNORECASE)
+_RATE = re.compile(rf"too many|rate limit|jobs (?:per|a) minute|{_code(1202)}", re.IGNORECASE)
 _CLOSED = re.compile(
-    r"(?<![\w-])1217(?![\w-])|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE
+    _code(1217) + r"|(?:session|batch)\b.{0,80}(?:closed|expired|not accepting)", re.IGNORECASE
 )
 _USAGE = re.compile(r"usage\b.{0,40}\blimit", re.IGNORECASE)
 
